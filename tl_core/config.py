@@ -1,0 +1,312 @@
+"""TrainConfig: everything that decides what one training run does, flat and frozen.
+
+The field names are the search-space keys, the `--set` keys and the Parquet columns. Each field
+carries its description, unit and range in its metadata, where `--help` and the results schema
+read them. Importing this module imports neither torch nor timm.
+"""
+
+import dataclasses
+import hashlib
+import json
+import math
+import types
+import typing
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tl_core.errors import BadInput
+
+ACTIVATIONS = ("elu", "relu", "gelu", "silu")
+POOLINGS = ("avg", "max", "none")
+INITS = ("default", "he", "xavier")
+CLASS_WEIGHTS = ("none", "balanced")
+PRECISIONS = ("auto", "fp32", "bf16", "fp16")
+
+
+def setting(
+    default: Any,
+    description: str,
+    *,
+    unit: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    above: float | None = None,
+    choices: tuple[str, ...] | None = None,
+    identity: bool = True,
+) -> Any:
+    """A dataclass field that knows its own meaning and rule.
+
+    Args:
+        default: value where the user gives none.
+        description: what the field decides, for `--help` and the results schema.
+        unit: of the value, empty for a plain number.
+        low: smallest value allowed.
+        high: largest value allowed.
+        above: the value must be greater than this.
+        choices: the only values allowed.
+        identity: False for a field that changes no number, so `config_id` leaves it out.
+    """
+    rule = {"low": low, "high": high, "above": above, "choices": choices}
+    about = {"description": description, "unit": unit, "identity": identity}
+    return dataclasses.field(default=default, metadata={**about, **rule})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class TrainConfig:
+    """One training run: data, model, transfer, optimization and run settings.
+
+    Raises:
+        BadInput: a value has the wrong type or is outside its field's rule.
+    """
+
+    # Data
+    dataset: str = setting("digits", "data set: a name from `datasets`, folder:PATH or parquet:PATH")
+    data_dir: str | None = setting(
+        None, "folder for downloaded data sets (None: `downloads` in the cache)", identity=False
+    )
+    cache_dir: str | None = setting(
+        None, "folder of decoded data sets (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)",
+        identity=False,
+    )
+    image_size: int | None = setting(
+        None, "side to which images are resized (None: the data set's own)", unit="pixels", low=4
+    )
+    limit_train: int | None = setting(
+        None, "training images to use, stratified (None: all)", unit="images", low=1
+    )
+    validation_fraction: float = setting(
+        0.1, "share of the training split held out for validation", above=0, high=0.5
+    )
+    split_seed: int = setting(0, "seed of the train / validation / test split", low=0)
+    augmentation: str = setting("light", "augmentation policy: a name from AUGMENTATIONS")
+    flip: bool | None = setting(
+        None, "horizontal flips in augmentation (None: the data set decides; off for digits)"
+    )
+    mixup: float = setting(0.0, "alpha of mixup's Beta distribution (0: off)", low=0)
+    cutmix: float = setting(0.0, "alpha of CutMix's Beta distribution (0: off)", low=0)
+
+    # Model
+    backbone: str = setting("residual", "model: a name from `models`, or timm:NAME")
+    weights: str | None = setting(
+        None, "source weights: None (random), `pretrained` (timm's hub), or a .safetensors / .pth file"
+    )
+    mean: tuple[float, ...] | None = setting(
+        None, "normalization mean per channel (None: the weights' own, else the training split's)",
+        unit="of [0, 1] pixels",
+    )
+    std: tuple[float, ...] | None = setting(
+        None, "normalization standard deviation per channel, like mean", unit="of [0, 1] pixels"
+    )
+    model_args: str = setting("", "further arguments of a timm model: KEY=VALUE,KEY=VALUE")
+    width: int = setting(32, "channels of the residual CNN's first stage", unit="channels", low=1)
+    depth: int = setting(1, "residual blocks per stage", unit="blocks", low=1)
+    activation: str = setting("elu", "activation of our own models", choices=ACTIVATIONS)
+    batch_norm: bool = setting(True, "batch normalization in our own models")
+    dropout: float = setting(0.0, "dropout rate (0: off)", low=0, high=0.95)
+    pooling: str = setting("avg", "pooling before the head of our own models", choices=POOLINGS)
+    channels: tuple[int, ...] | None = setting(
+        None, "channels per block of the plain CNN (None: its preset)", unit="channels", low=1
+    )
+    block_layers: tuple[int, ...] | None = setting(
+        None, "convolutions per block of the plain CNN (None: its preset)", low=1
+    )
+    block_pool: tuple[bool, ...] | None = setting(
+        None, "max-pooling after each block of the plain CNN (None: its preset)"
+    )
+    block_norm: tuple[bool, ...] | None = setting(
+        None, "batch normalization per block of the plain CNN (None: batch_norm for all)"
+    )
+    init: str = setting("default", "initialization of our own models", choices=INITS)
+
+    # Transfer
+    freeze_depth: int = setting(
+        0, "frozen stages from the input (0: none; all stages: a linear probe)", unit="stages", low=0
+    )
+    head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
+
+    # Optimization
+    optimizer: str = setting("sgd", "optimizer: a name from OPTIMIZERS")
+    lr: float = setting(0.2, "peak learning rate", above=0)
+    momentum: float | None = setting(0.9, "momentum of SGD and RMSprop", low=0, high=0.999)
+    nesterov: bool = setting(True, "Nesterov momentum in SGD")
+    weight_decay: float = setting(5e-4, "weight decay", low=0)
+    batch_size: int = setting(128, "images per optimizer step", unit="images", low=1)
+    epochs: int = setting(10, "passes over the training split, at most", unit="epochs", low=1)
+    schedule: str = setting("onecycle", "learning-rate schedule: a name from SCHEDULES")
+    warmup_epochs: float = setting(
+        0.0, "linear warmup before step, cosine and constant schedules", unit="epochs", low=0
+    )
+    step_epochs: int = setting(
+        10, "epochs between two drops of the step schedule", unit="epochs", low=1
+    )
+    decay_factor: float = setting(
+        0.1, "factor of each drop in the step and plateau schedules", above=0, high=1
+    )
+    plateau_patience: int = setting(
+        3, "epochs without a lower val_loss before the plateau schedule drops", unit="epochs", low=0
+    )
+    label_smoothing: float = setting(0.1, "label smoothing", low=0, high=0.9)
+    class_weights: str = setting(
+        "none", "loss weights: balanced gives rare classes more", choices=CLASS_WEIGHTS
+    )
+    clip_norm: float | None = setting(None, "largest gradient norm (None: no clipping)", above=0)
+    patience: int | None = setting(
+        None, "stop after this many epochs without a better val_accuracy", unit="epochs", low=1
+    )
+    target_accuracy: float | None = setting(
+        None, "stop when val_accuracy reaches this", above=0, high=1
+    )
+
+    # Run
+    seed: int = setting(
+        0, "seed of initialization, order, augmentation and dropout", low=0, identity=False
+    )
+    precision: str = setting("auto", "arithmetic; auto measures which is faster", choices=PRECISIONS)
+    channels_last: bool = setting(True, "channels-last memory layout")
+    device: str = setting("auto", "auto, cpu, cuda or cuda:N", identity=False)
+    threads: int | None = setting(
+        None, "CPU threads of torch (None: torch's default)", unit="threads", low=1, identity=False
+    )
+    eval_batch_size: int = setting(
+        500, "images per evaluation step", unit="images", low=1, identity=False
+    )
+
+    def __post_init__(self) -> None:
+        for field in dataclasses.fields(self):
+            _check(field, getattr(self, field.name))
+        if (self.mean is None) != (self.std is None):
+            given, missing = ("mean", "std") if self.std is None else ("std", "mean")
+            raise BadInput(f"{given} is set but {missing} is not; give both or neither.")
+        if self.std is not None and min(self.std) <= 0:
+            raise BadInput(f"std={self.std}: every standard deviation must be greater than 0.")
+
+    def to_dict(self) -> dict[str, Any]:
+        """Field name → plain value (tuples stay tuples), in field order."""
+        return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
+
+
+FIELDS: dict[str, "dataclasses.Field[Any]"] = {f.name: f for f in dataclasses.fields(TrainConfig)}
+_HINTS: dict[str, Any] = typing.get_type_hints(TrainConfig)
+
+
+def field_type(name: str) -> tuple[Any, bool]:
+    """The type of a field's value and whether None is allowed: `int | None` → (int, True)."""
+    hint = _HINTS[name]
+    if isinstance(hint, types.UnionType):
+        inner = [part for part in typing.get_args(hint) if part is not types.NoneType]
+        return inner[0], True
+    return hint, False
+
+
+def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
+    """The one crossing from a dict to a config: `base` with `values` replaced.
+
+    Lists become tuples, so that values read back from JSON or Parquet are accepted.
+
+    Raises:
+        BadInput: a key is no field of TrainConfig, or a value breaks its rule.
+    """
+    for name in values:
+        check_field_name(name)
+    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return dataclasses.replace(base or TrainConfig(), **plain)
+
+
+def check_field_name(name: str) -> None:
+    """Raise BadInput, with the nearest names, where `name` is no field of TrainConfig."""
+    if name not in FIELDS:
+        import difflib
+
+        near = difflib.get_close_matches(name, FIELDS, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(FIELDS)}."
+        raise BadInput(f"{name!r} is no field of TrainConfig; {hint}")
+
+
+def parse_value(name: str, text: str) -> Any:
+    """The value that `--set NAME=TEXT` means, by the field's type.
+
+    `none` gives None where the field allows it; a tuple is written `1,2,3`.
+
+    Raises:
+        BadInput: the name is unknown or the text is no such value.
+    """
+    check_field_name(name)
+    kind, optional = field_type(name)
+    if optional and text.lower() in ("none", ""):
+        return None
+    try:
+        if typing.get_origin(kind) is tuple:
+            item = typing.get_args(kind)[0]
+            return tuple(_parse_scalar(item, part.strip()) for part in text.split(","))
+        return _parse_scalar(kind, text)
+    except ValueError:
+        none = " or none" if optional else ""
+        raise BadInput(f"{name}={text!r} is not {_kind_name(kind)}{none}.") from None
+
+
+def config_id(config: TrainConfig, *, data: str, weights: str | None = None) -> str:
+    """Short hash of everything that changes the numbers, except the seed: repeats share it.
+
+    Args:
+        config: the run.
+        data: fingerprint of the data set's content, which stands in for its name and path.
+        weights: fingerprint of the source weights' content, if they come from a file.
+
+    Returns:
+        12 hexadecimal digits.
+    """
+    values = {k: v for k, v in config.to_dict().items() if FIELDS[k].metadata["identity"]}
+    values["dataset"] = data
+    values["weights"] = weights if weights is not None else config.weights
+    text = json.dumps(values, sort_keys=True, default=list)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
+
+
+def _parse_scalar(kind: type, text: str) -> Any:
+    if kind is bool:
+        table = {"true": True, "yes": True, "on": True, "1": True}
+        table |= {"false": False, "no": False, "off": False, "0": False}
+        if text.lower() not in table:
+            raise ValueError(text)
+        return table[text.lower()]
+    return kind(text)
+
+
+def _kind_name(kind: Any) -> str:
+    if typing.get_origin(kind) is tuple:
+        return f"a comma-separated list, each item {_kind_name(typing.get_args(kind)[0])}"
+    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
+
+
+def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
+    kind, optional = field_type(field.name)
+    if value is None:
+        if not optional:
+            raise BadInput(f"{field.name}=None: the value must be {_kind_name(kind)}.")
+        return
+    if typing.get_origin(kind) is tuple:
+        if not isinstance(value, tuple) or not value:
+            raise BadInput(f"{field.name}={value!r}: the value must be a non-empty tuple.")
+        for item in value:
+            _check_scalar(field, typing.get_args(kind)[0], item)
+    else:
+        _check_scalar(field, kind, value)
+
+
+def _check_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> None:
+    accepted = (int, float) if kind is float else (kind,)
+    wrong_bool = isinstance(value, bool) and kind is not bool
+    if wrong_bool or not isinstance(value, accepted):
+        raise BadInput(f"{field.name}={value!r}: the value must be {_kind_name(kind)}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{field.name}={value!r}: the value must be finite.")
+    rule = field.metadata
+    if rule["choices"] and value not in rule["choices"]:
+        raise BadInput(f"{field.name}={value!r}: one of {', '.join(rule['choices'])}.")
+    if rule["low"] is not None and value < rule["low"]:
+        raise BadInput(f"{field.name}={value!r}: the smallest value is {rule['low']}.")
+    if rule["high"] is not None and value > rule["high"]:
+        raise BadInput(f"{field.name}={value!r}: the largest value is {rule['high']}.")
+    if rule["above"] is not None and value <= rule["above"]:
+        raise BadInput(f"{field.name}={value!r}: the value must be greater than {rule['above']}.")
