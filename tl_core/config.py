@@ -209,7 +209,9 @@ def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None)
     """
     for name in values:
         check_field_name(name)
-    plain = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    plain: dict[str, Any] = {
+        k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
+    }
     return dataclasses.replace(base or TrainConfig(), **plain)
 
 

@@ -1,0 +1,26 @@
+"""Which of batch size, learning rate, batch normalization, dropout and pooling matter?
+
+Command:   python -m sweep ablation
+Trials:    9 configurations (one at a time around the base) × 3 seeds, 12 epochs each;
+           with --design factorial 108 configurations × 3 seeds
+Data:      CIFAR-10, 45,000 training and 5,000 validation images
+Hardware, wall time, accuracy: not yet measured
+"""
+
+from search_spaces.domains import Choice
+from tl_core.config import TrainConfig
+
+BASE = TrainConfig(dataset="cifar10", backbone="residual", epochs=12)
+
+SPACE = {
+    "batch_size": Choice(64, 128, 256),
+    "lr": Choice(0.1, 0.2, 0.4),
+    "batch_norm": Choice(True, False),
+    "dropout": Choice(0.0, 0.2),
+    "pooling": Choice("avg", "max", "none"),
+}
+
+DESIGN = "one-at-a-time"
+SEARCH = None
+SCHEDULER = "none"  # stopping some trials early would bias the effects
+SEEDS = 3

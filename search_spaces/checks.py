@@ -1,0 +1,138 @@
+"""Refuse a search space, or a configuration of one, before anything runs on it."""
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.domains import (
+    LIMITS,
+    Choice,
+    Domain,
+    Float,
+    Int,
+    Limits,
+    Space,
+    allowed,
+    walk,
+)
+from tl_core.config import TrainConfig, check_field_name, field_type
+from tl_core.errors import BadInput
+
+
+def check_space(space: Space, base: TrainConfig) -> None:
+    """Refuse a space that could give an invalid configuration, before anything runs.
+
+    Model names and limits are not looked up here: that takes the models.
+
+    Raises:
+        BadInput: a key is no field, a level or bound breaks its field's rule, a condition or a
+            named bound depends on a field chosen later, or None would go where it may not.
+    """
+    earlier: dict[str, Domain] = {}
+    for name, domain in space.items():
+        check_field_name(str(name))
+        if name in ("seed", "split_seed"):
+            raise BadInput(f"{name} cannot be in a space; SEEDS = K repeats each configuration.")
+        if not isinstance(domain, Choice | Int | Float):
+            raise BadInput(f"{name}: {domain!r} is no domain; write Choice(...), Int or Float.")
+        _check_range(name, domain)
+        for value in _corners(domain):
+            dataclasses.replace(base, **{name: value})
+        if domain.when is not None:
+            _check_when(name, domain.when, space, earlier, base)
+        if isinstance(domain, Int) and isinstance(domain.high, str):
+            _check_limit(name, domain.high, space, earlier)
+        earlier[name] = domain
+
+
+def check_point(
+    space: Space,
+    values: Mapping[str, Any],
+    base: TrainConfig | None = None,
+    limits: Limits | None = None,
+) -> None:
+    """Refuse a configuration that `walk` over the same space, base and limits cannot give.
+
+    Args:
+        space: the domains.
+        values: {field: value} of exactly the space's fields.
+        base: decides conditions on fields outside the space; None: the defaults of TrainConfig.
+        limits: as in walk.
+
+    Raises:
+        BadInput: a field is missing, unknown, outside its domain, or set while inactive.
+    """
+    for name in sorted(values.keys() ^ space.keys()):
+        place = "the space" if name in values else "the configuration"
+        raise BadInput(f"{name} is not in {place}; it must have {', '.join(space)}.")
+
+    def pick(name: str, domain: Domain) -> Any:
+        if not _contains(domain, values[name]):
+            raise BadInput(f"{name}={values[name]!r} is outside {domain!r}.")
+        return values[name]
+
+    for name, value in walk(space, base or TrainConfig(), pick, limits).items():
+        if value is None and values[name] is not None:
+            raise BadInput(f"{name}={values[name]!r} must be None: {space[name]!r} is inactive.")
+
+
+def _contains(domain: Domain, value: Any) -> bool:
+    if isinstance(domain, Choice):
+        return value in domain.values
+    kinds = (int,) if isinstance(domain, Int) else (int, float)
+    if not isinstance(value, kinds) or isinstance(value, bool):
+        return False
+    return domain.low <= value <= float(domain.high)
+
+
+def _corners(domain: Domain) -> tuple[Any, ...]:
+    if isinstance(domain, Choice):
+        return domain.values
+    return (domain.low,) if isinstance(domain.high, str) else (domain.low, domain.high)
+
+
+def _check_range(name: str, domain: Domain) -> None:
+    corners = _corners(domain)
+    if isinstance(domain, Choice):
+        repeated = [value for i, value in enumerate(corners) if value in corners[:i]]
+        if not corners or repeated:
+            rule = f"{repeated[0]!r} is listed twice" if repeated else "it has no values"
+            raise BadInput(f"{name}={domain!r}: {rule}.")
+        return
+    kind = int if isinstance(domain, Int) else float
+    if kind is float and field_type(name)[0] is not float:
+        raise BadInput(f"{name}={domain!r}: the field takes no fractions; use Int or Choice.")
+    if any(isinstance(b, bool) or not isinstance(b, int | kind) for b in corners):
+        raise BadInput(f"{name}={domain!r}: the bounds must be {kind.__name__} numbers.")
+    if corners[0] > corners[-1]:
+        raise BadInput(f"{name}={domain!r}: the low bound is above the high one.")
+    if domain.log and corners[0] <= 0:
+        raise BadInput(f"{name}={domain!r}: a log range must start above 0.")
+
+
+def _check_when(
+    name: str, when: Any, space: Space, earlier: Mapping[str, Domain], base: TrainConfig
+) -> None:
+    if not isinstance(when, Mapping):
+        raise BadInput(f"{name}: when={when!r} must be {{field: value or tuple of values}}.")
+    if not field_type(name)[1]:
+        raise BadInput(f"{name} cannot be None, so it cannot have when=; leave the condition out.")
+    for other, wanted in when.items():
+        check_field_name(str(other))
+        if other in space and other not in earlier:
+            raise BadInput(f"{name}: its condition is on {other}; put {other} before {name}.")
+        for value in allowed(wanted):
+            dataclasses.replace(base, **{other: value})
+        levels = earlier.get(other)
+        if isinstance(levels, Choice) and not any(v in levels.values for v in allowed(wanted)):
+            raise BadInput(f"{name}: when {other}={wanted!r} never holds in {other}={levels!r}.")
+
+
+def _check_limit(name: str, limit: str, space: Space, earlier: Mapping[str, Domain]) -> None:
+    if limit not in LIMITS:
+        raise BadInput(
+            f"{name}: unknown bound {limit!r}; a number, or one of {', '.join(LIMITS)}."
+        )
+    for other in LIMITS[limit]:
+        if other in space and other not in earlier:
+            raise BadInput(f"{name}: its bound depends on {other}; put {other} before {name}.")

@@ -1,0 +1,258 @@
+"""What a search space is made of: Choice, Int and Float, and the walks over a space of them.
+
+A space is plain data, `{field of TrainConfig: domain}`, in the order in which values are chosen.
+A *configuration so far* is the base with the values chosen up to now; conditions (`when=`) and
+bounds that depend on the model (`Int(0, "stages")`) are decided on it. Sampling, enumeration and
+a searcher's suggestions are all the one function `walk` with another `pick`.
+
+`--help` imports this file: it needs neither numpy nor torch.
+"""
+
+import dataclasses
+import math
+import random
+from collections.abc import Callable, Collection, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+When = Mapping[str, Any] | None
+Limits = Callable[[str, dict[str, Any]], int]
+"""(name of a limit, configuration so far) → the limit, such as ("stages", {...}) → 5."""
+
+LIMITS: dict[str, tuple[str, ...]] = {
+    "stages": ("backbone", "model_args", "depth", "channels", "block_layers", "block_pool"),
+}
+"""Name of a limit → the fields it depends on, which a space must choose first."""
+
+MAX_GRID = 100_000
+"""Configurations a grid may have. Own choice: ten times the largest sweep planned for."""
+
+MAX_LEVELS = 64
+"""Values of an Int that a grid enumerates. Own choice: more is a range, not a list."""
+
+
+@dataclass(frozen=True, init=False, repr=False)
+class Choice:
+    """One of the given values: `Choice(64, 128)`, or `Choice([64, 128])` with one list or tuple.
+
+    Args:
+        values: the levels, of any type the field takes; a list as a level becomes a tuple.
+        when: `{field: value or tuple of values}`; the domain is active only where every named
+            field has one of these values, and the field is None elsewhere.
+    """
+
+    values: tuple[Any, ...]
+    when: When = field(default=None, hash=False)
+
+    def __init__(self, *values: Any, when: When = None) -> None:
+        if len(values) == 1 and isinstance(values[0], list | tuple):
+            values = tuple(values[0])
+        levels = tuple(tuple(v) if isinstance(v, list) else v for v in values)
+        object.__setattr__(self, "values", levels)
+        object.__setattr__(self, "when", when)
+
+    def __repr__(self) -> str:
+        return _as_typed("Choice", self.values, self.when)
+
+
+@dataclass(frozen=True, repr=False)
+class Int:
+    """A whole number in [low, high], both included.
+
+    Args:
+        low: smallest value.
+        high: largest value, or the name of a limit that depends on the model: `Int(0, "stages")`.
+        log: equal chances on a logarithmic scale.
+        when: as in Choice.
+    """
+
+    low: int
+    high: int | str
+    log: bool = field(default=False, kw_only=True)
+    when: When = field(default=None, kw_only=True, hash=False)
+
+    def __repr__(self) -> str:
+        return _as_typed("Int", (self.low, self.high), self.when, log=self.log)
+
+
+@dataclass(frozen=True, repr=False)
+class Float:
+    """A number in [low, high]; `log` and `when` as in Int."""
+
+    low: float
+    high: float
+    log: bool = field(default=False, kw_only=True)
+    when: When = field(default=None, kw_only=True, hash=False)
+
+    def __repr__(self) -> str:
+        return _as_typed("Float", (self.low, self.high), self.when, log=self.log)
+
+
+Domain = Choice | Int | Float
+Space = Mapping[str, Domain]
+Pick = Callable[[str, Domain], Any]
+
+
+def walk(
+    space: Space, base: TrainConfig, pick: Pick, limits: Limits | None = None
+) -> dict[str, Any]:
+    """One configuration of `space`: ask `pick` for each active field, in the space's order.
+
+    Args:
+        space: the domains.
+        base: the values of the fields outside the space.
+        pick: (field, domain with whole-number bounds) → value.
+        limits: resolves named bounds; needed only where the space has any.
+
+    Returns:
+        {field: value} of the space's fields; None where the field is inactive.
+
+    Raises:
+        BadInput: a resolved range is empty, or a named bound has no `limits` to resolve it.
+    """
+    known = base.to_dict()
+    values: dict[str, Any] = {}
+    for name, domain in space.items():
+        active = is_active(domain, known)
+        values[name] = pick(name, _resolve(name, domain, known, limits)) if active else None
+        known[name] = values[name]
+    return values
+
+
+def is_active(domain: Domain, known: Mapping[str, Any]) -> bool:
+    """Whether every condition of `domain` holds in the configuration so far."""
+    return all(known[name] in allowed(wanted) for name, wanted in (domain.when or {}).items())
+
+
+def allowed(wanted: Any) -> tuple[Any, ...]:
+    """The values a condition accepts: one value, or a tuple or list of them."""
+    return tuple(wanted) if isinstance(wanted, tuple | list) else (wanted,)
+
+
+def sample(
+    space: Space, base: TrainConfig, rng: random.Random, limits: Limits | None = None
+) -> dict[str, Any]:
+    """One configuration at random, like `walk`: levels equally likely, ranges uniform or log."""
+    return walk(space, base, lambda name, domain: _draw(domain, rng), limits)
+
+
+def enumerate_space(
+    space: Space, base: TrainConfig, limits: Limits | None = None
+) -> list[dict[str, Any]]:
+    """Every configuration of a grid once, the last field varying fastest.
+
+    Raises:
+        BadInput: a domain is a continuous or log range, or the grid is larger than MAX_GRID.
+    """
+    size = count(space, base, limits)
+    if size > MAX_GRID:
+        raise BadInput(
+            f"the grid has {size:,} configurations, more than {MAX_GRID:,}; "
+            "use --search random or optuna, or fewer levels."
+        )
+    return [values for values, _ in _grid(space, base, space, limits)]
+
+
+def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
+    """Number of configurations of the grid, without building it.
+
+    Raises:
+        BadInput: a domain is a continuous or log range.
+    """
+    # Only fields that conditions and limits look at need branching; the others multiply.
+    steering = {name for domain in space.values() for name in domain.when or {}}
+    for domain in space.values():
+        if isinstance(domain, Int) and isinstance(domain.high, str):
+            steering.update(LIMITS.get(domain.high, space))
+    return sum(factor for _, factor in _grid(space, base, steering, limits))
+
+
+def fix(space: Space, names: Collection[str]) -> dict[str, Domain]:
+    """The space without the fields in `names`, whose values the base then decides."""
+    return {name: domain for name, domain in space.items() if name not in names}
+
+
+def _grid(
+    space: Space, base: TrainConfig, branching: Collection[str], limits: Limits | None
+) -> Iterator[tuple[dict[str, Any], int]]:
+    """Walk all combinations of the `branching` fields, the others at their first level.
+
+    Yields:
+        The values, and the product of the level counts of the fields not branched on.
+    """
+    path: list[int] = []  # the level's index at each branch of this walk, from the first field
+    sizes: list[int] = []
+    unbranched: list[int] = []
+
+    def pick(name: str, domain: Domain) -> Any:
+        values = _levels(name, domain)
+        if name not in branching:
+            unbranched.append(len(values))
+            return values[0]
+        if len(sizes) == len(path):
+            path.append(0)
+        sizes.append(len(values))
+        return values[path[len(sizes) - 1]]
+
+    while True:
+        sizes.clear()
+        unbranched.clear()
+        yield walk(space, base, pick, limits), math.prod(unbranched)
+        while path and path[-1] == sizes[len(path) - 1] - 1:
+            path.pop()
+        if not path:
+            return
+        path[-1] += 1
+
+
+def _levels(name: str, domain: Domain) -> tuple[Any, ...]:
+    if isinstance(domain, Choice):
+        return domain.values
+    if isinstance(domain, Int) and not domain.log:
+        values = range(domain.low, int(domain.high) + 1)
+        if len(values) <= MAX_LEVELS:
+            return tuple(values)
+    raise BadInput(
+        f"grid search cannot enumerate {name}={domain!r}; "
+        "use --search random or optuna, or give Choice(...)."
+    )
+
+
+def _draw(domain: Domain, rng: random.Random) -> Any:
+    if isinstance(domain, Choice):
+        return rng.choice(domain.values)
+    if isinstance(domain, Int):
+        low, high = domain.low, int(domain.high)
+        if not domain.log:
+            return rng.randint(low, high)
+        # Half a unit wider on both sides, so that the end values get their full share.
+        value = round(math.exp(rng.uniform(math.log(low - 0.5), math.log(high + 0.5))))
+        return min(max(value, low), high)
+    if not domain.log:
+        return rng.uniform(domain.low, domain.high)
+    exponent = rng.uniform(math.log(domain.low), math.log(domain.high))
+    return min(max(math.exp(exponent), domain.low), domain.high)
+
+
+def _resolve(name: str, domain: Domain, known: dict[str, Any], limits: Limits | None) -> Domain:
+    if not isinstance(domain, Int) or not isinstance(domain.high, str):
+        return domain
+    if limits is None:
+        raise BadInput(f"{name}={domain!r}: the bound depends on the model; give `limits`.")
+    high = limits(domain.high, known)
+    if high < domain.low:
+        raise BadInput(
+            f"{name}={domain!r}: backbone {known['backbone']} has {domain.high}={high}, "
+            f"below {domain.low}; lower the bound or leave the backbone out."
+        )
+    return dataclasses.replace(domain, high=high)
+
+
+def _as_typed(kind: str, positional: tuple[Any, ...], when: When, *, log: bool = False) -> str:
+    parts = [repr(value) for value in positional]
+    parts += ["log=True"] if log else []
+    parts += [f"when={dict(when)!r}"] if when else []
+    return f"{kind}({', '.join(parts)})"

@@ -1,0 +1,114 @@
+"""What serves on a machine without network, where the user named neither data set nor backbone.
+
+The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they are not on disk and
+cannot be downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and
+one line says so. What the user named is never replaced.
+"""
+
+from pathlib import Path
+
+from rich.console import Console
+
+from search_spaces.domains import Choice
+from sweep.plan import Plan
+from sweep.progress import loading
+from tl_core.config import TrainConfig
+from tl_core.datasets import DownloadFailed, load_data, on_disk
+from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
+from tl_core.models.weights_file import save_weights
+from tl_core.trainer import Trainer
+
+DATASET = "digits"
+SOURCE = "shapes-residual"
+"""Name of the bundled source model under `results/models/`."""
+
+SOURCE_CONFIG = TrainConfig(dataset="shapes", image_size=16, epochs=4, batch_size=64, lr=0.1)
+PRETRAINED = "pretrained"
+
+
+def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
+    """The plan, its defaults replaced by the bundled ones where they cannot be had.
+
+    Data sets and weights that can be downloaded are downloaded here, with progress.
+
+    Raises:
+        DownloadFailed: a data set that the user named cannot be had.
+        WeightsUnavailable: nor can the weights of a backbone that the user named.
+    """
+    return _with_weights(_with_dataset(plan, console), console)
+
+
+def _with_dataset(plan: Plan, console: Console) -> Plan:
+    if "dataset" in plan.named or on_disk(plan.base):
+        return plan
+    try:
+        with loading(console) as progress:
+            load_data(plan.base, progress=progress)
+    except DownloadFailed:
+        wanted = plan.base.dataset
+        note = (
+            f"{wanted} is not on disk and cannot be downloaded: using the bundled data set "
+            f"{DATASET} instead. Name one with --dataset."
+        )
+        native = {} if "image_size" in plan.named else {"image_size": None}
+        return plan.with_base({"dataset": DATASET, **native}, note)
+    return plan
+
+
+def _with_weights(plan: Plan, console: Console) -> Plan:
+    if plan.base.weights != PRETRAINED:
+        return plan
+    domain = plan.free.get("backbone")
+    backbones = list(domain.values) if isinstance(domain, Choice) else [plan.base.backbone]
+    missing = [name for name in backbones if not hub_weights_on_disk(name)]
+    try:
+        for backbone in missing:
+            console.print(f"Downloading the weights of {backbone} …")
+            fetch_hub_weights(backbone)
+    except WeightsUnavailable:
+        if {"backbone", "weights"} & set(plan.named):
+            raise
+        note = (
+            "The ImageNet weights of the default backbones are not on disk and cannot be "
+            "downloaded: using the residual CNN pretrained on shapes instead. Name others with "
+            "--backbone and --weights."
+        )
+        source = bundled_source(plan.options.results, plan.base, console)
+        return plan.with_base({"backbone": "residual", "weights": str(source)}, note)
+    return plan
+
+
+def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
+    """Weights of the residual CNN trained on `shapes`; trained now if they are not kept yet.
+
+    Args:
+        results: the results folder, which keeps them for the next sweep.
+        base: gives the width and depth of the network.
+        console: shows that training takes a few seconds.
+
+    Returns:
+        A safetensors file.
+    """
+    shape = f"{base.width}x{base.depth}-{base.activation}"
+    path = (results / "models" / f"{SOURCE}-{shape}" / "model.safetensors").resolve()
+    if path.exists():
+        return path
+    fields = ("width", "depth", "activation", "batch_norm", "pooling", "cache_dir", "precision")
+    config = SOURCE_CONFIG.__class__(
+        **{**SOURCE_CONFIG.to_dict(), **{name: getattr(base, name) for name in fields}}
+    )
+    console.print("Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep.")
+    trainer = Trainer(config)
+    while trainer.stop_reason is None:
+        trainer.run_epoch()
+    trainer.restore_best()
+    save_weights(
+        path,
+        trainer.model,
+        config=config,
+        classes=trainer.data.classes,
+        mean=trainer.data.mean,
+        std=trainer.data.std,
+        accuracy=trainer.best_val_accuracy,
+    )
+    return path

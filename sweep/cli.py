@@ -1,0 +1,323 @@
+"""The command line. Typer and Rich only at import: torch, ray and pandas load when a command runs."""
+
+import re
+import sys
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+from typer.exceptions import TyperException
+
+from sweep import __version__
+from sweep.options import SweepOptions
+from sweep.spaces import builtin_spaces
+from tl_core.errors import BadInput
+
+console = Console()
+errors = Console(stderr=True)
+ANY_SPACE = "PATH.py"
+"""Help entry of the command that runs a user's own file."""
+
+Results = Annotated[Path, typer.Option(help="Folder of all results.")]
+
+_DATA, _MODEL, _SEARCH = "Data", "Model and training", "Search"
+_MACHINE, _OUTPUT = "Machine", "Output"
+
+
+class SpaceGroup(TyperGroup):
+    """Commands, and every path of a search space as one more command."""
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        """The command of that name; anything else is taken as a search space."""
+        return super().get_command(ctx, cmd_name) or super().get_command(ctx, ANY_SPACE)
+
+
+app = typer.Typer(
+    cls=SpaceGroup,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode="rich",
+    help="Hyperparameter sweeps of image-classification transfer learning. "
+    "[bold]python -m sweep NAME[/bold] runs the search space NAME, or the file PATH.py.",
+)
+
+
+@app.callback()
+def _root(
+    version: Annotated[bool, typer.Option("--version", help="Print the version.")] = False,
+) -> None:
+    if version:
+        console.print(f"tl-sweep {__version__}", highlight=False)
+        raise typer.Exit
+
+
+def run_space(
+    ctx: typer.Context,
+    dataset: Annotated[
+        str | None,
+        typer.Option(help="A name from `datasets`, folder:PATH or parquet:PATH.", rich_help_panel=_DATA),
+    ] = None,
+    data_dir: Annotated[
+        str | None, typer.Option(help="Folder for downloaded data sets.", rich_help_panel=_DATA)
+    ] = None,
+    cache_dir: Annotated[
+        str | None, typer.Option(help="Folder for decoded data sets.", rich_help_panel=_DATA)
+    ] = None,
+    backbone: Annotated[
+        str | None,
+        typer.Option(help="A name from `models`, or timm:NAME.", rich_help_panel=_MODEL),
+    ] = None,
+    weights: Annotated[
+        str | None,
+        typer.Option(
+            help="pretrained, none, or a .safetensors / .pth file.", rich_help_panel=_MODEL
+        ),
+    ] = None,
+    epochs: Annotated[
+        int | None, typer.Option(help="Epochs of a trial, at most.", rich_help_panel=_MODEL)
+    ] = None,
+    settings: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--set",
+            metavar="KEY=VALUE",
+            help="Fix a field of TrainConfig, such as lr=0.1; repeatable.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    imports: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--import",
+            metavar="FILE.py",
+            help="Your module with models, data sets or augmentations; repeatable.",
+            rich_help_panel=_MODEL,
+        ),
+    ] = None,
+    design: Annotated[
+        str | None, typer.Option(help="one-at-a-time or factorial.", rich_help_panel=_SEARCH)
+    ] = None,
+    search: Annotated[
+        str | None,
+        typer.Option(help="grid, random or optuna, in place of a design.", rich_help_panel=_SEARCH),
+    ] = None,
+    trials: Annotated[
+        int | None,
+        typer.Option(
+            min=1,
+            help="Configurations to try; of a factorial design, a balanced part.",
+            rich_help_panel=_SEARCH,
+        ),
+    ] = None,
+    seeds: Annotated[
+        int | None,
+        typer.Option(min=1, help="Repeats of each configuration.", rich_help_panel=_SEARCH),
+    ] = None,
+    seed: Annotated[
+        int,
+        typer.Option(min=0, help="First training seed, and the searcher's.", rich_help_panel=_SEARCH),
+    ] = 0,
+    scheduler: Annotated[
+        str | None, typer.Option(help="asha or none.", rich_help_panel=_SEARCH)
+    ] = None,
+    grace_period: Annotated[
+        int,
+        typer.Option(min=1, help="Epochs before ASHA may stop a trial.", rich_help_panel=_SEARCH),
+    ] = 1,
+    reduction_factor: Annotated[
+        float,
+        typer.Option(help="ASHA lets one in this many trials go on.", rich_help_panel=_SEARCH),
+    ] = 3.0,
+    time_budget: Annotated[
+        str | None,
+        typer.Option(
+            metavar="TIME", help="End the sweep after 90s, 30m or 2h.", rich_help_panel=_SEARCH
+        ),
+    ] = None,
+    gpus: Annotated[
+        int | None,
+        typer.Option(min=0, help="GPUs in all (unset: all there are).", rich_help_panel=_MACHINE),
+    ] = None,
+    trials_per_gpu: Annotated[
+        int, typer.Option(min=1, help="Trials that share a GPU.", rich_help_panel=_MACHINE)
+    ] = 1,
+    cpus: Annotated[
+        int | None,
+        typer.Option(min=1, help="CPUs in all (unset: all there are).", rich_help_panel=_MACHINE),
+    ] = None,
+    address: Annotated[
+        str | None,
+        typer.Option(help="Ray cluster to join, such as auto.", rich_help_panel=_MACHINE),
+    ] = None,
+    results: Annotated[
+        Path, typer.Option(help="Folder of all results.", rich_help_panel=_OUTPUT)
+    ] = Path("results"),
+    name: Annotated[
+        str | None,
+        typer.Option(help="Name of the sweep (unset: SPACE-DATE-TIME).", rich_help_panel=_OUTPUT),
+    ] = None,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run", help="Print trials, epochs and resources only.", rich_help_panel=_OUTPUT
+        ),
+    ] = False,
+) -> None:
+    """Run a search space."""
+    options = SweepOptions(
+        space=str(ctx.info_name),
+        dataset=dataset,
+        data_dir=data_dir,
+        cache_dir=cache_dir,
+        backbone=backbone,
+        weights=weights,
+        imports=tuple(imports or ()),
+        epochs=epochs,
+        design=design,
+        trials=trials,
+        search=search,
+        scheduler=scheduler,
+        grace_period=grace_period,
+        reduction_factor=reduction_factor,
+        gpus=gpus,
+        trials_per_gpu=trials_per_gpu,
+        cpus=cpus,
+        seeds=seeds,
+        seed=seed,
+        time_budget=seconds(time_budget) if time_budget is not None else None,
+        results=results,
+        name=name,
+        address=address,
+        settings=tuple(settings or ()),
+    )
+    if dry_run:
+        from sweep.report.dry_run import print_plan
+
+        print_plan(options, console)
+        return
+    with console.status("Starting …"):
+        from sweep.report.tables import print_result
+        from sweep.runner import run_sweep
+    result = run_sweep(options, console)
+    print_result(result, console)
+    raise typer.Exit(result.exit_code)
+
+
+for _name, _question in builtin_spaces().items():
+    app.command(_name, help=_question, rich_help_panel="Search spaces")(run_space)
+app.command(ANY_SPACE, help="Your own file, with BASE and SPACE.", rich_help_panel="Search spaces")(
+    run_space
+)
+
+
+@app.command("list", rich_help_panel="Sweeps")
+def list_command(results: Results = Path("results")) -> None:
+    """List the sweeps, finished and running, with their disk use."""
+    from sweep.catalog import list_sweeps
+    from sweep.report.listing import sweeps_table
+
+    entries = list_sweeps(results)
+    if not entries:
+        console.print(f"No sweeps in {results} yet. Try: python -m sweep ablation --dataset digits")
+        return
+    console.print(sweeps_table(entries))
+
+
+@app.command("show", rich_help_panel="Sweeps")
+def show_command(
+    name: Annotated[str, typer.Argument(help="Name of the sweep.")],
+    results: Results = Path("results"),
+) -> None:
+    """Show a sweep: top configurations, effects, winner."""
+    from sweep.report.summary import load_result
+    from sweep.report.tables import print_result
+
+    print_result(load_result(results, name), console)
+
+
+@app.command("delete", rich_help_panel="Sweeps")
+def delete_command(
+    name: Annotated[str, typer.Argument(help="Name of the sweep.")],
+    results: Results = Path("results"),
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+) -> None:
+    """Delete a sweep and all its rows."""
+    from sweep.catalog import delete_sweep
+    from sweep.manifest import read_manifest
+    from sweep.report.listing import size
+
+    read_manifest(results, name)
+    if not yes:
+        typer.confirm(f"Delete {name} and every row of it?", abort=True)
+    console.print(f"Deleted {name}: {size(delete_sweep(results, name))} freed.", highlight=False)
+
+
+@app.command("spaces", rich_help_panel="What there is")
+def spaces_command() -> None:
+    """List the search spaces."""
+    table = Table("space", "question", box=None)
+    for name, question in builtin_spaces().items():
+        table.add_row(name, question)
+    console.print(table)
+
+
+@app.command("datasets", rich_help_panel="What there is")
+def datasets_command() -> None:
+    """List the data sets."""
+    from sweep.report.listing import datasets_table
+
+    console.print(datasets_table())
+
+
+@app.command("models", rich_help_panel="What there is")
+def models_command(
+    pattern: Annotated[
+        str | None, typer.Argument(help="Show timm's models that match, such as 'resnet*'.")
+    ] = None,
+) -> None:
+    """List our own models and, by pattern, timm's."""
+    from sweep.report.listing import models_table
+
+    console.print(models_table(pattern))
+
+
+def seconds(text: str) -> float:
+    """`90`, `90s`, `30m` or `2h` in seconds.
+
+    Raises:
+        BadInput: the text is no such time.
+    """
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
+    if match is None or float(match[1]) == 0:
+        raise BadInput(f"--time-budget {text}: write 90s, 30m or 2h.")
+    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def main(arguments: list[str] | None = None) -> None:
+    """Run the command line; bad input is one line on stderr and exit code 2."""
+    command = typer.main.get_command(app)
+    try:
+        code = command.main(args=arguments, prog_name="python -m sweep", standalone_mode=False)
+    except BadInput as error:
+        _refuse(str(error))
+    except TyperException as error:
+        _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
+    except (KeyboardInterrupt, typer.Abort):
+        errors.print("Interrupted.")
+        sys.exit(130)
+    sys.exit(code if isinstance(code, int) else 0)
+
+
+def _refuse(message: str) -> None:
+    errors.print(f"[bold red]error:[/bold red] {_plain(message)}", highlight=False, soft_wrap=True)
+    sys.exit(2)
+
+
+def _plain(message: str) -> str:
+    from rich.markup import escape
+
+    return escape(message)

@@ -1,0 +1,101 @@
+"""Ray, started quietly for one sweep or joined, and always left as it was found.
+
+What Ray logs goes to a file in the sweep's folder, not to the terminal.
+"""
+
+import contextlib
+import logging
+import os
+import secrets
+import warnings
+from collections.abc import Iterator
+from pathlib import Path
+
+from tl_core.errors import BadInput
+
+_QUIET = {
+    "RAY_USAGE_STATS_ENABLED": "0",
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # CSV, JSON and TensorBoard files nobody reads
+    "RAY_AIR_NEW_OUTPUT": "0",
+    "RAY_CHDIR_TO_TRIAL_DIR": "0",
+    "RAY_DEDUP_LOGS": "0",
+    "TUNE_WARN_THRESHOLD_S": "60",
+    "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+}
+OBJECT_STORE_BYTES = 200 * 2**20  # only configurations and metrics pass through it
+
+
+def prepare_environment(address: str | None) -> None:
+    """Set the variables that Ray reads when it is imported; the user's own values stay.
+
+    A cluster of our own is closed to others on the machine by a token made for it; a cluster that
+    is joined keeps whatever authentication its owner set up.
+    """
+    for name, value in _QUIET.items():
+        os.environ.setdefault(name, value)
+    if address is None and "RAY_AUTH_MODE" not in os.environ:
+        os.environ["RAY_AUTH_MODE"] = "token"
+        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+
+
+@contextlib.contextmanager
+def ray_cluster(
+    *, address: str | None, cpus: int | None, gpus: int | None, log: Path
+) -> Iterator[None]:
+    """Start a Ray of `cpus` and `gpus` on this machine, or join the cluster at `address`.
+
+    A Ray that this process is connected to already is used as it is and left running.
+
+    Raises:
+        BadInput: nothing answers at `address`.
+    """
+    prepare_environment(address)
+    import ray
+
+    with _logs_to(log):
+        owned = not ray.is_initialized()
+        if owned:
+            _start(address, cpus, gpus)
+        try:
+            yield
+        finally:
+            if owned:
+                ray.shutdown()
+
+
+def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
+    import ray
+
+    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    if address is None:
+        ray.init(
+            address="local",
+            num_cpus=cpus,
+            num_gpus=gpus,
+            include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES,
+            **quiet,
+        )
+        return
+    try:
+        ray.init(address=address, **quiet)
+    except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and others
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"--address {address}: no Ray cluster can be joined there ({reason}).") from None
+
+
+@contextlib.contextmanager
+def _logs_to(log: Path) -> Iterator[None]:
+    log.parent.mkdir(parents=True, exist_ok=True)
+    handler = logging.FileHandler(log)
+    handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
+    logger = logging.getLogger("ray")
+    before = (logger.propagate, list(logger.handlers))
+    logger.propagate, logger.handlers = False, [handler]
+    try:
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", module=r"ray(\.|$)")
+            yield
+    finally:
+        logger.propagate, logger.handlers = before
+        handler.close()

@@ -1,0 +1,189 @@
+"""Every trial is accounted for: the driver's record of trials, and the rows it writes.
+
+A Tune callback. Each trial gets exactly one row in `trials`, whatever became of it, and one row in
+`epochs` for each epoch that it reported.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from ray.tune import Callback
+
+from sweep.results import TableWriter
+from sweep.schema import EPOCHS, TRIALS
+from sweep.trainable import Job, last_line
+from sweep.tune_searcher import UNFINISHED
+
+KEPT_CHECKPOINTS = 5
+"""Best weights kept while a sweep runs; the winner is one of them, or is trained again."""
+
+
+@dataclass
+class TrialRecord:
+    """What the driver knows of one trial while it runs."""
+
+    number: int
+    values: dict[str, Any]
+    started_at: datetime | None = None
+    ended_at: datetime | None = None
+    status: str = "pending"
+    epoch: int = 0
+    result: dict[str, Any] = field(default_factory=dict)
+    train_seconds: float = 0.0
+    eval_seconds: float = 0.0
+    images: float = 0.0
+    host_memory_bytes: int = 0
+
+    @property
+    def best_val_accuracy(self) -> float:
+        """Best validation accuracy so far, NaN before the first epoch."""
+        return float(self.result.get("best_val_accuracy", math.nan))
+
+
+class Ledger(Callback):
+    """Follows all trials of a sweep and writes their rows.
+
+    Args:
+        job: what the trials share.
+        results: the results folder.
+        provenance: columns that are the same in every row.
+        identify: (config values) → columns that name the configuration.
+    """
+
+    def __init__(
+        self,
+        job: Job,
+        results: Path,
+        provenance: dict[str, Any],
+        identify: Callable[[dict[str, Any]], dict[str, Any]],
+    ) -> None:
+        self.job = job
+        self.provenance = provenance
+        self.identify = identify
+        self.records: dict[int, TrialRecord] = {}
+        self.statuses: Counter[str] = Counter()
+        self.epochs_reported = 0
+        self.best: TrialRecord | None = None
+        self.kept: list[TrialRecord] = []
+        self.trials = TableWriter(results, "trials", job.sweep)
+        self.epochs = TableWriter(results, "epochs", job.sweep)
+
+    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """A worker took the trial."""
+        record = self._record(trial)
+        record.started_at = record.started_at or datetime.now(UTC)
+        record.status = "running"
+
+    def on_trial_result(
+        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+    ) -> None:
+        """An epoch ended, or the trial failed."""
+        record = self._record(trial)
+        if result["epoch"] > record.epoch:
+            self._take_epoch(record, result)
+        heard = {name: result[name] for name in _KEPT if name in result}
+        if result["error"] is None:
+            record.result = heard
+        else:  # what the trial reached before it failed stays
+            failure = {"status": result["status"], "error": result["error"]}
+            record.result = {**heard, **record.result, **failure}
+        if self.best is None or record.best_val_accuracy > self.best.best_val_accuracy:
+            self.best = record if math.isfinite(record.best_val_accuracy) else self.best
+
+    def _take_epoch(self, record: TrialRecord, result: dict[str, Any]) -> None:
+        record.epoch = result["epoch"]
+        record.train_seconds += result["train_seconds"]
+        record.eval_seconds += result["eval_seconds"]
+        record.images += result["images_per_second"] * result["train_seconds"]
+        record.host_memory_bytes = max(record.host_memory_bytes, result["host_memory_bytes"])
+        self.epochs_reported += 1
+        row = {name: result[name] for name in EPOCHS.names if name in result}
+        row |= {"trial_id": self.job.trial_id(record.number), "ended_at": datetime.now(UTC)}
+        self.epochs.add(row)
+
+    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The trial ended by itself or was stopped by the scheduler."""
+        record = self._record(trial)
+        status = record.result.get("status", "failed")
+        self._end(record, "stopped" if status == UNFINISHED else status)
+
+    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+        """The worker process died."""
+        record = self._record(trial)
+        error = trial.get_error()
+        text = last_line(error) if error is not None else "the worker process died"
+        short = type(error).__name__ == "OutOfMemoryError"
+        record.result["error"] = text
+        self._end(record, "out_of_memory" if short else "failed")
+
+    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+        """Between two events: write what is due."""
+        self.trials.flush_if_due()
+        self.epochs.flush_if_due()
+
+    def close(self, handed_out: list[dict[str, Any]], status: str) -> None:
+        """End every trial that has no end yet with `status`, and write all rows.
+
+        Args:
+            handed_out: values of every trial of the sweep, in order of their numbers; one that no
+                worker took gets its row here.
+            status: for the trials without an end.
+        """
+        for number, values in enumerate(handed_out):
+            record = self.records.setdefault(number, TrialRecord(number, values))
+            if record.ended_at is None:
+                self._end(record, status)
+        self.epochs.flush()
+        self.trials.flush()
+
+    def _record(self, trial: Any) -> TrialRecord:
+        number = trial.config["number"]
+        if number not in self.records:
+            self.records[number] = TrialRecord(number, trial.config["values"])
+        return self.records[number]
+
+    def _end(self, record: TrialRecord, status: str) -> None:
+        if record.ended_at is not None:
+            return
+        record.status = status
+        record.ended_at = datetime.now(UTC)
+        self.statuses[status] += 1
+        self.trials.add(self._row(record))
+        if status == "completed":
+            self._keep_best_checkpoints(record)
+
+    def _keep_best_checkpoints(self, record: TrialRecord) -> None:
+        self.kept.append(record)
+        self.kept.sort(key=lambda r: -r.best_val_accuracy)
+        for loser in self.kept[KEPT_CHECKPOINTS:]:
+            self.job.checkpoint(loser.number).unlink(missing_ok=True)
+        del self.kept[KEPT_CHECKPOINTS:]
+
+    def _row(self, record: TrialRecord) -> dict[str, Any]:
+        values = {name: record.result[name] for name in TRIALS.names if name in record.result}
+        images = record.images / record.train_seconds if record.train_seconds else None
+        return {
+            **values,
+            **self.provenance,
+            **self.identify(record.values),
+            "trial_id": self.job.trial_id(record.number),
+            "status": record.status,
+            "last_val_accuracy": record.result.get("val_accuracy"),
+            "last_val_loss": record.result.get("val_loss"),
+            "last_train_loss": record.result.get("train_loss"),
+            "epochs_trained": record.epoch,
+            "train_seconds": record.train_seconds,
+            "eval_seconds": record.eval_seconds,
+            "images_per_second": images,
+            "host_memory_bytes": record.host_memory_bytes,
+            "started_at": record.started_at,
+            "ended_at": record.ended_at,
+        }
+
+
+_KEPT = (*TRIALS.names, "val_accuracy", "val_loss", "train_loss")

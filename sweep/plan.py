@@ -1,0 +1,278 @@
+"""From options to a plan: what would be trained, around what, and in which order.
+
+Planning reads the user's files and checks every name and value; it trains nothing, downloads
+nothing and decodes no image, so that `--dry-run` is quick.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any
+
+from search_spaces.designs import DESIGNS, balanced_fraction
+from search_spaces.domains import Choice, Domain, count, fix
+from sweep.options import SweepOptions
+from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, Proposer, SearchContext
+from sweep.spaces import DEFAULT_TRIALS, SearchSpace, load_space
+from sweep.user_modules import UserModule, read_user_module
+from tl_core.config import TrainConfig, config_from_dict, parse_value
+from tl_core.datasets import check_dataset
+from tl_core.errors import BadInput
+from tl_core.models import check_model, stage_count
+from tl_core.optim import check_optimization
+from tl_core.trainer import check_augmentation
+
+FRACTION = "factorial"
+"""The design of which `--trials N` draws a balanced part."""
+
+_PATH_SETTINGS = ("data_dir", "cache_dir")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """A sweep ready to run.
+
+    Attributes:
+        options: as asked for.
+        space: the search space as its file defines it.
+        base: the configuration that all trials share but for the free fields.
+        free: the fields that vary, and how.
+        modules: the user's modules.
+        named: fields that the user set.
+        design: name of the design, None for a search.
+        search: name of the searcher, None for a design.
+        scheduler: name of the scheduler.
+        configurations: how many there will be; None if only a time budget ends the search.
+        seeds: training seeds; each configuration runs with each.
+        notes: lines to show before the sweep runs.
+    """
+
+    options: SweepOptions
+    space: SearchSpace
+    base: TrainConfig
+    free: dict[str, Domain]
+    modules: tuple[UserModule, ...]
+    named: tuple[str, ...]
+    design: str | None
+    search: str | None
+    scheduler: str
+    configurations: int
+    seeds: list[int]
+    notes: tuple[str, ...] = ()
+
+    @property
+    def trials(self) -> int:
+        """Configurations × seeds."""
+        return self.configurations * len(self.seeds)
+
+    @property
+    def strategy(self) -> str:
+        """Name of the design or the searcher."""
+        return self.design or self.search or ""
+
+    def proposer(self, name: str, study: Path | None) -> Proposer:
+        """What proposes the configurations of this plan."""
+        if self.design is not None:
+            return ListProposer(design_points(self))
+        context = SearchContext(
+            space=self.free,
+            base=self.base,
+            limits=model_limits(self.base),
+            seed=self.options.seed,
+            trials=self.configurations,
+            study=study,
+            name=name,
+        )
+        return SEARCHERS[self.search or ""](context)
+
+    def with_base(self, changed: Mapping[str, Any], note: str) -> "Plan":
+        """The same plan with some fields of the base replaced and no longer free."""
+        free = fix(self.free, changed)
+        plan = replace(self, base=config_from_dict(changed, self.base), free=free)
+        return replace(_counted(plan), notes=(*self.notes, note))
+
+
+def make_plan(options: SweepOptions) -> Plan:
+    """Check everything that can be checked without data or a GPU, and count the trials.
+
+    Raises:
+        BadInput: a name, a value, a file or a combination of options is wrong.
+    """
+    modules = tuple(read_user_module(path) for path in options.imports)
+    for module in modules:
+        module.load()
+    space = load_space(options.space)
+    changed = overrides(options)
+    base = config_from_dict(changed, space.base)
+    free = fix(space.space, changed)
+    design, search = _strategy(options, space)
+    seeds = _seeds(options, space, design)
+    plan = Plan(
+        options=options,
+        space=space,
+        base=base,
+        free=free,
+        modules=modules,
+        named=tuple(changed),
+        design=design,
+        search=search,
+        scheduler=_scheduler(options, space, search),
+        configurations=0,
+        seeds=seeds,
+    )
+    check_names(plan)
+    return _counted(plan)
+
+
+def overrides(options: SweepOptions) -> dict[str, Any]:
+    """The fields of TrainConfig that the options fix, paths made absolute."""
+    flags = ("dataset", "data_dir", "cache_dir", "backbone", "weights", "epochs")
+    values = {name: getattr(options, name) for name in flags}
+    changed = {name: value for name, value in values.items() if value is not None}
+    for setting in options.settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f"--set {setting}: write KEY=VALUE, such as --set lr=0.1.")
+        if name == "seed":
+            raise BadInput("--set seed: use --seed S for the first seed and --seeds K for repeats.")
+        changed[name] = parse_value(name, text)
+    changed["seed"] = options.seed
+    for name in _PATH_SETTINGS:
+        if changed.get(name) is not None:
+            changed[name] = str(Path(changed[name]).expanduser().resolve())
+    if "dataset" in changed:
+        changed["dataset"] = _absolute_dataset(changed["dataset"])
+    weights = changed.get("weights")
+    if weights is not None and weights != "pretrained":
+        changed["weights"] = str(Path(weights).expanduser().resolve())
+    elif weights is not None and weights.lower() == "none":
+        changed["weights"] = None
+    return changed
+
+
+def _absolute_dataset(name: str) -> str:
+    kind, colon, path = name.partition(":")
+    return f"{kind}:{Path(path).expanduser().resolve()}" if colon and path else name
+
+
+def _strategy(options: SweepOptions, space: SearchSpace) -> tuple[str | None, str | None]:
+    """(design, None) or (None, searcher)."""
+    if options.design is not None and options.search is not None:
+        raise BadInput(
+            f"--design {options.design} and --search {options.search} exclude each other; give one."
+        )
+    _check_choice("--design", options.design, DESIGNS)
+    _check_choice("--search", options.search, SEARCHERS)
+    if options.search is not None:
+        return None, options.search
+    design = options.design or space.design
+    if design is None:
+        return None, space.search or "optuna"
+    if options.trials is not None and options.design is None:
+        design = FRACTION
+    if options.trials is not None and design != FRACTION:
+        raise BadInput(
+            f"--trials {options.trials} draws from the factorial design; leave out "
+            f"--design {design}, or --trials."
+        )
+    return design, None
+
+
+def _scheduler(options: SweepOptions, space: SearchSpace, search: str | None) -> str:
+    from sweep.schedulers import SCHEDULERS
+
+    _check_choice("--scheduler", options.scheduler, SCHEDULERS)
+    if options.scheduler is not None:
+        return options.scheduler
+    replaced = search is not None and space.search is None
+    return "asha" if replaced and search == "optuna" else space.scheduler
+
+
+def _check_choice(flag: str, value: str | None, table: Mapping[str, Any]) -> None:
+    if value is not None and value not in table:
+        raise BadInput(f"{flag} {value}: one of {', '.join(table)}.")
+
+
+def _seeds(options: SweepOptions, space: SearchSpace, design: str | None) -> list[int]:
+    """`--seeds` consecutive seeds; a drawn part of a factorial, or a search, repeats nothing."""
+    repeats = options.seeds
+    if repeats is None:
+        whole_design = design is not None and options.trials is None
+        repeats = space.seeds if whole_design or options.search is None else 1
+        if design is not None and options.trials is not None:
+            repeats = 1
+    return list(range(options.seed, options.seed + repeats))
+
+
+def _counted(plan: Plan) -> Plan:
+    """The plan with its number of configurations."""
+    asked = plan.options.trials
+    if plan.design is not None:
+        return replace(plan, configurations=len(design_points(plan)))
+    if plan.search in EXHAUSTIVE:
+        whole = count(plan.free, plan.base, model_limits(plan.base))
+        if asked is not None and asked > whole:
+            raise BadInput(f"--trials {asked}: the grid has {whole} points; ask for at most that.")
+        return replace(plan, configurations=asked or whole)
+    return replace(plan, configurations=asked or plan.space.trials or DEFAULT_TRIALS)
+
+
+def design_points(plan: Plan) -> list[dict[str, Any]]:
+    """The configurations of the plan's design, in order."""
+    assert plan.design is not None
+    if plan.options.trials is not None:
+        return balanced_fraction(plan.free, plan.base, plan.options.trials, plan.options.seed)
+    return DESIGNS[plan.design](plan.free, plan.base)
+
+
+def model_limits(base: TrainConfig) -> Any:
+    """Resolver of bounds that depend on the model; stages do not depend on the data set."""
+
+    def limit(name: str, values: dict[str, Any]) -> int:
+        config = config_from_dict(values, base)
+        size = config.image_size or 64
+        return stage_count(config, channels=3, num_classes=10, image_size=size)
+
+    return limit
+
+
+def check_names(plan: Plan) -> None:
+    """Check the base and every listed choice against the tables of models, optimizers and so on."""
+    check_dataset(plan.base)
+    for field, check in (
+        ("backbone", check_model),
+        ("optimizer", check_optimization),
+        ("schedule", check_optimization),
+        ("augmentation", check_augmentation),
+    ):
+        domain = plan.free.get(field)
+        values = domain.values if isinstance(domain, Choice) else (getattr(plan.base, field),)
+        for value in values:
+            check(config_from_dict({field: value}, plan.base))
+
+
+def sweep_name(plan: Plan, now: datetime) -> str:
+    """`--name`, or SPACE-YYYYMMDD-HHMMSS, with a number behind it where that is taken.
+
+    Raises:
+        BadInput: the name has other characters, or is that of a sweep in these results.
+    """
+    runs = plan.options.results / "runs"
+    name = plan.options.name
+    if name is None:
+        stem = f"{plan.space.name}-{now:%Y%m%d-%H%M%S}"
+        taken = {path.name for path in runs.glob(f"{stem}*")}
+        others = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+        return next(free for free in (stem, *others) if free not in taken)
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        raise BadInput(f"--name {name!r}: a letter, then letters, digits, - and _ only.")
+    if (runs / name).exists():
+        raise BadInput(
+            f"--name {name}: a sweep of this name is in {plan.options.results}; take another "
+            f"name, or `delete {name}` first."
+        )
+    return name
+
+

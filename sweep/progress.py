@@ -1,0 +1,180 @@
+"""What the terminal shows while data load and trials run. Nothing where there is no terminal."""
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+)
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweep.ledger import Ledger, TrialRecord
+
+RUNNING_SHOWN = 6
+STATUS_STYLE = {
+    "completed": "green",
+    "running": "cyan",
+    "stopped": "yellow",
+    "diverged": "magenta",
+    "failed": "red",
+    "out_of_memory": "red",
+    "timed_out": "red",
+    "interrupted": "red",
+}
+
+LoadProgress = Callable[[str, int, int], None]
+
+
+@contextlib.contextmanager
+def loading(console: Console) -> Iterator[LoadProgress | None]:
+    """Progress bars for what is decoded or downloaded; yields the function to call."""
+    if not console.is_terminal:
+        yield None
+        return
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
+    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
+        tasks: dict[str, TaskID] = {}
+
+        def advance(label: str, done: int, total: int) -> None:
+            if label not in tasks:
+                tasks[label] = progress.add_task(label, total=total)
+            progress.update(tasks[label], completed=done, total=total)
+
+        yield advance
+
+
+class LiveView:
+    """Trials by status, best so far, speed, and time left, at 80 columns.
+
+    Args:
+        ledger: where the trials are followed.
+        title: name of the sweep.
+        trials: how many there will be.
+        epochs: of one trial, at most.
+        concurrent: trials side by side.
+    """
+
+    def __init__(
+        self, ledger: Ledger, *, title: str, trials: int, epochs: int, concurrent: int
+    ) -> None:
+        self.ledger = ledger
+        self.title = title
+        self.trials = trials
+        self.epochs = epochs
+        self.concurrent = concurrent
+        self.began = time.monotonic()
+
+    def __rich__(self) -> Group:
+        records = list(self.ledger.records.values())
+        running = [record for record in records if record.status == "running"]
+        parts = [self._headline(), self._bar(records), self._counts(running), self._best()]
+        if running:
+            parts.append(self._running(running))
+        return Group(*parts)
+
+    def _headline(self) -> Text:
+        minutes = max(time.monotonic() - self.began, 1e-9) / 60
+        rate = self.ledger.epochs_reported / minutes
+        text = Text(self.title, style="bold")
+        text.append(f"  {clock(minutes * 60)} elapsed", style="none")
+        text.append(f" · {rate:.1f} epochs/min", style="none")
+        left = self.seconds_left()
+        return text.append(f" · {clock(left)} left" if left is not None else "", style="none")
+
+    def _bar(self, records: list[TrialRecord]) -> Table:
+        ended = sum(self.ledger.statuses.values())
+        grid = Table.grid(expand=False)
+        grid.add_row(
+            ProgressBar(total=max(self.trials, 1), completed=ended, width=50),
+            Text(f"  {ended} of {self.trials} trials"),
+        )
+        return grid
+
+    def _counts(self, running: list[TrialRecord]) -> Text:
+        text = Text()
+        counts = {"running": len(running), **self.ledger.statuses}
+        for status, number in counts.items():
+            text.append(f"{status.replace('_', ' ')} {number}   ", style=STATUS_STYLE[status])
+        return text
+
+    def _best(self) -> Text:
+        best = self.ledger.best
+        if best is None:
+            return Text("no epoch finished yet", style="dim")
+        text = Text("best ")
+        text.append(f"{best.best_val_accuracy:.4f}", style="bold green")
+        return text.append(f"  {describe(best.values)}", style="dim")
+
+    def _running(self, running: list[TrialRecord]) -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=80)
+        table.add_column("trial", justify="right")
+        table.add_column("epoch", justify="right")
+        table.add_column("val acc", justify="right")
+        table.add_column("settings", no_wrap=True, overflow="ellipsis", ratio=1)
+        for record in running[:RUNNING_SHOWN]:
+            accuracy = record.result.get("val_accuracy")
+            table.add_row(
+                str(record.number),
+                f"{record.epoch}/{record.values.get('epochs', self.epochs)}",
+                f"{accuracy:.4f}" if accuracy is not None else "–",
+                describe(record.values),
+            )
+        if len(running) > RUNNING_SHOWN:
+            table.add_row("", "", "", f"… and {len(running) - RUNNING_SHOWN} more")
+        return table
+
+    def seconds_left(self) -> float | None:
+        """Epochs still to come over the speed so far; None before the first trial has ended.
+
+        A trial to come is taken to be as long as those that ended.
+        """
+        ledger = self.ledger
+        ended = [r for r in list(ledger.records.values()) if r.ended_at is not None]
+        if not ended or not ledger.epochs_reported:
+            return None
+        length = sum(record.epoch for record in ended) / len(ended)
+        live = [r for r in list(ledger.records.values()) if r.ended_at is None]
+        waiting = self.trials - len(ended) - len(live)
+        to_come = waiting * length + sum(max(length - r.epoch, 0.0) for r in live)
+        return to_come * (time.monotonic() - self.began) / ledger.epochs_reported
+
+
+@contextlib.contextmanager
+def live(console: Console, view: LiveView) -> Iterator[None]:
+    """Show the view until the block ends; nothing where there is no terminal."""
+    if not console.is_terminal:
+        yield
+        return
+    with Live(view, console=console, refresh_per_second=4, transient=True):
+        yield
+
+
+def clock(seconds: float) -> str:
+    """125 → 2:05, 3725 → 1:02:05."""
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def describe(values: dict[str, object]) -> str:
+    """`lr=0.1 batch_size=64 …`: the fields of a trial, None left out."""
+    return " ".join(f"{k}={short(v)}" for k, v in values.items() if v is not None)
+
+
+def short(value: object) -> str:
+    """A value as a table shows it: three digits, yes / no."""
+    if isinstance(value, bool):
+        return "on" if value else "off"
+    if isinstance(value, float):
+        return f"{value:.3g}"
+    return "–" if value is None else str(value)

@@ -1,0 +1,1 @@
+"""What a sweep reports: effects of factors, tables, plots and one HTML file."""

@@ -1,0 +1,74 @@
+"""Tables of what there is: sweeps, data sets, models."""
+
+import fnmatch
+
+from rich.table import Table
+
+from sweep.catalog import Entry
+from tl_core.errors import BadInput
+
+STATE_STYLE = {"finished": "green", "running": "cyan"}
+
+
+def sweeps_table(entries: list[Entry]) -> Table:
+    """One row a sweep, oldest first."""
+    table = Table(box=None)
+    table.add_column("sweep", overflow="fold")
+    table.add_column("state")
+    table.add_column("trials", justify="right")
+    table.add_column("best val", justify="right")
+    table.add_column("disk", justify="right")
+    for entry in entries:
+        manifest = entry.manifest
+        state = manifest.state()
+        best = entry.best_val_accuracy
+        table.add_row(
+            manifest.name,
+            f"[{STATE_STYLE.get(state, 'red')}]{state.replace('_', ' ')}[/]",
+            f"{entry.trials}/{manifest.trials_planned}",
+            f"{best:.4f}" if best == best else "–",
+            size(entry.disk_bytes),
+        )
+    return table
+
+
+def datasets_table() -> Table:
+    """One row a data set."""
+    from tl_core.datasets import DATASETS
+
+    table = Table("data set", "what it is", box=None)
+    for name, spec in DATASETS.items():
+        shown = f"{name}:PATH" if name in ("folder", "parquet") else name
+        table.add_row(shown, spec.about)
+    return table
+
+
+def models_table(pattern: str | None) -> Table:
+    """Our own models, or timm's that match a pattern."""
+    table = Table("model", "what it is", box=None)
+    if pattern is None:
+        from tl_core.models import MODELS
+
+        for name, spec in MODELS.items():
+            table.add_row(name, spec.description)
+        table.add_row("timm:NAME", "any timm model; `models 'resnet*'` lists those that match")
+        return table
+    import timm
+
+    pretrained = set(timm.list_pretrained())
+    names = sorted(pretrained | set(timm.list_models()))
+    matches = fnmatch.filter(names, pattern.removeprefix("timm:"))
+    if not matches:
+        raise BadInput(f"no timm model matches {pattern!r}; try '*resnet*'.")
+    for name in matches:
+        table.add_row(f"timm:{name}", "pretrained weights" if name in pretrained else "")
+    return table
+
+
+def size(number: float) -> str:
+    """Bytes with a unit: 1536 → 1.5 KiB."""
+    for unit in ("B", "KiB", "MiB"):
+        if number < 1024:
+            return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
+        number /= 1024
+    return f"{number:.1f} GiB"

@@ -1,0 +1,129 @@
+"""A sweep's outcome as data frames: computed from the Parquet tables alone, now or years later."""
+
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from sweep.manifest import Manifest, read_manifest, run_folder
+from sweep.report.effects import effects
+from sweep.results import read_table
+from sweep.schema import FAILURES
+
+COUNTED = ("completed", "stopped")
+"""Statuses whose accuracy enters a mean."""
+
+
+@dataclass(frozen=True)
+class SweepResult:
+    """What a sweep found.
+
+    Attributes:
+        name: of the sweep.
+        folder: with the results of all sweeps.
+        manifest: what was asked for, how it ended, and the winner.
+        trials: one row a trial (`results/trials`).
+        epochs: one row a reported epoch (`results/epochs`).
+        classes: one row a class and split of the winner (`results/classes`).
+        top: one row a configuration, best first: the varied fields, mean and standard deviation of
+            the validation accuracy over seeds, how many ended well, parameters and time.
+        effects: effect of each level of each factor, for a space of levels only; else empty.
+    """
+
+    name: str
+    folder: Path
+    manifest: Manifest
+    trials: pd.DataFrame
+    epochs: pd.DataFrame
+    classes: pd.DataFrame
+    top: pd.DataFrame
+    effects: pd.DataFrame
+
+    @property
+    def exit_code(self) -> int:
+        """0, 1 if a trial failed, ran out of memory or of time, 130 if interrupted."""
+        if self.manifest.status == "interrupted":
+            return 130
+        return int(self.trials["status"].isin(FAILURES).any())
+
+    @property
+    def run_folder(self) -> Path:
+        """Where everything but the tables is."""
+        return run_folder(self.folder, self.name)
+
+
+def load_result(results: Path, name: str) -> SweepResult:
+    """Read a sweep back.
+
+    Raises:
+        BadInput: there is no such sweep.
+    """
+    manifest = read_manifest(results, name)
+    trials = read_table(results, "trials", name).sort_values("trial_id", ignore_index=True)
+    return SweepResult(
+        name=name,
+        folder=results,
+        manifest=manifest,
+        trials=trials,
+        epochs=read_table(results, "epochs", name),
+        classes=read_table(results, "classes", name),
+        top=top_configurations(trials, list(manifest.fields)),
+        effects=sweep_effects(manifest, trials),
+    )
+
+
+def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
+    """One row a configuration, by mean best validation accuracy over its seeds.
+
+    Args:
+        trials: rows of the `trials` table of one sweep.
+        fields: the varied fields, shown as columns.
+
+    Returns:
+        Columns: config_id, the fields, `val_accuracy` (mean), `val_accuracy_std` (NaN for one
+        seed), `trials`, `ended_well` (completed or stopped), `epochs_trained`, `params_total`,
+        `params_trained`, `train_seconds` (means). Configurations without an accuracy come last.
+    """
+    rows = []
+    for config_id, group in trials.groupby("config_id", sort=False):
+        well = group[group["status"].isin(COUNTED)]
+        first: dict[str, Any] = {name: group[name].iloc[0] for name in fields}
+        row = {
+            "config_id": config_id,
+            **first,
+            "val_accuracy": well["best_val_accuracy"].mean(),
+            "val_accuracy_std": well["best_val_accuracy"].std(),
+            "trials": len(group),
+            "ended_well": len(well),
+        }
+        for name in ("epochs_trained", "params_total", "params_trained", "train_seconds"):
+            row[name] = group[name].mean()
+        rows.append(row)
+    columns = ["config_id", *fields, "val_accuracy", "val_accuracy_std", "trials", "ended_well"]
+    columns += ["epochs_trained", "params_total", "params_trained", "train_seconds"]
+    frame = pd.DataFrame(rows, columns=columns)
+    return frame.sort_values("val_accuracy", ascending=False, na_position="last", ignore_index=True)
+
+
+def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
+    """Effects of a sweep whose fields are all lists of levels; empty for any other."""
+    levels = manifest.fields
+    listed = bool(levels) and all(isinstance(values, list) for values in levels.values())
+    if not listed or trials.empty or manifest.search in ("random", "optuna"):
+        return pd.DataFrame()
+    return effects(trials, levels, manifest.base)
+
+
+def winner_line(manifest: Manifest) -> str | None:
+    """One sentence on the winner and its test accuracy."""
+    winner = manifest.winner
+    if winner is None:
+        return None
+    test = winner["test_accuracy"]
+    measured = "not measured" if math.isnan(test) else f"{test:.4f}"
+    return (
+        f"Winner: trial {winner['trial_id']}, validation accuracy "
+        f"{winner['val_accuracy']:.4f}, test accuracy {measured} (measured once, after selection)"
+    )

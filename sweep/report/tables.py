@@ -1,0 +1,179 @@
+"""A sweep's outcome as tables in the terminal, readable at 80 columns."""
+
+from pathlib import Path
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sweep.progress import STATUS_STYLE, clock, describe, short
+from sweep.report.effects import factor_order
+from sweep.report.summary import SweepResult, winner_line
+
+TOP_SHOWN = 10
+COLUMN_FIELDS = 5
+"""Varied fields that get a column each; more are shown as one text."""
+ERRORS_SHOWN = 3
+
+
+def print_result(result: SweepResult, console: Console) -> None:
+    """Counts, top configurations, effects, winner, where the numbers are, what to type next."""
+    console.print(f"\n[bold]{result.name}[/bold]  {escape(result.manifest.question)}")
+    _print_counts(result, console)
+    if not result.top.empty:
+        console.print(top_table(result))
+    if not result.effects.empty:
+        console.print(effects_table(result))
+    line = winner_line(result.manifest)
+    if line is not None:
+        console.print(line, style="bold green", highlight=False)
+        values = escape(describe(result.manifest.winner["values"]))  # type: ignore[index]
+        console.print(f"        {values}", highlight=False)
+    _print_where(result, console)
+
+
+def _print_counts(result: SweepResult, console: Console) -> None:
+    counts = result.trials["status"].value_counts()
+    parts = [f"[{STATUS_STYLE[s]}]{n} {s.replace('_', ' ')}[/]" for s, n in counts.items()]
+    console.print(f"{len(result.trials)} trials: {', '.join(parts) or 'none yet'}")
+    if result.manifest.state() in ("running", "died"):
+        console.print(f"The sweep is {result.manifest.state()}; these are the trials so far.")
+    errors = result.trials["error"].dropna().value_counts()
+    for text, number in list(errors.items())[:ERRORS_SHOWN]:
+        console.print(f"  {number} × {escape(str(text))}", style="red", highlight=False)
+
+
+def top_table(result: SweepResult) -> Table:
+    """The best configurations."""
+    fields = list(result.manifest.fields)
+    seeds = result.manifest.seeds
+    title = f"Top configurations ({seeds} seeds each: mean ± std)" if seeds > 1 else None
+    table = Table(title=title or "Top configurations", title_justify="left", box=None)
+    table.add_column("#", justify="right")
+    table.add_column("val accuracy", justify="right", no_wrap=True)
+    in_columns = len(fields) <= COLUMN_FIELDS
+    if in_columns:
+        for name in fields:
+            table.add_column(name, justify="right")
+    else:
+        table.add_column("settings", ratio=1)
+    table.add_column("params", justify="right", no_wrap=True)
+    table.add_column("trained", justify="right", no_wrap=True)
+    table.add_column("time", justify="right", no_wrap=True)
+    for position, (_, row) in enumerate(result.top.head(TOP_SHOWN).iterrows(), start=1):
+        shown = [_cell(row[name]) for name in fields]
+        settings = shown if in_columns else [describe(_present(row, fields))]
+        table.add_row(
+            str(position),
+            _accuracy(row),
+            *settings,
+            count(row["params_total"]),
+            count(row["params_trained"]),
+            clock(row["train_seconds"]),
+        )
+    return table
+
+
+def effects_table(result: SweepResult) -> Table:
+    """Effect of each level against the base level, largest factor first."""
+    frame = result.effects
+    table = Table(
+        title="Effects on validation accuracy, in points (95% confidence interval)",
+        title_justify="left",
+        box=None,
+        caption=_caveat(result),
+        caption_justify="left",
+    )
+    table.add_column("factor")
+    table.add_column("base", justify="right")
+    table.add_column("level", justify="right")
+    table.add_column("effect", justify="right")
+    table.add_column("from … to", justify="right", no_wrap=True)
+    table.add_column("trials", justify="right")
+    for factor in factor_order(frame):
+        for _, row in frame[frame["factor"] == factor].iterrows():
+            left_out = f" (–{row['left_out']})" if row["left_out"] else ""
+            table.add_row(
+                factor,
+                _cell(row["base_level"]),
+                _cell(row["level"]),
+                _points(row["effect"], row["low"], row["high"]),
+                _interval(row["low"], row["high"]),
+                f"{row['n']}{left_out}",
+            )
+    return table
+
+
+def _caveat(result: SweepResult) -> str | None:
+    lines = []
+    stopped = int((result.trials["status"] == "stopped").sum())
+    if result.manifest.scheduler != "none":
+        lines.append(
+            f"Biased: the scheduler {result.manifest.scheduler} stopped {stopped} of "
+            f"{len(result.trials)} trials early, the weak ones."
+        )
+    if result.effects["left_out"].any():
+        lines.append("(–n): trials left out because they diverged or failed.")
+    return "\n".join(lines) or None
+
+
+def _print_where(result: SweepResult, console: Console) -> None:
+    folder = _shown(result.folder)
+    console.print(f"\nEvery number: {folder}/trials, {folder}/epochs, {folder}/classes", style="dim")
+    console.print(
+        f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])',
+        style="dim",
+        highlight=False,
+        soft_wrap=True,
+    )
+    console.print(f"Next: python -m sweep show {result.name}", highlight=False, soft_wrap=True)
+
+
+def _shown(path: Path) -> str:
+    here = Path.cwd()
+    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
+
+
+def _accuracy(row: pd.Series) -> str:
+    if pd.isna(row["val_accuracy"]):
+        return "–"
+    std = row["val_accuracy_std"]
+    return f"{row['val_accuracy']:.4f}" + ("" if pd.isna(std) else f" ± {std:.4f}")
+
+
+def _points(effect: float, low: float, high: float) -> str:
+    if pd.isna(effect):
+        return "–"
+    clear = not pd.isna(low) and (low > 0 or high < 0)
+    text = f"{100 * effect:+.2f}"
+    return f"[bold]{text}[/bold]" if clear else text
+
+
+def _interval(low: float, high: float) -> str:
+    return "–" if pd.isna(low) else f"{100 * low:+.2f} … {100 * high:+.2f}"
+
+
+def _present(row: pd.Series, fields: list[str]) -> dict[str, object]:
+    return {name: row[name] for name in fields if not _is_missing(row[name])}
+
+
+def _is_missing(value: object) -> bool:
+    return value is None or (isinstance(value, float) and value != value)
+
+
+def _cell(value: object) -> str:
+    if _is_missing(value):
+        return "–"
+    item = value.item() if hasattr(value, "item") else value
+    return escape(short(item))
+
+
+def count(number: float) -> str:
+    """1234 → 1.2k, 11181642 → 11.2M."""
+    if pd.isna(number):
+        return "–"
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.1f}{letter}"
+    return str(int(number))

@@ -1,0 +1,100 @@
+"""Parquet tables on disk: write parts that are whole or absent, read them back.
+
+`results/TABLE/sweep=NAME/part-00000.parquet`: every file of a table has the same schema, so pandas,
+polars and DuckDB read the folder while the sweep runs.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from sweep.schema import SCHEMAS
+
+Row = Mapping[str, Any]
+FLUSH_SECONDS = 5.0
+FLUSH_ROWS = 2_000
+
+
+class TableWriter:
+    """Appends rows of one sweep to one table, a file at a time.
+
+    Rows wait in memory until there are `FLUSH_ROWS` of them or the oldest is `FLUSH_SECONDS` old,
+    so that a sweep of thousands of short trials does not write thousands of files.
+    """
+
+    def __init__(self, results: Path, table: str, sweep: str) -> None:
+        self.schema = SCHEMAS[table]
+        self.folder = results / table / f"sweep={sweep}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.part = len(list(self.folder.glob("part-*.parquet")))
+        self.rows: list[Row] = []
+        self.oldest = 0.0
+
+    def add(self, row: Row) -> None:
+        """Take one row; it reaches the disk at one of the next `flush_if_due` calls."""
+        if not self.rows:
+            self.oldest = time.monotonic()
+        self.rows.append(row)
+
+    def flush_if_due(self) -> None:
+        """Write the waiting rows if they are many or old."""
+        if self.rows and (
+            len(self.rows) >= FLUSH_ROWS or time.monotonic() - self.oldest > FLUSH_SECONDS
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the waiting rows as one new file, whole or not at all."""
+        if not self.rows:
+            return
+        target = self.folder / f"part-{self.part:05d}.parquet"
+        temporary = self.folder / f".{target.name}.{os.getpid()}.tmp"
+        table = pa.Table.from_pylist([dict(row) for row in self.rows], schema=self.schema)
+        pq.write_table(table, temporary, compression="zstd")
+        os.replace(temporary, target)
+        self.part += 1
+        self.rows = []
+
+
+def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFrame:
+    """One table of one sweep, or of all of them, with the column `sweep`.
+
+    Args:
+        results: the results folder.
+        table: trials, epochs or classes.
+        sweep: name of a sweep (None: all).
+
+    Returns:
+        A frame with the table's columns and `sweep`; no rows where nothing is written yet.
+    """
+    partition = pa.field("sweep", pa.string())
+    schema = SCHEMAS[table].append(partition)
+    folder = results / table
+    if not folder.exists():
+        return schema.empty_table().to_pandas()
+    partitioning = ds.partitioning(pa.schema([partition]), flavor="hive")
+    source = ds.dataset(folder, schema=schema, format="parquet", partitioning=partitioning)
+    only = ds.field("sweep") == sweep if sweep is not None else None
+    return source.to_table(filter=only).to_pandas()
+
+
+def delete_tables(results: Path, sweep: str) -> None:
+    """Remove a sweep's part of every table."""
+    for table in SCHEMAS:
+        shutil.rmtree(results / table / f"sweep={sweep}", ignore_errors=True)
+
+
+def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:
+    """Append rows to a table at once, as one file."""
+    writer = TableWriter(results, table, sweep)
+    for row in rows:
+        writer.add(row)
+    writer.flush()

@@ -1,0 +1,132 @@
+"""The columns of the three results tables: one fixed Arrow schema each, which documents itself.
+
+Importing this module imports pyarrow; `--help` does not need it.
+"""
+
+import typing
+from typing import Any
+
+import pyarrow as pa
+
+from tl_core.config import FIELDS, field_type
+
+STATUSES = {
+    "completed": "trained to its last epoch, or to its own early stop",
+    "stopped": "ended early by the scheduler",
+    "diverged": "the loss became NaN or infinite",
+    "out_of_memory": "the device or the process ran out of memory",
+    "failed": "an error ended it; see `error`",
+    "timed_out": "the sweep's time budget ended before the trial did",
+    "interrupted": "the sweep was interrupted before the trial ended",
+}
+FAILURES = ("out_of_memory", "failed", "timed_out")
+"""Statuses that make the sweep's exit code 1."""
+
+_ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
+_TIME = pa.timestamp("us", tz="UTC")
+
+
+def _column(name: str, kind: pa.DataType, unit: str, description: str) -> pa.Field:
+    return pa.field(name, kind, metadata={"unit": unit, "description": description})
+
+
+def _config_columns() -> list[pa.Field]:
+    columns = []
+    for name, field in FIELDS.items():
+        kind: Any = field_type(name)[0]
+        is_tuple = typing.get_origin(kind) is tuple
+        arrow = pa.list_(_ARROW[typing.get_args(kind)[0]]) if is_tuple else _ARROW[kind]
+        about = field.metadata
+        columns.append(_column(name, arrow, about["unit"], about["description"]))
+    return columns
+
+
+_COST = [
+    _column("train_seconds", pa.float64(), "seconds", "time in training steps"),
+    _column("eval_seconds", pa.float64(), "seconds", "time in validation"),
+    _column("images_per_second", pa.float64(), "images/second", "training images per train second"),
+    _column("device_memory_bytes", pa.int64(), "bytes", "peak memory on the GPU; 0 on a CPU"),
+    _column("host_memory_bytes", pa.int64(), "bytes", "largest resident memory of the process"),
+]
+
+_OUTCOME = [
+    _column("best_val_accuracy", pa.float64(), "", "highest validation accuracy of any epoch"),
+    _column("best_epoch", pa.int64(), "epochs", "epoch of best_val_accuracy, from 1"),
+    _column("last_val_accuracy", pa.float64(), "", "validation accuracy of the last epoch"),
+    _column("last_val_loss", pa.float64(), "nats", "validation loss of the last epoch"),
+    _column("last_train_loss", pa.float64(), "nats", "training loss of the last epoch"),
+    _column("epochs_trained", pa.int64(), "epochs", "epochs reported; rows in `epochs`"),
+]
+
+_PROVENANCE = [
+    _column("params_total", pa.int64(), "parameters", "parameters of the model"),
+    _column("params_trained", pa.int64(), "parameters", "parameters that were not frozen"),
+    _column("startup_seconds", pa.float64(), "seconds", "from the trial's start to its first step"),
+    _column("device_name", pa.string(), "", "GPU or processor that trained"),
+    _column("host_name", pa.string(), "", "machine that trained"),
+    _column("started_at", _TIME, "UTC", "start of the trial"),
+    _column("ended_at", _TIME, "UTC", "end of the trial"),
+    _column("search", pa.string(), "", "searcher or design that proposed the trial"),
+    _column("scheduler", pa.string(), "", "scheduler that could stop it"),
+    _column("search_seed", pa.int64(), "", "seed of the searcher"),
+    _column("data_fingerprint", pa.string(), "", "hash of the data set's content"),
+    _column("weights_fingerprint", pa.string(), "", "hash of the source weights' content"),
+    _column("sweep_version", pa.string(), "", "version of tl-sweep"),
+    _column("torch_version", pa.string(), "", "version of torch"),
+]
+
+TRIALS = pa.schema(
+    [
+        _column("trial_id", pa.string(), "", "unique across sweeps: SWEEP_NUMBER"),
+        _column("config_id", pa.string(), "", "hash of all that changes the numbers but the seed"),
+        _column("space", pa.string(), "", "search space the sweep ran"),
+        _column("status", pa.string(), "", "how it ended: " + ", ".join(STATUSES)),
+        _column("error", pa.string(), "", "last line of the traceback, where there is one"),
+        *_OUTCOME,
+        *_COST,
+        *_PROVENANCE,
+        *_config_columns(),
+    ]
+)
+
+EPOCHS = pa.schema(
+    [
+        _column("trial_id", pa.string(), "", "joins with `trials`"),
+        _column("epoch", pa.int64(), "epochs", "epochs completed, from 1"),
+        _column("train_loss", pa.float64(), "nats", "mean loss of the augmented training batches"),
+        _column("train_accuracy", pa.float64(), "", "accuracy on the augmented training batches"),
+        _column("val_loss", pa.float64(), "nats", "mean cross-entropy on the validation split"),
+        _column("val_accuracy", pa.float64(), "", "accuracy on the validation split"),
+        _column("lr", pa.float64(), "", "learning rate of the body at the last step"),
+        *_COST,
+        _column("ended_at", _TIME, "UTC", "when the epoch was reported"),
+    ]
+)
+
+CLASSES = pa.schema(
+    [
+        _column("trial_id", pa.string(), "", "joins with `trials`: an evaluated trial"),
+        _column("split", pa.string(), "", "val or test"),
+        _column("class_index", pa.int64(), "", "number of the class"),
+        _column("class_name", pa.string(), "", "name of the class"),
+        _column("images", pa.int64(), "images", "images of the class in the split"),
+        _column("precision", pa.float64(), "", "right among those predicted as the class"),
+        _column("recall", pa.float64(), "", "right among those of the class"),
+        _column("f1", pa.float64(), "", "harmonic mean of precision and recall"),
+        _column(
+            "predicted", pa.list_(pa.int64()), "images", "row of the confusion matrix: images per predicted class"
+        ),
+        _column("split_accuracy", pa.float64(), "", "accuracy on the whole split, repeated"),
+    ]
+)
+
+SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
+
+
+def schema_markdown(table: str) -> str:
+    """The schema of one table as a Markdown table, as `results/README.md` shows it."""
+    lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
+    for field in SCHEMAS[table]:
+        about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
+        lines.append(f"| `{field.name}` | {field.type} | {about['unit']} | {about['description']} |")
+    return "\n".join(lines)

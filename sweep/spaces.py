@@ -1,0 +1,183 @@
+"""Find, load and check search spaces: the built-in ones by name, a user's own by path.
+
+A search space is a Python file with BASE, SPACE and optionally DESIGN or SEARCH, SCHEDULER,
+TRIALS and SEEDS. `--help` imports this file: nothing here may load torch, ray, optuna or pandas.
+"""
+
+import ast
+import difflib
+import importlib.util
+import re
+import sys
+import traceback
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import search_spaces
+from search_spaces.checks import check_space
+from search_spaces.designs import DESIGNS
+from search_spaces.domains import Domain
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+DEFAULT_TRIALS = 32
+"""Trials of a search that states no number."""
+
+DESIGN_SEEDS = 3
+"""Repeats under a design that states no number: an effect needs a spread to be judged by."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A study: what is varied around what, and how it is explored unless the user says else."""
+
+    name: str
+    """The command name of a built-in space; a path's stem made to match `[A-Za-z][\\w-]*`."""
+    path: Path
+    """The file, absolute."""
+    question: str
+    """First paragraph of the file's docstring on one line; may be empty."""
+    base: TrainConfig
+    space: dict[str, Domain]
+    design: str | None
+    """A name from DESIGNS, or None: then `search` is set."""
+    search: str | None
+    """A name from SEARCHERS, or None. Where the file has neither DESIGN nor SEARCH: "optuna"."""
+    scheduler: str
+    """A name from SCHEDULERS; by default "asha" for a search and "none" for a design."""
+    trials: int | None
+    """Configurations to try; None: all of the design or grid."""
+    seeds: int
+    """Repeats of each configuration; by default 3 for a design and 1 for a search."""
+
+
+def builtin_spaces() -> dict[str, str]:
+    """Name → question of each space in the package `search_spaces`, without importing any."""
+    found = {}
+    for path in sorted(Path(search_spaces.__path__[0]).glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any("SPACE" in _assigned(statement) for statement in tree.body):
+            found[path.stem] = _first_paragraph(ast.get_docstring(tree))
+    return found
+
+
+def load_space(name_or_path: str | Path) -> SearchSpace:
+    """Import a search space and check it.
+
+    Args:
+        name_or_path: a name from `builtin_spaces()`, or the path of a .py file.
+
+    Raises:
+        BadInput: there is no such space or file, the file fails when run, or what it defines
+            is no valid space; the one line names the file and, where known, its line.
+    """
+    path = _find(name_or_path)
+    module = _run_file(path)
+    space = getattr(module, "SPACE", None)
+    base = getattr(module, "BASE", None)
+    if not isinstance(space, Mapping):
+        raise BadInput(f"{path.name}: a search space needs SPACE = {{field: Choice(...), ...}}.")
+    if not isinstance(base, TrainConfig):
+        raise BadInput(f"{path.name}: a search space needs BASE = TrainConfig(...).")
+    try:
+        check_space(space, base)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}") from None
+    question = _first_paragraph(module.__doc__)
+    strategy = _strategy(module, path.name)
+    return SearchSpace(_name_of(path), path, question, base, dict(space), **strategy)
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if text in (names := builtin_spaces()):
+        return Path(search_spaces.__path__[0]) / f"{text}.py"
+    path = Path(text).expanduser()
+    if path.suffix == ".py" or path.name != text:
+        if not path.is_file():
+            raise BadInput(f"{text}: no such file; give the path of a .py file with a SPACE.")
+        if path.suffix != ".py":
+            raise BadInput(f"{text} is no .py file; a search space is a Python file.")
+        return path.resolve()
+    near = difflib.get_close_matches(text, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}"
+    raise BadInput(f"unknown search space {text!r}: {hint}; a file is given as ./{text}.py")
+
+
+def _name_of(path: Path) -> str:
+    name = re.sub(r"[^\w-]", "_", path.stem)
+    return name if re.match(r"[A-Za-z]", name) else f"space_{name}"
+
+
+def _run_file(path: Path) -> ModuleType:
+    # The prefix keeps a file called random.py from standing in for the module random.
+    spec = importlib.util.spec_from_file_location(f"_search_space_{_name_of(path)}", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # a dataclass defined in the file looks its module up here
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        sys.modules.pop(spec.name)
+        raise BadInput(_where(error, path)) from None
+    return module
+
+
+def _where(error: BaseException, path: Path) -> str:
+    """`my_space.py:7: NameError: ...` in one line, at the deepest line inside the file."""
+    message = next(iter(str(error).splitlines()), "")
+    if isinstance(error, SyntaxError):
+        file = Path(error.filename or path).name
+        return f"{file}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    place = f"{path.name}:{lines[-1]}" if lines else path.name
+    kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
+    return f"{place}: {kind}{message}"
+
+
+def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
+    design = _optional(module, file, "DESIGN", str, "a name, or None")
+    search = _optional(module, file, "SEARCH", str, "a name, or None")
+    if design and search:
+        raise BadInput(f"{file}: DESIGN={design!r} and SEARCH={search!r}; leave one of them out.")
+    if design is not None and design not in DESIGNS:
+        raise BadInput(f"{file}: unknown DESIGN={design!r}; one of {', '.join(DESIGNS)}.")
+    if design is None and search is None:
+        search = "optuna"
+    default_trials = None if design or search == "grid" else DEFAULT_TRIALS
+    trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
+    seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
+    scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
+    return {
+        "design": design,
+        "search": search,
+        "scheduler": scheduler or ("none" if design else "asha"),
+        "trials": trials or default_trials,
+        "seeds": seeds or (DESIGN_SEEDS if design else 1),
+    }
+
+
+def _optional(module: ModuleType, file: str, name: str, kind: type, rule: str) -> Any:
+    value = getattr(module, name, None)
+    right = isinstance(value, kind) and not isinstance(value, bool)
+    if value is not None and (not right or (kind is int and value < 1)):
+        raise BadInput(f"{file}: {name}={value!r} must be {rule}.")
+    return value
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _first_paragraph(docstring: str | None) -> str:
+    return " ".join((docstring or "").strip().split("\n\n")[0].split())

@@ -1,0 +1,189 @@
+"""The only file in which a trial runs: TrainConfig in, one result an epoch out.
+
+An actor trains many trials one after another (`reset_config`), so everything a trial leaves behind
+is dropped, and every generator is seeded anew by the Trainer.
+"""
+
+import dataclasses
+import gc
+import math
+import platform
+import socket
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import tune
+
+from sweep.tune_searcher import UNFINISHED
+from sweep.user_modules import UserModule
+from tl_core.checkpoint import save_checkpoint
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.trainer import EpochMetrics, Trainer
+
+STATUS_OF_STOP = {
+    "epochs": "completed",
+    "patience": "completed",
+    "target": "completed",
+    "diverged": "diverged",
+}
+NO_METRICS = EpochMetrics(
+    epoch=0,
+    train_loss=math.nan,
+    train_accuracy=math.nan,
+    val_loss=math.nan,
+    val_accuracy=math.nan,
+    lr=math.nan,
+    train_seconds=0.0,
+    eval_seconds=0.0,
+    images_per_second=math.nan,
+    device_memory_bytes=0,
+    host_memory_bytes=0,
+)
+"""What a trial reports that failed before it finished an epoch."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a sweep share; sent to each worker once.
+
+    Attributes:
+        sweep: name of the sweep.
+        base: fields of the base configuration.
+        modules: the user's modules, loaded before the first trial.
+        precisions: backbone → what `precision=auto` means for it.
+        checkpoints: folder for the best weights of finished trials.
+    """
+
+    sweep: str
+    base: dict[str, Any]
+    modules: tuple[UserModule, ...]
+    precisions: dict[str, str]
+    checkpoints: str
+
+    def config(self, values: dict[str, Any]) -> TrainConfig:
+        """The whole configuration of a trial, `precision` resolved."""
+        config = config_from_dict({**self.base, **values})
+        if config.precision == "auto" and config.backbone in self.precisions:
+            return dataclasses.replace(config, precision=self.precisions[config.backbone])
+        return config
+
+    def trial_id(self, number: int) -> str:
+        """Name of a trial that is unique across sweeps."""
+        return f"{self.sweep}_{number:05d}"
+
+    def checkpoint(self, number: int) -> Path:
+        """File with the best weights of a finished trial."""
+        return Path(self.checkpoints) / f"{self.trial_id(number)}.pt"
+
+
+class TrialActor(tune.Trainable):
+    """One worker process: trains the trials it is given, one epoch a `step`.
+
+    An exception in a trial becomes its last result, with `status` and the error's last line, so
+    the process lives on for the next trial.
+    """
+
+    def setup(self, config: dict[str, Any], job: Job) -> None:
+        """Load the user's modules and take the first trial."""
+        self.job = job
+        for module in job.modules:
+            module.load()
+        self._begin(config)
+
+    def _begin(self, config: dict[str, Any]) -> None:
+        self.began = time.perf_counter()
+        self.number: int = config["number"]
+        self.values: dict[str, Any] = config["values"]
+        self.trainer: Trainer | None = None
+        self.facts: dict[str, Any] = {}
+
+    def reset_config(self, new_config: dict[str, Any]) -> bool:
+        """Forget the last trial and take the next."""
+        self._begin(new_config)
+        gc.collect()
+        if torch.cuda.is_available():
+            torch.cuda.empty_cache()
+        return True
+
+    def step(self) -> dict[str, Any]:
+        """Train one epoch of the current trial."""
+        try:
+            metrics = self._train()
+        except Exception as error:
+            self.trainer = None
+            return self._result(NO_METRICS, failure_status(error), last_line(error))
+        assert self.trainer is not None
+        reason = self.trainer.stop_reason
+        status = STATUS_OF_STOP[reason] if reason else UNFINISHED
+        if status == "completed":
+            self._keep_best(self.trainer)
+        return self._result(metrics, status, None)
+
+    def _train(self) -> EpochMetrics:
+        if self.trainer is None:
+            self.trainer = Trainer(self.job.config(self.values))
+            self.facts = trial_facts(self.trainer, time.perf_counter() - self.began)
+        return self.trainer.run_epoch()
+
+    def _keep_best(self, trainer: Trainer) -> None:
+        state = {
+            "model": trainer.best_weights,
+            "config": trainer.config.to_dict(),
+            "epoch": trainer.best_epoch,
+            "val_accuracy": trainer.best_val_accuracy,
+        }
+        save_checkpoint(self.job.checkpoint(self.number), state)
+
+    def _result(self, metrics: EpochMetrics, status: str, error: str | None) -> dict[str, Any]:
+        best = self.trainer.best_val_accuracy if self.trainer else -math.inf
+        return {
+            **dataclasses.asdict(metrics),
+            **self.facts,
+            "status": status,
+            "error": error,
+            "best_val_accuracy": best if math.isfinite(best) else math.nan,
+            "best_epoch": self.trainer.best_epoch if self.trainer else 0,
+            "done": status != UNFINISHED,
+        }
+
+    def cleanup(self) -> None:
+        """Free the last trial before the process ends."""
+        self.trainer = None
+
+
+def trial_facts(trainer: Trainer, startup_seconds: float) -> dict[str, Any]:
+    """What is known of a trial once it is set up: sizes, device and host."""
+    parameters = list(trainer.model.parameters())
+    device = trainer.device
+    cuda = device.type == "cuda"
+    return {
+        "params_total": sum(p.numel() for p in parameters),
+        "params_trained": sum(p.numel() for p in parameters if p.requires_grad),
+        "startup_seconds": startup_seconds,
+        "device_name": torch.cuda.get_device_name(device) if cuda else processor_name(),
+        "host_name": socket.gethostname(),
+    }
+
+
+def processor_name() -> str:
+    """Model name of the processor, from the operating system."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        return next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
+
+
+def failure_status(error: BaseException) -> str:
+    """`out_of_memory` for what torch and Python raise when memory is short, else `failed`."""
+    short = isinstance(error, torch.OutOfMemoryError | MemoryError)
+    return "out_of_memory" if short or "can't allocate memory" in str(error) else "failed"
+
+
+def last_line(error: BaseException) -> str:
+    """The last line that a traceback would print: type and message."""
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__

@@ -1,0 +1,134 @@
+"""A proposer behind Ray Tune's Searcher interface: numbers trials, repeats seeds, judges ends."""
+
+import statistics
+from dataclasses import dataclass, field
+from typing import Any
+
+from ray.tune.search import Searcher
+
+from sweep.searchers import ListProposer, Proposer, Values, Verdict
+
+UNFINISHED = "running"
+"""`status` in the results of a trial that would go on by itself."""
+
+
+@dataclass
+class Repeats:
+    """The trials of one proposed configuration, one a seed."""
+
+    seeds_left: list[int]
+    values: Values
+    running: int = 0
+    epochs: dict[int, list[float]] = field(default_factory=dict)
+    verdicts: list[Verdict] = field(default_factory=list)
+    best: list[float] = field(default_factory=list)
+
+
+class TuneSearcher(Searcher):
+    """Feeds a proposer's configurations to Tune, each with every seed.
+
+    The proposer hears an epoch when all seeds have reported it (their mean), and the end when all
+    seeds have ended: `complete` with the mean of their best values if all completed, `fail` if any
+    failed, else `pruned`.
+
+    Args:
+        proposer: where configurations come from.
+        seeds: training seeds, one trial each.
+    """
+
+    def __init__(self, proposer: Proposer, seeds: list[int]) -> None:
+        super().__init__(metric="val_accuracy", mode="max")
+        self.proposer = proposer
+        self.seeds = seeds
+        self.configurations: list[Repeats] = []
+        self.trials: dict[str, int] = {}
+        self.handed_out: list[Values] = []
+
+    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+        """The next trial: `number`, and the TrainConfig fields that differ from the base."""
+        current = self._current()
+        if current is None:
+            return Searcher.FINISHED
+        seed = current.seeds_left.pop(0)
+        current.running += 1
+        self.trials[trial_id] = len(self.configurations) - 1
+        number = len(self.handed_out)
+        self.handed_out.append({**current.values, "seed": seed})
+        return {"number": number, "values": self.handed_out[number]}
+
+    def _current(self) -> Repeats | None:
+        if not self.configurations or not self.configurations[-1].seeds_left:
+            values = self.proposer.propose()
+            if values is None:
+                return None
+            self.configurations.append(Repeats(list(self.seeds), values))
+        return self.configurations[-1]
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Collect one epoch of one seed; pass the mean on when all seeds have it."""
+        number = self.trials[trial_id]
+        repeats = self.configurations[number]
+        epoch = result["epoch"]
+        heard = repeats.epochs.setdefault(epoch, [])
+        heard.append(result["val_accuracy"])
+        if len(heard) == len(self.seeds):
+            self.proposer.report(number, epoch, statistics.fmean(heard))
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Hear a trial's end, with the last result, which `on_trial_result` did not get."""
+        number = self.trials.pop(trial_id)
+        repeats = self.configurations[number]
+        verdict = judge(result, error)
+        if result is not None and verdict != "fail":
+            self.trials[trial_id] = number
+            self.on_trial_result(trial_id, result)
+            del self.trials[trial_id]
+            repeats.best.append(result["best_val_accuracy"])
+        repeats.verdicts.append(verdict)
+        repeats.running -= 1
+        if repeats.running == 0 and not repeats.seeds_left:
+            self._finish(number)
+
+    def _finish(self, number: int) -> None:
+        repeats = self.configurations[number]
+        for verdict in ("fail", "pruned"):
+            if verdict in repeats.verdicts:
+                self.proposer.finish(number, verdict, None)  # type: ignore[arg-type]
+                return
+        self.proposer.finish(number, "complete", statistics.fmean(repeats.best))
+
+    def hand_out_rest(self, planned: int) -> None:
+        """Number the trials that no worker will get, up to `planned` in all.
+
+        A searcher that learns has not planned them, so there are none.
+        """
+        while isinstance(self.proposer, ListProposer) and len(self.handed_out) < planned:
+            if self.suggest(f"unstarted-{len(self.handed_out)}") == Searcher.FINISHED:
+                return
+
+    def close(self) -> None:
+        """Tell the proposer `fail` for every configuration whose trials did not all end."""
+        for number, repeats in enumerate(self.configurations):
+            if repeats.running or repeats.seeds_left:
+                self.proposer.finish(number, "fail", None)
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save here: an Optuna study keeps itself in the sweep's folder."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """A sweep is not restored through Tune."""
+
+
+def judge(result: dict[str, Any] | None, error: bool) -> Verdict:
+    """What a trial's last result means for the search.
+
+    A result that says it would go on was stopped by the scheduler; none at all, or one of a
+    diverged or failed trial, is no information about the configuration's accuracy.
+    """
+    if error or result is None or "status" not in result:
+        return "fail"
+    if result["status"] == "completed":
+        return "complete"
+    return "pruned" if result["status"] == UNFINISHED else "fail"

@@ -1,0 +1,91 @@
+"""Choose the best configuration by validation, then measure it once on the test split."""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.trainable import Job
+from tl_core.checkpoint import load_checkpoint
+from tl_core.datasets import load_data
+from tl_core.evaluation import evaluate
+from tl_core.trainer import Trainer
+
+CANDIDATES = ("completed", "stopped")
+
+
+def choose_winner(trials: pd.DataFrame) -> pd.Series | None:
+    """The trial that stands for the sweep: the best seed of the best configuration.
+
+    The best configuration has the highest mean of `best_val_accuracy` over its seeds; one of
+    which any seed did not end as completed or stopped does not win, unless there is no other.
+
+    Args:
+        trials: rows of the `trials` table of one sweep.
+
+    Returns:
+        The row of the winning trial; None where no trial has a validation accuracy.
+    """
+    measured = trials[trials["best_val_accuracy"].notna()]
+    if measured.empty:
+        return None
+    whole = trials.groupby("config_id")["status"].agg(lambda s: s.isin(CANDIDATES).all())
+    sound = measured[measured["config_id"].map(whole)]
+    candidates = sound if not sound.empty else measured
+    means = candidates.groupby("config_id")["best_val_accuracy"].mean()
+    best = candidates[candidates["config_id"] == means.idxmax()]
+    return best.loc[best["best_val_accuracy"].idxmax()]
+
+
+def measure_winner(job: Job, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any]:
+    """Evaluate a trial's best weights on the validation and the test split.
+
+    The weights come from the trial's checkpoint; where there is none (the trial was stopped, or
+    ran on another machine) the trial is trained again, to the epoch that was best.
+
+    Args:
+        job: what the sweep's trials share.
+        number: of the trial.
+        values: the trial's own fields.
+        epoch: its best epoch.
+
+    Returns:
+        `accuracy` split → accuracy, `retrained`, and `rows` for the `classes` table.
+    """
+    for module in job.modules:
+        module.load()
+    config = job.config(values)
+    trainer = Trainer(config, load_data(config))
+    retrained = not job.checkpoint(number).exists()
+    if retrained:
+        while trainer.epoch < epoch:
+            trainer.run_epoch()
+        trainer.restore_best()
+    else:
+        trainer.model.load_state_dict(load_checkpoint(job.checkpoint(number))["model"])
+    accuracy: dict[str, float] = {}
+    rows: list[dict[str, Any]] = []
+    for split in ("val", "test"):
+        accuracy[split], split_rows = _judge(trainer, split)
+        rows += [{"trial_id": job.trial_id(number), "split": split, **row} for row in split_rows]
+    return {"accuracy": accuracy, "retrained": retrained, "rows": rows}
+
+
+def _judge(trainer: Trainer, split: str) -> tuple[float, list[dict[str, Any]]]:
+    logits, labels = trainer.predict(getattr(trainer.data, split))
+    classes = trainer.data.classes
+    judged = evaluate(np.asarray(logits.argmax(1).cpu()), np.asarray(labels.cpu()), len(classes))
+    rows = [
+        {
+            "class_index": index,
+            "class_name": name,
+            "images": int(judged.images[index]),
+            "precision": float(judged.precision[index]),
+            "recall": float(judged.recall[index]),
+            "f1": float(judged.f1[index]),
+            "predicted": judged.confusion[index].tolist(),
+            "split_accuracy": judged.accuracy,
+        }
+        for index, name in enumerate(classes)
+    ]
+    return judged.accuracy, rows

@@ -1,0 +1,70 @@
+"""Gaussian blur with a width of its own for each image.
+
+Shapes: n images, C channels, H height, W width.
+"""
+
+import math
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tl_core.augment.draws import coins, uniform
+from tl_core.augment.pixels import replace_images, to_float
+
+
+def random_blur(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    probability: float = 0.5,
+    sigma: tuple[float, float] | None = None,
+) -> Tensor:
+    """Blur each image with the given probability, by its own standard deviation.
+
+    Args:
+        images: (B, C, H, W) uint8, or float32 in [0, 1].
+        generator: CPU generator.
+        probability: in [0, 1].
+        sigma: smallest and largest standard deviation in pixels, greater than 0; None: from
+            0.1 to 2 at 224 pixels, the largest in proportion to the side, at least 0.6.
+
+    Returns:
+        (B, C, H, W) float32 in [0, 1].
+
+    Source: Chen et al. 2020 (SimCLR), appendix A; the scaling is an own choice.
+    """
+    images = to_float(images)
+    side = min(images.shape[2:])
+    low, high = sigma or (0.1, max(0.6, 2 * side / 224))
+    chosen = coins(len(images), probability, generator)
+    sigmas = uniform(len(chosen), low, high, generator).to(images.device)
+    radius = min(math.ceil(3 * high), side - 1)
+    picked = images.index_select(0, chosen.to(images.device))
+    return replace_images(images, chosen, gaussian_blur(picked, sigmas, radius))
+
+
+def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
+    """Convolve with a Gaussian cut off at `radius`, borders mirrored.
+
+    Args:
+        images: (n, C, H, W) float32.
+        sigmas: (n,) standard deviations in pixels, greater than 0, on the images' device.
+        radius: pixels on each side that count; less than H and W.
+
+    Returns:
+        (n, C, H, W) float32: a weighted mean of the input, so within its range.
+    """
+    distances = torch.arange(-radius, radius + 1, device=images.device)
+    weights = torch.exp(-0.5 * (distances / sigmas[:, None]) ** 2)
+    weights = (weights / weights.sum(1, keepdim=True))[:, :, None, None, None]
+    height, width = images.shape[2:]
+    wide = F.pad(images, (radius, radius, 0, 0), mode="reflect")
+    rows = torch.zeros_like(images)
+    for k in range(2 * radius + 1):
+        rows.addcmul_(wide[:, :, :, k : k + width], weights[:, k])
+    tall = F.pad(rows, (0, 0, radius, radius), mode="reflect")
+    result = torch.zeros_like(images)
+    for k in range(2 * radius + 1):
+        result.addcmul_(tall[:, :, k : k + height], weights[:, k])
+    return result.clamp_(0, 1)

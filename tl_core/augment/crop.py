@@ -1,0 +1,82 @@
+"""Horizontal flip and padded crop, the augmentation of CIFAR's standard recipe.
+
+Both keep the dtype (uint8 stays uint8).
+Shapes: B images, C channels, H height, W width.
+"""
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from tl_core.augment.draws import coins
+from tl_core.augment.pixels import replace_images
+
+
+def horizontal_flip(
+    images: Tensor, generator: torch.Generator, probability: float = 0.5
+) -> Tensor:
+    """Mirror each image left to right with the given probability.
+
+    Args:
+        images: (B, C, H, W) uint8 or float.
+        generator: CPU generator.
+        probability: in [0, 1].
+
+    Returns:
+        (B, C, H, W), the dtype of `images`.
+    """
+    return flip_images(images, coins(len(images), probability, generator))
+
+
+def flip_images(images: Tensor, chosen: Tensor) -> Tensor:
+    """Mirror the images at positions `chosen`, (k,) int64 on the CPU; copy the others."""
+    mirrored = images.index_select(0, chosen.to(images.device)).flip(3)
+    return replace_images(images, chosen, mirrored)
+
+
+def padded_crop(
+    images: Tensor, generator: torch.Generator, padding: tuple[int, int] | None = None
+) -> Tensor:
+    """Pad with zeros, then crop each image back to its size at a random place.
+
+    Args:
+        images: (B, C, H, W) uint8 or float.
+        generator: CPU generator.
+        padding: pixels above and below, pixels left and right; None: an eighth of the height
+            and of the width, at least 1 (4 pixels at 32, the usual choice for CIFAR).
+
+    Returns:
+        (B, C, H, W), the dtype of `images`: each moved by at most the padding.
+
+    Source: He et al. 2016, Deep Residual Learning for Image Recognition, section 4.2; the
+        scaling to other sizes is an own choice.
+    """
+    height, width = images.shape[2:]
+    down, across = padding or (max(1, height // 8), max(1, width // 8))
+    tops = torch.randint(2 * down + 1, (len(images),), generator=generator)
+    lefts = torch.randint(2 * across + 1, (len(images),), generator=generator)
+    return crop_padded(images, tops, lefts, (down, across))
+
+
+def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int, int]) -> Tensor:
+    """Crop the zero-padded images at given places.
+
+    Args:
+        images: (B, C, H, W).
+        tops: (B,) int64 in [0, 2 * padding[0]], first row of each crop; padding[0] moves nothing.
+        lefts: (B,) int64 in [0, 2 * padding[1]], first column of each crop.
+        padding: rows above and below, columns left and right.
+
+    Returns:
+        (B, C, H, W).
+    """
+    batch, channels, height, width = images.shape
+    padded = F.pad(images, (padding[1], padding[1], padding[0], padding[0])).contiguous()
+    rows_padded, columns_padded = padded.shape[2:]
+    # Every run of W pixels in memory is one record of an overlapping view, so that a crop copies
+    # whole rows by index: three times faster on a CPU than gathering single pixels.
+    runs = padded.as_strided((max(0, padded.numel() - width + 1), width), (1, 1))
+    planes = torch.arange(batch * channels).view(batch, channels, 1) * rows_padded
+    rows = planes + tops.view(-1, 1, 1) + torch.arange(height)
+    starts = rows * columns_padded + lefts.view(-1, 1, 1)
+    return runs.index_select(0, starts.flatten().to(images.device)).view(images.shape)

@@ -1,0 +1,87 @@
+"""Random erasing: a rectangle of noise over a part of the image.
+
+Shapes: n images, C channels, H height, W width; boxes (n, 4) as in boxes.py.
+"""
+
+import math
+
+import torch
+from torch import Tensor
+
+from tl_core.augment.boxes import box_mask
+from tl_core.augment.draws import below, coins, uniform
+from tl_core.augment.pixels import replace_images, to_float
+
+
+def random_erasing(
+    images: Tensor,
+    generator: torch.Generator,
+    *,
+    probability: float = 0.5,
+    area: tuple[float, float] = (0.02, 0.4),
+    aspect: float = 0.3,
+) -> Tensor:
+    """Fill a random rectangle of each chosen image with uniform noise.
+
+    Args:
+        images: (B, C, H, W) uint8, or float32 in [0, 1].
+        generator: CPU generator.
+        probability: of an image to be erased, in [0, 1].
+        area: smallest and largest share of the image, in (0, 1].
+        aspect: smallest ratio of height to width, in (0, 1]; the largest is its inverse.
+
+    Returns:
+        (B, C, H, W), the dtype of `images`.
+
+    Source: Zhong et al. 2020, Random Erasing Data Augmentation, algorithm 1, random values;
+        a box that would not fit is cut to the image instead of drawn again.
+    """
+    chosen = coins(len(images), probability, generator)
+    height, width = images.shape[2:]
+    boxes = draw_boxes(len(chosen), height, width, generator, area, aspect).to(images.device)
+    noise = _noise((len(chosen), *images.shape[1:]), generator).to(images.device)
+    noise = to_float(noise) if images.is_floating_point() else noise
+    erased = erase(images.index_select(0, chosen.to(images.device)), boxes, noise)
+    return replace_images(images, chosen, erased)
+
+
+def draw_boxes(
+    n: int,
+    height: int,
+    width: int,
+    generator: torch.Generator,
+    area: tuple[float, float],
+    aspect: float,
+) -> Tensor:
+    """(n, 4) int64 on the CPU: boxes inside the image, by share of its area and by ratio."""
+    pixels = uniform(n, *area, generator) * (height * width)
+    ratio = uniform(n, math.log(aspect), -math.log(aspect), generator).exp()
+    tall = (pixels * ratio).sqrt().round().long().clamp(1, height)
+    wide = (pixels / ratio).sqrt().round().long().clamp(1, width)
+    top = below(height - tall + 1, generator)
+    left = below(width - wide + 1, generator)
+    return torch.stack((top, left, tall, wide), dim=1)
+
+
+def erase(images: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
+    """Put the pixels of `fill` where the image's box is.
+
+    Args:
+        images: (n, C, H, W) uint8 or float.
+        boxes: (n, 4) int64 on the images' device.
+        fill: (n, C, H, W), the dtype of `images`.
+
+    Returns:
+        (n, C, H, W), the dtype of `images`.
+    """
+    inside = box_mask(boxes, *images.shape[2:])
+    # Exact, and several times faster on a CPU than torch.where on uint8.
+    return images * ~inside + fill * inside
+
+
+def _noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
+    # Eight bytes a draw: an eighth of the time of drawing them one by one.
+    count = math.prod(shape)
+    words = torch.empty(-(-count // 8), dtype=torch.int64)
+    words.random_(-(2**63), None, generator=generator)
+    return words.view(torch.uint8)[:count].view(shape)

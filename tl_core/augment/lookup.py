@@ -1,0 +1,78 @@
+"""Operations that replace each of the 256 pixel values by another: one table per channel.
+
+Shapes: n images, C channels, H height, W width; tables (n, C, 256) uint8.
+"""
+
+import torch
+from torch import Tensor
+
+from tl_core.augment.color import adjust_brightness, adjust_contrast, luminance
+from tl_core.augment.pixels import to_float, to_uint8
+
+
+def look_up(images: Tensor, tables: Tensor) -> Tensor:
+    """(n, C, H, W) uint8 → the values that the tables hold for them."""
+    return tables.gather(2, images.flatten(2).long()).view(images.shape)
+
+
+def brightness_table(images: Tensor, factors: Tensor) -> Tensor:
+    """Multiply by (n,) factors ≥ 0."""
+    ramp = _ramp(images).float().div_(255)[:, :, None]
+    return to_uint8(adjust_brightness(ramp, factors))[:, :, 0]
+
+
+def contrast_table(images: Tensor, factors: Tensor) -> Tensor:
+    """Move values away from the image's mean luminance by (n,) factors ≥ 0."""
+    mean = luminance(to_float(images)).mean((1, 2, 3), keepdim=True)
+    ramp = _ramp(images).float().div_(255)[:, :, None]
+    return to_uint8(adjust_contrast(ramp, factors, mean))[:, :, 0]
+
+
+def posterize_table(images: Tensor, bits: Tensor) -> Tensor:
+    """Keep the (n,) most significant bits, 0 to 8 of them."""
+    step = torch.pow(2.0, 8 - bits).view(-1, 1, 1)
+    ramp = _ramp(images).float()
+    return (ramp - ramp.remainder(step)).to(torch.uint8)
+
+
+def solarize_table(images: Tensor, thresholds: Tensor) -> Tensor:
+    """Invert values at or above (n,) thresholds, 0 to 256."""
+    ramp = _ramp(images)
+    return torch.where(ramp < thresholds.view(-1, 1, 1), ramp, 255 - ramp)
+
+
+def autocontrast_table(images: Tensor) -> Tensor:
+    """Stretch each channel so that its darkest value is 0 and its brightest 255."""
+    low = images.amin((2, 3))[:, :, None].float()
+    high = images.amax((2, 3))[:, :, None].float()
+    ramp = _ramp(images)
+    stretched = (ramp - low) * (255 / (high - low).clamp(min=1))
+    table = stretched.add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return torch.where(high > low, table, ramp)
+
+
+def equalize_table(images: Tensor) -> Tensor:
+    """Spread each channel's values so that their cumulative histogram is straight.
+
+    Value v becomes 255 (c(v) - c(darkest)) / (pixels - c(darkest)), c(v) the number of pixels
+    up to v, rounded; a channel of one value stays. PIL divides by a whole number of pixels
+    instead, which does nothing below 256 pixels and saturates a quarter of a 32 × 32 image.
+
+    Source: Gonzalez and Woods, Digital Image Processing, section 3.3.
+    """
+    n, channels = images.shape[:2]
+    values = images.flatten(2).long()
+    counts = torch.zeros(n, channels, 256, dtype=torch.int32, device=images.device)
+    ones = torch.ones((), dtype=torch.int32, device=images.device).expand_as(values)
+    cumulative = counts.scatter_add_(2, values, ones).cumsum(2)
+    darkest = cumulative.gather(2, values.amin(2, keepdim=True))
+    others = values.shape[2] - darkest
+    spread = (cumulative - darkest) * 255 / others.clamp(min=1)
+    table = spread.add_(0.5).clamp_(0, 255).to(torch.uint8)
+    return torch.where(others > 0, table, _ramp(images))
+
+
+def _ramp(images: Tensor) -> Tensor:
+    n, channels = images.shape[:2]
+    ramp = torch.arange(256, device=images.device, dtype=torch.uint8)
+    return ramp.expand(n, channels, 256)

@@ -1,0 +1,66 @@
+"""The table of augmentation policies, by the name that `augmentation` takes in TrainConfig.
+
+Shapes: B images, C channels, H height, W width.
+"""
+
+from collections.abc import Callable
+
+import torch
+from torch import Tensor
+
+from tl_core.augment.blur import random_blur
+from tl_core.augment.color import color_jitter
+from tl_core.augment.crop import horizontal_flip, padded_crop
+from tl_core.augment.erasing import random_erasing
+from tl_core.augment.geometric import random_warp
+from tl_core.augment.randaugment import randaugment
+
+Policy = Callable[[Tensor, torch.Generator, bool], Tensor]
+"""(images, generator, flip) → images: the contract is in the package's docstring."""
+
+
+def none(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """Return the images as they are."""
+    return images
+
+
+def light(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """Flip and padded crop: (B, C, H, W), the dtype of `images`."""
+    if flip:
+        images = horizontal_flip(images, generator)
+    return padded_crop(images, generator)
+
+
+def standard(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """`light`, RandAugment (2 steps, magnitude 9) and random erasing of a quarter of the images.
+
+    Returns:
+        (B, C, H, W), the dtype of `images`.
+
+    Source: Cubuk et al. 2020 for N and M; erasing half as often as Zhong et al. 2020 did
+        without RandAugment is an own choice.
+    """
+    images = randaugment(light(images, generator, flip), generator)
+    return random_erasing(images, generator, probability=0.25)
+
+
+def photo(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """For photographs: flip, one warp (rotation, affine, perspective), blur, colour jitter.
+
+    Returns:
+        (B, C, H, W) float32 in [0, 1].
+
+    Source: the operations' own files name theirs; their combination is an own choice.
+    """
+    if flip:
+        images = horizontal_flip(images, generator)
+    images = random_warp(images, generator)
+    return color_jitter(random_blur(images, generator), generator)
+
+
+AUGMENTATIONS: dict[str, Policy] = {
+    "none": none,
+    "light": light,
+    "standard": standard,
+    "photo": photo,
+}

@@ -1,0 +1,77 @@
+"""Checkpoints: whole or absent on disk, and loaded without running code from the file."""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from tl_core.errors import BadInput
+
+
+def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
+    """Write `state` under a temporary name in the same folder, then rename it to `path`.
+
+    Args:
+        path: the file to make or replace; its folder is made if needed.
+        state: tensors and plain values only (`Trainer.state_dict()`).
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    try:
+        torch.save(state, temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def load_checkpoint(path: Path) -> dict[str, Any]:
+    """The state that `save_checkpoint` wrote, on the CPU.
+
+    Raises:
+        BadInput: the file is missing, truncated, or holds more than tensors and plain values.
+    """
+    try:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    except FileNotFoundError:
+        raise BadInput(f"no checkpoint at {path}.") from None
+    except Exception as error:  # a damaged file raises anything from EOFError to UnpicklingError
+        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        raise BadInput(f"{path} is no readable checkpoint ({reason}); delete it.") from None
+    if not isinstance(state, dict) or "model" not in state:
+        raise BadInput(f"{path} is no training checkpoint: it has no entry 'model'.")
+    return state
+
+
+def seed_everything(seed: int) -> None:
+    """Seed every global generator that a model or an augmentation may draw from."""
+    torch.manual_seed(seed)
+    random.seed(seed)
+    np.random.seed(seed % 2**32)  # noqa: NPY002  user code may draw from the global generator
+
+
+def rng_state() -> dict[str, Any]:
+    """State of the global generators, in values that `weights_only=True` accepts."""
+    legacy = np.random.get_state(legacy=False)  # noqa: NPY002
+    numpy_state = {**legacy, "state": {**legacy["state"], "key": legacy["state"]["key"].tolist()}}
+    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
+    return {
+        "torch": torch.get_rng_state(),
+        "cuda": cuda,
+        "python": random.getstate(),
+        "numpy": numpy_state,
+    }
+
+
+def set_rng_state(state: dict[str, Any]) -> None:
+    """Put the global generators back to a state that `rng_state` returned."""
+    torch.set_rng_state(state["torch"])
+    if state["cuda"] and torch.cuda.is_available():
+        torch.cuda.set_rng_state_all(state["cuda"])
+    version, internal, gauss = state["python"]
+    random.setstate((version, tuple(internal), gauss))
+    saved = state["numpy"]
+    key = np.array(saved["state"]["key"], dtype=np.uint32)
+    np.random.set_state({**saved, "state": {**saved["state"], "key": key}})  # noqa: NPY002

@@ -1,0 +1,165 @@
+"""Decoding a data set into the cache: one pass over all images, whether they are kept or not.
+
+The pass finds the images that cannot be decoded and takes each one's sum and sum of squares,
+from which the mean and standard deviation of any training split follow without reading it again.
+"""
+
+import contextlib
+import dataclasses
+import io
+import warnings
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import IO
+
+import numpy as np
+
+from tl_core.datasets.cache import Entry, replacing, write_index
+from tl_core.datasets.decode import decode_or_none, map_blocks
+from tl_core.datasets.identity import Identity, check_bad
+from tl_core.datasets.records import TRAIN, Records
+
+NAMED = 20
+"""Skipped files that a warning names."""
+
+
+@dataclasses.dataclass(frozen=True)
+class _Block:
+    """What one thread made of a range of images; n of them could be decoded."""
+
+    pixels: np.ndarray
+    """(n, C, S, S) uint8."""
+    positions: np.ndarray
+    """(n,) int64."""
+    bad: list[int]
+    sums: np.ndarray
+    """(n, C) int64."""
+    squares: np.ndarray
+    """(n, C) int64."""
+
+
+def build_entry(
+    folder: Path,
+    records: Records,
+    identity: Identity,
+    size: int,
+    *,
+    keep: bool,
+    advance: Callable[[int, int], None],
+) -> None:
+    """Decode `records` at `size` pixels and write the entry `folder`, whole or not at all.
+
+    Args:
+        folder: of the entry; replaced where it exists.
+        records: N images, labels, classes.
+        identity: of the records.
+        size: side of the decoded images, in pixels.
+        keep: write the pixels (mapped later), or only what the pass learns (streamed later).
+        advance: called as advance(done, N).
+
+    Raises:
+        BadInput: more than 1% cannot be decoded.
+
+    Warns:
+        UserWarning: names what is skipped.
+    """
+    blocks: list[_Block] = []
+    bad: list[int] = []
+    with replacing(folder) as partial:
+        shape = (len(records.images), identity.channels, size, size)
+        with _array_writer(partial / "images.npy", shape, keep) as write:
+            work = _decoder(records, identity.channels, size)
+            for block in map_blocks(work, len(records.images), advance):
+                write(block.pixels)
+                blocks.append(dataclasses.replace(block, pixels=block.pixels[:0]))
+                bad += block.bad
+        check_bad(bad, records)
+        write_index(partial, _entry(records, identity, size, blocks), streamed=not keep)
+    if bad:
+        _warn(bad, records)
+
+
+def _decoder(records: Records, channels: int, size: int) -> Callable[[range], _Block]:
+    images = records.images
+    as_they_are = isinstance(images, np.ndarray) and images.shape[1:3] == (size, size)
+
+    def work(block: range) -> _Block:
+        if as_they_are:
+            assert isinstance(images, np.ndarray)
+            part = images[block.start : block.stop].reshape(len(block), size, size, channels)
+            good = list(block)
+            pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
+        else:
+            decoded = {i: decode_or_none(images[i], channels, size) for i in block}
+            good = [i for i, image in decoded.items() if image is not None]
+            pixels = np.empty((len(good), channels, size, size), dtype=np.uint8)
+            for place, i in enumerate(good):
+                pixels[place] = decoded[i]
+        bad = sorted(set(block) - set(good))
+        flat = pixels.reshape(len(good), channels, size * size).astype(np.uint32)
+        sums = flat.sum(axis=2, dtype=np.int64)
+        squares = (flat * flat).sum(axis=2, dtype=np.int64)
+        return _Block(pixels, np.array(good, dtype=np.int64), bad, sums, squares)
+
+    return work
+
+
+@contextlib.contextmanager
+def _array_writer(
+    path: Path, shape: tuple[int, ...], keep: bool
+) -> Iterator[Callable[[np.ndarray], None]]:
+    """Writes blocks of images one after the other into a .npy file of at most shape[0] images.
+
+    Plain writes rather than a writable map: a full disk is then an error and not a signal.
+    """
+    if not keep:
+        yield lambda pixels: None
+        return
+    written = 0
+    with path.open("wb") as file:
+        _write_header(file, shape)
+        start = file.tell()
+
+        def write(pixels: np.ndarray) -> None:
+            nonlocal written
+            file.write(pixels.data)
+            written += len(pixels)
+
+        yield write
+        file.seek(0)
+        _write_header(file, (written, *shape[1:]))
+        assert file.tell() == start, "the header is padded, so its length does not change"
+
+
+def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
+    header = io.BytesIO()
+    about = {"descr": "|u1", "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, about)
+    file.write(header.getvalue())
+
+
+def _entry(records: Records, identity: Identity, size: int, blocks: list[_Block]) -> Entry:
+    positions = np.concatenate([block.positions for block in blocks])
+    parts = np.full(len(records.labels), TRAIN) if records.parts is None else records.parts
+    return Entry(
+        classes=records.classes,
+        channels=identity.channels,
+        size=size,
+        labels=records.labels[positions].astype(np.int64),
+        parts=parts[positions].astype(np.int64),
+        positions=positions,
+        sums=np.concatenate([block.sums for block in blocks]),
+        squares=np.concatenate([block.squares for block in blocks]),
+        images=None,
+    )
+
+
+def _warn(bad: list[int], records: Records) -> None:
+    named = ", ".join(records.name(i) for i in bad[:NAMED])
+    more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
+    warnings.warn(
+        f"Skipped {len(bad)} of {len(records.images)} files that are no readable images: "
+        f"{named}{more}.",
+        UserWarning,
+        stacklevel=2,
+    )

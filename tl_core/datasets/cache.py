@@ -1,0 +1,187 @@
+"""The decoded cache: one folder per content and image size, whole or absent.
+
+    <cache>/decoded/<fingerprint>-<size>px-v1/
+        images.npy   (N, C, S, S) uint8; absent if the data set is streamed
+        index.npz    labels, parts, positions, sums, squares
+        info.json    classes, channels, size, count, streamed
+    <cache>/known/<signature>.json   the fingerprint of files with these sizes and times
+
+Built under a lock in a folder whose name starts with a dot, then renamed.
+"""
+
+import contextlib
+import errno
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from tl_core.datasets.identity import Identity, from_json, to_json
+from tl_core.errors import BadInput
+
+VERSION = 1
+"""Raised when decoding or the layout changes, so that older entries are left alone."""
+BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
+_ARRAYS = ("labels", "parts", "positions", "sums", "squares")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One decoded data set. N images that could be read, C channels."""
+
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    labels: np.ndarray
+    """(N,) int64."""
+    parts: np.ndarray
+    """(N,) int64: TRAIN, VAL or TEST."""
+    positions: np.ndarray
+    """(N,) int64: positions in the data set's `Records`."""
+    sums: np.ndarray
+    """(N, C) int64: sum of an image's pixels."""
+    squares: np.ndarray
+    """(N, C) int64: sum of their squares."""
+    images: np.ndarray | None
+    """(N, C, S, S) uint8, mapped; None: streamed."""
+
+
+def cache_folder(cache_dir: str | None) -> Path:
+    """The folder given, else $TL_SWEEP_CACHE, else ~/.cache/tl-sweep; absolute."""
+    text = cache_dir or os.environ.get("TL_SWEEP_CACHE") or "~/.cache/tl-sweep"
+    return Path(text).expanduser().absolute()
+
+
+def budget_bytes(folder: Path) -> float:
+    """How large one decoded data set may be: $TL_SWEEP_CACHE_BUDGET in GiB, else half of what
+    is free on the folder's disk.
+
+    Raises:
+        BadInput: the variable is no number, or negative.
+    """
+    text = os.environ.get(BUDGET_VARIABLE)
+    if not text:
+        return shutil.disk_usage(folder).free / 2
+    try:
+        gibibytes = float(text)
+    except ValueError:
+        gibibytes = -1.0
+    if not gibibytes >= 0:
+        raise BadInput(
+            f"{BUDGET_VARIABLE}={text!r}: the value must be a number of GiB, 0 or more."
+        )
+    return gibibytes * 2**30
+
+
+def entry_folder(cache: Path, identity: Identity, size: int) -> Path:
+    """Where the decoded data set lies, or will."""
+    return cache / "decoded" / f"{identity.fingerprint}-{size}px-v{VERSION}"
+
+
+def open_entry(folder: Path) -> Entry | None:
+    """The entry, its images mapped copy-on-write; None where absent, cut short or damaged."""
+    try:
+        info = json.loads((folder / "info.json").read_text())
+        with np.load(folder / "index.npz", allow_pickle=False) as index:
+            arrays = {name: index[name] for name in _ARRAYS}
+        count, channels, size = info["count"], info["channels"], info["size"]
+        images = _map(folder / "images.npy", (count, channels, size, size), info["streamed"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    if any(len(array) != count for array in arrays.values()):
+        return None
+    return Entry(
+        classes=tuple(info["classes"]),
+        channels=channels,
+        size=size,
+        images=images,
+        **arrays,
+    )
+
+
+def recall(cache: Path, signature: str) -> Identity | None:
+    """The identity of files with this signature, if they were seen before."""
+    try:
+        return from_json((cache / "known" / f"{signature}.json").read_text())
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remember(cache: Path, signature: str, identity: Identity) -> None:
+    """Let later processes `recall` it."""
+    path = cache / "known" / f"{signature}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{signature}-{os.getpid()}")
+    partial.write_text(to_json(identity))
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def locked(cache: Path, name: str) -> Iterator[None]:
+    """One process at a time, of all that use this cache folder.
+
+    Raises:
+        BadInput: the cache folder cannot be written, or its disk is full.
+    """
+    lock = FileLock(cache / "decoded" / f".{name}.lock")
+    try:
+        (cache / "decoded").mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise BadInput(
+            f"The cache folder {cache} cannot be written ({error.strerror}); "
+            "give another --cache-dir."
+        ) from error
+    try:
+        yield
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise BadInput(f"The disk of {cache} is full; give another --cache-dir.") from error
+        raise
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new folder to write in, which takes the place of `folder` at the end, or vanishes.
+
+    The caller holds the lock, so leftovers of a killed process are removed.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_index(folder: Path, entry: Entry, *, streamed: bool) -> None:
+    """Everything of an entry but its pixels; `streamed` says that there are none."""
+    np.savez(folder / "index.npz", **{name: getattr(entry, name) for name in _ARRAYS})
+    info = {
+        "classes": entry.classes,
+        "channels": entry.channels,
+        "size": entry.size,
+        "count": len(entry.labels),
+        "streamed": streamed,
+    }
+    (folder / "info.json").write_text(json.dumps(info))
+
+
+def _map(path: Path, shape: tuple[int, ...], streamed: bool) -> np.ndarray | None:
+    if streamed:
+        return None
+    images = np.load(path, mmap_mode="c", allow_pickle=False)
+    if images.shape != shape or images.dtype != np.uint8:
+        raise ValueError(f"{path} does not hold {shape}")
+    return images

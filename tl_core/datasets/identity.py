@@ -1,0 +1,155 @@
+"""What a data set contains, as a hash, and the shape its images will have.
+
+The hash covers the images' bytes in order, labels, class names and splits, neither file names
+nor places: a moved folder is the same data set, a changed file makes another.
+"""
+
+import dataclasses
+import hashlib
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tl_core.datasets.decode import map_blocks, read_header
+from tl_core.datasets.records import Records
+from tl_core.errors import BadInput
+
+DEFAULT_SIZE = 224
+"""Pixels, for images that are not all squares of one size: what most ImageNet models expect."""
+BAD_SHARE = 0.01
+"""Largest share of files that may be no images."""
+
+Header = tuple[bool, int, int] | None
+
+
+@dataclass(frozen=True)
+class Identity:
+    """A data set's content in short."""
+
+    fingerprint: str
+    """16 hexadecimal digits."""
+    channels: int
+    """1 or 3."""
+    native_size: int
+    """Side in pixels where the config gives none."""
+
+
+def identify(records: Records, advance: Callable[[int, int], None]) -> Identity:
+    """Read every image's bytes once: hash them and look at their headers.
+
+    Raises:
+        BadInput: no file, or too few of them, is an image.
+    """
+    if isinstance(records.images, np.ndarray):
+        return _identify_array(records, records.images, advance)
+    digest = _digest_of_labels(records)
+    headers: list[Header] = []
+
+    def work(block: range) -> list[tuple[bytes, Header]]:
+        return [_look_at(records.images[i]) for i in block]
+
+    for found in map_blocks(work, len(records.images), advance):
+        for content, header in found:
+            digest.update(content)
+            headers.append(header)
+    check_bad([i for i, header in enumerate(headers) if header is None], records)
+    good = [header for header in headers if header is not None]
+    channels = 1 if all(grey for grey, _, _ in good) else 3
+    sizes = {size for _, *size_pair in good for size in size_pair}
+    native = sizes.pop() if len(sizes) == 1 else DEFAULT_SIZE
+    return Identity(digest.hexdigest(), channels, native)
+
+
+def check_bad(bad: list[int], records: Records) -> None:
+    """Refuse a data set of which more than 1% is no image.
+
+    Raises:
+        BadInput: names the first such file.
+    """
+    count = len(records.images)
+    if bad and len(bad) == count:
+        raise BadInput(
+            f"None of the {count} files is an image, such as {records.name(bad[0])}; "
+            "give JPEG, PNG or other images that Pillow reads."
+        )
+    if len(bad) > BAD_SHARE * count:
+        raise BadInput(
+            f"{len(bad)} of {count} files are no readable images, such as "
+            f"{records.name(bad[0])}; at most 1% may be: remove or repair them."
+        )
+
+
+def signature(dataset: str, files: list[Path]) -> str | None:
+    """Hash of the files' paths, sizes and times: while it stays, so does the content.
+
+    Returns:
+        32 hexadecimal digits; None if a file is missing.
+    """
+    digest = hashlib.blake2b(dataset.encode(), digest_size=16)
+    try:
+        for path in files:
+            status = path.stat()
+            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+    except OSError:
+        return None
+    return digest.hexdigest() if files else None
+
+
+def to_json(identity: Identity) -> str:
+    """For the cache's memory of signatures."""
+    return json.dumps(dataclasses.asdict(identity))
+
+
+def from_json(text: str) -> Identity:
+    """The inverse of `to_json`.
+
+    Raises:
+        ValueError, TypeError: the text is damaged.
+    """
+    return Identity(**json.loads(text))
+
+
+def _identify_array(
+    records: Records, images: np.ndarray, advance: Callable[[int, int], None]
+) -> Identity:
+    if (
+        images.dtype != np.uint8
+        or images.ndim not in (3, 4)
+        or images.shape[3:] not in ((), (1,), (3,))
+    ):
+        raise BadInput(
+            f"Images are {images.dtype} of shape {images.shape}; they must be uint8 of shape "
+            "(N, H, W) or (N, H, W, 3)."
+        )
+    digest = _digest_of_labels(records)
+    digest.update(str(images.shape[1:]).encode())
+
+    def work(block: range) -> bytes:
+        part = np.ascontiguousarray(images[block.start : block.stop])
+        return hashlib.blake2b(part.data).digest()
+
+    for content in map_blocks(work, len(images), advance):
+        digest.update(content)
+    height, width = images.shape[1:3]
+    channels = 3 if images.shape[3:] == (3,) else 1
+    return Identity(digest.hexdigest(), channels, height if height == width else DEFAULT_SIZE)
+
+
+def _look_at(raw: "bytes | np.ndarray") -> tuple[bytes, Header]:
+    """Hash and header of one image."""
+    if isinstance(raw, bytes):
+        return hashlib.blake2b(raw).digest(), read_header(raw)
+    height, width = raw.shape[:2]
+    content = str(raw.shape).encode() + raw.tobytes()
+    return hashlib.blake2b(content).digest(), (raw.shape[2:] != (3,), width, height)
+
+
+def _digest_of_labels(records: Records) -> "hashlib.blake2b":
+    parts = np.zeros(0) if records.parts is None else records.parts
+    digest = hashlib.blake2b(json.dumps(records.classes).encode(), digest_size=8)
+    digest.update(np.ascontiguousarray(records.labels, dtype=np.int64).data)
+    digest.update(np.ascontiguousarray(parts, dtype=np.int64).data)
+    return digest

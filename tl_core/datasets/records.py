@@ -1,0 +1,100 @@
+"""What a row of `DATASETS` is, and what its `read` returns.
+
+Shapes: N images, H × W pixels, K classes.
+"""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from tl_core.errors import BadInput
+
+TRAIN, VAL, TEST = 0, 1, 2
+"""Values of `Records.parts`."""
+
+Progress = Callable[[str, int, int], None]
+"""Called as `progress(label, done, total)` while images are read or downloaded."""
+
+
+class Images(Protocol):
+    """N images by position: an encoded image file (bytes), or uint8 (H, W) or (H, W, 3).
+
+    A NumPy array (N, H, W) or (N, H, W, 3) is one. Must be safe to index from several threads.
+    """
+
+    def __len__(self) -> int: ...
+
+    def __getitem__(self, index: int, /) -> "bytes | np.ndarray": ...
+
+
+@dataclass(frozen=True, eq=False)
+class Records:
+    """A data set before decoding.
+
+    Raises:
+        BadInput: lengths differ, a label is outside the classes, or there are no two classes.
+    """
+
+    images: Images
+    """N images, decoded or not."""
+    labels: np.ndarray
+    """(N,) integers, positions in `classes`."""
+    classes: tuple[str, ...]
+    """K names."""
+    parts: np.ndarray | None = None
+    """(N,) TRAIN, VAL or TEST for each image; None: no split, so 20% are set apart as test."""
+    name: Callable[[int], str] = "image {}".format
+    """What to call the image at a position in messages."""
+
+    def __post_init__(self) -> None:
+        count = len(self.images)
+        if count == 0:
+            raise BadInput("The data set has no images.")
+        if len(self.labels) != count or (self.parts is not None and len(self.parts) != count):
+            raise BadInput(f"{count} images need {count} labels; there are {len(self.labels)}.")
+        if len(self.classes) < 2:
+            raise BadInput(f"A classifier needs 2 classes; there is {', '.join(self.classes)}.")
+        if not np.issubdtype(self.labels.dtype, np.integer):
+            raise BadInput(f"Labels must be whole numbers; they are {self.labels.dtype}.")
+        low, high = int(self.labels.min()), int(self.labels.max())
+        if low < 0 or high >= len(self.classes):
+            wrong = low if low < 0 else high
+            raise BadInput(
+                f"Label {wrong} is outside 0–{len(self.classes) - 1}, the {len(self.classes)} "
+                "classes; correct the labels or the class names."
+            )
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a row's functions are told."""
+
+    dataset: str
+    """The config's `dataset`, for messages."""
+    path: Path | None
+    """The absolute path after the colon, for rows with `takes_path`."""
+    data_dir: Path
+    """Folder of downloads; may not exist yet."""
+    progress: Progress
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetSpec:
+    """One row of `DATASETS`."""
+
+    read: Callable[[Request], Records]
+    """Finds the images, downloading them if need be; encoded images are best read lazily."""
+    about: str
+    """One line for `datasets`."""
+    flip: bool = True
+    """Whether an image keeps its label when flipped left to right."""
+    files: Callable[[Request], list[Path]] | None = None
+    """The files `read` reads, existing or not. While their sizes and times stay the same, later
+    processes trust the cache without calling `read`; None: they call it each time."""
+    takes_path: bool = False
+    """Whether the name is followed by `:PATH`."""
+    bundled: bool = False
+    """Whether it needs neither files of the user's nor the network."""

@@ -1,0 +1,149 @@
+"""Stratified splits: which images train, which validate, which test.
+
+All are drawn from `split_seed` alone, so every trial of a sweep sees the same.
+Shapes: N images.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from tl_core.datasets.records import TEST, TRAIN, VAL
+from tl_core.errors import BadInput
+
+TEST_FRACTION = 0.2
+"""Share set apart as test split where a data set has none."""
+
+
+@dataclass(frozen=True, eq=False)
+class SplitIndices:
+    """Ascending int64 positions; no position is in two splits."""
+
+    train: np.ndarray
+    val: np.ndarray
+    test: np.ndarray
+
+
+def split(
+    labels: np.ndarray, parts: np.ndarray, *, validation_fraction: float, seed: int
+) -> SplitIndices:
+    """Use the data set's own splits; set apart what it lacks, test first, from training data.
+
+    Args:
+        labels: (N,) class positions.
+        parts: (N,) TRAIN, VAL or TEST.
+        validation_fraction: share of the training split that is held out where parts has no VAL.
+        seed: `split_seed`.
+
+    Raises:
+        BadInput: too few images to set any apart.
+    """
+    train, val, test = (np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST))
+    if len(test) == 0:
+        train, test = _hold_out(labels, train, TEST_FRACTION, np.random.default_rng([seed, 1]))
+    if len(val) == 0:
+        train, val = _hold_out(
+            labels, train, validation_fraction, np.random.default_rng([seed, 2])
+        )
+    return SplitIndices(train, val, test)
+
+
+def check_classes(labels: np.ndarray, indices: SplitIndices, classes: tuple[str, ...]) -> None:
+    """Refuse a class to be recognised that no training image shows.
+
+    Raises:
+        BadInput: names the class.
+    """
+    trained = np.unique(labels[indices.train])
+    for name, part in (("validation", indices.val), ("test", indices.test)):
+        unseen = np.setdiff1d(labels[part], trained)
+        if len(unseen):
+            raise BadInput(
+                f"Class {classes[unseen[0]]!r} is in the {name} split and not in the training "
+                "split; add training images of it or remove it."
+            )
+    if len(trained) < 2:
+        raise BadInput("The training split has fewer than 2 classes; add images of another.")
+
+
+def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -> np.ndarray:
+    """`count` of the training images, stratified, at least one of every class.
+
+    A smaller limit's images are among a larger limit's.
+
+    Args:
+        labels: (N,) class positions.
+        train: ascending positions of the training split.
+        count: how many; None: all.
+        seed: `split_seed`.
+
+    Raises:
+        BadInput: more than there are, or fewer than there are classes.
+    """
+    if count is None:
+        return train
+    if count > len(train):
+        raise BadInput(
+            f"limit_train={count} is more than the {len(train)} images of the training split; "
+            f"use {len(train)} or less."
+        )
+    present = len(np.unique(labels[train]))
+    if count < present:
+        raise BadInput(
+            f"limit_train={count} is less than one image for each of the {present} classes; "
+            f"use {present} or more."
+        )
+    order = stratified_order(labels[train], np.random.default_rng([seed, 3]))
+    return np.sort(train[order[:count]])
+
+
+def stratified_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray:
+    """Positions of `labels` (N,) in random order, every prefix of it stratified.
+
+    One image of each class comes first. Then the k-th image of a class with n images stands at
+    (k + ½) / n, so that a prefix takes the same share of every class.
+
+    Source: own choice.
+    """
+    shuffled = rng.permutation(len(labels))
+    _, group, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
+    by_class = np.argsort(group, kind="stable")
+    sizes = np.repeat(counts, counts)
+    rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
+    tie = np.repeat(rng.permutation(len(counts)), counts)
+    return shuffled[by_class][np.lexsort((tie, (rank + 0.5) / sizes, rank > 0))]
+
+
+def _hold_out(
+    labels: np.ndarray, positions: np.ndarray, fraction: float, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray]:
+    """Split `positions` into (rest, held), held being `fraction` of each class, both ascending."""
+    if len(positions) == 0:
+        raise BadInput("There are no training images; put some into train.")
+    _, group, counts = np.unique(labels[positions], return_inverse=True, return_counts=True)
+    quota = _quotas(counts, fraction, rng)
+    if quota.sum() == 0:
+        raise BadInput(
+            f"{len(positions)} images of {len(counts)} classes are too few to set some apart; "
+            "give at least 2 images of some class, or splits of your own."
+        )
+    shuffled = rng.permutation(len(positions))
+    by_class = shuffled[np.argsort(group[shuffled], kind="stable")]
+    rank = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    held = np.zeros(len(positions), dtype=bool)
+    held[by_class] = rank < np.repeat(quota, counts)
+    return positions[~held], positions[held]
+
+
+def _quotas(counts: np.ndarray, fraction: float, rng: np.random.Generator) -> np.ndarray:
+    """Images to hold out per class: `fraction` of each by largest remainders, random ties.
+
+    A class always keeps one image, so a class of one gives none.
+    """
+    total = max(1, round(fraction * int(counts.sum())))
+    exact = counts * fraction
+    quota = np.minimum(np.floor(exact + 1e-9).astype(np.int64), counts - 1)
+    for place in np.lexsort((rng.permutation(len(counts)), -np.round(exact - quota, 9))):
+        if quota.sum() < total and quota[place] < counts[place] - 1:
+            quota[place] += 1
+    return quota

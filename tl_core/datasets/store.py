@@ -1,0 +1,95 @@
+"""Where a split's pixels come from: the mapped cache, or the files themselves.
+
+Shapes: B images of a batch, C channels, S pixels a side.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+
+from tl_core.datasets.decode import decode_or_none, thread_count
+from tl_core.datasets.records import Records
+from tl_core.errors import BadInput
+
+
+class ImageStore(Protocol):
+    """Decoded images by position."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, S, S)."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
+        ...
+
+
+class MappedStore:
+    """Images in one memory-mapped file: every process on the machine shares its pages."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        # A plain array over the map: np.memmap's own indexing is slower.
+        self._images = images.view(np.ndarray)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, S, S)."""
+        count, channels, height, width = self._images.shape
+        return count, channels, height, width
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
+        return np.take(self._images, indices, axis=0)
+
+
+class StreamingStore:
+    """Images decoded when asked for, for a data set larger than the cache's budget."""
+
+    def __init__(self, records: Records, positions: np.ndarray, channels: int, size: int) -> None:
+        """Serve `records.images[positions[i]]` as image i, (channels, size, size)."""
+        self._records = records
+        self._positions = positions
+        self._shape = (len(positions), channels, size, size)
+        self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, S, S)."""
+        return self._shape
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array.
+
+        Raises:
+            BadInput: a file that was an image when the data set was first read is none now.
+        """
+        wanted = self._positions[indices]
+        batch = np.empty((len(wanted), *self._shape[1:]), dtype=np.uint8)
+
+        def fill(place: int) -> None:
+            batch[place] = self._decode(int(wanted[place]))
+
+        # In the order of the files: neighbours in a Parquet file are read together.
+        for _ in self._pool.map(fill, np.argsort(wanted, kind="stable").tolist()):
+            pass
+        return batch
+
+    def _decode(self, position: int) -> np.ndarray:
+        raw = self._records.images[position]
+        pixels = decode_or_none(raw, self._shape[1], self._shape[2])
+        if pixels is None:
+            raise BadInput(
+                f"{self._records.name(position)} can no longer be read as an image; "
+                "restore it or start again."
+            )
+        return pixels

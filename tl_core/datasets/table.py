@@ -1,0 +1,91 @@
+"""The table of data sets, and how a config's `dataset` names a row of it."""
+
+import difflib
+from pathlib import Path
+
+from tl_core.datasets import bundled, folder, parquet, torchvision_sets
+from tl_core.datasets.published import row
+from tl_core.datasets.records import DatasetSpec
+from tl_core.errors import BadInput
+
+DATASETS: dict[str, DatasetSpec] = {
+    "digits": DatasetSpec(
+        read=bundled.read_digits,
+        files=bundled.digits_files,
+        flip=False,
+        bundled=True,
+        about="handwritten digits of scikit-learn: 1,797 grey images of 8 px, 10 classes",
+    ),
+    "shapes": DatasetSpec(
+        read=bundled.read_shapes,
+        files=bundled.shapes_files,
+        bundled=True,
+        about="generated circles, squares and triangles: 3,000 RGB images of 32 px, 3 classes",
+    ),
+    "cifar10": row(
+        torchvision_sets.CIFAR10,
+        about="60,000 RGB images of 32 px, 10 classes of things and animals",
+    ),
+    "cifar100": row(
+        torchvision_sets.CIFAR100,
+        about="60,000 RGB images of 32 px, 100 classes of things and animals",
+    ),
+    "svhn": row(
+        torchvision_sets.SVHN,
+        flip=False,
+        about="99,289 RGB images of 32 px, digits of house numbers",
+    ),
+    "stl10": row(torchvision_sets.STL10, about="13,000 labelled RGB images of 96 px, 10 classes"),
+    "mnist": row(
+        torchvision_sets.MNIST, flip=False, about="70,000 grey images of 28 px, handwritten digits"
+    ),
+    "emnist-letters": row(
+        torchvision_sets.EMNIST_LETTERS,
+        flip=False,
+        about="145,600 grey images of 28 px, 26 handwritten letters",
+    ),
+    "fashion-mnist": row(
+        torchvision_sets.FASHION_MNIST, about="70,000 grey images of 28 px, 10 classes of clothes"
+    ),
+    "folder": DatasetSpec(
+        read=folder.read,
+        files=folder.files,
+        takes_path=True,
+        about="folder:PATH with train/, val/, test/ of class folders, or class folders alone",
+    ),
+    "parquet": DatasetSpec(
+        read=parquet.read,
+        files=parquet.files,
+        takes_path=True,
+        about="parquet:PATH, a file or a folder of train*.parquet and test*.parquet",
+    ),
+}
+
+
+def find_row(dataset: str) -> tuple[DatasetSpec, Path | None]:
+    """The row that `dataset` names, and the absolute path after its colon, if it takes one.
+
+    Raises:
+        BadInput: no row has the name, or a path is missing, not wanted or does not exist.
+    """
+    name, colon, text = dataset.partition(":")
+    if name not in DATASETS:
+        near = difflib.get_close_matches(name, DATASETS, n=1)
+        hint = f"did you mean {near[0]}? " if near else ""
+        raise BadInput(f"dataset={dataset!r} is unknown; {hint}Data sets: {', '.join(names())}.")
+    spec = DATASETS[name]
+    if not spec.takes_path:
+        if colon:
+            raise BadInput(f"dataset={dataset!r}: {name} takes no path; use dataset={name}.")
+        return spec, None
+    if not text:
+        raise BadInput(f"dataset={dataset!r} names no path; write {name}:PATH.")
+    path = Path(text).expanduser().absolute()
+    if not path.exists():
+        raise BadInput(f"dataset={dataset!r}: {path} does not exist; give an existing path.")
+    return spec, path
+
+
+def names() -> list[str]:
+    """Every data set as the user writes it: `digits`, …, `folder:PATH`."""
+    return [f"{name}:PATH" if spec.takes_path else name for name, spec in DATASETS.items()]

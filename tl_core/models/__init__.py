@@ -1,0 +1,182 @@
+"""The models: one row of MODELS each, and `timm:NAME` for every model that timm knows.
+
+Adding one's own, from a module given to `--import`, takes one row:
+
+    MODELS["mine"] = ModelSpec(build=build_mine, description="…")
+
+where `build_mine(config, *, channels, num_classes, image_size)` returns an `nn.Module` that maps
+(B, channels, image_size, image_size) to (B, num_classes) logits. Its stages are those of its
+`group_matcher(coarse)` and its head that of `get_classifier()`, both as in timm; without them the
+stages are the top-level children and the last of these is the head. An attribute `first_conv`
+names the convolution that source weights of another number of channels are adapted to. A model
+registered through `timm.models.register_model` needs no row: it is `timm:NAME`.
+"""
+
+import difflib
+import functools
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Protocol
+
+import torch
+from torch import nn
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+from tl_core.models import plain
+from tl_core.models.baseline import BaselineCNN
+from tl_core.models.hub import hub_cfg
+from tl_core.models.plain import PlainCNN, plan_blocks
+from tl_core.models.residual import ResidualCNN
+from tl_core.models.stages import head_parameters, is_head, stages
+from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
+from tl_core.models.weights_file import weights_path
+
+__all__ = [
+    "MODELS", "ModelSpec", "build_model", "check_model", "head_parameters", "is_head",
+    "stage_count", "stages",
+]  # fmt: skip
+
+
+class ModelBuilder(Protocol):
+    """Makes a model with random weights for images (B, channels, image_size, image_size)."""
+
+    def __call__(
+        self, config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+    ) -> nn.Module:
+        """The model, with `num_classes` logits."""
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """A row of MODELS."""
+
+    build: ModelBuilder
+    description: str
+    """One line for the list of models."""
+    check: Callable[[TrainConfig], object] | None = None
+    """Raises BadInput where the config's model fields contradict one another; cheap."""
+
+
+def _plain_spec(preset: plain.BlockPlan, description: str) -> ModelSpec:
+    build = functools.partial(PlainCNN, preset=preset)
+    return ModelSpec(build, description, check=functools.partial(plan_blocks, preset=preset))
+
+
+MODELS: dict[str, ModelSpec] = {
+    "residual": ModelSpec(
+        ResidualCNN, "residual CNN, three stages of width, 2 · width, 4 · width channels"
+    ),
+    "plain": _plain_spec(plain.SHALLOW, "plain CNN, four blocks of 32, 128, 256, 512 channels"),
+    "plain-deep": _plain_spec(plain.DEEP, "plain CNN, six blocks of 32 to 512 channels"),
+    "baseline": ModelSpec(BaselineCNN, "two convolutions of 32 and 64 channels, dense 128"),
+}
+
+
+def build_model(
+    config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+) -> nn.Module:
+    """The model that the config describes: initialized, source weights loaded, stages frozen.
+
+    Random numbers come from torch's global generator. With source weights, the attribute `loaded`
+    is the `tl_core.transfer.Loaded` that says what did not fit.
+
+    Args:
+        config: the model and transfer fields are read.
+        channels: of the images.
+        num_classes: logits; a head of another number in the source is left out.
+        image_size: side of the images, in pixels.
+
+    Raises:
+        BadInput: an unknown backbone or arguments, weights that cannot be had or do not fit, or a
+            freeze depth beyond the model's stages.
+    """
+    from tl_core.transfer import (
+        freeze,
+        load_hub_weights,
+        load_source,
+    )  # they build on this package
+
+    check_model(config)
+    shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
+    if config.weights == "pretrained":
+        model = load_hub_weights(config, **shape)
+    else:
+        model = _random_model(config, **shape)
+        if config.weights is not None:
+            model.loaded = load_source(model, config.weights)  # type: ignore[assignment]
+    freeze(model, config.freeze_depth)
+    return model
+
+
+def check_model(config: TrainConfig) -> None:
+    """Refuse, without building anything, a model or source weights that cannot be.
+
+    Raises:
+        BadInput: the backbone is unknown, the model's arguments contradict one another, or
+            there are no such weights.
+    """
+    if config.backbone.startswith(PREFIX):
+        timm_name(config.backbone)
+        parse_model_args(config.model_args)
+    else:
+        spec = _row(config.backbone)
+        if config.model_args:
+            raise BadInput(
+                f"model_args={config.model_args!r}: only timm models take them; {config.backbone}"
+                " has width, depth, channels and the like as fields of their own."
+            )
+        if spec.check is not None:
+            spec.check(config)
+    if config.weights == "pretrained":
+        hub_cfg(config.backbone)
+    elif config.weights is not None:
+        weights_path(config.weights)
+
+
+def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_size: int) -> int:
+    """Number of stages that `freeze_depth` may count, without allocating the weights.
+
+    Raises:
+        BadInput: as build_model does, but for the weights, which are not looked at.
+    """
+    untrained = TrainConfig(**{name: getattr(config, name) for name in MODEL_FIELDS})
+    return _stage_count(untrained, channels, num_classes, image_size)
+
+
+MODEL_FIELDS = (
+    "backbone", "model_args", "width", "depth", "activation", "batch_norm", "dropout", "pooling",
+    "channels", "block_layers", "block_pool", "block_norm",
+)  # fmt: skip
+
+
+@functools.lru_cache(maxsize=4096)
+def _stage_count(config: TrainConfig, channels: int, num_classes: int, image_size: int) -> int:
+    check_model(config)
+    shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
+    with torch.random.fork_rng(devices=[]):
+        try:
+            with torch.device("meta"):
+                model = _random_model(config, **shape)
+        except Exception:  # a constructor that reads values cannot run without them
+            model = _random_model(config, **shape)
+    return len(stages(model))
+
+
+def _random_model(
+    config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+) -> nn.Module:
+    timm_backbone = config.backbone.startswith(PREFIX)
+    build = create_timm_model if timm_backbone else _row(config.backbone).build
+    return build(config, channels=channels, num_classes=num_classes, image_size=image_size)
+
+
+def _row(backbone: str) -> ModelSpec:
+    if backbone not in MODELS:
+        near = difflib.get_close_matches(backbone, MODELS, n=3)
+        hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(MODELS)},"
+        raise BadInput(
+            f"backbone={backbone!r}: no such model; {hint}"
+            + ("" if near else " or timm:NAME for a timm model.")
+        )
+    return MODELS[backbone]

@@ -1,0 +1,83 @@
+"""Freezing: the first stages of a model keep every number they hold, to the bit."""
+
+from collections.abc import Iterator
+
+from torch import nn
+
+from tl_core.errors import BadInput
+from tl_core.models.stages import stages
+
+
+def freeze(model: nn.Module, depth: int) -> None:
+    """Freeze the first `depth` stages and unfreeze the others.
+
+    Frozen parameters need no gradient. Modules of frozen stages stay in eval mode whatever
+    `train()` is called on, so neither normalization statistics nor dropout move. A module without
+    parameters goes with its neighbours: with the one before it if it keeps buffers, such as
+    statistics, else with the one after it, so that dropout before the head stays the head's.
+
+    Args:
+        model: changed in place.
+        depth: number of stages from the input; all of them leave the head alone to train.
+
+    Raises:
+        BadInput: the model has fewer stages.
+    """
+    groups = stages(model)
+    if depth > len(groups):
+        raise BadInput(
+            f"freeze_depth={depth}: {type(model).__name__} has {len(groups)} stages;"
+            f" the largest freeze_depth is {len(groups)}."
+        )
+    _unfreeze(model)
+    names = [name for group in groups[:depth] for name in group]
+    frozen = [n for n in names if model.get_parameter(n).requires_grad]
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    model.frozen_parameters = frozen  # type: ignore[assignment]
+    members = {id(model.get_parameter(name)) for name in names}
+    for module in list(_frozen_modules(model, members, before=False, after=False)):
+        module.__dict__["train"] = _StayInEval(module)
+    model.train(model.training)
+
+
+class _StayInEval:
+    """Stands in for `module.train`; an object, so that copies of the model get copies of it."""
+
+    def __init__(self, module: nn.Module) -> None:
+        self.module = module
+
+    def __call__(self, mode: bool = True) -> nn.Module:
+        return type(self.module).train(self.module, False)
+
+
+def _frozen_modules(
+    module: nn.Module, frozen: set[int], *, before: bool, after: bool
+) -> Iterator[nn.Module]:
+    """Modules of which all parameters are frozen, and those without that lie among them.
+
+    Args:
+        module: where to look.
+        frozen: ids of the frozen parameters.
+        before: whether what comes before `module` is frozen.
+        after: whether what comes after it is.
+    """
+    states = [id(parameter) in frozen for parameter in module.parameters()]
+    keeps_buffers = next(module.buffers(), None) is not None
+    if all(states) if states else (before if keeps_buffers else after):
+        yield from module.modules()
+        return
+    children = list(module.children())
+    edges = [[id(p) in frozen for p in child.parameters()] for child in children]
+    for number, child in enumerate(children):
+        earlier = next((e[-1] for e in reversed(edges[:number]) if e), before)
+        later = next((e[0] for e in edges[number + 1 :] if e), after)
+        yield from _frozen_modules(child, frozen, before=earlier, after=later)
+
+
+def _unfreeze(model: nn.Module) -> None:
+    for name in getattr(model, "frozen_parameters", ()):
+        model.get_parameter(name).requires_grad_(True)
+    for module in model.modules():
+        if isinstance(module.__dict__.get("train"), _StayInEval):
+            del module.__dict__["train"]

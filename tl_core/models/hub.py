@@ -1,0 +1,169 @@
+"""timm's published weights: are they on this disk, and fetching them where they are not."""
+
+import os
+import threading
+import urllib.error
+import urllib.request
+from pathlib import Path
+
+import huggingface_hub
+import torch
+from huggingface_hub.errors import EntryNotFoundError
+from timm.models import PretrainedCfg
+
+from tl_core.errors import BadInput
+from tl_core.models.timm_models import PREFIX, pretrained_cfg
+
+PROBE_SECONDS = 4.5
+HUB_FILES = ("model.safetensors", "pytorch_model.bin")
+
+
+class WeightsUnavailable(BadInput):
+    """The hub's weights are not on this disk and cannot be downloaded."""
+
+
+def hub_weights_on_disk(backbone: str) -> bool:
+    """Whether the weights of `weights="pretrained"` are in the local cache. No network is used.
+
+    Raises:
+        BadInput: the backbone is no timm model, or has no published weights.
+    """
+    return hub_file(backbone) is not None
+
+
+def hub_file(backbone: str) -> Path | None:
+    """Where the published weights of `timm:NAME` lie on this disk; None where they do not.
+
+    Raises:
+        BadInput: the backbone is no timm model, or has no published weights.
+    """
+    cfg = hub_cfg(backbone)
+    if not cfg.hf_hub_id:
+        path = _url_path(cfg)
+        return path if path.is_file() else None
+    repository, revision = _repository(cfg)
+    for name in _file_names(cfg):
+        found = huggingface_hub.try_to_load_from_cache(repository, name, revision=revision)
+        if isinstance(found, str):
+            return Path(found)
+    return None
+
+
+def fetch_hub_weights(backbone: str) -> Path:
+    """Download the published weights of `timm:NAME`, with a progress bar, unless they are here.
+
+    Whether the hub can be reached is asked first, for at most PROBE_SECONDS, name lookup included.
+
+    Returns:
+        The file.
+
+    Raises:
+        WeightsUnavailable: the hub cannot be reached or the download fails.
+        BadInput: the backbone is no timm model, or has no published weights.
+    """
+    found = hub_file(backbone)
+    if found is not None:
+        return found
+    cfg = hub_cfg(backbone)
+    offline = bool(cfg.hf_hub_id) and huggingface_hub.constants.HF_HUB_OFFLINE
+    if offline or not reachable(_probe_url(cfg)):
+        raise _unavailable(
+            backbone, "offline mode is on" if offline else "the hub does not answer"
+        )
+    try:
+        return _download(cfg)
+    except Exception as error:  # the hub's clients raise many kinds
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _unavailable(backbone, reason) from error
+
+
+def hub_cfg(backbone: str) -> PretrainedCfg:
+    """timm's description of the published weights.
+
+    Raises:
+        BadInput: the backbone is no timm model, or has no published weights.
+    """
+    cfg = pretrained_cfg(backbone) if backbone.startswith(PREFIX) else None
+    if cfg is None or not (cfg.hf_hub_id or cfg.url):
+        raise BadInput(
+            f"weights='pretrained': {backbone} has no published weights;"
+            " give a .safetensors / .pth file, or none."
+        )
+    return cfg
+
+
+def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
+    """Whether a HEAD request for `url` is answered within `seconds`, name lookup included.
+
+    A thread waits, since a name lookup has no time limit of its own.
+    """
+    answered = threading.Event()
+
+    def ask() -> None:
+        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "tl-sweep"})
+        try:
+            urllib.request.urlopen(request, timeout=seconds).close()
+            answered.set()
+        except urllib.error.HTTPError as error:
+            if error.code == 404:  # the host answers; another file name may serve
+                answered.set()
+        except (OSError, ValueError):  # no route, no name, no such address
+            pass
+
+    thread = threading.Thread(target=ask, daemon=True)
+    thread.start()
+    thread.join(seconds)
+    return answered.is_set()
+
+
+def _download(cfg: PretrainedCfg) -> Path:
+    if not cfg.hf_hub_id:
+        path = _url_path(cfg)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        torch.hub.download_url_to_file(_url(cfg), str(path), progress=True)
+        return path
+    repository, revision = _repository(cfg)
+    *first, last = _file_names(cfg)
+    for name in first:
+        try:
+            return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
+        except EntryNotFoundError:
+            continue
+    return Path(huggingface_hub.hf_hub_download(repository, last, revision=revision))
+
+
+def _repository(cfg: PretrainedCfg) -> tuple[str, str | None]:
+    repository, _, revision = (cfg.hf_hub_id or "").partition("@")
+    return repository, revision or None
+
+
+def _file_names(cfg: PretrainedCfg) -> tuple[str, ...]:
+    name = cfg.hf_hub_filename
+    if name is None:
+        return HUB_FILES
+    safe = name.replace("pytorch_model.bin", "model.safetensors")
+    return (name,) if safe == name else (safe, name)
+
+
+def _url(cfg: PretrainedCfg) -> str:
+    url = cfg.url or ""
+    return url if isinstance(url, str) else url[0]
+
+
+def _url_path(cfg: PretrainedCfg) -> Path:
+    name = _url(cfg) if isinstance(cfg.url, str) or cfg.url is None else cfg.url[1]
+    return Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(name)
+
+
+def _probe_url(cfg: PretrainedCfg) -> str:
+    if not cfg.hf_hub_id:
+        return _url(cfg)
+    repository, revision = _repository(cfg)
+    return huggingface_hub.hf_hub_url(repository, _file_names(cfg)[0], revision=revision)
+
+
+def _unavailable(backbone: str, reason: str) -> WeightsUnavailable:
+    return WeightsUnavailable(
+        f"the pretrained weights of {backbone} are not on this disk and cannot be downloaded"
+        f" ({reason.rstrip('.')}); give a file with --weights FILE, or --weights none."
+    )

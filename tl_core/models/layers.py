@@ -1,0 +1,91 @@
+"""Pieces that our own models share: activations, normalization, pooling, the head, initialization.
+
+Shapes: B images, C channels, H × W pixels, F features, K classes.
+"""
+
+from typing import Any
+
+import torch
+from torch import nn
+
+ACTIVATION_MODULES: dict[str, type[nn.Module]] = {
+    "elu": nn.ELU,
+    "relu": nn.ReLU,
+    "gelu": nn.GELU,
+    "silu": nn.SiLU,
+}
+
+
+def activation_layer(name: str) -> nn.Module:
+    """A fresh activation module of that name (a key of ACTIVATION_MODULES)."""
+    return ACTIVATION_MODULES[name]()
+
+
+def conv_layer(
+    inputs: int, outputs: int, kernel: int, *, bias: bool, stride: int = 1
+) -> nn.Conv2d:
+    """A convolution that keeps H × W (divides them by `stride`, rounding up); `kernel` is odd."""
+    return nn.Conv2d(inputs, outputs, kernel, stride, padding=kernel // 2, bias=bias)
+
+
+def norm_layer(channels: int, on: bool) -> nn.Module:
+    """Batch normalization, or nothing in its place."""
+    return nn.BatchNorm2d(channels) if on else nn.Identity()
+
+
+def dropout_layer(rate: float, *, spatial: bool = False) -> nn.Module:
+    """Dropout of units, or of whole channels where `spatial`; nothing at rate 0."""
+    if rate == 0:
+        return nn.Identity()
+    return nn.Dropout2d(rate) if spatial else nn.Dropout(rate)
+
+
+def pooling_layer(pooling: str) -> nn.Module:
+    """(B, C, H, W) → (B, F): F is C for `avg` and `max`, C · H · W for `none`."""
+    pools: dict[str, list[nn.Module]] = {
+        "avg": [nn.AdaptiveAvgPool2d(1)],
+        "max": [nn.AdaptiveMaxPool2d(1)],
+        "none": [],
+    }
+    return nn.Sequential(*pools[pooling], nn.Flatten())
+
+
+def pooled_features(pooling: str, channels: int, side: int) -> int:
+    """F of `pooling_layer` for maps of `channels` × `side` × `side`."""
+    return channels * side * side if pooling == "none" else channels
+
+
+def dense_head(features: int, hidden: tuple[int, ...], num_classes: int, config: Any) -> nn.Module:
+    """dense → activation → dropout for each hidden size, then the dense layer of the classes.
+
+    Args:
+        features: F of the input (B, F).
+        hidden: units of each hidden layer.
+        num_classes: K of the output (B, K), logits.
+        config: activation and dropout are read.
+    """
+    layers: list[nn.Module] = []
+    for units in hidden:
+        layers += [nn.Linear(features, units), activation_layer(config.activation)]
+        layers += [dropout_layer(config.dropout)]
+        features = units
+    return nn.Sequential(*layers, nn.Linear(features, num_classes))
+
+
+@torch.no_grad()
+def initialize(model: nn.Module, scheme: str) -> None:
+    """Draw the weights of convolutions and dense layers anew, biases 0; `default` keeps them.
+
+    Source: `he`: He et al. 2015, eq. 10, normal with variance 2 / fan-in;
+    `xavier`: Glorot & Bengio 2010, eq. 16, uniform with variance 2 / (fan-in + fan-out).
+    """
+    if scheme == "default":
+        return
+    for module in model.modules():
+        if isinstance(module, nn.Conv2d | nn.Linear):
+            if scheme == "he":
+                nn.init.kaiming_normal_(module.weight, nonlinearity="relu")
+            else:
+                nn.init.xavier_uniform_(module.weight)
+            if module.bias is not None:
+                nn.init.zeros_(module.bias)

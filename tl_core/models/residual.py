@@ -1,0 +1,113 @@
+"""`residual`: a stem, three stages of residual blocks, a head.
+
+The stages have width, 2 · width and 4 · width channels.
+
+Block: conv 3×3 → BN → activation → dropout2d → conv 3×3 → BN, plus the shortcut (1×1 conv → BN
+where the shape changes), activation. The second and the third stage halve the sides first.
+
+Shapes: B images, C channels, S × S pixels, K classes.
+Source: He et al. 2016 "Deep residual learning for image recognition"; ELU: Clevert et al. 2016.
+"""
+
+from typing import Any
+
+from torch import Tensor, nn
+
+from tl_core.config import TrainConfig
+from tl_core.models.layers import (
+    activation_layer,
+    conv_layer,
+    dropout_layer,
+    initialize,
+    norm_layer,
+    pooled_features,
+    pooling_layer,
+)
+
+STAGE_FACTORS = (1, 2, 4)
+
+
+class ResidualBlock(nn.Module):
+    """(B, inputs, S, S) → (B, outputs, S, S); with `halve` the output's sides are ceil(S / 2).
+
+    The last BN starts at gamma 0, so that a block starts as its shortcut. Sides are halved by
+    max-pooling before both paths: own choice, as fast as strided convolutions, and the 1×1
+    shortcut then sees every pixel.
+
+    Source: Goyal et al. 2017, section 5.1 (gamma 0).
+    """
+
+    def __init__(self, inputs: int, outputs: int, config: TrainConfig, *, halve: bool) -> None:
+        super().__init__()
+        bias = not config.batch_norm
+        self.pool = nn.MaxPool2d(2, ceil_mode=True) if halve else nn.Identity()
+        self.conv1 = conv_layer(inputs, outputs, 3, bias=bias)
+        self.norm1 = norm_layer(outputs, config.batch_norm)
+        self.act1 = activation_layer(config.activation)
+        self.drop = dropout_layer(config.dropout, spatial=True)
+        self.conv2 = conv_layer(outputs, outputs, 3, bias=bias)
+        self.norm2 = norm_layer(outputs, config.batch_norm)
+        self.shortcut: nn.Module = nn.Identity()
+        if inputs != outputs:
+            projection = conv_layer(inputs, outputs, 1, bias=bias)
+            self.shortcut = nn.Sequential(projection, norm_layer(outputs, config.batch_norm))
+        self.act2 = activation_layer(config.activation)
+        if isinstance(self.norm2, nn.BatchNorm2d):
+            nn.init.zeros_(self.norm2.weight)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """The block's output; shapes as the class says."""
+        images = self.pool(images)
+        inner = self.drop(self.act1(self.norm1(self.conv1(images))))
+        return self.act2(self.norm2(self.conv2(inner)) + self.shortcut(images))
+
+
+class ResidualCNN(nn.Module):
+    """(B, C, S, S) float → (B, K) logits. S matters only where pooling is `none`.
+
+    Config: width, depth, activation, batch_norm (off: convolutions have biases instead), dropout,
+    pooling, init. Width 64 is the published 64, 128, 256.
+    """
+
+    first_conv = "stem.0"
+
+    def __init__(
+        self, config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+    ) -> None:
+        super().__init__()
+        bias = not config.batch_norm
+        self.stem = nn.Sequential(
+            conv_layer(channels, config.width, 3, bias=bias),
+            norm_layer(config.width, config.batch_norm),
+            activation_layer(config.activation),
+        )
+        self.stages = nn.Sequential()
+        width, side = config.width, image_size
+        for number, factor in enumerate(STAGE_FACTORS):
+            outputs = config.width * factor
+            self.stages.append(_stage(width, outputs, config, halve=number > 0))
+            width, side = outputs, -(-side // 2) if number > 0 else side
+        self.pool = pooling_layer(config.pooling)
+        self.head = nn.Linear(pooled_features(config.pooling, width, side), num_classes)
+        initialize(self, config.init)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Logits (B, K) of normalized images (B, C, S, S)."""
+        return self.head(self.pool(self.stages(self.stem(images))))
+
+    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+        """Stages in timm's convention: the stem, then one group a stage (a block where fine)."""
+        return {
+            "stem": r"^stem",
+            "stages": r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.(\d+)",
+        }
+
+    def get_classifier(self) -> nn.Module:
+        """The layer that depends on the classes."""
+        return self.head
+
+
+def _stage(inputs: int, outputs: int, config: TrainConfig, *, halve: bool) -> nn.Sequential:
+    first = ResidualBlock(inputs, outputs, config, halve=halve)
+    rest = [ResidualBlock(outputs, outputs, config, halve=False) for _ in range(config.depth - 1)]
+    return nn.Sequential(first, *rest)

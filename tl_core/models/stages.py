@@ -1,0 +1,70 @@
+"""Stages: a model's parameters in ordered groups from the input, and the head apart from them.
+
+Any model works that follows timm's convention (`group_matcher(coarse)`, `get_classifier()`);
+one without them is grouped by its top-level children, the last of which is taken for the head.
+"""
+
+from collections.abc import Iterator
+
+from timm.models import group_parameters
+from torch import nn
+
+
+def stages(model: nn.Module) -> list[list[str]]:
+    """Names of the parameters of each stage, from the input; the head's are in none.
+
+    Every other parameter is in exactly one stage. The stem is in the first.
+    """
+    head = head_parameters(model)
+    groups = ([name for name in group if name not in head] for group in _groups(model))
+    return [group for group in groups if group]
+
+
+def head_parameters(model: nn.Module) -> frozenset[str]:
+    """Names of the parameters of the classifier, which is replaced for other classes."""
+    members = _head_members(model)
+    return frozenset(n for n, parameter in model.named_parameters() if id(parameter) in members)
+
+
+def is_head(model: nn.Module, parameter_name: str) -> bool:
+    """Whether that parameter belongs to the classifier."""
+    return id(model.get_parameter(parameter_name)) in _head_members(model)
+
+
+def _head_members(model: nn.Module) -> set[int]:
+    return {id(parameter) for module in _classifiers(model) for parameter in module.parameters()}
+
+
+def _groups(model: nn.Module) -> Iterator[list[str]]:
+    matcher = getattr(model, "group_matcher", None)
+    try:
+        coarse = matcher(coarse=True) if callable(matcher) else None
+    except (AssertionError, NotImplementedError):  # timm's rdnet has fine groups only
+        coarse = None
+    if coarse is None:
+        yield from _children_groups(model)
+    else:
+        groups = group_parameters(model, coarse)
+        yield from (groups[number] for number in sorted(groups))
+
+
+def _children_groups(model: nn.Module) -> Iterator[list[str]]:
+    own = [name for name, _ in model.named_parameters(recurse=False)]
+    for child, module in model.named_children():
+        group = own + [f"{child}.{name}" for name, _ in module.named_parameters()]
+        if group:
+            yield group
+            own = []  # a position embedding of the model itself goes with the stem
+    if own:
+        yield own
+
+
+def _classifiers(model: nn.Module) -> list[nn.Module]:
+    get_classifier = getattr(model, "get_classifier", None)
+    if callable(get_classifier):
+        found = get_classifier()
+        found = list(found) if isinstance(found, tuple | list) else [found]
+    else:
+        children = [m for m in model.children() if next(m.parameters(), None) is not None]
+        found = children[-1:]
+    return [module for module in found if isinstance(module, nn.Module)]

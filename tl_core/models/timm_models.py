@@ -1,0 +1,148 @@
+"""`timm:NAME`: every model that timm knows, or that a user's module registers with timm."""
+
+import ast
+import difflib
+from typing import Any
+
+import timm
+from timm.models import PretrainedCfg
+from torch import nn
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+PREFIX = "timm:"
+TAKEN_ARGUMENTS = {
+    "num_classes": "the data set decides it",
+    "in_chans": "the data set decides it",
+    "drop_rate": "use dropout",
+    "img_size": "use image_size",
+    "features_only": "a classifier is needed",
+} | dict.fromkeys(
+    ("pretrained", "checkpoint_path", "cache_dir", "pretrained_cfg", "pretrained_cfg_overlay"),
+    "use weights",
+)
+
+
+def timm_name(backbone: str) -> str:
+    """NAME of `timm:NAME`.
+
+    Raises:
+        BadInput: timm knows no such model, or no such tag of it; the nearest names are given.
+    """
+    name = backbone.removeprefix(PREFIX)
+    architecture, _, tag = name.partition(".")
+    if not timm.is_model(architecture):
+        near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
+        hint = (
+            f"did you mean {' or '.join(PREFIX + n for n in near)}?" if near else "see `models`."
+        )
+        raise BadInput(f"backbone={backbone!r}: timm knows no model {architecture!r}; {hint}")
+    if tag:
+        try:
+            timm.get_pretrained_cfg(name)
+        except RuntimeError:
+            tags = ", ".join(timm.list_pretrained(f"{architecture}.*")) or "none"
+            raise BadInput(
+                f"backbone={backbone!r}: {architecture} has no weights tagged {tag!r};"
+                f" it has {tags}."
+            ) from None
+    return name
+
+
+def pretrained_cfg(backbone: str) -> PretrainedCfg | None:
+    """What timm knows of that model's weights: source, normalization, first convolution.
+
+    None for a model registered without it.
+
+    Raises:
+        BadInput: timm knows no such model.
+    """
+    return timm.get_pretrained_cfg(timm_name(backbone), allow_unregistered=True)
+
+
+def parse_model_args(text: str) -> dict[str, Any]:
+    """Keyword arguments that `KEY=VALUE,KEY=VALUE` means: whole numbers, numbers, booleans, text.
+
+    >>> parse_model_args("pad_type=same,drop_path_rate=0.1,qkv_bias=true")
+    {'pad_type': 'same', 'drop_path_rate': 0.1, 'qkv_bias': True}
+
+    Raises:
+        BadInput: a part is no KEY=VALUE, or KEY is an argument that other fields decide.
+    """
+    arguments: dict[str, Any] = {}
+    for part in filter(None, (part.strip() for part in text.split(","))):
+        key, equals, value = (piece.strip() for piece in part.partition("="))
+        if not equals or not key.isidentifier() or not value:
+            raise BadInput(f"model_args={text!r}: {part!r} is not KEY=VALUE, as in pad_type=same.")
+        if key in TAKEN_ARGUMENTS:
+            raise BadInput(
+                f"model_args={text!r}: {key} cannot be set here; {TAKEN_ARGUMENTS[key]}."
+            )
+        arguments[key] = _literal(value)
+    return arguments
+
+
+def create_timm_model(
+    config: TrainConfig,
+    *,
+    channels: int,
+    num_classes: int,
+    image_size: int,
+    pretrained_file: str | None = None,
+) -> nn.Module:
+    """timm's model for images (B, channels, image_size, image_size), with `num_classes` logits.
+
+    Args:
+        config: backbone, model_args and dropout are read.
+        channels: of the images.
+        num_classes: logits.
+        image_size: side of the images, in pixels; handed on to the models that need it.
+        pretrained_file: the hub's weights on this disk; None for random weights.
+
+    Raises:
+        BadInput: the name is unknown, or timm refuses the arguments, the size or the weights.
+    """
+    cfg = pretrained_cfg(config.backbone)
+    arguments = parse_model_args(config.model_args)
+    arguments |= {"num_classes": num_classes, "in_chans": channels, "drop_rate": config.dropout}
+    if cfg is not None and cfg.fixed_input_size:
+        arguments["img_size"] = image_size
+    if pretrained_file is not None and cfg is not None:
+        overlay = {"file": pretrained_file, "custom_load": cfg.custom_load}
+        arguments |= {"pretrained": True, "pretrained_cfg_overlay": overlay}
+    try:
+        return _create(config, arguments)
+    except BadInput:
+        raise
+    except Exception as error:  # any model's constructor may refuse in its own way
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise BadInput(
+            f"backbone={config.backbone!r} cannot be built with model_args={config.model_args!r}"
+            f" for {channels} × {image_size} × {image_size} images: {reason.rstrip('.')}."
+        ) from error
+
+
+def _create(config: TrainConfig, arguments: dict[str, Any]) -> nn.Module:
+    name = timm_name(config.backbone)
+    try:
+        return timm.create_model(name, **arguments)
+    except TypeError as error:
+        if "drop_rate" not in str(error):
+            raise
+        if config.dropout > 0:
+            raise BadInput(
+                f"dropout={config.dropout}: {config.backbone} takes no dropout; use 0."
+            ) from error
+        del arguments["drop_rate"]
+        return timm.create_model(name, **arguments)
+
+
+def _literal(text: str) -> Any:
+    if text.lower() in ("true", "false"):
+        return text.lower() == "true"
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return text
+    return value if isinstance(value, int | float | str) else text

@@ -1,0 +1,196 @@
+"""Weights in a file: what is in it, read safely; and our own, written whole or not at all.
+
+Our files are safetensors whose metadata (JSON strings) says how the weights were made: `config`,
+`classes`, `mean`, `std`, `image_size`, `accuracy`. Others' .safetensors and .pth files are read too.
+"""
+
+import json
+import os
+import pickle
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import load_file, save_file
+from torch import Tensor, nn
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
+WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
+PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and of data-parallel training
+
+
+@dataclass(frozen=True)
+class WeightsMetadata:
+    """What a weights file says of itself; None where it says nothing."""
+
+    config: dict[str, Any] | None = None
+    """Field name → value of the TrainConfig that trained it (lists where tuples were)."""
+    classes: tuple[str, ...] | None = None
+    """Class names, in the order of the logits."""
+    mean: tuple[float, ...] | None = None
+    """Normalization mean per channel, of [0, 1] pixels."""
+    std: tuple[float, ...] | None = None
+    """Normalization standard deviation per channel."""
+    image_size: int | None = None
+    """Side of the images trained on, in pixels."""
+    accuracy: float | None = None
+    """Accuracy in [0, 1] that the writer measured."""
+
+
+def weights_path(weights: str) -> Path:
+    """The file that `weights` names.
+
+    Raises:
+        BadInput: there is no such file, or its suffix is of neither format.
+    """
+    path = Path(weights).expanduser()
+    if not path.is_file():
+        raise BadInput(
+            f"weights={weights!r}: no such file; give a .safetensors / .pth file,"
+            " pretrained or none."
+        )
+    if path.suffix not in (".safetensors", *TORCH_SUFFIXES):
+        raise BadInput(
+            f"weights={weights!r}: {path.suffix or 'no suffix'} is not .safetensors / .pth."
+        )
+    return path
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """Name → tensor, on the CPU. Wrappers such as {"state_dict": …} and prefixes are taken off.
+
+    No code in the file is run: a .pth file is read with `weights_only=True`.
+
+    Raises:
+        BadInput: the file is truncated, holds something other than tensors, or pickled code.
+    """
+    if path.suffix == ".safetensors":
+        try:
+            return load_file(path)
+        except (SafetensorError, OSError, ValueError) as error:
+            raise _unreadable(path, error) from error
+    return _tensors_of(_torch_load(path), path)
+
+
+def read_metadata(path: str | Path) -> WeightsMetadata:
+    """What the file says of itself: config, classes, normalization, accuracy.
+
+    Fields that are absent are None; so are all for a .pth file or one that others wrote.
+
+    Raises:
+        BadInput: the file is missing, or cut off.
+    """
+    path = weights_path(str(path))
+    if path.suffix != ".safetensors":
+        return WeightsMetadata()
+    try:
+        with safe_open(path, framework="pt") as file:
+            texts = file.metadata() or {}
+    except (SafetensorError, OSError) as error:
+        raise _unreadable(path, error) from error
+    values = {name: _json(texts.get(name)) for name in WeightsMetadata.__dataclass_fields__}
+    lists = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
+    return WeightsMetadata(**{**values, **lists})
+
+
+def save_weights(
+    path: str | Path,
+    model: nn.Module,
+    *,
+    config: TrainConfig,
+    classes: Sequence[str],
+    mean: Sequence[float],
+    std: Sequence[float],
+    image_size: int | None = None,
+    accuracy: float | None = None,
+) -> None:
+    """Write parameters and buffers to a safetensors file that `weights=PATH` loads.
+
+    The file is written under another name and renamed, so that a reader sees it whole or not.
+
+    Args:
+        path: ends in .safetensors; its folder is made if need be.
+        model: on any device, in any memory layout.
+        config: how it was trained.
+        classes: names in the order of the logits.
+        mean: normalization of its inputs, per channel, of [0, 1] pixels.
+        std: likewise.
+        image_size: side of its inputs, in pixels.
+        accuracy: in [0, 1], of whatever split the caller names elsewhere.
+    """
+    path = Path(path)
+    about = {
+        "config": config.to_dict(),
+        "classes": list(classes),
+        "mean": [float(value) for value in mean],
+        "std": [float(value) for value in std],
+        "image_size": image_size,
+        "accuracy": accuracy,
+    }
+    metadata = {name: json.dumps(value) for name, value in about.items() if value is not None}
+    # Copies: safetensors refuses tensors that share memory, as tied weights do.
+    tensors = {
+        name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
+        for name, tensor in model.state_dict().items()
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        save_file(tensors, partial, metadata={"format": "pt", **metadata})
+        os.replace(partial, path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
+def _torch_load(path: Path) -> Any:
+    try:
+        return torch.load(path, map_location="cpu", weights_only=True)
+    except pickle.UnpicklingError as error:
+        if "weights_only" not in str(error).lower():
+            raise _unreadable(path, error) from error
+        raise BadInput(
+            f"weights {path} holds pickled code, which is not run; save the model's state_dict"
+            " alone, as .safetensors or with torch.save."
+        ) from error
+    except Exception as error:  # a damaged file fails in whichever part reads it
+        raise _unreadable(path, error) from error
+
+
+def _unreadable(path: Path, error: Exception) -> BadInput:
+    return BadInput(
+        f"weights {path} cannot be read, cut off or in another format ({_first_line(error)});"
+        " get it again."
+    )
+
+
+def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
+    for wrapper in WRAPPERS:
+        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
+            content = content[wrapper]
+            break
+    found: dict[str, Tensor] = {}
+    for name, value in content.items() if isinstance(content, dict) else ():
+        if isinstance(name, str) and isinstance(value, Tensor):
+            for prefix in PREFIXES:
+                name = name.removeprefix(prefix)
+            found[name] = value
+    if not found:
+        raise BadInput(f"weights {path} holds no named tensors; save the model's state_dict.")
+    return found
+
+
+def _json(text: str | None) -> Any:
+    try:
+        return None if text is None else json.loads(text)
+    except json.JSONDecodeError:  # another writer's plain text under one of our names
+        return None
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

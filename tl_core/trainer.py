@@ -1,0 +1,339 @@
+"""The training loop: build model → loss → schedule → train step → evaluation → epoch metrics.
+
+Shape legend: B images of a batch, C channels, H × W pixels, K classes.
+"""
+
+import math
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tl_core.augment import AUGMENTATIONS, mix, normalize
+from tl_core.checkpoint import (
+    load_checkpoint,
+    rng_state,
+    save_checkpoint,
+    seed_everything,
+    set_rng_state,
+)
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.datasets import ImageData, Split, load_data
+from tl_core.errors import BadInput
+from tl_core.models import build_model
+from tl_core.optim import SCHEDULES, Plateau, build_optimizer, set_learning_rates
+from tl_core.precision import autocast, resolve_device, resolve_precision
+from tl_core.transfer import normalization
+
+DIVERGENCE_CHECK_STEPS = 50  # reading the loss waits for a GPU, so not at every step
+
+
+@dataclass(frozen=True, slots=True)
+class EpochMetrics:
+    """What one epoch did. Losses and accuracies are means over images; accuracies in [0, 1].
+
+    A diverged epoch (loss NaN or infinite) has NaN in `train_loss`, `val_loss` and `val_accuracy`.
+    """
+
+    epoch: int
+    """Epochs completed, from 1."""
+    train_loss: float
+    """Mean loss of the augmented training batches, as optimized."""
+    train_accuracy: float
+    """Accuracy on the augmented training batches, while the weights change."""
+    val_loss: float
+    """Mean cross-entropy on the validation split, without smoothing or weights."""
+    val_accuracy: float
+    """Accuracy on the validation split."""
+    lr: float
+    """Learning rate of the body at the epoch's last step."""
+    train_seconds: float
+    eval_seconds: float
+    images_per_second: float
+    """Training images per second of `train_seconds`."""
+    device_memory_bytes: int
+    """Peak memory of the run on its GPU so far; 0 on a CPU."""
+    host_memory_bytes: int
+    """Resident memory of the process at the epoch's end."""
+
+
+class Trainer:
+    """One run of one configuration, an epoch at a time.
+
+    Args:
+        config: the run.
+        data: its data set, loaded already (None: load it).
+    """
+
+    def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
+        if config.threads:
+            torch.set_num_threads(config.threads)
+        check_augmentation(config)
+        self.config = config
+        self.data = data if data is not None else load_data(config)
+        self.device = resolve_device(config.device)
+        self.precision = resolve_precision(config, self.data)
+        seed_everything(config.seed)
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.augmentation = torch.Generator().manual_seed(config.seed + 1)
+        self.model = self._build_model()
+        self.optimizer = build_optimizer(self.model, config)
+        self.plateau = Plateau(config)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.mean, self.std = self._normalization()
+        self.class_weights = self._class_weights()
+        self.rate_factor = 1.0
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_val_accuracy = -math.inf
+        self.best_weights: dict[str, Tensor] = {}
+        self.stop_reason: str | None = None
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _build_model(self) -> nn.Module:
+        model = build_model(
+            self.config,
+            channels=self.data.channels,
+            num_classes=self.data.num_classes,
+            image_size=self.data.image_size,
+        )
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+
+    def _normalization(self) -> tuple[Tensor, Tensor]:
+        mean, std = normalization(self.config, self.data.mean, self.data.std, self.data.channels)
+        return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
+
+    def _class_weights(self) -> Tensor | None:
+        if self.config.class_weights == "none":
+            return None
+        classes = self.data.num_classes
+        counts = np.bincount(self.data.train.labels, minlength=classes).clip(min=1)
+        weights = len(self.data.train) / (classes * counts)
+        return torch.tensor(weights, dtype=torch.float32, device=self.device)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch; an incomplete last batch waits for the next epoch's order."""
+        return max(1, len(self.data.train) // self.config.batch_size)
+
+    def run_epoch(self) -> EpochMetrics:
+        """Train one epoch, evaluate on the validation split, and decide whether to go on."""
+        start = time.perf_counter()
+        train_loss, train_accuracy, images = self._train_epoch()
+        train_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        diverged = not math.isfinite(train_loss)
+        val_loss, val_accuracy = (
+            (math.nan, math.nan) if diverged else self._loss_and_accuracy(self.data.val)
+        )
+        self.epoch += 1
+        self._update(val_loss, val_accuracy)
+        return EpochMetrics(
+            epoch=self.epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            lr=self.config.lr * self.rate_factor,
+            train_seconds=train_seconds,
+            eval_seconds=time.perf_counter() - start,
+            images_per_second=images / train_seconds,
+            device_memory_bytes=self._device_memory_bytes(),
+            host_memory_bytes=psutil.Process().memory_info().rss,
+        )
+
+    def _train_epoch(self) -> tuple[float, float, int]:
+        self.model.train()
+        size = min(self.config.batch_size, len(self.data.train))
+        order = torch.randperm(len(self.data.train), generator=self.order).numpy()
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
+        images = 0
+        for step in range(self.steps_per_epoch):
+            positions = order[step * size : (step + 1) * size]
+            progress = self.epoch + step / self.steps_per_epoch
+            loss, hits = self._train_step(positions, progress)
+            loss_sum += loss * size
+            correct += hits
+            images += size
+            if step % DIVERGENCE_CHECK_STEPS == 0 and not math.isfinite(loss_sum.item()):
+                return math.nan, math.nan, images
+        loss_mean = loss_sum.item() / images
+        if not math.isfinite(loss_mean):
+            return math.nan, math.nan, images
+        return loss_mean, correct.item() / images, images
+
+    def _train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
+        """One optimizer step on B images; returns the mean loss and the number of hits."""
+        scheduled = SCHEDULES[self.config.schedule](progress, self.config)
+        self.rate_factor = scheduled * self.plateau.factor
+        set_learning_rates(self.optimizer, self.rate_factor)
+        images, labels = self._batch(self.data.train, positions, train=True)
+        targets = labels
+        if self.config.mixup > 0 or self.config.cutmix > 0:
+            one_hot = F.one_hot(labels, self.data.num_classes).to(images.dtype)
+            images, targets = mix(
+                images,
+                one_hot,
+                self.augmentation,
+                mixup_alpha=self.config.mixup,
+                cutmix_alpha=self.config.cutmix,
+            )
+        with autocast(self.device, self.precision):
+            logits = self.model(self._layout(images)).float()
+            loss = F.cross_entropy(
+                logits,
+                targets,
+                weight=self.class_weights,
+                label_smoothing=self.config.label_smoothing,
+            )
+        self._optimize(loss)
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def _optimize(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.config.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
+
+    def _batch(self, split: Split, positions: np.ndarray, *, train: bool) -> tuple[Tensor, Tensor]:
+        """Normalized images (B, C, H, W) float32 and labels (B,) int64, on the device."""
+        images = split.batch(positions).to(self.device, non_blocking=True)
+        labels = torch.from_numpy(split.labels[positions]).to(self.device, non_blocking=True)
+        if train:
+            flip = self.data.flip if self.config.flip is None else self.config.flip
+            images = AUGMENTATIONS[self.config.augmentation](images, self.augmentation, flip)
+        return normalize(images, self.mean, self.std), labels
+
+    def _layout(self, images: Tensor) -> Tensor:
+        if self.config.channels_last:
+            return images.contiguous(memory_format=torch.channels_last)
+        return images
+
+    def predict(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) float32 and labels (N,) int64 of a whole split, on the device."""
+        self.model.eval()
+        logits, labels = [], []
+        with torch.inference_mode():
+            for start in range(0, len(split), self.config.eval_batch_size):
+                stop = min(start + self.config.eval_batch_size, len(split))
+                images, batch_labels = self._batch(split, np.arange(start, stop), train=False)
+                with autocast(self.device, self.precision):
+                    logits.append(self.model(self._layout(images)).float())
+                labels.append(batch_labels)
+        return torch.cat(logits), torch.cat(labels)
+
+    def _loss_and_accuracy(self, split: Split) -> tuple[float, float]:
+        logits, labels = self.predict(split)
+        loss = F.cross_entropy(logits, labels).item()
+        return loss, (logits.argmax(1) == labels).float().mean().item()
+
+    def _update(self, val_loss: float, val_accuracy: float) -> None:
+        """Take the epoch's validation result: best so far, plateau, and the reason to stop."""
+        config = self.config
+        if math.isnan(val_accuracy):
+            self.stop_reason = "diverged"
+            return
+        if val_accuracy > self.best_val_accuracy:
+            self.best_val_accuracy, self.best_epoch = val_accuracy, self.epoch
+            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+        self.plateau.update(val_loss)
+        if self.epoch >= config.epochs:
+            self.stop_reason = "epochs"
+        elif config.target_accuracy is not None and val_accuracy >= config.target_accuracy:
+            self.stop_reason = "target"
+        elif config.patience is not None and self.epoch - self.best_epoch >= config.patience:
+            self.stop_reason = "patience"
+
+    def _device_memory_bytes(self) -> int:
+        if self.device.type != "cuda":
+            return 0
+        return torch.cuda.max_memory_allocated(self.device)
+
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch into the model."""
+        self.model.load_state_dict(self.best_weights)
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the rest of the run, as tensors and plain values."""
+        return {
+            "config": self.config.to_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "rng": rng_state(),
+            "order": self.order.get_state(),
+            "augmentation": self.augmentation.get_state(),
+            "precision": self.precision,
+            "epoch": self.epoch,
+            "best_epoch": self.best_epoch,
+            "best_val_accuracy": self.best_val_accuracy,
+            "best_weights": self.best_weights,
+            "stop_reason": self.stop_reason,
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken; on a CPU the numbers are the same to the bit.
+
+        Raises:
+            BadInput: the state is of another configuration.
+        """
+        saved = config_from_dict(state["config"])
+        if saved != self.config:
+            names = [k for k, v in saved.to_dict().items() if v != getattr(self.config, k)]
+            raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
+        self.model.load_state_dict(state["model"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.order.set_state(state["order"])
+        self.augmentation.set_state(state["augmentation"])
+        self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
+        plain = ("precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason")
+        for name in plain:
+            setattr(self, name, state[name])
+        set_rng_state(state["rng"])
+
+
+def fit(
+    config: TrainConfig, data: ImageData | None = None, *, checkpoint: Path | None = None
+) -> Iterator[EpochMetrics]:
+    """Train `config` and yield an `EpochMetrics` after every epoch.
+
+    Args:
+        config: the run.
+        data: its data set, loaded already (None: load it).
+        checkpoint: file that holds the run after every epoch; if it exists the run goes on from
+            it, and epochs done before are not yielded again.
+
+    Raises:
+        BadInput: the configuration, the data or the checkpoint cannot be used.
+    """
+    trainer = Trainer(config, data)
+    if checkpoint is not None and checkpoint.exists():
+        trainer.load_state_dict(load_checkpoint(checkpoint))
+    while trainer.stop_reason is None:
+        metrics = trainer.run_epoch()
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, trainer.state_dict())
+        yield metrics
+
+
+def check_augmentation(config: TrainConfig) -> None:
+    """Raise BadInput where the augmentation policy is in no table."""
+    if config.augmentation not in AUGMENTATIONS:
+        raise BadInput(f"augmentation={config.augmentation!r}: one of {', '.join(AUGMENTATIONS)}.")

@@ -1,0 +1,255 @@
+"""Transfer: source weights into a model, stages frozen, the normalization that goes with them.
+
+Shapes: B images, C channels, H × W pixels, K classes.
+"""
+
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from timm.models import adapt_input_conv
+from torch import Tensor, nn
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+from tl_core.models.freezing import freeze
+from tl_core.models.hub import (
+    WeightsUnavailable,
+    fetch_hub_weights,
+    hub_cfg,
+    hub_weights_on_disk,
+)
+from tl_core.models.stages import head_parameters, is_head, stages
+from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
+from tl_core.models.weights_file import (
+    WeightsMetadata,
+    read_metadata,
+    read_tensors,
+    save_weights,
+    weights_path,
+)
+
+__all__ = [
+    "Loaded", "WeightsMetadata", "WeightsUnavailable", "fetch_hub_weights", "freeze",
+    "head_parameters", "hub_weights_on_disk", "is_head", "load_hub_weights", "load_source",
+    "normalization", "read_metadata", "save_weights", "stages", "weights_fingerprint",
+]  # fmt: skip
+
+# timm's functions that turn other writers' names and sizes into the model's; a convention of its
+# modules, and a name that is missed only leaves tensors of such files in `Loaded.unexpected`.
+TIMM_FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn")
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What loading source weights did not do as it is: tensor names, in the model's order."""
+
+    missing: tuple[str, ...] = ()
+    """Tensors of the model that kept their initial values (the head of other classes is here)."""
+    unexpected: tuple[str, ...] = ()
+    """Tensors of the file that filled nothing, by name or by shape."""
+    adapted: tuple[str, ...] = ()
+    """First convolutions that were adapted to the image's number of channels."""
+
+
+def load_source(model: nn.Module, weights: str) -> Loaded:
+    """Copy into the model every tensor of a weights file that fits by name and shape.
+
+    The first convolution is adapted to the model's number of channels (to one channel by the sum,
+    from one by repetition divided by the number). The head is taken over whole or not at all.
+
+    Args:
+        model: changed in place.
+        weights: path of a .safetensors or .pth file.
+
+    Raises:
+        BadInput: the file is missing, damaged, holds code, or fits nothing of the model's body.
+    """
+    path = weights_path(weights)
+    source = _in_timm_names(model, read_tensors(path))
+    source, adapted = _adapt_first_convs(model, source)
+    own = model.state_dict()
+    fitting = {n: t for n, t in source.items() if n in own and _fits(t, own[n])}
+    head = head_parameters(model)
+    if not head <= fitting.keys():
+        fitting = {name: tensor for name, tensor in fitting.items() if name not in head}
+    body = [name for name, _ in model.named_parameters() if name not in head]
+    if not any(name in fitting for name in body):
+        raise BadInput(_misfit(model, weights, source, body))
+    model.load_state_dict(fitting, strict=False)
+    return Loaded(
+        missing=tuple(name for name in own if name not in fitting),
+        unexpected=tuple(name for name in source if name not in fitting),
+        adapted=tuple(name for name in adapted if name in fitting),
+    )
+
+
+def load_hub_weights(
+    config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+) -> nn.Module:
+    """The timm model with its published weights, fetched first where they are not on this disk.
+
+    The network is not used where they are. The attribute `loaded` is a `Loaded`.
+
+    Raises:
+        WeightsUnavailable: they are not on this disk and cannot be downloaded.
+        BadInput: the backbone has no published weights, or the file does not fit.
+    """
+    cfg = hub_cfg(config.backbone)
+    file = fetch_hub_weights(config.backbone)
+    model = create_timm_model(
+        config,
+        channels=channels,
+        num_classes=num_classes,
+        image_size=image_size,
+        pretrained_file=str(file),
+    )
+    head = head_parameters(model) if num_classes != cfg.num_classes else ()
+    convs = _first_convs(model) if channels != cfg.input_size[0] else []
+    loaded = Loaded(
+        missing=tuple(n for n in model.state_dict() if n in head),
+        adapted=tuple(f"{name}.weight" for name in convs),
+    )
+    model.loaded = loaded  # type: ignore[assignment]
+    return model
+
+
+def normalization(
+    config: TrainConfig, data_mean: Sequence[float], data_std: Sequence[float], channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of [0, 1] pixels.
+
+    The config's own come first, then those that the source weights were trained with (as their
+    file says, else as timm knows the backbone), then the training split's. Three values become
+    one by their mean, one becomes three by repetition.
+
+    Raises:
+        BadInput: another number of values than `channels`.
+    """
+    if config.mean is not None and config.std is not None:
+        mean, std = config.mean, config.std
+    else:
+        mean, std = _weights_normalization(config) or (tuple(data_mean), tuple(data_std))
+    return _for_channels("mean", mean, channels), _for_channels("std", std, channels)
+
+
+def weights_fingerprint(config: TrainConfig) -> str | None:
+    """What identifies the source weights by content: None for random weights.
+
+    A local file gives its hash (16 hexadecimal digits), `pretrained` the hub's name for it.
+
+    Raises:
+        BadInput: there is no such file, or the backbone has no published weights.
+    """
+    if config.weights is None:
+        return None
+    if config.weights == "pretrained":
+        cfg = hub_cfg(config.backbone)
+        return f"hub:{cfg.hf_hub_id or cfg.url}"
+    path = weights_path(config.weights).resolve()
+    status = path.stat()
+    return _file_hash(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8))
+    return digest.hexdigest()
+
+
+def _in_timm_names(model: nn.Module, source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The source as timm's own loading sees it: renamed, position embeddings resized."""
+    for cls in type(model).__mro__:
+        module = sys.modules.get(cls.__module__)
+        for name in TIMM_FILTERS if cls.__module__.startswith("timm.") else ():
+            function = getattr(module, name, None)
+            if callable(function):
+                return _filtered(function, model, source)
+    return source
+
+
+def _filtered(
+    function: Callable[..., Any], model: nn.Module, source: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    for arguments in ((dict(source), model), (dict(source),)):
+        try:
+            return dict(function(*arguments))
+        except TypeError:  # timm's older filters take the tensors alone
+            continue
+        except Exception:  # a file of another architecture; what fits will show
+            break
+    return source
+
+
+def _first_convs(model: nn.Module) -> list[str]:
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    names = getattr(model, "first_conv", None) or cfg.get("first_conv") or []
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _adapt_first_convs(
+    model: nn.Module, source: dict[str, Tensor]
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The source with first convolutions for the model's channels, and the names of those."""
+    adapted: dict[str, Tensor] = {}
+    for name in (f"{conv}.weight" for conv in _first_convs(model)):
+        there, here = source.get(name), dict(model.named_parameters()).get(name)
+        if there is None or here is None or there.ndim != 4 or here.ndim != 4:
+            continue
+        if there.shape[1] != here.shape[1]:
+            with torch.no_grad():
+                adapted[name] = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
+    return {**source, **adapted}, list(adapted)
+
+
+def _fits(there: Tensor, here: Tensor) -> bool:
+    return there.shape == here.shape and there.is_floating_point() == here.is_floating_point()
+
+
+def _misfit(model: nn.Module, weights: str, source: dict[str, Tensor], body: list[str]) -> str:
+    own = dict(model.named_parameters())
+    shared = [name for name in body if name in source]
+    if shared:
+        there, here = tuple(source[shared[0]].shape), tuple(own[shared[0]].shape)
+        reason = f"{shared[0]} is {there} in the file and {here} in the model"
+    else:
+        reason = f"its tensors have other names ({next(iter(source))}, not {body[0]})"
+    made = read_metadata(weights).config or {}
+    keys = [key for key in ("backbone", "width", "depth", "channels") if made.get(key) is not None]
+    hint = " (" + ", ".join(f"{key}={made[key]}" for key in keys) + ")" if keys else ""
+    return (
+        f"weights={weights!r} fits nothing of {type(model).__name__}: {reason};"
+        f" choose the backbone and settings it was made with{hint}."
+    )
+
+
+def _weights_normalization(
+    config: TrainConfig,
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if config.weights is None:
+        return None
+    if config.weights != "pretrained":
+        about = read_metadata(config.weights)
+        if about.mean and about.std:
+            return about.mean, about.std
+    cfg = pretrained_cfg(config.backbone) if config.backbone.startswith(PREFIX) else None
+    return None if cfg is None else (tuple(cfg.mean), tuple(cfg.std))
+
+
+def _for_channels(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) == channels:
+        return values
+    if channels == 1:
+        return (sum(values) / len(values),)
+    if len(values) == 1:
+        return values * channels
+    raise BadInput(
+        f"{name}={values} has {len(values)} values but the images have {channels} channels;"
+        f" give {channels}, or 1 for all."
+    )
