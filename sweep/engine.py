@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
+import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
@@ -49,7 +50,6 @@ def ray_cluster(
     Raises:
         BadInput: nothing answers at `address`.
     """
-    prepare_environment(address)
     import ray
 
     with _logs_to(log):

@@ -141,6 +141,10 @@ class Ledger(Callback):
         self.epochs.flush()
         self.trials.flush()
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its callbacks, but a sweep is not restored through Tune."""
+        return {}
+
     def _record(self, trial: Any) -> TrialRecord:
         number = trial.config["number"]
         if number not in self.records:

@@ -3,6 +3,7 @@
 import contextlib
 import time
 from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
 from rich.live import Live
@@ -18,7 +19,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
-from sweep.ledger import Ledger, TrialRecord
+if TYPE_CHECKING:  # it loads Ray, whose environment must be prepared first
+    from sweep.ledger import Ledger, TrialRecord
 
 RUNNING_SHOWN = 6
 STATUS_STYLE = {
@@ -65,7 +67,7 @@ class LiveView:
     """
 
     def __init__(
-        self, ledger: Ledger, *, title: str, trials: int, epochs: int, concurrent: int
+        self, ledger: "Ledger", *, title: str, trials: int, epochs: int, concurrent: int
     ) -> None:
         self.ledger = ledger
         self.title = title
@@ -91,7 +93,7 @@ class LiveView:
         left = self.seconds_left()
         return text.append(f" · {clock(left)} left" if left is not None else "", style="none")
 
-    def _bar(self, records: list[TrialRecord]) -> Table:
+    def _bar(self, records: "list[TrialRecord]") -> Table:
         ended = sum(self.ledger.statuses.values())
         grid = Table.grid(expand=False)
         grid.add_row(
@@ -100,7 +102,7 @@ class LiveView:
         )
         return grid
 
-    def _counts(self, running: list[TrialRecord]) -> Text:
+    def _counts(self, running: "list[TrialRecord]") -> Text:
         text = Text()
         counts = {"running": len(running), **self.ledger.statuses}
         for status, number in counts.items():
@@ -115,7 +117,7 @@ class LiveView:
         text.append(f"{best.best_val_accuracy:.4f}", style="bold green")
         return text.append(f"  {describe(best.values)}", style="dim")
 
-    def _running(self, running: list[TrialRecord]) -> Table:
+    def _running(self, running: "list[TrialRecord]") -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=80)
         table.add_column("trial", justify="right")
         table.add_column("epoch", justify="right")

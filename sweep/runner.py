@@ -41,6 +41,7 @@ def run_sweep(options: SweepOptions, console: Console) -> SweepResult:
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.
     """
+    prepare_environment(options.address)
     plan = make_plan(options)
     results = writable_folder(options.results)
     name = sweep_name(plan, datetime.now())
@@ -72,7 +73,6 @@ class _Run:
     def run(self) -> SweepResult:
         options = self.plan.options
         cpus, gpus = (None, None) if options.address else local_resources(options)
-        prepare_environment(options.address)
         self.folder.mkdir(parents=True)
         write_manifest(self.results, self.manifest)
         log = self.folder / "ray.log"

@@ -83,6 +83,7 @@ def tune_trials(
             name="engine",
             storage_path=str(folder),
             verbose=0,
+            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
             callbacks=[ledger],
             stop=budget,
         ),

@@ -114,6 +114,10 @@ class TuneSearcher(Searcher):
             if repeats.running or repeats.seeds_left:
                 self.proposer.finish(number, "fail", None)
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher, but a sweep is not restored through Tune."""
+        return {}
+
     def save(self, checkpoint_path: str) -> None:
         """Nothing to save here: an Optuna study keeps itself in the sweep's folder."""
 

@@ -96,12 +96,20 @@ def _decoder(records: Records, channels: int, size: int) -> Callable[[range], _B
             for place, i in enumerate(good):
                 pixels[place] = decoded[i]
         bad = sorted(set(block) - set(good))
-        flat = pixels.reshape(len(good), channels, size * size).astype(np.uint32)
-        sums = flat.sum(axis=2, dtype=np.int64)
-        squares = (flat * flat).sum(axis=2, dtype=np.int64)
+        sums, squares = _sums(pixels)
         return _Block(pixels, np.array(good, dtype=np.int64), bad, sums, squares)
 
     return work
+
+
+def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Sum and sum of squares of each channel of (n, C, S, S), as (n, C) int64, exact."""
+    count, channels, size, _ = pixels.shape
+    # 256² pixels of 255² fit 32 bits, which is twice as fast.
+    wide = np.uint32 if size <= 256 else np.uint64
+    flat = pixels.reshape(count, channels, size * size).astype(wide)
+    squares = np.einsum("ncp,ncp->nc", flat, flat)
+    return flat.sum(axis=2).astype(np.int64), squares.astype(np.int64)
 
 
 @contextlib.contextmanager

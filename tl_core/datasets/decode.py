@@ -99,16 +99,21 @@ def map_blocks(
 
 
 def _run(work: Callable[[range], T], blocks: list[range]) -> Iterator[T]:
-    """The first block here, by the clock; the others in threads if that is worth it."""
+    """The first two blocks here, the second by the clock; the others in threads if that pays."""
+    yield from map(work, blocks[:1])  # Pillow loads its plugins
+    if len(blocks) < 2:
+        return
     started = time.perf_counter()
-    yield work(blocks[0])
-    if time.perf_counter() - started < THREADS_FROM_SECONDS * len(blocks[0]):
-        yield from map(work, blocks[1:])
+    result = work(blocks[1])
+    seconds = time.perf_counter() - started
+    yield result
+    if seconds < THREADS_FROM_SECONDS * len(blocks[1]):
+        yield from map(work, blocks[2:])
         return
     with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
         ahead: deque[Future[T]] = deque()
         try:
-            for block in blocks[1:]:
+            for block in blocks[2:]:
                 ahead.append(pool.submit(work, block))
                 if len(ahead) > 4 * thread_count():
                     yield ahead.popleft().result()

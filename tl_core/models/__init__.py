@@ -91,21 +91,17 @@ def build_model(
         BadInput: an unknown backbone or arguments, weights that cannot be had or do not fit, or a
             freeze depth beyond the model's stages.
     """
-    from tl_core.transfer import (
-        freeze,
-        load_hub_weights,
-        load_source,
-    )  # they build on this package
+    from tl_core import transfer  # it builds on this package
 
     check_model(config)
     shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
     if config.weights == "pretrained":
-        model = load_hub_weights(config, **shape)
+        model = transfer.load_hub_weights(config, **shape)
     else:
         model = _random_model(config, **shape)
         if config.weights is not None:
-            model.loaded = load_source(model, config.weights)  # type: ignore[assignment]
-    freeze(model, config.freeze_depth)
+            model.loaded = transfer.load_source(model, config.weights)  # type: ignore[assignment]
+    transfer.freeze(model, config.freeze_depth)
     return model
 
 
@@ -140,13 +136,14 @@ def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_s
     Raises:
         BadInput: as build_model does, but for the weights, which are not looked at.
     """
-    untrained = TrainConfig(**{name: getattr(config, name) for name in MODEL_FIELDS})
-    return _stage_count(untrained, channels, num_classes, image_size)
+    structure = TrainConfig(**{name: getattr(config, name) for name in STRUCTURE_FIELDS})
+    return _stage_count(structure, channels, num_classes, image_size)
 
 
-MODEL_FIELDS = (
-    "backbone", "model_args", "width", "depth", "activation", "batch_norm", "dropout", "pooling",
-    "channels", "block_layers", "block_pool", "block_norm",
+# Without dropout and its like, so that trials that differ in these alone share one answer.
+STRUCTURE_FIELDS = (
+    "backbone", "model_args", "width", "depth", "channels", "block_layers", "block_pool",
+    "block_norm",
 )  # fmt: skip
 
 

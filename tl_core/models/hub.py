@@ -100,8 +100,10 @@ def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
     answered = threading.Event()
 
     def ask() -> None:
-        request = urllib.request.Request(url, method="HEAD", headers={"User-Agent": "tl-sweep"})
         try:
+            request = urllib.request.Request(
+                url, method="HEAD", headers={"User-Agent": "tl-sweep"}
+            )
             urllib.request.urlopen(request, timeout=seconds).close()
             answered.set()
         except urllib.error.HTTPError as error:

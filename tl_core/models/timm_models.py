@@ -117,9 +117,10 @@ def create_timm_model(
         raise
     except Exception as error:  # any model's constructor may refuse in its own way
         reason = (str(error).splitlines() or [type(error).__name__])[0]
+        weights = f" and {pretrained_file}" if pretrained_file else ""
         raise BadInput(
             f"backbone={config.backbone!r} cannot be built with model_args={config.model_args!r}"
-            f" for {channels} × {image_size} × {image_size} images: {reason.rstrip('.')}."
+            f"{weights} for {channels} × {image_size} × {image_size} images: {reason.rstrip('.')}."
         ) from error
 
 

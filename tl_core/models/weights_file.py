@@ -1,7 +1,8 @@
 """Weights in a file: what is in it, read safely; and our own, written whole or not at all.
 
 Our files are safetensors whose metadata (JSON strings) says how the weights were made: `config`,
-`classes`, `mean`, `std`, `image_size`, `accuracy`. Others' .safetensors and .pth files are read too.
+`classes`, `mean`, `std`, `image_size`, `accuracy`. Others'
+.safetensors and .pth files are read too.
 """
 
 import json
@@ -22,6 +23,7 @@ from tl_core.errors import BadInput
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
+SIGNS_OF_CODE = ("Unsupported global", "Unsupported class", "Trying to call reduce")
 PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and of data-parallel training
 
 
@@ -152,7 +154,7 @@ def _torch_load(path: Path) -> Any:
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "weights_only" not in str(error).lower():
+        if not any(sign in str(error) for sign in SIGNS_OF_CODE):
             raise _unreadable(path, error) from error
         raise BadInput(
             f"weights {path} holds pickled code, which is not run; save the model's state_dict"

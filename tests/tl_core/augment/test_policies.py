@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from tl_core.augment import AUGMENTATIONS, normalize
+from tl_core.augment import AUGMENTATIONS, normalize, policies
 
 CHANGING = sorted(set(AUGMENTATIONS) - {"none"})
 
@@ -65,6 +65,24 @@ def test_an_empty_batch_and_a_single_image(name, count):
 def test_every_image_draws_for_itself(name):
     images = batch(count=1).expand(24, 3, 32, 32)
     assert len(run(name, images).flatten(1).unique(dim=0)) > 15
+
+
+PARTS = {
+    "light": ("padded_crop",),
+    "standard": ("padded_crop", "randaugment", "random_erasing"),
+    "photo": ("random_warp", "random_blur", "color_jitter"),
+}
+SHARES = {"random_erasing": (0.15, 0.35), "random_blur": (0.35, 0.65)}
+
+
+@pytest.mark.parametrize(("name", "part"), [(n, p) for n, parts in PARTS.items() for p in parts])
+def test_each_part_of_a_policy_alone_changes_its_share_of_the_images(name, part, monkeypatch):
+    for other in set(PARTS[name]) - {part}:
+        monkeypatch.setattr(policies, other, lambda images, generator, **_: images)
+    images = batch(count=200) / 255
+    changed = (run(name, images, flip=False) - images).abs().flatten(1).amax(1) > 1e-3
+    low, high = SHARES.get(part, (0.7, 1.0))
+    assert low <= changed.double().mean() <= high
 
 
 @pytest.mark.parametrize("name", ["light", "photo"])

@@ -1,0 +1,104 @@
+"""Splits: disjoint, stratified, the same for the same seed; limits nested."""
+
+import numpy as np
+import pytest
+
+from tl_core import BadInput
+from tl_core.datasets import TEST, TRAIN, VAL
+from tl_core.datasets.splits import check_classes, limit, split, stratified_order
+
+BALANCED = np.arange(1000) % 10
+UNEVEN = np.repeat([0, 1, 2, 3], [700, 200, 90, 10])
+
+
+def no_parts(labels: np.ndarray) -> np.ndarray:
+    return np.full(len(labels), TRAIN)
+
+
+@pytest.mark.parametrize("labels", [BALANCED, UNEVEN])
+@pytest.mark.parametrize("seed", [0, 1])
+def test_splits_cover_everything_once(labels: np.ndarray, seed: int) -> None:
+    parts = split(labels, no_parts(labels), validation_fraction=0.1, seed=seed)
+    everything = np.concatenate([parts.train, parts.val, parts.test])
+    assert sorted(everything.tolist()) == list(range(len(labels)))
+    assert (len(parts.train), len(parts.val), len(parts.test)) == (720, 80, 200)
+
+
+def test_each_class_gives_its_share() -> None:
+    parts = split(UNEVEN, no_parts(UNEVEN), validation_fraction=0.1, seed=0)
+    assert np.bincount(UNEVEN[parts.test]).tolist() == [140, 40, 18, 2]
+    assert np.bincount(UNEVEN[parts.val]).tolist() == [56, 16, 7, 1]  # 0.1 of 560, 160, 72, 8
+
+
+def test_seed_decides_and_nothing_else() -> None:
+    def draw(seed: int) -> list[int]:
+        parts = split(BALANCED, no_parts(BALANCED), validation_fraction=0.1, seed=seed)
+        return parts.val.tolist()
+
+    assert draw(0) == draw(0)
+    assert draw(0) != draw(1)
+
+
+def test_test_split_does_not_depend_on_the_validation_fraction() -> None:
+    one, other = (
+        split(BALANCED, no_parts(BALANCED), validation_fraction=f, seed=0) for f in (0.1, 0.5)
+    )
+    np.testing.assert_array_equal(one.test, other.test)
+
+
+def test_own_splits_are_used_as_they_are() -> None:
+    own = np.repeat([TRAIN, VAL, TEST], [600, 100, 300])
+    parts = split(BALANCED, own, validation_fraction=0.1, seed=0)
+    np.testing.assert_array_equal(parts.train, np.arange(600))
+    np.testing.assert_array_equal(parts.val, np.arange(600, 700))
+    np.testing.assert_array_equal(parts.test, np.arange(700, 1000))
+
+
+def test_a_class_of_one_image_stays_in_training() -> None:
+    labels = np.array([0] * 20 + [1] * 20 + [2])
+    parts = split(labels, no_parts(labels), validation_fraction=0.5, seed=0)
+    assert 40 in parts.train
+
+
+def test_too_few_to_split() -> None:
+    with pytest.raises(BadInput, match="3 images of 3 classes are too few"):
+        split(np.arange(3), no_parts(np.arange(3)), validation_fraction=0.1, seed=0)
+
+
+def test_a_class_without_training_images_is_named() -> None:
+    labels, own = np.array([0, 1, 0, 1, 2]), np.array([TRAIN, TRAIN, VAL, VAL, TEST])
+    parts = split(labels, own, validation_fraction=0.1, seed=0)
+    with pytest.raises(BadInput, match="'c' is in the test split and not in the training"):
+        check_classes(labels, parts, ("a", "b", "c"))
+
+
+@pytest.mark.parametrize("count", [4, 10, 100, 500, 999, 1000])
+def test_limit_is_stratified_and_keeps_every_class(count: int) -> None:
+    chosen = limit(UNEVEN, np.arange(1000), count, seed=0)
+    counts = np.bincount(UNEVEN[chosen], minlength=4)
+    assert counts.sum() == len(set(chosen.tolist())) == count
+    assert counts.min() >= 1
+    assert np.abs(counts - np.array([0.7, 0.2, 0.09, 0.01]) * count).max() <= 2
+
+
+def test_smaller_limits_are_subsets_of_larger() -> None:
+    train = np.arange(0, 1000, 2)
+    smaller = np.empty(0, dtype=np.int64)
+    for count in (4, 5, 17, 100, 333, 500):
+        larger = limit(UNEVEN, train, count, seed=0)
+        assert set(smaller) <= set(larger) <= set(train)
+        smaller = larger
+
+
+def test_limit_refuses_more_than_there_is_and_less_than_one_a_class() -> None:
+    with pytest.raises(BadInput, match=r"limit_train=1001 .* 1000 images"):
+        limit(BALANCED, np.arange(1000), 1001, seed=0)
+    with pytest.raises(BadInput, match=r"limit_train=9 .* 10 classes"):
+        limit(BALANCED, np.arange(1000), 9, seed=0)
+    np.testing.assert_array_equal(limit(BALANCED, np.arange(7), None, 0), np.arange(7))
+
+
+def test_order_is_a_permutation_that_starts_with_every_class() -> None:
+    order = stratified_order(UNEVEN, np.random.default_rng(0))
+    assert sorted(order.tolist()) == list(range(1000))
+    assert sorted(UNEVEN[order[:4]].tolist()) == [0, 1, 2, 3]

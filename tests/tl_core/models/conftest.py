@@ -1,0 +1,30 @@
+import pytest
+import torch
+
+from tl_core import TrainConfig
+from tl_core.models import MODELS, build_model
+
+TINY_SIZE = {"timm:test_maxvit": 64, "timm:test_coatnet": 64}
+
+
+def _make(backbone, *, colours=3, classes=5, size=None, **fields):
+    config = TrainConfig(backbone=backbone, **{"width": 4, "dropout": 0.2, **fields})
+    size = size or (8 if backbone in MODELS else TINY_SIZE.get(backbone, 32))
+    torch.manual_seed(0)
+    model = build_model(config, channels=colours, num_classes=classes, image_size=size)
+    return model, torch.randn(4, colours, size, size)
+
+
+@pytest.fixture
+def make():
+    """make(backbone, colours=, classes=, size=, **fields) → (model, four random images)."""
+    return _make
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Models this small are faster so, whatever else the machine does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)

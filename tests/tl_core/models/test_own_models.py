@@ -1,0 +1,98 @@
+"""Our own models: formulas, hand-computed sizes, initialization."""
+
+from itertools import pairwise
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tl_core.models import (
+    MODELS,
+)
+
+TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
+OWN = list(MODELS)
+
+
+@pytest.mark.parametrize("backbone", OWN)
+@pytest.mark.parametrize("pooling", ["avg", "max", "none"])
+@pytest.mark.parametrize("size", [4, 9, 33])
+def test_our_models_take_any_image_size_and_pooling(make, backbone, pooling, size):
+    model, images = make(backbone, pooling=pooling, size=size, colours=1)
+    assert model(images).shape == (4, 5)
+
+
+@pytest.mark.parametrize("backbone", OWN)
+def test_no_batch_norm_means_biases_and_nothing_else(make, backbone):
+    model, images = make(backbone, batch_norm=False, dropout=0.0)
+    kinds = {type(module) for module in model.modules()}
+    assert not kinds & {nn.BatchNorm2d, nn.Dropout, nn.Dropout2d}
+    assert all(m.bias is not None for m in model.modules() if isinstance(m, nn.Conv2d))
+    torch.testing.assert_close(model(images[:2]), model(images)[:2])  # no batch statistics
+
+
+@pytest.mark.parametrize(("width", "depth", "channels"), [(64, 1, 3), (64, 2, 3), (8, 3, 1)])
+def test_parameter_count_of_the_residual_cnn(make, width, depth, channels):
+    def conv_bn(inputs, outputs, kernel):
+        return inputs * outputs * kernel**2 + 2 * outputs
+
+    widths = [width, width, 2 * width, 4 * width]  # stem, then the stages
+    expected = conv_bn(channels, width, 3) + 4 * width * 10 + 10
+    for inputs, outputs in pairwise(widths):
+        expected += conv_bn(inputs, outputs, 3) + (2 * depth - 1) * conv_bn(outputs, outputs, 3)
+        expected += conv_bn(inputs, outputs, 1) if inputs != outputs else 0
+    model, _ = make("residual", width=width, depth=depth, colours=channels, classes=10)
+    assert sum(p.numel() for p in model.parameters()) == expected
+    if (width, depth, channels) == (64, 1, 3):
+        assert expected == 1_227_594  # the published 64, 128, 256, by hand
+
+
+def test_parameter_count_of_the_baseline(make):
+    model, _ = make("baseline", pooling="none", batch_norm=False, size=32, classes=10)
+    convs = (3 * 9 + 1) * 32 + (32 * 9 + 1) * 64
+    assert sum(p.numel() for p in model.parameters()) == convs + (64 * 64 + 1) * 128 + 129 * 10
+
+
+def test_residual_block_order_and_zero_gamma(make):
+    model, images = make("residual", dropout=0.3)
+    block = model.stages[0][0].eval()
+    assert isinstance(block.drop, nn.Dropout2d)
+    hidden = model.stem.eval()(images)
+    assert torch.equal(block(hidden), F.elu(hidden))  # gamma 0: the shortcut alone
+    nn.init.ones_(block.norm2.weight)
+    inner = block.conv2(F.elu(block.norm1(block.conv1(hidden))))
+    torch.testing.assert_close(block(hidden), F.elu(block.norm2(inner) + hidden))
+
+
+def test_plain_presets_and_overrides(make):
+    shallow, _ = make("plain")
+    assert [block.layers[0][0].out_channels for block in shallow.blocks] == [32, 128, 256, 512]
+    assert len(make("plain-deep")[0].blocks) == 6
+    dense = [type(m) for m in shallow.head if not isinstance(m, nn.Dropout | nn.ELU)]
+    assert dense == [nn.Linear] * 3
+    assert sum(isinstance(m, nn.Dropout) for m in shallow.head) == 2
+    fields = {"channels": (4, 6), "block_layers": (2, 1), "block_pool": (False, True)}
+    own, _ = make("plain", **fields, block_norm=(True, False), pooling="none")
+    assert [len(block.layers) for block in own.blocks] == [2, 1]
+    assert [isinstance(block.pool, nn.MaxPool2d) for block in own.blocks] == [False, True]
+    kinds = [type(block.layers[0][1]) for block in own.blocks]
+    assert kinds == [nn.BatchNorm2d, nn.Identity]
+    assert own.head[0].in_features == 6 * 4 * 4
+
+
+def test_plain_leaves_out_pooling_that_would_leave_no_pixel(make):
+    model, _ = make("plain", size=8)
+    pooled = [isinstance(block.pool, nn.MaxPool2d) for block in model.blocks]
+    assert pooled == [True, True, True, False]
+
+
+@pytest.mark.parametrize(("init", "variance"), [("he", 2 / 288), ("xavier", 2 / (288 + 1152))])
+def test_initialization_has_the_published_variance(make, init, variance):
+    model, _ = make("plain", init=init)
+    weight = model.blocks[1].layers[0][0].weight  # (128, 32, 3, 3): fan-in 288, fan-out 1152
+    assert weight.var().item() == pytest.approx(variance, rel=0.05)
+    assert not any(m.bias.any() for m in model.modules() if isinstance(m, nn.Linear))
+    limit = (6 / (288 + 1152)) ** 0.5
+    assert (weight.abs().max().item() <= limit) == (init == "xavier")
