@@ -1,4 +1,4 @@
-"""The same from Python: `run("ablation", dataset="digits")` returns what the command line shows."""
+"""The same from Python: `run("ablation", dataset="digits")` returns what the terminal shows."""
 
 from collections.abc import Mapping
 from pathlib import Path

@@ -97,7 +97,9 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     config = SOURCE_CONFIG.__class__(
         **{**SOURCE_CONFIG.to_dict(), **{name: getattr(base, name) for name in fields}}
     )
-    console.print("Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep.")
+    console.print(
+        "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
+    )
     trainer = Trainer(config)
     while trainer.stop_reason is None:
         trainer.run_epoch()

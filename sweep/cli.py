@@ -1,4 +1,4 @@
-"""The command line. Typer and Rich only at import: torch, ray and pandas load when a command runs."""
+"""The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
 import re
 import sys
@@ -59,7 +59,9 @@ def run_space(
     ctx: typer.Context,
     dataset: Annotated[
         str | None,
-        typer.Option(help="A name from `datasets`, folder:PATH or parquet:PATH.", rich_help_panel=_DATA),
+        typer.Option(
+            help="A name from `datasets`, folder:PATH or parquet:PATH.", rich_help_panel=_DATA
+        ),
     ] = None,
     data_dir: Annotated[
         str | None, typer.Option(help="Folder for downloaded data sets.", rich_help_panel=_DATA)
@@ -103,7 +105,9 @@ def run_space(
     ] = None,
     search: Annotated[
         str | None,
-        typer.Option(help="grid, random or optuna, in place of a design.", rich_help_panel=_SEARCH),
+        typer.Option(
+            help="grid, random or optuna, in place of a design.", rich_help_panel=_SEARCH
+        ),
     ] = None,
     trials: Annotated[
         int | None,
@@ -119,7 +123,9 @@ def run_space(
     ] = None,
     seed: Annotated[
         int,
-        typer.Option(min=0, help="First training seed, and the searcher's.", rich_help_panel=_SEARCH),
+        typer.Option(
+            min=0, help="First training seed, and the searcher's.", rich_help_panel=_SEARCH
+        ),
     ] = 0,
     scheduler: Annotated[
         str | None, typer.Option(help="asha or none.", rich_help_panel=_SEARCH)
@@ -209,9 +215,9 @@ def run_space(
 
 for _name, _question in builtin_spaces().items():
     app.command(_name, help=_question, rich_help_panel="Search spaces")(run_space)
-app.command(ANY_SPACE, help="Your own file, with BASE and SPACE.", rich_help_panel="Search spaces")(
-    run_space
-)
+app.command(
+    ANY_SPACE, help="Your own file, with BASE and SPACE.", rich_help_panel="Search spaces"
+)(run_space)
 
 
 @app.command("list", rich_help_panel="Sweeps")
@@ -222,7 +228,9 @@ def list_command(results: Results = Path("results")) -> None:
 
     entries = list_sweeps(results)
     if not entries:
-        console.print(f"No sweeps in {results} yet. Try: python -m sweep ablation --dataset digits")
+        console.print(
+            f"No sweeps in {results} yet. Try: python -m sweep ablation --dataset digits"
+        )
         return
     console.print(sweeps_table(entries))
 

@@ -11,6 +11,7 @@ import sys
 import warnings
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from tl_core.errors import BadInput
 
@@ -30,11 +31,12 @@ def prepare_environment(address: str | None) -> None:
     """Set the variables that Ray reads when it is imported; the user's own values stay.
 
     A cluster of our own is closed to others on the machine by a token made for it; a cluster that
-    is joined keeps whatever authentication its owner set up.
+    is joined keeps whatever authentication its owner set up. Where Ray is loaded already it has
+    read the mode, so nothing is changed.
     """
     for name, value in _QUIET.items():
         os.environ.setdefault(name, value)
-    if address is None and "RAY_AUTH_MODE" not in os.environ:
+    if address is None and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
@@ -66,7 +68,7 @@ def ray_cluster(
 def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
     import ray
 
-    quiet = {"log_to_driver": False, "logging_level": logging.ERROR}
+    quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         ray.init(
             address="local",
@@ -81,7 +83,9 @@ def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
         ray.init(address=address, **quiet)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and others
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"--address {address}: no Ray cluster can be joined there ({reason}).") from None
+        raise BadInput(
+            f"--address {address}: no Ray cluster can be joined there ({reason})."
+        ) from None
 
 
 @contextlib.contextmanager
@@ -93,9 +97,26 @@ def _logs_to(log: Path) -> Iterator[None]:
     before = (logger.propagate, list(logger.handlers))
     logger.propagate, logger.handlers = False, [handler]
     try:
-        with warnings.catch_warnings():
+        with warnings.catch_warnings(), _raylet_messages_to(logger):
             warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
         logger.propagate, logger.handlers = before
         handler.close()
+
+
+@contextlib.contextmanager
+def _raylet_messages_to(logger: logging.Logger) -> Iterator[None]:
+    """Log what Ray would print of a worker's death; it has no switch for that (2.60)."""
+    from ray._private import worker
+
+    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
+        for line in data.get("lines", []):
+            logger.error("%s: %s", data.get("pid"), line)
+
+    printed = worker.print_to_stdstream
+    worker.print_to_stdstream = log
+    try:
+        yield
+    finally:
+        worker.print_to_stdstream = printed

@@ -5,6 +5,7 @@ A Tune callback. Each trial gets exactly one row in `trials`, whatever became of
 """
 
 import math
+import re
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -16,7 +17,7 @@ from ray.tune import Callback
 
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
-from sweep.trainable import Job, last_line
+from sweep.trainable import Job
 from sweep.tune_searcher import UNFINISHED
 
 KEPT_CHECKPOINTS = 5
@@ -106,7 +107,9 @@ class Ledger(Callback):
         row |= {"trial_id": self.job.trial_id(record.number), "ended_at": datetime.now(UTC)}
         self.epochs.add(row)
 
-    def on_trial_complete(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_complete(
+        self, iteration: int, trials: list[Any], trial: Any, **info: Any
+    ) -> None:
         """The trial ended by itself or was stopped by the scheduler."""
         record = self._record(trial)
         status = record.result.get("status", "failed")
@@ -115,11 +118,9 @@ class Ledger(Callback):
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker process died."""
         record = self._record(trial)
-        error = trial.get_error()
-        text = last_line(error) if error is not None else "the worker process died"
-        short = type(error).__name__ == "OutOfMemoryError"
+        text = error_text(trial.error_file)
         record.result["error"] = text
-        self._end(record, "out_of_memory" if short else "failed")
+        self._end(record, "out_of_memory" if "OutOfMemoryError" in text else "failed")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Between two events: write what is due."""
@@ -190,4 +191,13 @@ class Ledger(Callback):
         }
 
 
+def error_text(path: str | None) -> str:
+    """What Tune wrote of a worker's death, in one sentence."""
+    lines = Path(path).read_text().splitlines() if path and Path(path).exists() else []
+    told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
+    named = [line for line in told if _EXCEPTION.match(line) or "died" in line]
+    return (named or told or ["the worker process died"])[-1].split(". Worker exit")[0]
+
+
+_EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception)\b")
 _KEPT = (*TRIALS.names, "val_accuracy", "val_loss", "train_loss")

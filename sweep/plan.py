@@ -114,7 +114,7 @@ def make_plan(options: SweepOptions) -> Plan:
         space=space,
         base=base,
         free=free,
-        modules=modules,
+        modules=(*modules, space.source),
         named=tuple(changed),
         design=design,
         search=search,
@@ -136,7 +136,9 @@ def overrides(options: SweepOptions) -> dict[str, Any]:
         if not equals:
             raise BadInput(f"--set {setting}: write KEY=VALUE, such as --set lr=0.1.")
         if name == "seed":
-            raise BadInput("--set seed: use --seed S for the first seed and --seeds K for repeats.")
+            raise BadInput(
+                "--set seed: use --seed S for the first seed and --seeds K for repeats."
+            )
         changed[name] = parse_value(name, text)
     changed["seed"] = options.seed
     for name in _PATH_SETTINGS:
@@ -161,7 +163,7 @@ def _strategy(options: SweepOptions, space: SearchSpace) -> tuple[str | None, st
     """(design, None) or (None, searcher)."""
     if options.design is not None and options.search is not None:
         raise BadInput(
-            f"--design {options.design} and --search {options.search} exclude each other; give one."
+            f"--design {options.design} and --search {options.search} exclude each other."
         )
     _check_choice("--design", options.design, DESIGNS)
     _check_choice("--search", options.search, SEARCHERS)
@@ -239,7 +241,7 @@ def model_limits(base: TrainConfig) -> Any:
 
 
 def check_names(plan: Plan) -> None:
-    """Check the base and every listed choice against the tables of models, optimizers and so on."""
+    """Check the base and every listed choice against the tables of models, optimizers, …."""
     check_dataset(plan.base)
     for field, check in (
         ("backbone", check_model),
@@ -274,5 +276,3 @@ def sweep_name(plan: Plan, now: datetime) -> str:
             f"name, or `delete {name}` first."
         )
     return name
-
-

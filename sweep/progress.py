@@ -5,7 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group
+from rich.console import Console, Group, RenderableType
 from rich.live import Live
 from rich.progress import (
     BarColumn,
@@ -79,7 +79,8 @@ class LiveView:
     def __rich__(self) -> Group:
         records = list(self.ledger.records.values())
         running = [record for record in records if record.status == "running"]
-        parts = [self._headline(), self._bar(records), self._counts(running), self._best()]
+        parts: list[RenderableType] = [self._headline(), self._bar(records)]
+        parts += [self._counts(running), self._best()]
         if running:
             parts.append(self._running(running))
         return Group(*parts)

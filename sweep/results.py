@@ -1,7 +1,7 @@
 """Parquet tables on disk: write parts that are whole or absent, read them back.
 
-`results/TABLE/sweep=NAME/part-00000.parquet`: every file of a table has the same schema, so pandas,
-polars and DuckDB read the folder while the sweep runs.
+`results/TABLE/sweep=NAME/part-00000.parquet`: every file of a table has the same schema, so
+pandas, polars and DuckDB read the folder while the sweep runs.
 """
 
 import os

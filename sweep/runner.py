@@ -221,7 +221,9 @@ def ledger_status(ledger: Any, searcher: Any) -> str:
 
 def new_manifest(plan: Plan, name: str) -> Manifest:
     """The description of a sweep that is about to run."""
-    levels = {k: list(d.values) if isinstance(d, Choice) else repr(d) for k, d in plan.free.items()}
+    levels = {
+        k: list(d.values) if isinstance(d, Choice) else repr(d) for k, d in plan.free.items()
+    }
     return Manifest(
         name=name,
         space=plan.space.name,

@@ -44,7 +44,9 @@ def _config_columns() -> list[pa.Field]:
 _COST = [
     _column("train_seconds", pa.float64(), "seconds", "time in training steps"),
     _column("eval_seconds", pa.float64(), "seconds", "time in validation"),
-    _column("images_per_second", pa.float64(), "images/second", "training images per train second"),
+    _column(
+        "images_per_second", pa.float64(), "images/second", "training images per train second"
+    ),
     _column("device_memory_bytes", pa.int64(), "bytes", "peak memory on the GPU; 0 on a CPU"),
     _column("host_memory_bytes", pa.int64(), "bytes", "largest resident memory of the process"),
 ]
@@ -61,7 +63,9 @@ _OUTCOME = [
 _PROVENANCE = [
     _column("params_total", pa.int64(), "parameters", "parameters of the model"),
     _column("params_trained", pa.int64(), "parameters", "parameters that were not frozen"),
-    _column("startup_seconds", pa.float64(), "seconds", "from the trial's start to its first step"),
+    _column(
+        "startup_seconds", pa.float64(), "seconds", "from the trial's start to its first step"
+    ),
     _column("device_name", pa.string(), "", "GPU or processor that trained"),
     _column("host_name", pa.string(), "", "machine that trained"),
     _column("started_at", _TIME, "UTC", "start of the trial"),
@@ -114,7 +118,10 @@ CLASSES = pa.schema(
         _column("recall", pa.float64(), "", "right among those of the class"),
         _column("f1", pa.float64(), "", "harmonic mean of precision and recall"),
         _column(
-            "predicted", pa.list_(pa.int64()), "images", "row of the confusion matrix: images per predicted class"
+            "predicted",
+            pa.list_(pa.int64()),
+            "images",
+            "row of the confusion matrix: images per predicted class",
         ),
         _column("split_accuracy", pa.float64(), "", "accuracy on the whole split, repeated"),
     ]
@@ -128,5 +135,12 @@ def schema_markdown(table: str) -> str:
     lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
     for field in SCHEMAS[table]:
         about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        lines.append(f"| `{field.name}` | {field.type} | {about['unit']} | {about['description']} |")
+        lines.append(
+            f"| `{field.name}` | {field.type} | {about['unit']} | {about['description']} |"
+        )
     return "\n".join(lines)
+
+
+if __name__ == "__main__":
+    for name in SCHEMAS:
+        print(f"### `{name}`\n\n{schema_markdown(name)}\n")

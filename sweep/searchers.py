@@ -6,7 +6,7 @@ To add a searcher: one class with the four methods of `Proposer`, one row of `SE
 import logging
 import random
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -23,7 +23,7 @@ RANDOM_ATTEMPTS = 100  # draws before a small space is taken as used up
 class Proposer(Protocol):
     """Proposes configurations and hears how they did.
 
-    `number` counts proposals from 0. A value is a validation accuracy, in [0, 1], higher is better.
+    `number` counts proposals from 0. A value is a validation accuracy, in [0, 1].
     """
 
     def propose(self) -> Values | None:
@@ -196,6 +196,10 @@ def _grid(context: SearchContext) -> ListProposer:
     return ListProposer(points)
 
 
-SEARCHERS = {"grid": _grid, "random": RandomProposer, "optuna": OptunaProposer}
+SEARCHERS: dict[str, Callable[[SearchContext], Proposer]] = {
+    "grid": _grid,
+    "random": RandomProposer,
+    "optuna": OptunaProposer,
+}
 EXHAUSTIVE = ("grid",)
 """Searchers that end by themselves, so that `--trials` may be left out."""

@@ -6,10 +6,7 @@ TRIALS and SEEDS. `--help` imports this file: nothing here may load torch, ray, 
 
 import ast
 import difflib
-import importlib.util
 import re
-import sys
-import traceback
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,6 +17,7 @@ import search_spaces
 from search_spaces.checks import check_space
 from search_spaces.designs import DESIGNS
 from search_spaces.domains import Domain
+from sweep.user_modules import UserModule, read_user_module
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -38,6 +36,8 @@ class SearchSpace:
     """The command name of a built-in space; a path's stem made to match `[A-Za-z][\\w-]*`."""
     path: Path
     """The file, absolute."""
+    source: UserModule
+    """The file as it was read; workers load it too, since it may define models of its own."""
     question: str
     """First paragraph of the file's docstring on one line; may be empty."""
     base: TrainConfig
@@ -75,7 +75,8 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
             is no valid space; the one line names the file and, where known, its line.
     """
     path = _find(name_or_path)
-    module = _run_file(path)
+    source = read_user_module(path)
+    module = source.load()
     space = getattr(module, "SPACE", None)
     base = getattr(module, "BASE", None)
     if not isinstance(space, Mapping):
@@ -88,7 +89,7 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         raise BadInput(f"{path.name}: {error}") from None
     question = _first_paragraph(module.__doc__)
     strategy = _strategy(module, path.name)
-    return SearchSpace(_name_of(path), path, question, base, dict(space), **strategy)
+    return SearchSpace(_name_of(path), path, source, question, base, dict(space), **strategy)
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -110,34 +111,6 @@ def _find(name_or_path: str | Path) -> Path:
 def _name_of(path: Path) -> str:
     name = re.sub(r"[^\w-]", "_", path.stem)
     return name if re.match(r"[A-Za-z]", name) else f"space_{name}"
-
-
-def _run_file(path: Path) -> ModuleType:
-    # The prefix keeps a file called random.py from standing in for the module random.
-    spec = importlib.util.spec_from_file_location(f"_search_space_{_name_of(path)}", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    sys.modules[spec.name] = module  # a dataclass defined in the file looks its module up here
-    try:
-        spec.loader.exec_module(module)
-    except (Exception, SystemExit) as error:
-        sys.modules.pop(spec.name)
-        raise BadInput(_where(error, path)) from None
-    return module
-
-
-def _where(error: BaseException, path: Path) -> str:
-    """`my_space.py:7: NameError: ...` in one line, at the deepest line inside the file."""
-    message = next(iter(str(error).splitlines()), "")
-    if isinstance(error, SyntaxError):
-        file = Path(error.filename or path).name
-        return f"{file}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
-    frames = traceback.extract_tb(error.__traceback__)
-    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
-    place = f"{path.name}:{lines[-1]}" if lines else path.name
-    kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    return f"{place}: {kind}{message}"
 
 
 def _strategy(module: ModuleType, file: str) -> dict[str, Any]:

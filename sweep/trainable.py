@@ -86,7 +86,7 @@ class TrialActor(tune.Trainable):
     the process lives on for the next trial.
     """
 
-    def setup(self, config: dict[str, Any], job: Job) -> None:
+    def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
         """Load the user's modules and take the first trial."""
         self.job = job
         for module in job.modules:

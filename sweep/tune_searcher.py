@@ -44,7 +44,7 @@ class TuneSearcher(Searcher):
         self.trials: dict[str, int] = {}
         self.handed_out: list[Values] = []
 
-    def suggest(self, trial_id: str) -> dict[str, Any] | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial: `number`, and the TrainConfig fields that differ from the base."""
         current = self._current()
         if current is None:
@@ -93,9 +93,10 @@ class TuneSearcher(Searcher):
 
     def _finish(self, number: int) -> None:
         repeats = self.configurations[number]
-        for verdict in ("fail", "pruned"):
+        worst: tuple[Verdict, ...] = ("fail", "pruned")
+        for verdict in worst:
             if verdict in repeats.verdicts:
-                self.proposer.finish(number, verdict, None)  # type: ignore[arg-type]
+                self.proposer.finish(number, verdict, None)
                 return
         self.proposer.finish(number, "complete", statistics.fmean(repeats.best))
 

@@ -1,9 +1,8 @@
-"""Users' own files: `--import my_module.py` and `./my_space.py`, on the driver and in workers.
+"""Users' own files, `--import my_module.py` and `./my_space.py`, on the driver and in workers.
 
 A worker may run on another machine, or in another directory, so a module travels as its source.
 """
 
-import importlib.util
 import re
 import sys
 import traceback
@@ -33,27 +32,24 @@ class UserModule:
             BadInput: the file raises an error; the line is named.
         """
         known = sys.modules.get(self.module_name)
-        if known is not None and getattr(known, "__file__", None) == self.path:
+        if known is not None and getattr(known, "__source__", None) == self:
             return known
         folder = str(Path(self.path).parent)
         if folder not in sys.path:
             sys.path.append(folder)  # a user's module may import its neighbours
-        spec = importlib.util.spec_from_loader(self.module_name, loader=None, origin=self.path)
-        assert spec is not None
-        module = importlib.util.module_from_spec(spec)
+        module = ModuleType(self.module_name)
         module.__file__ = self.path
-        sys.modules[self.module_name] = module
+        module.__dict__["__source__"] = self
+        sys.modules[self.module_name] = module  # a dataclass in the file looks its module up here
         try:
             exec(compile(self.source, self.path, "exec"), module.__dict__)
-        except BaseException as error:
+        except (Exception, SystemExit) as error:
             del sys.modules[self.module_name]
-            if not isinstance(error, Exception):
-                raise
-            raise BadInput(f"{self.path}{_line(error, self.path)}: {_reason(error)}") from error
+            raise BadInput(_what_and_where(error, Path(self.path))) from None
         return module
 
 
-def read_user_module(path: str) -> UserModule:
+def read_user_module(path: str | Path) -> UserModule:
     """The module in `path`.
 
     Raises:
@@ -68,13 +64,14 @@ def read_user_module(path: str) -> UserModule:
         raise BadInput(f"{path} cannot be read: {error}.") from None
 
 
-def _line(error: Exception, path: str) -> str:
+def _what_and_where(error: BaseException, path: Path) -> str:
+    """`my_space.py:7: NameError: ...` in one line, at the deepest line inside the file."""
+    message = next(iter(str(error).splitlines()), "")
     if isinstance(error, SyntaxError):
-        return f":{error.lineno}"
-    lines = [f.lineno for f in traceback.extract_tb(error.__traceback__) if f.filename == path]
-    return f":{lines[-1]}" if lines else ""
-
-
-def _reason(error: Exception) -> str:
-    text = str(error).splitlines()[0] if str(error) else ""
-    return text if isinstance(error, BadInput) else f"{type(error).__name__}: {text}"
+        file = Path(error.filename or path).name
+        return f"{file}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
+    frames = traceback.extract_tb(error.__traceback__)
+    lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
+    place = f"{path.name}:{lines[-1]}" if lines else path.name
+    kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
+    return f"{place}: {kind}{message}"

@@ -29,12 +29,12 @@ def choose_winner(trials: pd.DataFrame) -> pd.Series | None:
     measured = trials[trials["best_val_accuracy"].notna()]
     if measured.empty:
         return None
-    whole = trials.groupby("config_id")["status"].agg(lambda s: s.isin(CANDIDATES).all())
-    sound = measured[measured["config_id"].map(whole)]
+    unsound = set(trials.loc[~trials["status"].isin(CANDIDATES), "config_id"])
+    sound = measured[~measured["config_id"].isin(unsound)]
     candidates = sound if not sound.empty else measured
     means = candidates.groupby("config_id")["best_val_accuracy"].mean()
     best = candidates[candidates["config_id"] == means.idxmax()]
-    return best.loc[best["best_val_accuracy"].idxmax()]
+    return best.iloc[int(best["best_val_accuracy"].argmax())]
 
 
 def measure_winner(job: Job, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any]:

@@ -61,12 +61,15 @@ class TrainConfig:
     """
 
     # Data
-    dataset: str = setting("digits", "data set: a name from `datasets`, folder:PATH or parquet:PATH")
+    dataset: str = setting(
+        "digits", "data set: a name from `datasets`, folder:PATH or parquet:PATH"
+    )
     data_dir: str | None = setting(
         None, "folder for downloaded data sets (None: `downloads` in the cache)", identity=False
     )
     cache_dir: str | None = setting(
-        None, "folder of decoded data sets (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)",
+        None,
+        "folder of decoded data sets (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)",
         identity=False,
     )
     image_size: int | None = setting(
@@ -89,10 +92,12 @@ class TrainConfig:
     # Model
     backbone: str = setting("residual", "model: a name from `models`, or timm:NAME")
     weights: str | None = setting(
-        None, "source weights: None (random), `pretrained` (timm's hub), or a .safetensors / .pth file"
+        None,
+        "source weights: None (random), `pretrained` (timm's hub), or a .safetensors / .pth file",
     )
     mean: tuple[float, ...] | None = setting(
-        None, "normalization mean per channel (None: the weights' own, else the training split's)",
+        None,
+        "normalization mean per channel (None: the weights' own, else the training split's)",
         unit="of [0, 1] pixels",
     )
     std: tuple[float, ...] | None = setting(
@@ -121,7 +126,10 @@ class TrainConfig:
 
     # Transfer
     freeze_depth: int = setting(
-        0, "frozen stages from the input (0: none; all stages: a linear probe)", unit="stages", low=0
+        0,
+        "frozen stages from the input (0: none; all stages: a linear probe)",
+        unit="stages",
+        low=0,
     )
     head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
 
@@ -144,7 +152,10 @@ class TrainConfig:
         0.1, "factor of each drop in the step and plateau schedules", above=0, high=1
     )
     plateau_patience: int = setting(
-        3, "epochs without a lower val_loss before the plateau schedule drops", unit="epochs", low=0
+        3,
+        "epochs without a lower val_loss before the plateau schedule drops",
+        unit="epochs",
+        low=0,
     )
     label_smoothing: float = setting(0.1, "label smoothing", low=0, high=0.9)
     class_weights: str = setting(
@@ -162,7 +173,9 @@ class TrainConfig:
     seed: int = setting(
         0, "seed of initialization, order, augmentation and dropout", low=0, identity=False
     )
-    precision: str = setting("auto", "arithmetic; auto measures which is faster", choices=PRECISIONS)
+    precision: str = setting(
+        "auto", "arithmetic; auto measures which is faster", choices=PRECISIONS
+    )
     channels_last: bool = setting(True, "channels-last memory layout")
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", identity=False)
     threads: int | None = setting(
@@ -174,7 +187,9 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            _check(field, getattr(self, field.name))
+            value = getattr(self, field.name)
+            _check(field, value)
+            object.__setattr__(self, field.name, _plain(field_type(field.name)[0], value))
         if (self.mean is None) != (self.std is None):
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
             raise BadInput(f"{given} is set but {missing} is not; give both or neither.")
@@ -209,9 +224,7 @@ def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None)
     """
     for name in values:
         check_field_name(name)
-    plain: dict[str, Any] = {
-        k: tuple(v) if isinstance(v, list) else v for k, v in values.items()
-    }
+    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
     return dataclasses.replace(base or TrainConfig(), **plain)
 
 
@@ -294,6 +307,13 @@ def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
             _check_scalar(field, typing.get_args(kind)[0], item)
     else:
         _check_scalar(field, kind, value)
+
+
+def _plain(kind: Any, value: Any) -> Any:
+    """Python's own float where a float is meant: 1 and NumPy's 1.0 hash and save as 1.0 does."""
+    if isinstance(value, tuple):
+        return tuple(_plain(typing.get_args(kind)[0], item) for item in value)
+    return float(value) if kind is float and value is not None else value
 
 
 def _check_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> None:

@@ -1,4 +1,4 @@
-"""Device and arithmetic: which device a run uses, and whether reduced precision is faster there."""
+"""Device and arithmetic: which device a run uses, and whether reduced precision is faster."""
 
 import time
 from contextlib import AbstractContextManager, nullcontext
@@ -28,7 +28,9 @@ def resolve_device(name: str) -> torch.device:
     try:
         device = torch.device(name)
     except RuntimeError:
-        raise BadInput(f"device={name!r}: one of auto, cpu, cuda, cuda:N.") from None
+        device = None
+    if device is None or device.type not in ("cpu", "cuda"):
+        raise BadInput(f"device={name!r}: one of auto, cpu, cuda, cuda:N.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise BadInput(f"device={name!r}: this machine has {found} GPUs; device=cpu trains on it.")
@@ -65,7 +67,7 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str) -> fl
         size = (config.batch_size, data.channels, data.image_size, data.image_size)
         images, labels = torch.randn(size, device=device), torch.zeros(size[0]).long().to(device)
         if config.channels_last:
-            model = model.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
+            model = model.to(memory_format=torch.channels_last)
             images = images.contiguous(memory_format=torch.channels_last)
         model.train()
         times = [_timed_step(model, images, labels, precision) for _ in range(TIMED_STEPS + 2)]

@@ -122,7 +122,7 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch; an incomplete last batch waits for the next epoch's order."""
+        """Optimizer steps of an epoch; images of an incomplete last batch sit this epoch out."""
         return max(1, len(self.data.train) // self.config.batch_size)
 
     def run_epoch(self) -> EpochMetrics:
@@ -131,10 +131,11 @@ class Trainer:
         train_loss, train_accuracy, images = self._train_epoch()
         train_seconds = time.perf_counter() - start
         start = time.perf_counter()
-        diverged = not math.isfinite(train_loss)
-        val_loss, val_accuracy = (
-            (math.nan, math.nan) if diverged else self._loss_and_accuracy(self.data.val)
-        )
+        val_loss = val_accuracy = math.nan
+        if math.isfinite(train_loss):
+            val_loss, val_accuracy = self._loss_and_accuracy(self.data.val)
+        if not math.isfinite(val_loss):  # the last step's weights are judged here first
+            train_loss = val_loss = val_accuracy = math.nan
         self.epoch += 1
         self._update(val_loss, val_accuracy)
         return EpochMetrics(

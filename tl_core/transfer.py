@@ -47,7 +47,7 @@ TIMM_FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn")
 
 @dataclass(frozen=True)
 class Loaded:
-    """What loading source weights did not do as it is: tensor names, in the model's order."""
+    """What did not go over from source weights as it is: names of tensors."""
 
     missing: tuple[str, ...] = ()
     """Tensors of the model that kept their initial values (the head of other classes is here)."""

@@ -104,7 +104,9 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     columns = ["config_id", *fields, "val_accuracy", "val_accuracy_std", "trials", "ended_well"]
     columns += ["epochs_trained", "params_total", "params_trained", "train_seconds"]
     frame = pd.DataFrame(rows, columns=columns)
-    return frame.sort_values("val_accuracy", ascending=False, na_position="last", ignore_index=True)
+    return frame.sort_values(
+        "val_accuracy", ascending=False, na_position="last", ignore_index=True
+    )
 
 
 def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:

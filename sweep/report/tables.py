@@ -35,7 +35,8 @@ def print_result(result: SweepResult, console: Console) -> None:
 
 def _print_counts(result: SweepResult, console: Console) -> None:
     counts = result.trials["status"].value_counts()
-    parts = [f"[{STATUS_STYLE[s]}]{n} {s.replace('_', ' ')}[/]" for s, n in counts.items()]
+    named = {str(status): number for status, number in counts.items()}
+    parts = [f"[{STATUS_STYLE[s]}]{n} {s.replace('_', ' ')}[/]" for s, n in named.items()]
     console.print(f"{len(result.trials)} trials: {', '.join(parts) or 'none yet'}")
     if result.manifest.state() in ("running", "died"):
         console.print(f"The sweep is {result.manifest.state()}; these are the trials so far.")
@@ -120,7 +121,9 @@ def _caveat(result: SweepResult) -> str | None:
 
 def _print_where(result: SweepResult, console: Console) -> None:
     folder = _shown(result.folder)
-    console.print(f"\nEvery number: {folder}/trials, {folder}/epochs, {folder}/classes", style="dim")
+    console.print(
+        f"\nEvery number: {folder}/trials, {folder}/epochs, {folder}/classes", style="dim"
+    )
     console.print(
         f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])',
         style="dim",

@@ -3,7 +3,6 @@
 import importlib.util
 import pickle
 import sys
-import time
 import warnings
 from pathlib import Path
 
@@ -11,17 +10,14 @@ import pytest
 import timm
 import torch
 from safetensors.torch import load_file, save_file
-from torch import nn
 
 from tl_core import BadInput, TrainConfig
 from tl_core.models import MODELS, build_model, hub, stages
-from tl_core.models.hub import reachable
 from tl_core.transfer import (
     WeightsUnavailable,
     fetch_hub_weights,
     head_parameters,
     hub_weights_on_disk,
-    load_source,
     normalization,
     read_metadata,
     save_weights,
@@ -43,6 +39,15 @@ def save(path, model, backbone="residual", **about):
     about = {"classes": ["a", "b", "c", "d", "e"], "mean": COLOUR[0], "std": COLOUR[1]} | about
     save_weights(path, model, config=config, **about)
     return str(path)
+
+
+@pytest.fixture(autouse=True)
+def one_thread():
+    """Models this small are faster so, whatever else the machine does."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
 
 
 @pytest.fixture
@@ -264,7 +269,7 @@ def empty_cache(tmp_path, monkeypatch):
         "try_to_load_from_cache",
         lambda *args, **options: find(*args, cache_dir=cache, **options),
     )
-    monkeypatch.setattr(hub, "reachable", lambda url: False)
+    monkeypatch.setattr(hub, "reachable", lambda urls: False)
     return cache
 
 
@@ -293,14 +298,6 @@ def test_hub_weights_on_disk_are_used_without_the_network(empty_cache):
     assert model.loaded.adapted == ("conv1.0.weight",)
 
 
-def test_the_probe_ends_in_time(monkeypatch):
-    monkeypatch.setattr(hub.urllib.request, "urlopen", lambda *_, **__: time.sleep(3))
-    started = time.monotonic()
-    assert not reachable("https://example.invalid", seconds=0.2)
-    assert time.monotonic() - started < 1
-    assert not reachable("not an address", seconds=1)
-
-
 def import_example(name):
     path = Path(__file__).parents[2] / "examples" / "mobilenetv1.py"
     spec = importlib.util.spec_from_file_location(name, path)
@@ -323,9 +320,3 @@ def test_a_users_module_adds_timm_models_and_may_be_imported_twice(tmp_path):
     assert second.loaded.adapted == ("conv_stem.weight",)
     assert not second.conv_stem.weight.requires_grad
     assert len(stages(second)) > 5
-
-
-def test_any_module_can_be_loaded_into():
-    model = nn.Sequential(nn.Linear(2, 3), nn.Linear(3, 2))
-    with pytest.raises(BadInput, match="no such file"):
-        load_source(model, "missing.safetensors")

@@ -106,8 +106,8 @@ def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Sum and sum of squares of each channel of (n, C, S, S), as (n, C) int64, exact."""
     count, channels, size, _ = pixels.shape
     # 256² pixels of 255² fit 32 bits, which is twice as fast.
-    wide = np.uint32 if size <= 256 else np.uint64
-    flat = pixels.reshape(count, channels, size * size).astype(wide)
+    wide = "uint32" if size <= 256 else "uint64"
+    flat: np.ndarray = pixels.reshape(count, channels, size * size).astype(wide)
     squares = np.einsum("ncp,ncp->nc", flat, flat)
     return flat.sum(axis=2).astype(np.int64), squares.astype(np.int64)
 

@@ -4,7 +4,7 @@
         images.npy   (N, C, S, S) uint8; absent if the data set is streamed
         index.npz    labels, parts, positions, sums, squares
         info.json    classes, channels, size, count, streamed
-    <cache>/known/<signature>.json   the fingerprint of files with these sizes and times
+    <cache>/known/<signature>-v1.json   the fingerprint of files with these sizes and times
 
 Built under a lock in a folder whose name starts with a dot, then renamed.
 """
@@ -108,14 +108,14 @@ def open_entry(folder: Path) -> Entry | None:
 def recall(cache: Path, signature: str) -> Identity | None:
     """The identity of files with this signature, if they were seen before."""
     try:
-        return from_json((cache / "known" / f"{signature}.json").read_text())
+        return from_json((cache / "known" / f"{signature}-v{VERSION}.json").read_text())
     except (OSError, ValueError, TypeError):
         return None
 
 
 def remember(cache: Path, signature: str, identity: Identity) -> None:
     """Let later processes `recall` it."""
-    path = cache / "known" / f"{signature}.json"
+    path = cache / "known" / f"{signature}-v{VERSION}.json"
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{signature}-{os.getpid()}")
     partial.write_text(to_json(identity))

@@ -2,18 +2,14 @@
 
 import contextlib
 import socket
-import threading
-import urllib.error
-import urllib.request
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
 from filelock import FileLock
 
 from tl_core.errors import BadInput
+from tl_core.network import reachable
 
-PROBE_SECONDS = 4.0
-"""How long the network may take to answer before it counts as absent, name look-up included."""
 STALL_SECONDS = 30.0
 """A download that receives nothing for so long has failed."""
 
@@ -23,37 +19,6 @@ class DownloadFailed(BadInput):
 
     The message names the folder to put its files in and the bundled data sets.
     """
-
-
-def reachable(urls: Sequence[str], seconds: float = PROBE_SECONDS) -> bool:
-    """Whether one of `urls` answers within `seconds`, whatever it answers.
-
-    Asked in daemon threads, since a name look-up heeds no timeout.
-    """
-    answered = threading.Event()
-    waiting = len(urls)
-    lock = threading.Lock()
-    finished = threading.Event()
-
-    def probe(url: str) -> None:
-        nonlocal waiting
-        try:
-            request = urllib.request.Request(url, method="HEAD")
-            with urllib.request.urlopen(request, timeout=seconds):
-                answered.set()
-        except urllib.error.HTTPError:
-            answered.set()  # a server that refuses HEAD is there
-        except (OSError, ValueError):
-            pass
-        with lock:
-            waiting -= 1
-            if answered.is_set() or waiting == 0:
-                finished.set()
-
-    for url in urls:
-        threading.Thread(target=probe, args=(url,), daemon=True).start()
-    finished.wait(seconds)
-    return answered.is_set()
 
 
 def download(

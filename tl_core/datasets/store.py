@@ -76,11 +76,14 @@ class StreamingStore:
         wanted = self._positions[indices]
         batch = np.empty((len(wanted), *self._shape[1:]), dtype=np.uint8)
 
-        def fill(place: int) -> None:
-            batch[place] = self._decode(int(wanted[place]))
+        def fill(places: np.ndarray) -> None:
+            for place in places:
+                batch[place] = self._decode(int(wanted[place]))
 
         # In the order of the files: neighbours in a Parquet file are read together.
-        for _ in self._pool.map(fill, np.argsort(wanted, kind="stable").tolist()):
+        order = np.argsort(wanted, kind="stable")
+        shares = min(len(order), 4 * thread_count()) or 1
+        for _ in self._pool.map(fill, np.array_split(order, shares)):
             pass
         return batch
 

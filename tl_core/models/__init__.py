@@ -30,7 +30,7 @@ from tl_core.models.plain import PlainCNN, plan_blocks
 from tl_core.models.residual import ResidualCNN
 from tl_core.models.stages import head_parameters, is_head, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
-from tl_core.models.weights_file import weights_path
+from tl_core.models.weights_file import first_line, weights_path
 
 __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model", "head_parameters", "is_head",
@@ -134,7 +134,8 @@ def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_s
     """Number of stages that `freeze_depth` may count, without allocating the weights.
 
     Raises:
-        BadInput: as build_model does, but for the weights, which are not looked at.
+        BadInput: as build_model does, but for the weights, which are not looked at; or the model
+            cannot take images of that size.
     """
     structure = TrainConfig(**{name: getattr(config, name) for name in STRUCTURE_FIELDS})
     return _stage_count(structure, channels, num_classes, image_size)
@@ -155,9 +156,22 @@ def _stage_count(config: TrainConfig, channels: int, num_classes: int, image_siz
         try:
             with torch.device("meta"):
                 model = _random_model(config, **shape)
-        except Exception:  # a constructor that reads values cannot run without them
+            _try_out(model, torch.empty(2, channels, image_size, image_size, device="meta"))
+        except Exception:  # perhaps only because it reads values, which are not there
             model = _random_model(config, **shape)
+            try:
+                _try_out(model, torch.zeros(2, channels, image_size, image_size))
+            except Exception as error:
+                raise BadInput(
+                    f"backbone={config.backbone!r} cannot take images of image_size={image_size}"
+                    f" pixels ({first_line(error)}); choose another image_size."
+                ) from error
     return len(stages(model))
+
+
+@torch.no_grad()
+def _try_out(model: nn.Module, images: torch.Tensor) -> None:
+    model.eval()(images)
 
 
 def _random_model(

@@ -1,9 +1,6 @@
 """timm's published weights: are they on this disk, and fetching them where they are not."""
 
 import os
-import threading
-import urllib.error
-import urllib.request
 from pathlib import Path
 
 import huggingface_hub
@@ -13,8 +10,9 @@ from timm.models import PretrainedCfg
 
 from tl_core.errors import BadInput
 from tl_core.models.timm_models import PREFIX, pretrained_cfg
+from tl_core.models.weights_file import first_line
+from tl_core.network import reachable
 
-PROBE_SECONDS = 4.5
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
@@ -52,7 +50,7 @@ def hub_file(backbone: str) -> Path | None:
 def fetch_hub_weights(backbone: str) -> Path:
     """Download the published weights of `timm:NAME`, with a progress bar, unless they are here.
 
-    Whether the hub can be reached is asked first, for at most PROBE_SECONDS, name lookup included.
+    Whether the hub can be reached is asked first, for a few seconds at most.
 
     Returns:
         The file.
@@ -66,15 +64,14 @@ def fetch_hub_weights(backbone: str) -> Path:
         return found
     cfg = hub_cfg(backbone)
     offline = bool(cfg.hf_hub_id) and huggingface_hub.constants.HF_HUB_OFFLINE
-    if offline or not reachable(_probe_url(cfg)):
+    if offline or not reachable([_probe_url(cfg)]):
         raise _unavailable(
             backbone, "offline mode is on" if offline else "the hub does not answer"
         )
     try:
         return _download(cfg)
     except Exception as error:  # the hub's clients raise many kinds
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _unavailable(backbone, reason) from error
+        raise _unavailable(backbone, first_line(error)) from error
 
 
 def hub_cfg(backbone: str) -> PretrainedCfg:
@@ -90,32 +87,6 @@ def hub_cfg(backbone: str) -> PretrainedCfg:
             " give a .safetensors / .pth file, or none."
         )
     return cfg
-
-
-def reachable(url: str, seconds: float = PROBE_SECONDS) -> bool:
-    """Whether a HEAD request for `url` is answered within `seconds`, name lookup included.
-
-    A thread waits, since a name lookup has no time limit of its own.
-    """
-    answered = threading.Event()
-
-    def ask() -> None:
-        try:
-            request = urllib.request.Request(
-                url, method="HEAD", headers={"User-Agent": "tl-sweep"}
-            )
-            urllib.request.urlopen(request, timeout=seconds).close()
-            answered.set()
-        except urllib.error.HTTPError as error:
-            if error.code == 404:  # the host answers; another file name may serve
-                answered.set()
-        except (OSError, ValueError):  # no route, no name, no such address
-            pass
-
-    thread = threading.Thread(target=ask, daemon=True)
-    thread.start()
-    thread.join(seconds)
-    return answered.is_set()
 
 
 def _download(cfg: PretrainedCfg) -> Path:
@@ -167,5 +138,5 @@ def _probe_url(cfg: PretrainedCfg) -> str:
 def _unavailable(backbone: str, reason: str) -> WeightsUnavailable:
     return WeightsUnavailable(
         f"the pretrained weights of {backbone} are not on this disk and cannot be downloaded"
-        f" ({reason.rstrip('.')}); give a file with --weights FILE, or --weights none."
+        f" ({reason}); give a file with --weights FILE, or --weights none."
     )

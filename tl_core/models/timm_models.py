@@ -10,6 +10,7 @@ from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.models.weights_file import first_line
 
 PREFIX = "timm:"
 TAKEN_ARGUMENTS = {
@@ -116,11 +117,10 @@ def create_timm_model(
     except BadInput:
         raise
     except Exception as error:  # any model's constructor may refuse in its own way
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
         weights = f" and {pretrained_file}" if pretrained_file else ""
         raise BadInput(
             f"backbone={config.backbone!r} cannot be built with model_args={config.model_args!r}"
-            f"{weights} for {channels} × {image_size} × {image_size} images: {reason.rstrip('.')}."
+            f"{weights} for {channels} × {image_size} × {image_size} images: {first_line(error)}."
         ) from error
 
 

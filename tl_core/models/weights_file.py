@@ -166,7 +166,7 @@ def _torch_load(path: Path) -> Any:
 
 def _unreadable(path: Path, error: Exception) -> BadInput:
     return BadInput(
-        f"weights {path} cannot be read, cut off or in another format ({_first_line(error)});"
+        f"weights {path} cannot be read, cut off or in another format ({first_line(error)});"
         " get it again."
     )
 
@@ -194,5 +194,6 @@ def _json(text: str | None) -> Any:
         return None
 
 
-def _first_line(error: Exception) -> str:
+def first_line(error: Exception) -> str:
+    """The error's message as one line without its full stop, or its kind where it says nothing."""
     return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -104,3 +104,14 @@ def test_off_returns_what_came_and_bytes_become_floats():
     white = torch.full((2, 1, 4, 4), 255, dtype=torch.uint8)
     mixed, _ = mix(white, targets, torch.Generator(), mixup_alpha=1.0)
     torch.testing.assert_close(mixed, torch.ones(2, 1, 4, 4))
+
+
+def test_mixup_blends_and_cutmix_pastes():
+    images = flat_images(*[0.0, 1.0] * 20)
+    blended, _ = mix(images, torch.eye(40), torch.Generator().manual_seed(0), mixup_alpha=1.0)
+    between = ((blended > 0.01) & (blended < 0.99)).flatten(1)
+    assert between.all(1).sum() >= 10  # about half have a partner of the other colour
+    assert torch.equal(blended.amax((2, 3)), blended.amin((2, 3)))
+    pasted, _ = mix(images, torch.eye(40), torch.Generator().manual_seed(0), cutmix_alpha=1.0)
+    assert ((pasted == 0) | (pasted == 1)).all()
+    assert (pasted.amax((2, 3)) != pasted.amin((2, 3))).sum() >= 5

@@ -1,5 +1,6 @@
 """The decoded cache: used again, invalidated by content, rebuilt when damaged; and streaming."""
 
+import errno
 import multiprocessing
 import os
 import warnings
@@ -186,9 +187,20 @@ def test_a_bad_budget_is_refused(
 
 def test_a_cache_that_cannot_be_written_is_one_line(tmp_path: Path, open_again: Again) -> None:
     (tmp_path / "file").write_text("no folder")
-    with pytest.raises(BadInput, match="cannot be written .* --cache-dir") as caught:
+    with pytest.raises(BadInput, match=r"cannot be written .* --cache-dir") as caught:
         open_again(dataset="digits", cache_dir=str(tmp_path / "file" / "cache"))
     assert "\n" not in str(caught.value)
+
+
+def test_a_full_disk_is_one_line(
+    dataset: str, open_again: Again, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*args: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(build, "_write_header", full)
+    with pytest.raises(BadInput, match=r"disk of .* is full; give another --cache-dir"):
+        open_again(dataset=dataset)
 
 
 def test_mean_and_std_are_of_the_training_split_before_the_limit(dataset: str) -> None:

@@ -103,7 +103,9 @@ def test_a_file_that_is_no_image_is_named_counted_and_skipped(write_folder: Writ
 
 
 def test_a_file_cut_short_is_skipped_and_labels_stay_right(write_folder: Write) -> None:
-    root = write_folder({"train/a": 60, "train/b": 60, "test/a": 1, "test/b": 1}, shape=(40, 40, 3))
+    root = write_folder(
+        {"train/a": 60, "train/b": 60, "test/a": 1, "test/b": 1}, shape=(40, 40, 3)
+    )
     cut = root / "train" / "a" / "030.png"
     cut.write_bytes(cut.read_bytes()[:2000])
     with pytest.warns(UserWarning, match=r"Skipped 1 of 122 .*train/a/030\.png"):

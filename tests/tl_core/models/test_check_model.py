@@ -1,17 +1,10 @@
 """What cannot be is refused in one line before anything is built."""
 
 import pytest
-import timm
 
 from tl_core import BadInput, TrainConfig
-from tl_core.models import (
-    MODELS,
-    check_model,
-)
+from tl_core.models import check_model, stage_count
 from tl_core.models.timm_models import parse_model_args
-
-TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
-OWN = list(MODELS)
 
 
 @pytest.mark.parametrize(
@@ -53,3 +46,10 @@ def test_model_args_are_literals(make):
     assert parse_model_args("") == {}
     model, _ = make("timm:test_vit", model_args="drop_path_rate=0.5")
     assert model.blocks[-1].drop_path1.drop_prob == 0.5
+
+
+def test_images_too_small_for_a_model_are_refused_before_a_sweep():
+    config = TrainConfig(backbone="timm:test_vit")
+    with pytest.raises(BadInput, match="cannot take images of image_size=8 pixels") as refusal:
+        stage_count(config, channels=3, num_classes=5, image_size=8)
+    assert "\n" not in str(refusal.value)

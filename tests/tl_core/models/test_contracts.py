@@ -83,7 +83,7 @@ def test_a_model_that_cannot_be_built_without_memory_is_still_counted(monkeypatc
     def build(config, *, channels, num_classes, image_size):
         body = nn.Conv2d(channels, 4, 3)
         assert body.weight.sum().item() != 0  # not available on the meta device
-        return nn.Sequential(body, nn.Flatten(), nn.Linear(4, num_classes))
+        return nn.Sequential(body, nn.Flatten(), nn.Linear(4 * 36, num_classes))
 
     monkeypatch.setitem(MODELS, "reader", ModelSpec(build, "reads its weights"))
     config = TrainConfig(backbone="reader")

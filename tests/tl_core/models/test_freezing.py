@@ -7,11 +7,7 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from tl_core.models import (
-    MODELS,
-    head_parameters,
-    stages,
-)
+from tl_core.models import MODELS, head_parameters, stages
 from tl_core.transfer import freeze
 
 TINY = [f"timm:{name}" for name in timm.list_models("test_*")]

@@ -3,16 +3,12 @@
 from itertools import pairwise
 
 import pytest
-import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
 
-from tl_core.models import (
-    MODELS,
-)
+from tl_core.models import MODELS
 
-TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
 OWN = list(MODELS)
 
 

@@ -1,0 +1,96 @@
+"""Data that several of the trainer's tests share: the digits, and images made by hand."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from tl_core import TrainConfig, Trainer
+from tl_core.datasets import ImageData, Split, load_data
+
+
+@pytest.fixture(scope="session")
+def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A cache folder in which the digits are decoded once for all tests."""
+    return tmp_path_factory.mktemp("cache")
+
+
+@pytest.fixture(scope="session")
+def digits(shared_cache: Path) -> ImageData:
+    """scikit-learn's digits: 1,294 training images, 144 for validation, 8 px, grey."""
+    return load_data(TrainConfig(dataset="digits", cache_dir=str(shared_cache)))
+
+
+@pytest.fixture
+def one_thread() -> Iterator[None]:
+    """Models this small are faster so; the number of threads is put back after the test."""
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(threads)
+
+
+class ArrayStore:
+    """Images in memory, (N, C, S, S) uint8."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        self._images = images
+        self.shape = images.shape
+
+    def __len__(self) -> int:
+        return len(self._images)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        return self._images[indices]
+
+
+def _by_hand(
+    images: np.ndarray, labels: list[int], *, classes: int = 2, flip: bool = False
+) -> ImageData:
+    store, indices = ArrayStore(images), np.arange(len(labels))
+    split = Split(store, np.array(labels, dtype=np.int64), indices)
+    names, channels = tuple("abcdefghij"[:classes]), images.shape[1]
+    return ImageData(
+        name="by hand", classes=names, flip=flip, fingerprint="0" * 16,
+        train=split, val=split, test=split, mean=(0.5,) * channels, std=(0.25,) * channels,
+    )  # fmt: skip
+
+
+@pytest.fixture
+def by_hand() -> Callable[..., ImageData]:
+    """by_hand(images (N, C, S, S) uint8, labels, classes=, flip=): all three splits the same."""
+    return _by_hand
+
+
+def _levels(count: int) -> np.ndarray:
+    greys = 10 * np.arange(count, dtype=np.uint8)
+    return np.broadcast_to(greys[:, None, None, None], (count, 1, 8, 8)).copy()
+
+
+@pytest.fixture
+def levels() -> Callable[[int], np.ndarray]:
+    """levels(N) → (N, 1, 8, 8) uint8: every pixel of image i is 10 · i."""
+    return _levels
+
+
+@pytest.fixture
+def unequal() -> ImageData:
+    """Six images of class 0 and two of class 1."""
+    return _by_hand(_levels(8), [0, 0, 0, 0, 0, 0, 1, 1])
+
+
+def _plain_run(data: ImageData, **fields: Any) -> Trainer:
+    plain = {
+        "width": 4, "threads": 1, "precision": "fp32", "device": "cpu", "augmentation": "none",
+        "label_smoothing": 0.0, "schedule": "constant", "lr": 1e-6,
+    }  # fmt: skip
+    return Trainer(TrainConfig(**{**plain, **fields}), data)
+
+
+@pytest.fixture
+def plain_run() -> Callable[..., Trainer]:
+    """plain_run(data, **fields) → narrow model; no augmentation, smoothing or schedule."""
+    return _plain_run

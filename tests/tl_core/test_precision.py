@@ -1,0 +1,93 @@
+"""Which device and which arithmetic a run gets."""
+
+import random
+
+import numpy as np
+import pytest
+import torch
+
+from tl_core import precision
+from tl_core.checkpoint import seed_everything
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+from tl_core.precision import autocast, resolve_device, resolve_precision, seconds_per_step
+
+pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("one_thread")]
+
+WHITE = np.full((4, 1, 8, 8), 255, dtype=np.uint8)
+TINY = {"width": 4, "threads": 1, "batch_size": 4, "device": "cpu"}
+
+
+@pytest.fixture
+def data(by_hand):
+    return by_hand(WHITE, [0, 1, 0, 1])
+
+
+@pytest.mark.parametrize(("gpus", "kind"), [(0, "cpu"), (2, "cuda")])
+def test_auto_is_the_gpu_where_there_is_one(monkeypatch, gpus, kind):
+    machine_with(monkeypatch, gpus)
+    assert resolve_device("auto") == torch.device(kind)
+    assert resolve_device("cpu") == torch.device("cpu")
+
+
+@pytest.mark.parametrize(
+    ("gpus", "name"), [(0, "cuda"), (0, "cuda:0"), (1, "cuda:1"), (2, "cuda:5")]
+)
+def test_a_gpu_that_is_not_there_is_refused(monkeypatch, gpus, name):
+    machine_with(monkeypatch, gpus)
+    with pytest.raises(BadInput, match=f"device='{name}': this machine has {gpus} GPUs; device=c"):
+        resolve_device(name)
+
+
+def test_a_gpu_that_is_there_is_taken(monkeypatch):
+    machine_with(monkeypatch, 2)
+    assert resolve_device("cuda:1") == torch.device("cuda:1")
+
+
+@pytest.mark.parametrize("name", ["gpu", "", "cuda:x", "meta", "mps", "cpu:first"])
+def test_what_is_no_device_is_refused(name):
+    with pytest.raises(BadInput, match=f"device='{name}': one of auto, cpu, cuda"):
+        resolve_device(name)
+
+
+def machine_with(monkeypatch, gpus):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: gpus > 0)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+def test_an_explicit_precision_is_taken_without_measuring(monkeypatch, data, name):
+    def measure(*args):
+        raise AssertionError("measured")
+
+    monkeypatch.setattr(precision, "seconds_per_step", measure)
+    assert resolve_precision(TrainConfig(precision=name, **TINY), data) == name
+
+
+@pytest.mark.parametrize(
+    ("fp32", "bf16", "chosen"),
+    [(1.0, 0.5, "bf16"), (1.0, 2.0, "fp32"), (1.0, 1.0, "fp32"), (1.0, 0.95, "fp32")],
+)
+def test_auto_takes_bf16_only_where_it_is_clearly_faster(monkeypatch, data, fp32, bf16, chosen):
+    times = {"fp32": fp32, "bf16": bf16}
+    monkeypatch.setattr(precision, "seconds_per_step", lambda config, data, name: times[name])
+    assert resolve_precision(TrainConfig(precision="auto", **TINY), data) == chosen
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16"])
+def test_measuring_leaves_the_generators_as_they_were(data, name):
+    seed_everything(3)
+    before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+    assert seconds_per_step(TrainConfig(dropout=0.5, **TINY), data, name) > 0
+    after = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
+    assert torch.equal(before[0], after[0])
+    assert before[1:] == after[1:]
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"),
+    [("fp32", torch.float32), ("bf16", torch.bfloat16), ("fp16", torch.float16)],
+)
+def test_autocast_sets_the_type_of_the_products(name, dtype):
+    with autocast(torch.device("cpu"), name):
+        assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
