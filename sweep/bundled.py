@@ -50,8 +50,7 @@ def _with_dataset(plan: Plan, console: Console) -> Plan:
             f"{wanted} is not on disk and cannot be downloaded: using the bundled data set "
             f"{DATASET} instead. Name one with --dataset."
         )
-        native = {} if "image_size" in plan.named else {"image_size": None}
-        return plan.with_base({"dataset": DATASET, **native}, note)
+        return plan.with_base({"dataset": DATASET, **_native_size(plan)}, note)
     return plan
 
 
@@ -74,8 +73,14 @@ def _with_weights(plan: Plan, console: Console) -> Plan:
             "--backbone and --weights."
         )
         source = bundled_source(plan.options.results, plan.base, console)
-        return plan.with_base({"backbone": "residual", "weights": str(source)}, note)
+        changed = {"backbone": "residual", "weights": str(source), **_native_size(plan)}
+        return plan.with_base(changed, note)
     return plan
+
+
+def _native_size(plan: Plan) -> dict[str, None]:
+    """The size that a space chose for large backbones is not for the bundled ones."""
+    return {} if "image_size" in plan.named else {"image_size": None}
 
 
 def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
@@ -89,7 +94,8 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     Returns:
         A safetensors file.
     """
-    shape = f"{base.width}x{base.depth}-{base.activation}"
+    norm = "norm" if base.batch_norm else "no-norm"
+    shape = f"{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
     path = (results / "models" / f"{SOURCE}-{shape}" / "model.safetensors").resolve()
     if path.exists():
         return path

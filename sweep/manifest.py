@@ -21,6 +21,7 @@ class Manifest:
     Attributes:
         name: of the sweep.
         space: search space it ran.
+        source: the space as it was asked for: its name, or the path of its file.
         question: what the space asks.
         search: searcher or design.
         scheduler: name of the scheduler.
@@ -38,6 +39,7 @@ class Manifest:
 
     name: str
     space: str
+    source: str
     question: str
     search: str
     scheduler: str

@@ -17,12 +17,12 @@ from sweep.options import SweepOptions
 from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, Proposer, SearchContext
 from sweep.spaces import DEFAULT_TRIALS, SearchSpace, load_space
 from sweep.user_modules import UserModule, read_user_module
+from tl_core.batches import check_augmentation
 from tl_core.config import TrainConfig, config_from_dict, parse_value
 from tl_core.datasets import check_dataset
 from tl_core.errors import BadInput
 from tl_core.models import check_model, stage_count
 from tl_core.optim import check_optimization
-from tl_core.trainer import check_augmentation
 
 FRACTION = "factorial"
 """The design of which `--trials N` draws a balanced part."""
@@ -147,10 +147,10 @@ def overrides(options: SweepOptions) -> dict[str, Any]:
     if "dataset" in changed:
         changed["dataset"] = _absolute_dataset(changed["dataset"])
     weights = changed.get("weights")
-    if weights is not None and weights != "pretrained":
-        changed["weights"] = str(Path(weights).expanduser().resolve())
-    elif weights is not None and weights.lower() == "none":
+    if weights is not None and weights.lower() == "none":
         changed["weights"] = None
+    elif weights is not None and weights != "pretrained":
+        changed["weights"] = str(Path(weights).expanduser().resolve())
     return changed
 
 
@@ -186,6 +186,10 @@ def _scheduler(options: SweepOptions, space: SearchSpace, search: str | None) ->
     from sweep.schedulers import SCHEDULERS
 
     _check_choice("--scheduler", options.scheduler, SCHEDULERS)
+    if options.reduction_factor <= 1:
+        raise BadInput(
+            f"--reduction-factor {options.reduction_factor:g}: it must be greater than 1."
+        )
     if options.scheduler is not None:
         return options.scheduler
     replaced = search is not None and space.search is None

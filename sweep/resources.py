@@ -79,8 +79,10 @@ def share_out(
     """
     if threads is not None and threads > cpus:
         raise BadInput(f"threads={threads}: there are {cpus} CPUs for the sweep; ask for fewer.")
-    places = gpus * options.trials_per_gpu if gpus else cpus // (threads or 1)
-    concurrent = max(1, min(places, cpus, trials if trials is not None else places))
+    places = cpus // (threads or 1)
+    if gpus:
+        places = min(places, gpus * options.trials_per_gpu)
+    concurrent = max(1, min(places, trials if trials is not None else places))
     return Resources(
         cpus=cpus,
         gpus=gpus,

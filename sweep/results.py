@@ -16,6 +16,7 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
+from sweep.manifest import run_folder
 from sweep.schema import SCHEMAS
 
 Row = Mapping[str, Any]
@@ -34,6 +35,7 @@ class TableWriter:
         self.schema = SCHEMAS[table]
         self.folder = results / table / f"sweep={sweep}"
         self.folder.mkdir(parents=True, exist_ok=True)
+        self.unfinished = run_folder(results, sweep)
         self.part = len(list(self.folder.glob("part-*.parquet")))
         self.rows: list[Row] = []
         self.oldest = 0.0
@@ -56,10 +58,15 @@ class TableWriter:
         if not self.rows:
             return
         target = self.folder / f"part-{self.part:05d}.parquet"
-        temporary = self.folder / f".{target.name}.{os.getpid()}.tmp"
+        # Not beside the target: polars refuses a folder with a file of another kind, even hidden.
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        temporary = self.unfinished / f".{self.folder.parent.name}-{target.name}.{os.getpid()}.tmp"
         table = pa.Table.from_pylist([dict(row) for row in self.rows], schema=self.schema)
-        pq.write_table(table, temporary, compression="zstd")
-        os.replace(temporary, target)
+        try:
+            pq.write_table(table, temporary, compression="zstd")
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
         self.part += 1
         self.rows = []
 

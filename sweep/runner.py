@@ -227,6 +227,7 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
     return Manifest(
         name=name,
         space=plan.space.name,
+        source=plan.options.space,
         question=plan.space.question,
         search=plan.strategy,
         scheduler=plan.scheduler,

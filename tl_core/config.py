@@ -171,7 +171,11 @@ class TrainConfig:
 
     # Run
     seed: int = setting(
-        0, "seed of initialization, order, augmentation and dropout", low=0, identity=False
+        0,
+        "seed of initialization, order, augmentation and dropout",
+        low=0,
+        high=2**63 - 1,
+        identity=False,
     )
     precision: str = setting(
         "auto", "arithmetic; auto measures which is faster", choices=PRECISIONS

@@ -46,7 +46,9 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
 def _sgd(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
     momentum = config.momentum or 0.0
     nesterov = config.nesterov and momentum > 0
-    return torch.optim.SGD(groups, lr=config.lr, momentum=momentum, nesterov=nesterov, fused=True)
+    # Where the loss scaler skips the first step, fused SGD keeps an uninitialized momentum buffer.
+    fused = config.precision != "fp16"
+    return torch.optim.SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
 
 
 def _adam(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:

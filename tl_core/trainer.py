@@ -16,7 +16,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tl_core.augment import AUGMENTATIONS, mix, normalize
+from tl_core.batches import Batches
 from tl_core.checkpoint import (
     load_checkpoint,
     rng_state,
@@ -30,8 +30,8 @@ from tl_core.errors import BadInput
 from tl_core.models import build_model
 from tl_core.optim import SCHEDULES, Plateau, build_optimizer, set_learning_rates
 from tl_core.precision import autocast, resolve_device, resolve_precision
-from tl_core.transfer import normalization
 
+DEFAULT_THREADS = torch.get_num_threads()
 DIVERGENCE_CHECK_STEPS = 50  # reading the loss waits for a GPU, so not at every step
 
 
@@ -73,9 +73,7 @@ class Trainer:
     """
 
     def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
-        if config.threads:
-            torch.set_num_threads(config.threads)
-        check_augmentation(config)
+        torch.set_num_threads(config.threads or DEFAULT_THREADS)
         self.config = config
         self.data = data if data is not None else load_data(config)
         self.device = resolve_device(config.device)
@@ -87,7 +85,7 @@ class Trainer:
         self.optimizer = build_optimizer(self.model, config)
         self.plateau = Plateau(config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.mean, self.std = self._normalization()
+        self.batches = Batches(config, self.data, self.device)
         self.class_weights = self._class_weights()
         self.rate_factor = 1.0
         self.epoch = 0
@@ -107,10 +105,6 @@ class Trainer:
         )
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
-
-    def _normalization(self) -> tuple[Tensor, Tensor]:
-        mean, std = normalization(self.config, self.data.mean, self.data.std, self.data.channels)
-        return torch.tensor(mean, device=self.device), torch.tensor(std, device=self.device)
 
     def _class_weights(self) -> Tensor | None:
         if self.config.class_weights == "none":
@@ -178,19 +172,9 @@ class Trainer:
         scheduled = SCHEDULES[self.config.schedule](progress, self.config)
         self.rate_factor = scheduled * self.plateau.factor
         set_learning_rates(self.optimizer, self.rate_factor)
-        images, labels = self._batch(self.data.train, positions, train=True)
-        targets = labels
-        if self.config.mixup > 0 or self.config.cutmix > 0:
-            one_hot = F.one_hot(labels, self.data.num_classes).to(images.dtype)
-            images, targets = mix(
-                images,
-                one_hot,
-                self.augmentation,
-                mixup_alpha=self.config.mixup,
-                cutmix_alpha=self.config.cutmix,
-            )
+        images, labels, targets = self.batches.train(positions, self.augmentation)
         with autocast(self.device, self.precision):
-            logits = self.model(self._layout(images)).float()
+            logits = self.model(images).float()
             loss = F.cross_entropy(
                 logits,
                 targets,
@@ -210,30 +194,14 @@ class Trainer:
         self.scaler.step(self.optimizer)
         self.scaler.update()
 
-    def _batch(self, split: Split, positions: np.ndarray, *, train: bool) -> tuple[Tensor, Tensor]:
-        """Normalized images (B, C, H, W) float32 and labels (B,) int64, on the device."""
-        images = split.batch(positions).to(self.device, non_blocking=True)
-        labels = torch.from_numpy(split.labels[positions]).to(self.device, non_blocking=True)
-        if train:
-            flip = self.data.flip if self.config.flip is None else self.config.flip
-            images = AUGMENTATIONS[self.config.augmentation](images, self.augmentation, flip)
-        return normalize(images, self.mean, self.std), labels
-
-    def _layout(self, images: Tensor) -> Tensor:
-        if self.config.channels_last:
-            return images.contiguous(memory_format=torch.channels_last)
-        return images
-
     def predict(self, split: Split) -> tuple[Tensor, Tensor]:
         """Logits (N, K) float32 and labels (N,) int64 of a whole split, on the device."""
         self.model.eval()
         logits, labels = [], []
         with torch.inference_mode():
-            for start in range(0, len(split), self.config.eval_batch_size):
-                stop = min(start + self.config.eval_batch_size, len(split))
-                images, batch_labels = self._batch(split, np.arange(start, stop), train=False)
+            for images, batch_labels in self.batches.evaluation(split):
                 with autocast(self.device, self.precision):
-                    logits.append(self.model(self._layout(images)).float())
+                    logits.append(self.model(images).float())
                 labels.append(batch_labels)
         return torch.cat(logits), torch.cat(labels)
 
@@ -265,7 +233,13 @@ class Trainer:
         return torch.cuda.max_memory_allocated(self.device)
 
     def restore_best(self) -> None:
-        """Put the weights of the best epoch into the model."""
+        """Put the weights of the best epoch into the model.
+
+        Raises:
+            BadInput: no epoch ended with a finite loss.
+        """
+        if not self.best_weights:
+            raise BadInput("no epoch ended with a finite loss, so there are no best weights.")
         self.model.load_state_dict(self.best_weights)
 
     def state_dict(self) -> dict[str, Any]:
@@ -293,9 +267,9 @@ class Trainer:
         Raises:
             BadInput: the state is of another configuration.
         """
-        saved = config_from_dict(state["config"])
-        if saved != self.config:
-            names = [k for k, v in saved.to_dict().items() if v != getattr(self.config, k)]
+        saved = config_from_dict(state["config"]).to_dict()
+        names = [k for k in saved if saved[k] != getattr(self.config, k) and k not in _MAY_DIFFER]
+        if names:
             raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
         self.model.load_state_dict(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
@@ -308,6 +282,10 @@ class Trainer:
         for name in plain:
             setattr(self, name, state[name])
         set_rng_state(state["rng"])
+
+
+_MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
+"""Fields that a resumed run may change: where things lie and what computes."""
 
 
 def fit(
@@ -332,9 +310,3 @@ def fit(
         if checkpoint is not None:
             save_checkpoint(checkpoint, trainer.state_dict())
         yield metrics
-
-
-def check_augmentation(config: TrainConfig) -> None:
-    """Raise BadInput where the augmentation policy is in no table."""
-    if config.augmentation not in AUGMENTATIONS:
-        raise BadInput(f"augmentation={config.augmentation!r}: one of {', '.join(AUGMENTATIONS)}.")

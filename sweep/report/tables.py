@@ -1,12 +1,15 @@
 """A sweep's outcome as tables in the terminal, readable at 80 columns."""
 
+import shlex
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from search_spaces.designs import DESIGNS
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
 from sweep.report.summary import SweepResult, winner_line
@@ -22,9 +25,19 @@ def print_result(result: SweepResult, console: Console) -> None:
     console.print(f"\n[bold]{result.name}[/bold]  {escape(result.manifest.question)}")
     _print_counts(result, console)
     if not result.top.empty:
+        seeds = result.manifest.seeds
+        each = f", {seeds} seeds each: mean ± standard deviation" if seeds > 1 else ""
+        console.print(f"\n[bold]Top configurations[/bold]{each}", highlight=False)
         console.print(top_table(result))
     if not result.effects.empty:
+        console.print(
+            "\n[bold]Effects on validation accuracy[/bold], in points, 95% confidence interval",
+            highlight=False,
+        )
         console.print(effects_table(result))
+        for caveat in caveats(result):
+            console.print(caveat, style="yellow", highlight=False)
+        console.print()
     line = winner_line(result.manifest)
     if line is not None:
         console.print(line, style="bold green", highlight=False)
@@ -38,8 +51,9 @@ def _print_counts(result: SweepResult, console: Console) -> None:
     named = {str(status): number for status, number in counts.items()}
     parts = [f"[{STATUS_STYLE[s]}]{n} {s.replace('_', ' ')}[/]" for s, n in named.items()]
     console.print(f"{len(result.trials)} trials: {', '.join(parts) or 'none yet'}")
-    if result.manifest.state() in ("running", "died"):
-        console.print(f"The sweep is {result.manifest.state()}; these are the trials so far.")
+    state = {"running": "is running", "died": "has died"}.get(result.manifest.state())
+    if state is not None:
+        console.print(f"The sweep {state}; these are the trials so far.")
     errors = result.trials["error"].dropna().value_counts()
     for text, number in list(errors.items())[:ERRORS_SHOWN]:
         console.print(f"  {number} × {escape(str(text))}", style="red", highlight=False)
@@ -48,19 +62,19 @@ def _print_counts(result: SweepResult, console: Console) -> None:
 def top_table(result: SweepResult) -> Table:
     """The best configurations."""
     fields = list(result.manifest.fields)
-    seeds = result.manifest.seeds
-    title = f"Top configurations ({seeds} seeds each: mean ± std)" if seeds > 1 else None
-    table = Table(title=title or "Top configurations", title_justify="left", box=None)
+    frozen = (result.top["params_trained"] != result.top["params_total"]).any()
+    table = Table(box=None, header_style="dim")
     table.add_column("#", justify="right")
     table.add_column("val accuracy", justify="right", no_wrap=True)
     in_columns = len(fields) <= COLUMN_FIELDS
     if in_columns:
         for name in fields:
-            table.add_column(name, justify="right")
+            table.add_column(name.replace("_", " "), justify="right")
     else:
         table.add_column("settings", ratio=1)
     table.add_column("params", justify="right", no_wrap=True)
-    table.add_column("trained", justify="right", no_wrap=True)
+    if frozen:
+        table.add_column("trained", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     for position, (_, row) in enumerate(result.top.head(TOP_SHOWN).iterrows(), start=1):
         shown = [_cell(row[name]) for name in fields]
@@ -70,7 +84,7 @@ def top_table(result: SweepResult) -> Table:
             _accuracy(row),
             *settings,
             count(row["params_total"]),
-            count(row["params_trained"]),
+            *([count(row["params_trained"])] if frozen else []),
             clock(row["train_seconds"]),
         )
     return table
@@ -79,13 +93,7 @@ def top_table(result: SweepResult) -> Table:
 def effects_table(result: SweepResult) -> Table:
     """Effect of each level against the base level, largest factor first."""
     frame = result.effects
-    table = Table(
-        title="Effects on validation accuracy, in points (95% confidence interval)",
-        title_justify="left",
-        box=None,
-        caption=_caveat(result),
-        caption_justify="left",
-    )
+    table = Table(box=None, header_style="dim")
     table.add_column("factor")
     table.add_column("base", justify="right")
     table.add_column("level", justify="right")
@@ -96,7 +104,7 @@ def effects_table(result: SweepResult) -> Table:
         for _, row in frame[frame["factor"] == factor].iterrows():
             left_out = f" (–{row['left_out']})" if row["left_out"] else ""
             table.add_row(
-                factor,
+                factor.replace("_", " "),
                 _cell(row["base_level"]),
                 _cell(row["level"]),
                 _points(row["effect"], row["low"], row["high"]),
@@ -106,7 +114,8 @@ def effects_table(result: SweepResult) -> Table:
     return table
 
 
-def _caveat(result: SweepResult) -> str | None:
+def caveats(result: SweepResult) -> list[str]:
+    """What a reader of the effects must know."""
     lines = []
     stopped = int((result.trials["status"] == "stopped").sum())
     if result.manifest.scheduler != "none":
@@ -116,7 +125,9 @@ def _caveat(result: SweepResult) -> str | None:
         )
     if result.effects["left_out"].any():
         lines.append("(–n): trials left out because they diverged or failed.")
-    return "\n".join(lines) or None
+    if result.effects["low"].isna().all():
+        lines.append("No intervals: they need more trials, such as --seeds 3.")
+    return lines
 
 
 def _print_where(result: SweepResult, console: Console) -> None:
@@ -130,7 +141,24 @@ def _print_where(result: SweepResult, console: Console) -> None:
         highlight=False,
         soft_wrap=True,
     )
-    console.print(f"Next: python -m sweep show {result.name}", highlight=False, soft_wrap=True)
+    for position, (command, why) in enumerate(next_commands(result)):
+        label = "Next: " if position == 0 else "      "
+        console.print(
+            f"{label}{escape(command)}  [dim]# {why}[/dim]", highlight=False, soft_wrap=True
+        )
+
+
+def next_commands(result: SweepResult) -> list[tuple[str, str]]:
+    """What to type next, and why."""
+    manifest = result.manifest
+    folder = _shown(result.folder)
+    results = "" if folder == "results" else f" --results {shlex.quote(folder)}"
+    show = (f"python -m sweep show {result.name}{results}", "these tables again")
+    if manifest.search in DESIGNS:
+        dataset = f"--dataset {manifest.base['dataset']}"
+        search = f"python -m sweep {manifest.source} {dataset} --search optuna{results}"
+        return [(search, "the best combination"), show]
+    return [show]
 
 
 def _shown(path: Path) -> str:
@@ -158,7 +186,7 @@ def _interval(low: float, high: float) -> str:
 
 
 def _present(row: pd.Series, fields: list[str]) -> dict[str, object]:
-    return {name: row[name] for name in fields if not _is_missing(row[name])}
+    return {name: _plain(row[name]) for name in fields if not _is_missing(row[name])}
 
 
 def _is_missing(value: object) -> bool:
@@ -168,8 +196,13 @@ def _is_missing(value: object) -> bool:
 def _cell(value: object) -> str:
     if _is_missing(value):
         return "–"
-    item = value.item() if hasattr(value, "item") else value
-    return escape(short(item))
+    return escape(short(_plain(value)))
+
+
+def _plain(value: Any) -> Any:
+    """A cell of a frame as Python has it: NumPy's numbers, and a list's array as a tuple."""
+    item = value.tolist() if hasattr(value, "tolist") else value
+    return tuple(item) if isinstance(item, list) else item
 
 
 def count(number: float) -> str:

@@ -128,6 +128,33 @@ def test_one_step_lowers_a_least_squares_loss(name):
     assert losses[1] < losses[0]
 
 
+@pytest.fixture
+def poisoned_memory():
+    """Uninitialized tensors hold NaN, instead of what happened to lie there."""
+    torch.use_deterministic_algorithms(True)
+    yield
+    torch.use_deterministic_algorithms(False)
+
+
+@pytest.mark.usefixtures("poisoned_memory")
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_a_step_that_overflows_leaves_no_trace(name):
+    """In fp16 the loss scaler often skips the first steps, until it has found its scale."""
+    config = TrainConfig(optimizer=name, precision="fp16", lr=0.1)
+    ends = []
+    for gradients in ((float("inf"), 1.0, 0.5), (1.0, 0.5)):
+        head = nn.Sequential(nn.Linear(1, 1, bias=False))
+        nn.init.constant_(head[0].weight, 2.0)
+        optimizer, scaler = build_optimizer(head, config), torch.amp.GradScaler("cpu")
+        for gradient in gradients:
+            optimizer.zero_grad()
+            scaler.scale(head[0].weight.sum() * gradient).backward()
+            scaler.step(optimizer)
+            scaler.update()
+        ends.append(head[0].weight.item())
+    assert ends[0] == ends[1] < 2
+
+
 FAST_ENOUGH = {"epochs": 10, "warmup_epochs": 2.0, "step_epochs": 3, "decay_factor": 0.1}
 
 

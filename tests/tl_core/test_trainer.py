@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tl_core import BadInput, EpochMetrics, TrainConfig, Trainer, fit, trainer
+from tl_core import BadInput, EpochMetrics, TrainConfig, Trainer, fit
 from tl_core.augment import AUGMENTATIONS
 from tl_core.models import stage_count
 
@@ -105,7 +105,7 @@ def test_mixing_gets_one_hot_targets_and_its_alphas(plain_run, unequal, monkeypa
         seen.append((targets, alphas))
         return images, targets.flip(1)
 
-    monkeypatch.setattr(trainer, "mix", swap_classes)
+    monkeypatch.setattr(batches, "mix", swap_classes)
     metrics = constant_logits(plain_run(unequal, **{name: 0.4})).run_epoch()
     ((targets, alphas),) = seen
     assert targets.sum(0).tolist() == [6, 2]
@@ -114,7 +114,7 @@ def test_mixing_gets_one_hot_targets_and_its_alphas(plain_run, unequal, monkeypa
 
 
 def test_without_mixing_no_image_is_mixed(plain_run, unequal, monkeypatch):
-    monkeypatch.setattr(trainer, "mix", lambda *args, **alphas: pytest.fail("mixed"))
+    monkeypatch.setattr(batches, "mix", lambda *args, **alphas: pytest.fail("mixed"))
     plain_run(unequal).run_epoch()
 
 
@@ -255,6 +255,13 @@ def test_the_rate_of_each_epochs_last_step(plain_run, unequal, fields, rates):
         peaks = {group["lr"] / seen[-1] for group in run.optimizer.param_groups}
         assert sorted(peaks) == pytest.approx([1, 3])
     assert seen == pytest.approx(rates)
+
+
+def test_the_number_of_threads_is_the_configs(plain_run, unequal):
+    plain_run(unequal, threads=2)
+    assert torch.get_num_threads() == 2
+    plain_run(unequal, threads=1)
+    assert torch.get_num_threads() == 1
 
 
 # ---- Bad input

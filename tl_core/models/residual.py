@@ -30,11 +30,9 @@ STAGE_FACTORS = (1, 2, 4)
 class ResidualBlock(nn.Module):
     """(B, inputs, S, S) → (B, outputs, S, S); with `halve` the output's sides are ceil(S / 2).
 
-    The last BN starts at gamma 0, so that a block starts as its shortcut. Sides are halved by
-    max-pooling before both paths: own choice, as fast as strided convolutions, and the 1×1
-    shortcut then sees every pixel.
-
-    Source: Goyal et al. 2017, section 5.1 (gamma 0).
+    Sides are halved by max-pooling before both paths: own choice, as fast as strided convolutions,
+    and the 1×1 shortcut then sees every pixel. The last BN starts at gamma 1: starting at 0, as
+    deep networks do, cost 7 points of accuracy after 2 epochs here (own choice: measured).
     """
 
     def __init__(self, inputs: int, outputs: int, config: TrainConfig, *, halve: bool) -> None:
@@ -52,8 +50,6 @@ class ResidualBlock(nn.Module):
             projection = conv_layer(inputs, outputs, 1, bias=bias)
             self.shortcut = nn.Sequential(projection, norm_layer(outputs, config.batch_norm))
         self.act2 = activation_layer(config.activation)
-        if isinstance(self.norm2, nn.BatchNorm2d):
-            nn.init.zeros_(self.norm2.weight)
 
     def forward(self, images: Tensor) -> Tensor:
         """The block's output; shapes as the class says."""

@@ -1,0 +1,30 @@
+"""Slow tests last, and one cache of decoded images for the whole run."""
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("RAY_AUTH_MODE", "token")
+os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    for item in items:
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
+
+
+@pytest.fixture(scope="session", autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """The decoded images of the tests: not the user's, and shared with worker processes."""
+    folder = tmp_path_factory.mktemp("cache")
+    before = os.environ.get("TL_SWEEP_CACHE")
+    os.environ["TL_SWEEP_CACHE"] = str(folder)
+    yield folder
+    if before is None:
+        del os.environ["TL_SWEEP_CACHE"]
+    else:
+        os.environ["TL_SWEEP_CACHE"] = before

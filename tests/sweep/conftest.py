@@ -1,0 +1,84 @@
+"""What tests of the sweep share: spaces in files, options, manifests and rows made by hand."""
+
+from collections.abc import Callable
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from sweep.manifest import Manifest
+from sweep.options import SweepOptions
+from tl_core.config import TrainConfig
+
+HEAD = (
+    "from search_spaces.domains import Choice, Float, Int\n"
+    "from tl_core.config import TrainConfig\n"
+)
+
+
+@pytest.fixture
+def write_file(tmp_path: Path) -> Callable[..., str]:
+    """write_file(text, name=) → its path; the text may use Choice, Float, Int, TrainConfig."""
+
+    def write(text: str, name: str = "my_space.py") -> str:
+        path = tmp_path / name
+        path.write_text(HEAD + text, encoding="utf-8")
+        return str(path)
+
+    return write
+
+
+@pytest.fixture
+def options(tmp_path: Path) -> Callable[..., SweepOptions]:
+    """options(space=, **fields) → what the command line would ask for, results in tmp_path."""
+
+    def make(space: str = "ablation", **fields: Any) -> SweepOptions:
+        return SweepOptions(space=space, **{"results": tmp_path / "results", **fields})
+
+    return make
+
+
+@pytest.fixture
+def manifest() -> Callable[..., Manifest]:
+    """manifest(**fields) → that of a finished ablation of dropout and batch size, 2 seeds."""
+
+    def make(**fields: Any) -> Manifest:
+        base = TrainConfig(dropout=0.0, batch_size=64).to_dict()
+        plain = {
+            "name": "s1", "space": "ablation", "source": "ablation", "question": "Which matter?",
+            "search": "one-at-a-time", "scheduler": "none", "seeds": 2, "trials_planned": 6,
+            "fields": {"dropout": [0.0, 0.2], "batch_size": [64, 128]}, "base": base,
+            "notes": [], "started_at": "2026-01-02T03:04:05+00:00", "status": "finished",
+        }  # fmt: skip
+        return Manifest(**{**plain, **fields})
+
+    return make
+
+
+@pytest.fixture
+def trial_row() -> Callable[..., dict[str, Any]]:
+    """trial_row(number, accuracy, **fields) → a row of `trials`: a completed one, 10 epochs."""
+
+    def make(number: int, accuracy: float | None, **fields: Any) -> dict[str, Any]:
+        config = TrainConfig().to_dict()
+        return {
+            **config, "trial_id": f"s1_{number:05d}", "config_id": "a", "status": "completed",
+            "error": None, "best_val_accuracy": accuracy, "best_epoch": 7, "epochs_trained": 10,
+            "params_total": 1_234, "params_trained": 1_000, "train_seconds": 65.0, **fields,
+        }  # fmt: skip
+
+    return make
+
+
+@pytest.fixture
+def terminal() -> Console:
+    """A terminal of 80 columns that writes into `terminal.file`."""
+    return Console(width=80, file=StringIO(), force_terminal=True, color_system=None)
+
+
+@pytest.fixture
+def page() -> Console:
+    """80 columns without a terminal behind them, such as a pipe."""
+    return Console(width=80, file=StringIO(), force_terminal=False)

@@ -1,0 +1,37 @@
+"""A user's module with a model that ends in the way its depth says."""
+
+import os
+import signal
+import time
+
+import torch
+
+from tl_core.models import MODELS, ModelSpec
+from tl_core.models.residual import ResidualCNN
+
+DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6
+
+
+class Failing(ResidualCNN):
+    def __init__(self, config, **shape):
+        self.ending = config.depth
+        super().__init__(config, **shape)
+
+    def forward(self, images):
+        logits = super().forward(images)
+        if not self.training:
+            return logits
+        if self.ending == DIVERGES:
+            return logits * torch.inf
+        if self.ending == RAISES:
+            raise RuntimeError("the model broke\non purpose")
+        if self.ending == DIES:
+            os.kill(os.getpid(), signal.SIGKILL)
+        if self.ending == NO_MEMORY:
+            raise torch.OutOfMemoryError("no room")
+        if self.ending == HANGS:
+            time.sleep(0.5)
+        return logits
+
+
+MODELS["failing"] = ModelSpec(build=Failing, description="ends as its depth says")

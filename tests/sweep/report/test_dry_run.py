@@ -1,0 +1,79 @@
+import os
+
+import pytest
+
+from sweep import resources
+from sweep.plan import make_plan
+from sweep.report.dry_run import print_plan
+from tl_core.errors import BadInput
+
+
+@pytest.fixture
+def show(options, page, monkeypatch):
+    """show(space, **options) → label → what stands behind it, on a machine of 2 CPUs."""
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    monkeypatch.setattr(resources, "gpu_count", lambda: 0)
+
+    def printed(space="ablation", **fields):
+        print_plan(options(space, **fields), page)
+        lines = page.file.getvalue().splitlines()
+        assert max(map(len, lines)) <= 80
+        starts = [i for i, line in enumerate(lines) if not line.startswith(" ")]
+        parts = [
+            " ".join(" ".join(lines[a:b]).split())
+            for a, b in zip(starts, [*starts[1:], len(lines)], strict=True)
+        ]
+        cut = [
+            len("data set") if part.startswith("data set ") else part.index(" ") for part in parts
+        ]
+        return {part[:at]: part[at:].strip() for part, at in zip(parts, cut, strict=True)}
+
+    return printed
+
+
+def test_the_ablation(show):
+    shown = show(epochs=3)
+    assert shown["trials"] == "27 = 9 configurations × 3 seeds"
+    assert shown["epochs"] == "3 each at most, 81 in all at most"
+    assert shown["search"] == "one-at-a-time, scheduler none"
+    assert shown["data set"] == "cifar10"
+    assert shown["sweep"].startswith("ablation-20")
+    assert shown["resources"] == "2 trials at a time, each with 1 CPU (of 2 CPUs, 0 GPUs)"
+    assert shown["question"].startswith("Which of batch size")
+    assert shown["batch_norm"] == "on, off"
+    assert shown["lr"] == "0.1, 0.2, 0.4"
+
+
+def test_part_of_a_factorial_of_one_thread(show):
+    shown = show(trials=24, name="mine", dataset="digits", settings=("threads=2", "lr=0.1"))
+    assert shown["trials"].startswith("24 = 24 configurations × 1 seed")
+    assert (shown["sweep"], shown["data set"]) == ("mine", "digits")
+    assert shown["resources"].startswith("1 trial at a time, each with 2 CPUs")
+    assert "lr" not in shown
+
+
+def test_a_search_over_ranges(show):
+    shown = show("transfer")
+    assert shown["trials"].startswith("32 = 32 configurations × 1 seed")
+    assert shown["search"] == "optuna, scheduler asha"
+    assert shown["freeze_depth"] == "Int(0, 'stages')"
+    assert shown["momentum"] == "Float(0.5, 0.99, when={'optimizer': 'sgd'})"
+    assert "timm:resnet18.a1_in1k" in shown["backbone"]
+
+
+def test_a_cluster_is_not_asked(show):
+    assert show(address="auto")["resources"] == "those of the cluster at auto"
+
+
+def test_the_count_is_that_of_the_plan(show, options):
+    plan = make_plan(options(search="grid", seeds=2))
+    assert show(search="grid", seeds=2)["trials"].startswith(f"{plan.trials} = ")
+
+
+def test_what_a_run_would_refuse_is_refused(options, page, tmp_path, monkeypatch):
+    monkeypatch.setattr(resources, "gpu_count", lambda: 0)
+    (tmp_path / "results" / "runs" / "mine").mkdir(parents=True)
+    for fields in ({"gpus": 4}, {"name": "mine"}, {"settings": ("threads=100000",)}):
+        with pytest.raises(BadInput):
+            print_plan(options(**fields), page)
+    assert page.file.getvalue() == ""

@@ -1,0 +1,170 @@
+import math
+
+import pandas as pd
+import pytest
+
+from sweep.manifest import run_folder, write_manifest
+from sweep.report.summary import load_result, sweep_effects, top_configurations, winner_line
+from sweep.results import write_rows
+from tl_core.errors import BadInput
+
+WINNER = {
+    "trial_id": "s1_00003", "config_id": "b", "values": {"dropout": 0.2, "seed": 1},
+    "val_accuracy": 0.9, "test_accuracy": 0.8765, "retrained": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def keep(tmp_path, manifest, trial_row):
+    """keep(trials, **manifest) writes a sweep; each trial: config_id, seed, accuracy, fields."""
+
+    def write(trials=(), **fields):
+        run_folder(tmp_path, "s1").mkdir(parents=True, exist_ok=True)
+        write_manifest(tmp_path, manifest(**fields))
+        rows = [
+            trial_row(n, accuracy, config_id=identity, seed=seed, **more)
+            for n, (identity, seed, accuracy, more) in enumerate(trials)
+        ]
+        write_rows(tmp_path, "trials", "s1", rows)
+        return load_result(tmp_path, "s1")
+
+    return write
+
+
+# One at a time around dropout 0, batch size 64, two seeds each.
+TRIALS = [
+    ("a", 0, 0.80, {"dropout": 0.0, "batch_size": 64}),
+    ("a", 1, 0.90, {"dropout": 0.0, "batch_size": 64}),
+    ("b", 0, 0.85, {"dropout": 0.2, "batch_size": 64, "params_total": 4_000}),
+    ("b", 1, 0.97, {"dropout": 0.2, "batch_size": 64, "params_total": 4_000}),
+    ("c", 0, 0.60, {"dropout": 0.0, "batch_size": 128, "train_seconds": 10.0}),
+    ("c", 1, 0.70, {"dropout": 0.0, "batch_size": 128, "train_seconds": 30.0}),
+]
+
+
+def test_configurations_by_their_mean_over_seeds(keep):
+    top = keep(TRIALS).top
+    assert top["config_id"].tolist() == ["b", "a", "c"]
+    assert top["val_accuracy"].tolist() == pytest.approx([0.91, 0.85, 0.65])
+    # Two values: half their difference, times the square root of two.
+    assert top["val_accuracy_std"].tolist() == pytest.approx(
+        [0.06 * math.sqrt(2), 0.05 * math.sqrt(2), 0.05 * math.sqrt(2)]
+    )
+    assert top["dropout"].tolist() == [0.2, 0.0, 0.0]
+    assert top["batch_size"].tolist() == [64, 64, 128]
+    assert top["trials"].tolist() == top["ended_well"].tolist() == [2, 2, 2]
+    assert top["params_total"].tolist() == [4_000, 1_234, 1_234]
+    assert top["train_seconds"].tolist() == [65, 65, 20]
+
+
+def test_only_trials_that_ended_well_enter_a_mean(keep):
+    top = keep(
+        [
+            ("a", 0, 0.5, {}),
+            ("a", 1, 0.9, {"status": "stopped"}),
+            ("b", 0, 0.6, {}),
+            ("b", 1, 0.99, {"status": "diverged"}),
+            ("c", 0, None, {"status": "failed"}),
+            ("d", 0, 0.1, {"status": "completed"}),
+        ]
+    ).top
+    assert top["config_id"].tolist() == ["a", "b", "d", "c"]
+    assert top["val_accuracy"].tolist()[:3] == pytest.approx([0.7, 0.6, 0.1])
+    assert math.isnan(top["val_accuracy"].iloc[3])
+    assert top["trials"].tolist() == [2, 2, 1, 1]
+    assert top["ended_well"].tolist() == [2, 1, 1, 0]
+    assert math.isnan(top["val_accuracy_std"].iloc[1])
+
+
+def test_effects_by_hand(keep):
+    table = keep(TRIALS).effects.set_index(["factor", "level"])
+    assert table.loc[("dropout", 0.2), "effect"] == pytest.approx(0.06)
+    assert table.loc[("batch_size", 128), "effect"] == pytest.approx(-0.20)
+    assert table.loc[("dropout", 0.2), "base_level"] == 0.0
+    assert table.loc[("dropout", 0.2), "low"] < 0.06 < table.loc[("dropout", 0.2), "high"]
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"search": "optuna"},
+        {"search": "random"},
+        {"fields": {"dropout": [0.0, 0.2], "lr": "Float(0.1, 1.0)"}},
+        {"fields": {}},
+    ],
+)
+def test_a_search_has_no_effects(keep, manifest, fields):
+    assert keep(TRIALS, **fields).effects.empty
+
+
+def test_a_grid_has_effects(keep):
+    assert len(keep(TRIALS, search="grid").effects) == 2
+
+
+def test_a_sweep_without_rows_yet(keep):
+    result = keep(status="running")
+    assert result.trials.empty
+    assert result.top.empty
+    assert result.effects.empty
+    assert {"val_accuracy", "dropout", "batch_size"} <= set(result.top.columns)
+    assert result.exit_code == 0
+
+
+def test_trials_come_in_order_and_alone(keep, tmp_path, trial_row):
+    keep(TRIALS)
+    write_rows(tmp_path, "trials", "s1", [trial_row(7, 0.1), trial_row(6, 0.2)])
+    write_rows(tmp_path, "trials", "other", [trial_row(0, 0.99)])
+    result = load_result(tmp_path, "s1")
+    assert result.trials["trial_id"].tolist() == [f"s1_{n:05d}" for n in range(8)]
+    assert result.run_folder == tmp_path / "runs" / "s1"
+
+
+EXIT_CODES = {
+    "all well": ("finished", ["completed", "stopped", "diverged"], 0),
+    "a failure": ("finished", ["completed", "failed"], 1),
+    "out of memory": ("finished", ["out_of_memory"], 1),
+    "out of time": ("timed_out", ["completed", "timed_out"], 1),
+    "in time after all": ("timed_out", ["completed"], 0),
+    "interrupted": ("interrupted", ["failed", "interrupted"], 130),
+}
+
+
+@pytest.mark.parametrize("case", EXIT_CODES)
+def test_the_exit_code(keep, case):
+    status, ends, code = EXIT_CODES[case]
+    trials = [("a", n, 0.5, {"status": end}) for n, end in enumerate(ends)]
+    assert keep(trials, status=status).exit_code == code
+
+
+def test_an_unknown_sweep(tmp_path):
+    with pytest.raises(BadInput, match="no sweep 's9'"):
+        load_result(tmp_path, "s9")
+
+
+def test_the_winner_in_a_line(manifest):
+    line = winner_line(manifest(winner=WINNER))
+    assert "s1_00003" in line
+    assert "validation accuracy 0.9000" in line
+    assert "test accuracy 0.8765 (measured once" in line
+    assert winner_line(manifest(winner=None)) is None
+    unmeasured = {**WINNER, "test_accuracy": math.nan}
+    assert "test accuracy not measured" in winner_line(manifest(winner=unmeasured))
+
+
+def test_configurations_of_no_trials():
+    columns = ["config_id", "status", "best_val_accuracy", "lr"]
+    assert top_configurations(pd.DataFrame(columns=columns), ["lr"]).empty
+
+
+def test_effects_of_levels_that_are_tuples(keep, manifest):
+    levels = [(8, 16), (16, 32)]
+    trials = [
+        (name, seed, 0.5 + 0.1 * position + 0.01 * seed, {"channels": level})
+        for position, (name, level) in enumerate(zip("ab", levels, strict=True))
+        for seed in (0, 1, 2)
+    ]
+    base = {**manifest().base, "channels": levels[0]}
+    result = keep(trials, fields={"channels": levels}, base=base)
+    (row,) = (row for _, row in sweep_effects(result.manifest, result.trials).iterrows())
+    assert (row["base_level"], row["level"]) == ((8, 16), (16, 32))
+    assert row["effect"] == pytest.approx(0.1)

@@ -1,0 +1,263 @@
+import math
+from io import StringIO
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from rich.console import Console
+
+from sweep.report.effects import effects
+from sweep.report.summary import SweepResult, top_configurations
+from sweep.report.tables import caveats, count, effects_table, print_result, top_table
+
+WINNER = {
+    "trial_id": "s1_00003", "config_id": "b",
+    "values": {"dropout": 0.2, "batch_size": 64, "momentum": None, "seed": 1},
+    "val_accuracy": 0.97, "test_accuracy": 0.8765, "retrained": False,
+}  # fmt: skip
+
+
+@pytest.fixture
+def result(manifest, trial_row):
+    """result(trials, **manifest) → a SweepResult of (config_id, seed, accuracy, fields)."""
+
+    def make(trials, folder="results", **about):
+        made = manifest(**about)
+        rows = [
+            trial_row(n, accuracy, config_id=identity, seed=seed, **more)
+            for n, (identity, seed, accuracy, more) in enumerate(trials)
+        ]
+        frame = pd.DataFrame(rows)
+        listed = made.search not in ("random", "optuna")
+        return SweepResult(
+            name=made.name, folder=Path(folder), manifest=made, trials=frame,
+            epochs=pd.DataFrame(), classes=pd.DataFrame(),
+            top=top_configurations(frame, list(made.fields)),
+            effects=effects(frame, made.fields, made.base) if listed else pd.DataFrame(),
+        )  # fmt: skip
+
+    return make
+
+
+TRIALS = [
+    ("a", 0, 0.80, {"dropout": 0.0, "batch_size": 64}),
+    ("a", 1, 0.90, {"dropout": 0.0, "batch_size": 64}),
+    ("b", 0, 0.86, {"dropout": 0.2, "batch_size": 64}),
+    ("b", 1, 0.96, {"dropout": 0.2, "batch_size": 64}),
+    ("c", 0, 0.60, {"dropout": 0.0, "batch_size": 128}),
+    ("c", 1, 0.71, {"dropout": 0.0, "batch_size": 128}),
+]
+
+
+def text_of(shown):
+    console = Console(width=80, file=StringIO())
+    console.print(shown)
+    lines = console.file.getvalue().splitlines()
+    assert max(map(len, lines)) <= 80
+    return "\n".join(lines)
+
+
+def words(text):
+    return [line.split() for line in text.splitlines()]
+
+
+def printed(result):
+    """The whole report; only commands, which are copied, may be longer than a line."""
+    console = Console(width=80, file=StringIO())
+    print_result(result, console)
+    text = console.file.getvalue()
+    long = [line for line in text.splitlines() if len(line) > 80]
+    assert all("pd.read_parquet" in line or "python -m sweep" in line for line in long)
+    return text
+
+
+def test_the_top_configurations(result):
+    made = result(TRIALS)
+    assert "Top configurations, 2 seeds each: mean ± standard deviation\n" in printed(made)
+    shown = words(text_of(top_table(made)))
+    assert " ".join(shown[0]) == "# val accuracy dropout batch size params trained time"
+    # std of two values: half their difference times √2.
+    assert " ".join(shown[1]) == "1 0.9100 ± 0.0707 0.2 64 1.2k 1.0k 1:05"
+    assert " ".join(shown[2]) == "2 0.8500 ± 0.0707 0 64 1.2k 1.0k 1:05"
+    assert " ".join(shown[3]) == "3 0.6550 ± 0.0778 0 128 1.2k 1.0k 1:05"
+
+
+def test_one_seed_has_no_spread_and_a_failure_no_accuracy(result):
+    trials = [("a", 0, 0.8, {}), ("b", 0, None, {"status": "failed"})]
+    made = result(trials, seeds=1, search="random")
+    assert "Top configurations\n" in printed(made)
+    shown = words(text_of(top_table(made)))
+    assert shown[1][:2] == ["1", "0.8000"]
+    assert "±" not in shown[1]
+    assert shown[2][:2] == ["2", "–"]
+
+
+def test_ten_are_shown(result):
+    trials = [(f"c{n}", 0, n / 20, {"dropout": n / 100}) for n in range(15)]
+    shown = words(text_of(top_table(result(trials, search="random"))))
+    assert [line[0] for line in shown[1:]] == [str(n) for n in range(1, 11)]
+    assert shown[1][1] == "0.7000"
+
+
+def test_parameters_that_were_trained_are_shown_where_some_were_not(result):
+    whole = ("a", 0, 0.8, {"params_trained": 1_234})
+    assert "trained" not in text_of(top_table(result([whole], search="random")))
+    part = ("b", 0, 0.7, {"params_trained": 56})
+    shown = words(text_of(top_table(result([whole, part], search="random"))))
+    assert "trained" in shown[0]
+    assert [line[-3:-1] for line in shown[1:]] == [["1.2k", "1.2k"], ["1.2k", "56"]]
+
+
+ABLATION = {
+    "batch_size": [64, 128], "lr": [0.1, 0.2], "batch_norm": [True, False],
+    "dropout": [0.0, 0.2], "pooling": ["avg", "none"],
+}  # fmt: skip
+
+
+def test_the_five_fields_of_the_ablation_fit(result):
+    large = {"params_total": 11_181_642, "params_trained": 11_181_642}
+    small = {"params_trained": 1_234, "batch_size": 256}
+    trials = [
+        ("a", 0, 0.98765, {"batch_norm": True, "pooling": "avg", **large}),
+        ("a", 1, 0.98765, {"batch_norm": True, "pooling": "avg", **large}),
+        ("b", 0, 0.97, {"batch_norm": False, "pooling": "none", **small}),
+        ("b", 1, 0.97, {"batch_norm": False, "pooling": "none", **small}),
+    ]
+    text = text_of(top_table(result(trials, fields=ABLATION)))
+    assert "…" not in text
+    rows = [line.split() for line in text.splitlines() if line.split()[0] in ("1", "2")]
+    assert " ".join(rows[0]) == "1 0.9877 ± 0.0000 128 0.2 on 0 avg 11.2M 1:05"
+    assert " ".join(rows[1]) == "2 0.9700 ± 0.0000 256 0.2 off 0 none 1.2k 1:05"
+
+
+def test_more_fields_are_one_text(result):
+    levels = {**ABLATION, "backbone": ["timm:resnet18.a1_in1k", "residual"], "momentum": [0.9]}
+    more = {"backbone": "timm:resnet18.a1_in1k", "batch_norm": True, "momentum": None}
+    text = text_of(top_table(result([("a", 0, 0.5, more)], fields=levels, search="random")))
+    flat = " ".join(text.split())
+    for part in ("settings", "batch_norm=on", "lr=0.2", "timm:resnet18.a1_in1k", "1.2k"):
+        assert part in flat, part
+    assert "momentum" not in flat
+
+
+def test_a_field_of_tuples(result):
+    trials = [("a", 0, 0.5, {"channels": (8, 16)}), ("b", 0, 0.6, {"channels": (16, 32)})]
+    made = result(trials, fields={"channels": [[8, 16], [16, 32]]}, search="random")
+    assert "(16, 32)" in text_of(top_table(made))
+
+
+def test_a_field_of_tuples_read_back_from_disk(tmp_path, manifest, trial_row):
+    from sweep.manifest import run_folder, write_manifest
+    from sweep.report.summary import load_result
+    from sweep.results import write_rows
+
+    run_folder(tmp_path, "s1").mkdir(parents=True)
+    levels = [(8, 16), (16, 32)]
+    base = {**manifest().base, "channels": levels[0]}
+    write_manifest(tmp_path, manifest(fields={"channels": levels}, base=base))
+    rows = [trial_row(n, 0.5, config_id=str(n), channels=levels[n]) for n in range(2)]
+    write_rows(tmp_path, "trials", "s1", rows)
+    text = printed(load_result(tmp_path, "s1"))
+    assert "(8, 16)" in text
+    assert "(16, 32)" in text
+
+
+def test_the_effects(result):
+    made = result(TRIALS)
+    assert "Effects on validation accuracy, in points, 95% confidence interval\n" in printed(made)
+    text = text_of(effects_table(made))
+    shown = {line.split()[0]: line.split() for line in text.splitlines()}
+    # Against (0.80, 0.90): 0.86 and 0.96, and 0.60 and 0.71, paired by seed.
+    assert shown["dropout"][:4] == ["dropout", "0", "0.2", "+6.00"]
+    assert shown["batch"][:5] == ["batch", "size", "64", "128", "-19.50"]
+    low, _, high, trials = shown["batch"][5:]
+    assert float(low) < -19.5 < float(high) < 0
+    assert trials == "2"
+    assert text.index("batch size") < text.index("dropout")  # the largest effect first
+    assert caveats(made) == []
+
+
+def test_early_stopping_and_failures_are_told(result):
+    trials = [*TRIALS[:4], ("c", 0, 0.6, {"batch_size": 128, "status": "stopped"}),
+              ("c", 1, None, {"batch_size": 128, "status": "diverged"})]  # fmt: skip
+    made = result(trials, scheduler="asha")
+    text = " ".join(printed(made).split())
+    assert "Biased: the scheduler asha stopped 1 of 6 trials early" in text
+    assert "left out because they diverged or failed" in text
+    assert "1 (–1)" in text_of(effects_table(made))
+
+
+def test_without_spare_trials_there_is_no_interval(result):
+    made = result([TRIALS[0], TRIALS[2], TRIALS[4]])
+    shown = {line[0]: line for line in words(text_of(effects_table(made)))}
+    assert shown["dropout"] == ["dropout", "0", "0.2", "+6.00", "–", "1"]
+    (line,) = caveats(made)
+    assert "--seeds 3" in line
+
+
+def test_the_whole_report(result):
+    text = printed(result(TRIALS, winner=WINNER))
+    assert text.split("\n")[1] == "s1  Which matter?"
+    assert "6 trials: 6 completed" in text
+    flat = " ".join(text.split())
+    assert "Winner: trial s1_00003, validation accuracy 0.9700, test accuracy 0.8765" in flat
+    assert "dropout=0.2 batch_size=64 seed=1" in text
+    assert "momentum" not in text
+    assert "results/trials, results/epochs, results/classes" in flat
+    assert 'pd.read_parquet("results/trials", filters=[("sweep", "==", "s1")])' in text
+    assert "python -m sweep show s1" in text
+
+
+def commands(text):
+    tail = text.split("Next: ")[1].splitlines()
+    return [line.split("#")[0].strip() for line in tail]
+
+
+def test_what_to_type_next(result):
+    base = {"dataset": "digits"}
+    searched, again = commands(printed(result(TRIALS, source="ablation", base=base)))
+    assert searched == "python -m sweep ablation --dataset digits --search optuna"
+    assert again == "python -m sweep show s1"
+    assert commands(printed(result(TRIALS, search="random"))) == [again]
+
+
+def test_the_next_command_finds_results_elsewhere(result):
+    made = result(TRIALS, folder="/data/my results", search="random")
+    assert commands(printed(made)) == ["python -m sweep show s1 --results '/data/my results'"]
+
+
+def test_counts_and_errors(result):
+    trials = [
+        ("a", 0, 0.5, {}),
+        ("b", 0, None, {"status": "failed", "error": "KeyError: 'x'"}),
+        ("c", 0, None, {"status": "failed", "error": "KeyError: 'x'"}),
+        ("d", 0, None, {"status": "out_of_memory", "error": "torch [bold] ran out"}),
+    ]
+    text = printed(result(trials, search="random"))
+    assert "4 trials: 2 failed, 1 completed, 1 out of memory" in text
+    assert "2 × KeyError: 'x'" in text
+    assert "1 × torch [bold] ran out" in text
+    assert "Winner" not in text
+
+
+def test_a_sweep_that_runs_or_died_says_so(result):
+    running = printed(result(TRIALS, status="running"))
+    assert "The sweep is running; these are the trials so far." in running
+    dead = printed(result(TRIALS, status="running", pid=2**22 + 1))
+    assert "The sweep has died; these are the trials so far." in dead
+    assert "so far" not in printed(result(TRIALS))
+
+
+def test_a_sweep_without_trials(result, manifest, trial_row, tmp_path):
+    from sweep.manifest import run_folder, write_manifest
+    from sweep.report.summary import load_result
+
+    run_folder(tmp_path, "s1").mkdir(parents=True)
+    write_manifest(tmp_path, manifest(status="running"))
+    assert "0 trials: none yet" in printed(load_result(tmp_path, "s1"))
+
+
+def test_numbers_in_short():
+    shown = {0: "0", 999: "999", 1234: "1.2k", 11_181_642: "11.2M", 2.5e9: "2.5G", 56.7: "56"}
+    assert {number: count(number) for number in shown} == shown
+    assert count(math.nan) == "–"

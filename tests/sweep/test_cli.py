@@ -1,0 +1,294 @@
+import os
+import subprocess
+import sys
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import typer
+
+from sweep import __version__, resources, runner
+from sweep.cli import app, main, seconds
+from sweep.manifest import run_folder, write_manifest
+from sweep.results import read_table, write_rows
+from sweep.spaces import builtin_spaces
+from tl_core.errors import BadInput
+
+COMMANDS = [
+    "PATH.py", "ablation", "datasets", "delete", "list", "models", "show", "spaces", "transfer",
+]  # fmt: skip
+SPACE_OPTIONS = {
+    "--dataset": None, "--data-dir": None, "--cache-dir": None, "--backbone": None,
+    "--weights": None, "--epochs": None, "--set": None, "--import": None, "--design": None,
+    "--search": None, "--trials": None, "--seeds": None, "--seed": 0, "--scheduler": None,
+    "--grace-period": 1, "--reduction-factor": 3.0, "--time-budget": None, "--gpus": None,
+    "--trials-per-gpu": 1, "--cpus": None, "--address": None, "--results": "results",
+    "--name": None, "--dry-run": False,
+}  # fmt: skip
+OTHER_OPTIONS = {
+    "list": {"--results": "results"},
+    "show": {"name": None, "--results": "results"},
+    "delete": {"name": None, "--results": "results", "--yes": False, "-y": False},
+    "spaces": {},
+    "datasets": {},
+    "models": {"pattern": None},
+}
+
+
+@pytest.fixture(autouse=True)
+def no_environment(monkeypatch):
+    """Ray's variables are for a process that starts it; what runs here stops before that."""
+    monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
+    monkeypatch.setattr(runner._Run, "run", lambda self: pytest.fail("a sweep was started"))
+
+
+@pytest.fixture
+def call(capsys):
+    """call(*arguments) → exit code, stdout, stderr."""
+
+    def run(*arguments):
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        return (caught.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(call, tmp_path):
+    """refused(*arguments) → the one line on stderr, after exit code 2."""
+
+    def run(*arguments):
+        code, out, err = call(*arguments)
+        assert code == 2, err
+        assert err.count("\n") == 1, err
+        assert err.startswith("error: ")
+        assert "Traceback" not in out + err
+        return err.removeprefix("error: ").strip()
+
+    return run
+
+
+def options_of(command):
+    named = {}
+    for parameter in command.params:
+        default = parameter.default
+        plain = default if default is None or isinstance(default, int | float) else str(default)
+        named |= dict.fromkeys(parameter.opts, plain)
+    named.pop("--help", None)
+    return named
+
+
+def test_the_command_line_is_as_it_was():
+    group = typer.main.get_command(app)
+    assert sorted(group.commands) == COMMANDS
+    assert set(builtin_spaces()) <= set(COMMANDS)
+    for name, command in group.commands.items():
+        expected = OTHER_OPTIONS.get(name, SPACE_OPTIONS)
+        assert options_of(command) == expected, name
+    assert options_of(group) == {"--version": False}
+
+
+def test_help_loads_nothing_heavy():
+    code = (
+        "import sys\nfrom sweep.cli import main\n"
+        "for words in (['--help'], ['ablation', '--help']):\n"
+        "    try:\n        main(words)\n    except SystemExit as ended:\n"
+        "        assert ended.code == 0\n"
+        "heavy = {'torch', 'ray', 'pandas', 'optuna', 'numpy', 'timm', 'pyarrow'}\n"
+        "print('loaded:', *sorted(heavy & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stdout.splitlines()[-1] == "loaded:"
+    assert "Which of batch size" in done.stdout
+    assert "--dry-run" in done.stdout
+
+
+def test_the_version(call):
+    assert call("--version") == (0, f"tl-sweep {__version__}\n", "")
+
+
+@pytest.fixture
+def sweep_arguments(tmp_path):
+    """Arguments of a sweep of digits that writes and decodes in tmp_path."""
+    folders = ("--results", tmp_path / "results", "--cache-dir", tmp_path / "cache")
+    return ("ablation", "--dataset", "digits", *folders)
+
+
+REFUSED = {
+    "data set": (["--dataset", "cifar"], "'cifar'"),
+    "model": (["--backbone", "residaul"], "did you mean residual"),
+    "timm model": (["--backbone", "timm:resnet1"], "timm:resnet1"),
+    "key": (["--set", "leraning_rate=1"], "'leraning_rate' is no field of TrainConfig"),
+    "no value": (["--set", "lr"], "--set lr: write KEY=VALUE"),
+    "value": (["--set", "lr=fast"], "lr='fast' is not a number"),
+    "out of range": (["--set", "dropout=2"], "dropout=2.0: the largest value is 0.95"),
+    "weights": (["--weights", "/no/such.pth"], "no such file"),
+    "import": (["--import", "/no/such.py"], "/no/such.py is no Python file"),
+    "search": (["--search", "bayes"], "--search bayes: one of grid, random, optuna"),
+    "time budget": (["--time-budget", "soon"], "--time-budget soon: write 90s, 30m or 2h."),
+    "no time": (["--time-budget", "0s"], "--time-budget 0s: write"),
+    "name": (["--name", "1st"], "--name '1st': a letter, then"),
+    "option": (["--epoch", "3"], "No such option"),
+    "no number": (["--epochs", "few"], "'--epochs'"),
+    "too few": (["--trials", "0"], "'--trials'"),
+    "no argument": (["--epochs"], "requires an argument"),
+    "reduction factor": (["--reduction-factor", "1"], "--reduction-factor 1: it must be greater"),
+    "stage": (["--set", "freeze_depth=9"], "freeze_depth=9"),
+    "image size": (["--set", "image_size=2"], "image_size=2: the smallest value is 4"),
+    "brackets": (["--dataset", "[red]x[/red]"], "'[red]x[/red]'"),
+}
+
+
+@pytest.mark.parametrize("case", REFUSED)
+def test_bad_input_is_one_line(refused, sweep_arguments, case):
+    arguments, message = REFUSED[case]
+    assert message in refused(*sweep_arguments, *arguments)
+
+
+@pytest.mark.parametrize("dry", [(), ("--dry-run",)])
+def test_gpus_that_are_not_there(refused, sweep_arguments, monkeypatch, dry, tmp_path):
+    monkeypatch.setattr(resources, "gpu_count", lambda: 0)
+    assert refused(*sweep_arguments, "--gpus", 4, *dry) == (
+        "`--gpus 4` asks for 4 GPUs; this machine has 0. Use --gpus 0 to train on the CPU."
+    )
+    assert "CPUs" in refused(*sweep_arguments, "--cpus", 10_000, *dry)
+    assert not list((tmp_path / "results").glob("*"))
+
+
+def test_a_space_that_is_not_there(refused, tmp_path):
+    assert "did you mean ablation" in refused("ablatoin")
+    assert "no such file" in refused("./gone.py")
+    assert "give the path of a .py file" in refused(f"{tmp_path}/")
+
+
+def test_folders_without_images(refused, sweep_arguments, tmp_path):
+    (tmp_path / "empty").mkdir()
+    for label in ("a", "b"):
+        (tmp_path / "texts" / label).mkdir(parents=True)
+        for number in range(3):
+            (tmp_path / "texts" / label / f"{number}.txt").write_text("no image")
+            (tmp_path / "texts" / label / f"{number}.jpg").write_text("nor this")
+    assert str(tmp_path / "empty") in refused(
+        *sweep_arguments, "--dataset", f"folder:{tmp_path / 'empty'}"
+    )
+    assert str(tmp_path / "texts") in refused(
+        *sweep_arguments, "--dataset", f"folder:{tmp_path / 'texts'}"
+    )
+    for file in tmp_path.glob("texts/*/*.jpg"):
+        file.unlink()
+    assert str(tmp_path / "texts") in refused(
+        *sweep_arguments, "--dataset", f"folder:{tmp_path / 'texts'}"
+    )
+
+
+def test_a_parquet_file_without_labels(refused, sweep_arguments, tmp_path):
+    file = tmp_path / "train.parquet"
+    pq.write_table(pa.table({"image": [{"bytes": b"", "path": "a.png"}]}), file)
+    message = refused(*sweep_arguments, "--dataset", f"parquet:{file}")
+    assert "label" in message
+    assert str(file) in message
+
+
+def test_a_name_that_is_taken(refused, sweep_arguments, tmp_path):
+    run_folder(tmp_path / "results", "mine").mkdir(parents=True)
+    message = refused(*sweep_arguments, "--name", "mine")
+    assert message.startswith("--name mine: a sweep of this name is in")
+    assert message.endswith("take another name, or `delete mine` first.")
+
+
+def test_results_that_cannot_be_written(refused, sweep_arguments, tmp_path):
+    (tmp_path / "file").touch()
+    below = tmp_path / "file" / "results"
+    message = refused(*sweep_arguments, "--results", below)
+    assert message == (
+        f"--results {below} cannot be written (Not a directory); give a folder that can."
+    )
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_results_that_may_not_be_written(refused, sweep_arguments, tmp_path):
+    (tmp_path / "closed").mkdir(mode=0o500)
+    assert "Permission denied" in refused(*sweep_arguments, "--results", tmp_path / "closed")
+
+
+def test_a_dry_run_says_what_would_run_and_writes_nothing(call, sweep_arguments, tmp_path):
+    code, out, err = call(*sweep_arguments, "--trials", 24, "--epochs", 3, "--dry-run")
+    assert (code, err) == (0, "")
+    assert "24 = 24 configurations" in out
+    assert not (tmp_path / "results").exists()
+
+
+def test_a_users_space_is_a_command(call, refused, write_file, tmp_path):
+    path = write_file('BASE = TrainConfig(epochs=2)\nSPACE = {"lr": Choice(0.1, 0.2)}')
+    code, out, _ = call(path, "--dry-run", "--results", tmp_path)
+    assert code == 0
+    assert "my_space-" in out
+    bad = write_file("SPACE = {}\n", "bad.py")
+    assert refused(bad, "--dry-run") == ("bad.py: a search space needs BASE = TrainConfig(...).")
+
+
+@pytest.fixture
+def results(tmp_path, manifest, trial_row):
+    """Results with the finished sweep s1 of two trials."""
+    run_folder(tmp_path, "s1").mkdir(parents=True)
+    write_manifest(tmp_path, manifest(winner=None))
+    write_rows(tmp_path, "trials", "s1", [trial_row(n, 0.9 + n / 100) for n in range(2)])
+    return tmp_path
+
+
+def test_list_show_and_delete(call, refused, results):
+    code, out, _ = call("list", "--results", results)
+    assert code == 0
+    assert "s1" in out
+    assert "finished" in out
+    code, out, _ = call("show", "s1", "--results", results)
+    assert code == 0
+    assert "2 trials" in out
+    code, out, _ = call("delete", "s1", "--yes", "--results", results)
+    assert code == 0
+    assert out.startswith("Deleted s1: ")
+    assert read_table(results, "trials").empty
+    for command in ("show", "delete"):
+        assert "no sweep 's1'" in refused(command, "s1", "--results", results)
+    code, out, _ = call("list", "--results", results)
+    assert (code, "No sweeps in" in out) == (0, True)
+
+
+def test_a_deletion_is_asked_for(call, results, monkeypatch):
+    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 - nobody answers
+    code, _, err = call("delete", "s1", "--results", results)
+    assert code != 0
+    assert "Traceback" not in err
+    assert len(read_table(results, "trials")) == 2
+
+
+def test_what_there_is(call, refused):
+    assert "ablation" in call("spaces")[1]
+    assert "digits" in call("datasets")[1]
+    assert "residual" in call("models")[1]
+    assert "timm:test_resnet" in call("models", "test_res*")[1]
+    assert "no timm model matches" in refused("models", "zzz*")
+
+
+def test_an_interrupt_ends_with_130(call, monkeypatch):
+    def interrupt():
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("sweep.report.listing.datasets_table", interrupt)
+    code, _, err = call("datasets")
+    assert (code, "Traceback" in err) == (130, False)
+
+
+def test_times():
+    assert [seconds(text) for text in ("90", "90s", "30m", "2h", "1.5H")] == [
+        90,
+        90,
+        1800,
+        7200,
+        5400,
+    ]
+    for text in ("", "s", "-1", "1d", "1h30m", "0", "nan", "0.0m"):
+        with pytest.raises(BadInput, match="write 90s, 30m or 2h"):
+            seconds(text)

@@ -1,0 +1,267 @@
+"""Whole sweeps under Ray, on tiny models."""
+
+import json
+import math
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import failing_model
+import numpy as np
+import optuna
+import pandas as pd
+import polars as pl
+import pytest
+
+import sweep.searchers as searchers
+from sweep import run
+from sweep.options import SweepOptions
+from sweep.plan import make_plan
+from sweep.trainable import Job
+from sweep.winner import measure_winner
+
+pytestmark = pytest.mark.slow
+
+TINY = {"width": 8, "precision": "fp32"}
+FAILING = Path(failing_model.__file__)
+SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def ray_of_one_cpu():
+    """One CPU: one actor trains all trials of a sweep, one after another."""
+    import ray
+
+    ray.init(
+        address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
+        object_store_memory=100 * 2**20,
+    )  # fmt: skip
+    yield
+    ray.shutdown()
+
+
+def write_space(folder: Path, text: str) -> str:
+    path = folder / "my_space.py"
+    head = (
+        "from search_spaces.domains import Choice, Float, Int\n"
+        "from tl_core.config import TrainConfig\n"
+    )
+    path.write_text(f'"""What?"""\n{head}{text}')
+    return str(path)
+
+
+def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
+    asked = {"dataset": "digits", "epochs": 2, "seeds": 2, "cpus": 1}
+    options = SweepOptions(
+        space="ablation", settings=tuple(f"{k}={v}" for k, v in TINY.items()), **asked
+    )
+    planned = make_plan(options).trials
+    result = run("ablation", set=TINY, results=tmp_path, quiet=True, name="first", **asked)
+
+    assert result.exit_code == 0
+    assert len(result.trials) == planned == 18
+    assert result.trials["trial_id"].is_unique
+    assert set(result.trials["status"]) == {"completed"}
+    assert result.trials["config_id"].nunique() == 9
+    reported = result.epochs.groupby("trial_id").size()
+    assert reported.to_dict() == dict(
+        zip(result.trials["trial_id"], result.trials["epochs_trained"], strict=True)
+    )
+    best = result.epochs.groupby("trial_id")["val_accuracy"].max()
+    row_best = result.trials.set_index("trial_id")["best_val_accuracy"]
+    assert best.to_dict() == row_best.to_dict()
+    assert set(result.effects["factor"]) == {
+        "batch_size", "lr", "batch_norm", "dropout", "pooling",
+    }  # fmt: skip
+    assert len(result.effects) == 8
+    assert result.effects["low"].notna().all()
+
+    winner = result.manifest.winner
+    assert winner is not None
+    assert not winner["retrained"]
+    means = result.trials.groupby("config_id")["best_val_accuracy"].mean()
+    assert means[winner["config_id"]] == means.max()
+    assert winner["val_accuracy"] == pytest.approx(row_best[winner["trial_id"]], abs=1e-6)
+    test = result.classes[result.classes["split"] == "test"]
+    right = sum(row["predicted"][row["class_index"]] for _, row in test.iterrows())
+    assert right / test["images"].sum() == pytest.approx(winner["test_accuracy"])
+    assert test["images"].sum() == 360  # 20% of 1,797, set apart
+    assert not list((tmp_path / "runs" / "first" / "checkpoints").glob("*"))
+
+    trials = tmp_path / "trials"
+    assert len(pd.read_parquet(trials)) == planned
+    assert pl.read_parquet(trials / "**" / "*.parquet").height == planned
+    query = f"select count(*) from '{trials}/*/*.parquet'"
+    assert duckdb.sql(query).fetchone() == (planned,)
+
+
+def test_reused_actor_equals_fresh_process(tmp_path: Path) -> None:
+    """One actor trains a trial with dropout and mixup, then the same trial in a fresh process."""
+    space = write_space(
+        tmp_path,
+        "BASE = TrainConfig(dataset='digits', width=8, epochs=2, precision='fp32', dropout=0.2,"
+        " augmentation='standard', mixup=0.2)\n"
+        "SPACE = {'batch_norm': Choice(True, False), 'lr': Choice(0.1, 0.2)}\nSEARCH = 'grid'\n",
+    )
+    result = run(space, cpus=1, scheduler="none", results=tmp_path, quiet=True, name="reused")
+    assert result.trials["startup_seconds"].iloc[-1] < 2  # the process was there already
+    last = result.trials.iloc[-1]
+    config = {"lr": last["lr"], "batch_norm": bool(last["batch_norm"]), "seed": int(last["seed"])}
+    fresh = subprocess.run(
+        [sys.executable, "-c", _FRESH, json.dumps({**make_plan_base(space), **config})],
+        capture_output=True, text=True, check=True, timeout=120,
+    )  # fmt: skip
+    expected = [tuple(row) for row in json.loads(fresh.stdout)]
+    epochs = result.epochs[result.epochs["trial_id"] == last["trial_id"]].sort_values("epoch")
+    columns = ["train_loss", "train_accuracy", "val_loss", "val_accuracy"]
+    assert [tuple(row) for row in epochs[columns].to_numpy().tolist()] == expected
+
+
+_FRESH = """
+import json, sys
+from tl_core.trainer import fit
+config = config_from_dict({**json.loads(sys.argv[1]), "threads": 1, "device": "cpu"})
+rows = [(m.train_loss, m.train_accuracy, m.val_loss, m.val_accuracy) for m in fit(config)]
+print(json.dumps(rows))
+"""
+
+
+def make_plan_base(space: str) -> dict[str, object]:
+    return make_plan(SweepOptions(space=space)).base.to_dict()
+
+
+def test_every_end_has_its_row_and_its_study_state(tmp_path: Path, monkeypatch) -> None:
+    """Completed, stopped, diverged, raising, dying and out of memory, under Optuna and ASHA."""
+    space = write_space(
+        tmp_path,
+        "BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=3,"
+        " precision='fp32', schedule='constant')\n"
+        "SPACE = {'depth': Choice(1, 2, 3, 4, 5), 'lr': Float(1e-6, 1, log=True)}\n",
+    )
+    wanted = [
+        ({"depth": 1, "lr": 0.1}, "completed", "COMPLETE"),
+        ({"depth": failing_model.DIVERGES, "lr": 0.1}, "diverged", "FAIL"),
+        ({"depth": failing_model.RAISES, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": failing_model.DIES, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": failing_model.NO_MEMORY, "lr": 0.1}, "out_of_memory", "FAIL"),
+        ({"depth": 1, "lr": 1e-6}, "stopped", "PRUNED"),
+    ]
+
+    class InOrder(searchers.OptunaProposer):
+        def __init__(self, context):
+            super().__init__(context)
+            for values, _, _ in wanted:
+                self.study.enqueue_trial(values)
+
+    monkeypatch.setitem(searchers.SEARCHERS, "optuna", InOrder)
+    result = run(
+        space, imports=(str(FAILING),), trials=len(wanted), search="optuna", scheduler="asha",
+        reduction_factor=2.0, cpus=1, results=tmp_path, quiet=True, name="ends",
+    )  # fmt: skip
+
+    assert result.trials["status"].tolist() == [status for _, status, _ in wanted]
+    assert result.trials["depth"].tolist() == [values["depth"] for values, _, _ in wanted]
+    assert result.trials["epochs_trained"].tolist() == [3, 1, 0, 0, 0, 1]
+    errors = result.trials["error"]
+    assert errors[2] == "RuntimeError: the model broke"
+    assert "died" in errors[3]
+    assert errors[4] == "OutOfMemoryError: no room"
+    assert errors[[0, 1, 5]].isna().all()
+    assert len(result.epochs) == 5
+    assert result.exit_code == 1
+    assert result.manifest.winner["trial_id"] == "ends_00000"
+
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(tmp_path / "runs" / "ends" / "study.log"))
+    )
+    study = optuna.load_study(study_name="ends", storage=storage)
+    assert [trial.state.name for trial in study.trials] == [state for _, _, state in wanted]
+    told = study.trials[0]
+    heard = result.epochs[result.epochs["trial_id"] == "ends_00000"].sort_values("epoch")
+    assert list(told.intermediate_values) == [1, 2, 3]
+    assert list(told.intermediate_values.values()) == heard["val_accuracy"].tolist()
+    assert told.value == result.trials["best_val_accuracy"][0]
+    assert list(study.trials[5].intermediate_values) == [1]
+
+
+def test_winner_trained_again_equals_its_checkpoint(tmp_path: Path) -> None:
+    """Without a checkpoint the winner is trained again to its best epoch, to the same weights."""
+    space = write_space(
+        tmp_path,
+        "BASE = TrainConfig(dataset='digits', width=8, epochs=3, precision='fp32')\n"
+        "SPACE = {'lr': Choice(0.1, 0.2)}\nSEARCH = 'grid'\n",
+    )
+    result = run(space, cpus=1, scheduler="none", results=tmp_path, quiet=True, name="again")
+    winner = result.manifest.winner
+    base = {**make_plan_base(space), "threads": 1, "device": "cpu"}
+    job = Job("again", base, (), {}, str(tmp_path / "nothing"))
+    row = result.trials.set_index("trial_id").loc[winner["trial_id"]]
+    number = int(winner["trial_id"].rsplit("_", 1)[1])
+    values = {name: value for name, value in winner["values"].items() if name in ("lr", "seed")}
+    again = measure_winner(job, number, values, int(row["best_epoch"]))
+    assert again["retrained"]
+    assert again["accuracy"]["test"] == winner["test_accuracy"]
+    assert again["accuracy"]["val"] == winner["val_accuracy"]
+
+
+def test_time_budget_leaves_a_row_for_every_trial(tmp_path: Path) -> None:
+    space = write_space(
+        tmp_path,
+        f"BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=50, depth="
+        f"{failing_model.HANGS}, precision='fp32')\nSPACE = {{'lr': Choice(0.1, 0.2, 0.3)}}\n"
+        "SEARCH = 'grid'\n",
+    )
+    result = run(
+        space, imports=(str(FAILING),), cpus=1, time_budget=20.0, scheduler="none",
+        results=tmp_path, quiet=True, name="short",
+    )  # fmt: skip
+    assert result.trials["status"].tolist() == ["timed_out"] * 3
+    assert result.trials["lr"].tolist() == [0.1, 0.2, 0.3]
+    assert result.trials["epochs_trained"].iloc[0] > 0
+    assert math.isfinite(result.trials["best_val_accuracy"].iloc[0])
+    assert result.trials["started_at"].isna().tolist() == [False, True, True]
+    assert result.manifest.status == "timed_out"
+    assert result.exit_code == 1
+
+
+def test_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
+    """Ctrl-C in a process of its own: exit code 130 and a row for every planned trial."""
+    command = [
+        sys.executable, "-m", "sweep", "ablation", "--dataset", "digits", "--epochs", "500",
+        "--seeds", "1", "--cpus", "1", "--results", str(tmp_path), "--name", "cut", *SETTINGS,
+    ]  # fmt: skip
+    process = subprocess.Popen(
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+    epochs = tmp_path / "epochs" / "sweep=cut"
+    deadline = time.monotonic() + 120
+    while not list(epochs.glob("part-*.parquet")) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    process.send_signal(signal.SIGINT)
+    output, _ = process.communicate(timeout=120)
+    assert process.returncode == 130, output
+    assert "Traceback" not in output
+    trials = pd.read_parquet(tmp_path / "trials")
+    assert trials["status"].tolist() == ["interrupted"] * 9
+    assert trials["epochs_trained"].max() == len(pd.read_parquet(epochs))
+    assert json.loads((tmp_path / "runs/cut/sweep.json").read_text())["status"] == "interrupted"
+
+
+def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
+    """A timm backbone under Optuna and ASHA: conditions and bounds hold in every row."""
+    result = run(
+        "transfer", dataset="digits", backbone="timm:test_resnet", weights="none", epochs=2,
+        trials=4, cpus=1, results=tmp_path, quiet=True, name="stages",
+        set={"image_size": 32, "limit_train": 200, "precision": "fp32"},
+    )  # fmt: skip
+    trials = result.trials
+    assert len(trials) == 4
+    assert set(trials["status"]) <= {"completed", "stopped", "diverged"}
+    assert (trials["momentum"].notna() == (trials["optimizer"] == "sgd")).all()
+    assert trials["freeze_depth"].between(0, 5).all()
+    frozen = trials["freeze_depth"] > 0
+    assert (trials["params_trained"][frozen] < trials["params_total"][frozen]).all()
+    assert np.isclose(trials["image_size"], 32).all()

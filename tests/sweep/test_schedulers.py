@@ -1,0 +1,125 @@
+import math
+from types import SimpleNamespace
+
+import pytest
+from ray.tune.schedulers import TrialScheduler
+
+from sweep.schedulers import SCHEDULERS, SchedulerContext
+
+CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
+
+
+class Run:
+    """A scheduler with trials by name, told results by hand."""
+
+    def __init__(self, name="asha", epochs=9, grace_period=1, reduction_factor=3.0):
+        context = SchedulerContext(epochs, grace_period, reduction_factor)
+        self.scheduler = SCHEDULERS[name](context)
+        assert self.scheduler.set_search_properties("val_accuracy", "max")
+        self.trials = {}
+
+    def tell(self, name, epoch, accuracy):
+        if name not in self.trials:
+            self.trials[name] = SimpleNamespace(trial_id=name, status="RUNNING")
+            self.scheduler.on_trial_add(None, self.trials[name])
+        result = self.result(epoch, accuracy)
+        return self.scheduler.on_trial_result(None, self.trials[name], result)
+
+    def complete(self, name, epoch, accuracy):
+        result = self.result(epoch, accuracy)
+        self.scheduler.on_trial_complete(None, self.trials[name], result)
+
+    @staticmethod
+    def result(epoch, accuracy):
+        return {"epoch": epoch, "val_accuracy": accuracy}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_a_trial_alone_trains_to_its_end(name):
+    run = Run(name)
+    assert {run.tell("a", epoch, 0.1 * epoch) for epoch in range(1, 9)} == {CONTINUE}
+    run.tell("a", 9, 0.9)
+    run.complete("a", 9, 0.9)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_a_better_trial_is_not_stopped(name):
+    run = Run(name)
+    for epoch in range(1, 9):
+        run.tell("weak", epoch, 0.1)
+        assert run.tell("strong", epoch, 0.5) == CONTINUE
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+@pytest.mark.parametrize("grace_period", [1, 20])
+def test_contract_one_epoch_is_enough_for_a_schedule(name, grace_period):
+    run = Run(name, epochs=1, grace_period=grace_period)
+    run.tell("a", 1, 0.5)
+    run.complete("a", 1, 0.5)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_a_failed_trial_may_end_without_an_accuracy(name):
+    run = Run(name)
+    run.tell("a", 1, 0.5)
+    run.complete("a", 0, math.nan)
+    assert run.tell("b", 1, 0.6) == CONTINUE
+
+
+def test_none_stops_nothing():
+    run = Run("none")
+    assert run.tell("strong", 1, 0.9) == CONTINUE
+    assert run.tell("weak", 1, 0.1) == CONTINUE
+    assert run.tell("weak", 3, 0.1) == CONTINUE
+
+
+def test_the_weaker_of_two_is_stopped_at_the_rung():
+    run = Run()
+    assert run.tell("strong", 1, 0.5) == CONTINUE
+    assert run.tell("weak", 1, 0.4) == STOP
+
+
+def test_rungs_are_at_the_powers_of_the_reduction_factor():
+    run = Run()  # 1, 3 and 9
+    run.tell("first", 1, 0.5)
+    run.tell("second", 1, 0.6)
+    assert run.tell("first", 2, 0.9) == CONTINUE
+    assert run.tell("second", 2, 0.1) == CONTINUE
+    assert run.tell("first", 3, 0.9) == CONTINUE
+    assert run.tell("second", 3, 0.8) == STOP
+
+
+def test_one_in_three_goes_on():
+    # The 67th percentile of 0.1 … 0.6 is a third of the way from the fourth, 0.4, to 0.5.
+    run = Run()
+    for i in range(1, 7):
+        run.tell(f"seen{i}", 1, i / 10)
+    assert run.tell("below", 1, 0.42) == STOP
+    assert Run().tell("alone", 1, 0.42) == CONTINUE
+    assert run.tell("above", 1, 0.47) == CONTINUE
+
+
+def test_nobody_is_stopped_in_the_grace_period():
+    run = Run(grace_period=3)
+    for epoch in (1, 2):
+        assert run.tell("strong", epoch, 0.9) == CONTINUE
+        assert run.tell("weak", epoch, 0.1) == CONTINUE
+    assert run.tell("strong", 3, 0.9) == CONTINUE
+    assert run.tell("weak", 3, 0.1) == STOP
+
+
+def test_nan_neither_stops_others_nor_enters_a_rung():
+    run = Run()
+    assert run.tell("diverged", 1, math.nan) == CONTINUE  # it ends by itself
+    run.complete("diverged", 1, math.nan)
+    assert run.tell("first", 1, 0.1) == CONTINUE  # the rung is empty still
+    assert run.tell("second", 1, 0.05) == STOP
+    assert run.tell("infinite", 1, math.inf) == CONTINUE
+    assert run.tell("third", 1, 0.2) == CONTINUE
+
+
+def test_a_diverged_trial_leaves_the_value_that_it_had():
+    run = Run()
+    run.tell("diverging", 1, 0.5)
+    run.complete("diverging", 2, math.nan)
+    assert run.tell("weak", 1, 0.4) == STOP
