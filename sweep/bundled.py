@@ -12,7 +12,7 @@ from rich.console import Console
 from search_spaces.domains import Choice
 from sweep.plan import Plan
 from sweep.progress import loading
-from tl_core.config import TrainConfig
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import DownloadFailed, load_data, on_disk
 from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
 from tl_core.models.weights_file import save_weights
@@ -22,7 +22,9 @@ DATASET = "digits"
 SOURCE = "shapes-residual"
 """Name of the bundled source model under `results/models/`."""
 
-SOURCE_CONFIG = TrainConfig(dataset="shapes", image_size=16, epochs=4, batch_size=64, lr=0.1)
+SOURCE_CONFIG = TrainConfig(
+    dataset="shapes", image_size=16, epochs=4, batch_size=64, lr=0.1, device="cpu"
+)
 PRETRAINED = "pretrained"
 
 
@@ -100,9 +102,7 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     if path.exists():
         return path
     fields = ("width", "depth", "activation", "batch_norm", "pooling", "cache_dir", "precision")
-    config = SOURCE_CONFIG.__class__(
-        **{**SOURCE_CONFIG.to_dict(), **{name: getattr(base, name) for name in fields}}
-    )
+    config = config_from_dict({name: getattr(base, name) for name in fields}, SOURCE_CONFIG)
     console.print(
         "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
     )

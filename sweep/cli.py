@@ -18,6 +18,7 @@ from tl_core.errors import BadInput
 
 console = Console()
 errors = Console(stderr=True)
+INTERRUPTED = 130
 ANY_SPACE = "PATH.py"
 """Help entry of the command that runs a user's own file."""
 
@@ -324,9 +325,10 @@ def main(arguments: list[str] | None = None) -> None:
         _refuse(str(error))
     except TyperException as error:
         _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
-    except (KeyboardInterrupt, typer.Abort):
+    except typer.Abort:
+        code = INTERRUPTED
+    if code == INTERRUPTED:
         errors.print("Interrupted.")
-        sys.exit(130)
     sys.exit(code if isinstance(code, int) else 0)
 
 

@@ -35,4 +35,3 @@ class SweepOptions:
     name: str | None = None
     address: str | None = None
     settings: tuple[str, ...] = ()
-    dry_run: bool = False

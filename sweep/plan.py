@@ -4,6 +4,7 @@ Planning reads the user's files and checks every name and value; it trains nothi
 nothing and decodes no image, so that `--dry-run` is quick.
 """
 
+import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
@@ -12,10 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
-from search_spaces.domains import Choice, Domain, count, fix
+from search_spaces.domains import Choice, Domain, Int, count, fix
 from sweep.options import SweepOptions
 from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, Proposer, SearchContext
-from sweep.spaces import DEFAULT_TRIALS, SearchSpace, load_space
+from sweep.spaces import SearchSpace, load_space
+from sweep.strategy import Strategy, choose_strategy
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
 from tl_core.config import TrainConfig, config_from_dict, parse_value
@@ -23,9 +25,6 @@ from tl_core.datasets import check_dataset
 from tl_core.errors import BadInput
 from tl_core.models import check_model, stage_count
 from tl_core.optim import check_optimization
-
-FRACTION = "factorial"
-"""The design of which `--trials N` draws a balanced part."""
 
 _PATH_SETTINGS = ("data_dir", "cache_dir")
 
@@ -41,11 +40,8 @@ class Plan:
         free: the fields that vary, and how.
         modules: the user's modules.
         named: fields that the user set.
-        design: name of the design, None for a search.
-        search: name of the searcher, None for a design.
-        scheduler: name of the scheduler.
-        configurations: how many there will be; None if only a time budget ends the search.
-        seeds: training seeds; each configuration runs with each.
+        strategy: how the space is explored.
+        configurations: how many there will be.
         notes: lines to show before the sweep runs.
     """
 
@@ -55,26 +51,26 @@ class Plan:
     free: dict[str, Domain]
     modules: tuple[UserModule, ...]
     named: tuple[str, ...]
-    design: str | None
-    search: str | None
-    scheduler: str
+    strategy: Strategy
     configurations: int
-    seeds: list[int]
     notes: tuple[str, ...] = ()
 
     @property
     def trials(self) -> int:
         """Configurations × seeds."""
-        return self.configurations * len(self.seeds)
+        return self.configurations * len(self.strategy.seeds)
 
     @property
-    def strategy(self) -> str:
-        """Name of the design or the searcher."""
-        return self.design or self.search or ""
+    def epochs(self) -> int:
+        """The longest that a trial may train."""
+        domain = self.free.get("epochs")
+        if isinstance(domain, Choice):
+            return int(max(domain.values))
+        return int(domain.high) if isinstance(domain, Int) else self.base.epochs
 
     def proposer(self, name: str, study: Path | None) -> Proposer:
         """What proposes the configurations of this plan."""
-        if self.design is not None:
+        if self.strategy.design is not None:
             return ListProposer(design_points(self))
         context = SearchContext(
             space=self.free,
@@ -85,7 +81,7 @@ class Plan:
             study=study,
             name=name,
         )
-        return SEARCHERS[self.search or ""](context)
+        return SEARCHERS[self.strategy.name](context)
 
     def with_base(self, changed: Mapping[str, Any], note: str) -> "Plan":
         """The same plan with some fields of the base replaced and no longer free."""
@@ -107,8 +103,6 @@ def make_plan(options: SweepOptions) -> Plan:
     changed = overrides(options)
     base = config_from_dict(changed, space.base)
     free = fix(space.space, changed)
-    design, search = _strategy(options, space)
-    seeds = _seeds(options, space, design)
     plan = Plan(
         options=options,
         space=space,
@@ -116,11 +110,8 @@ def make_plan(options: SweepOptions) -> Plan:
         free=free,
         modules=(*modules, space.source),
         named=tuple(changed),
-        design=design,
-        search=search,
-        scheduler=_scheduler(options, space, search),
+        strategy=choose_strategy(options, space),
         configurations=0,
-        seeds=seeds,
     )
     check_names(plan)
     return _counted(plan)
@@ -159,78 +150,38 @@ def _absolute_dataset(name: str) -> str:
     return f"{kind}:{Path(path).expanduser().resolve()}" if colon and path else name
 
 
-def _strategy(options: SweepOptions, space: SearchSpace) -> tuple[str | None, str | None]:
-    """(design, None) or (None, searcher)."""
-    if options.design is not None and options.search is not None:
-        raise BadInput(
-            f"--design {options.design} and --search {options.search} exclude each other."
-        )
-    _check_choice("--design", options.design, DESIGNS)
-    _check_choice("--search", options.search, SEARCHERS)
-    if options.search is not None:
-        return None, options.search
-    design = options.design or space.design
-    if design is None:
-        return None, space.search or "optuna"
-    if options.trials is not None and options.design is None:
-        design = FRACTION
-    if options.trials is not None and design != FRACTION:
-        raise BadInput(
-            f"--trials {options.trials} draws from the factorial design; leave out "
-            f"--design {design}, or --trials."
-        )
-    return design, None
-
-
-def _scheduler(options: SweepOptions, space: SearchSpace, search: str | None) -> str:
-    from sweep.schedulers import SCHEDULERS
-
-    _check_choice("--scheduler", options.scheduler, SCHEDULERS)
-    if options.reduction_factor <= 1:
-        raise BadInput(
-            f"--reduction-factor {options.reduction_factor:g}: it must be greater than 1."
-        )
-    if options.scheduler is not None:
-        return options.scheduler
-    replaced = search is not None and space.search is None
-    return "asha" if replaced and search == "optuna" else space.scheduler
-
-
-def _check_choice(flag: str, value: str | None, table: Mapping[str, Any]) -> None:
-    if value is not None and value not in table:
-        raise BadInput(f"{flag} {value}: one of {', '.join(table)}.")
-
-
-def _seeds(options: SweepOptions, space: SearchSpace, design: str | None) -> list[int]:
-    """`--seeds` consecutive seeds; a drawn part of a factorial, or a search, repeats nothing."""
-    repeats = options.seeds
-    if repeats is None:
-        whole_design = design is not None and options.trials is None
-        repeats = space.seeds if whole_design or options.search is None else 1
-        if design is not None and options.trials is not None:
-            repeats = 1
-    return list(range(options.seed, options.seed + repeats))
-
-
 def _counted(plan: Plan) -> Plan:
     """The plan with its number of configurations."""
-    asked = plan.options.trials
-    if plan.design is not None:
+    strategy = plan.strategy
+    if strategy.design is not None:
         return replace(plan, configurations=len(design_points(plan)))
-    if plan.search in EXHAUSTIVE:
-        whole = count(plan.free, plan.base, model_limits(plan.base))
-        if asked is not None and asked > whole:
-            raise BadInput(f"--trials {asked}: the grid has {whole} points; ask for at most that.")
-        return replace(plan, configurations=asked or whole)
-    return replace(plan, configurations=asked or plan.space.trials or DEFAULT_TRIALS)
+    if strategy.search == "optuna":
+        assert strategy.trials is not None
+        return replace(plan, configurations=strategy.trials)
+    whole = _points(plan)
+    asked = strategy.trials or whole
+    if strategy.search in EXHAUSTIVE and asked > whole:
+        raise BadInput(f"--trials {asked}: the grid has {whole} points; ask for at most that.")
+    return replace(plan, configurations=int(min(asked, whole)))
+
+
+def _points(plan: Plan) -> float:
+    """Configurations that the space holds; infinite for a range, which a grid refuses."""
+    try:
+        return count(plan.free, plan.base, model_limits(plan.base))
+    except BadInput:
+        if plan.strategy.search in EXHAUSTIVE:
+            raise
+        return math.inf
 
 
 def design_points(plan: Plan) -> list[dict[str, Any]]:
     """The configurations of the plan's design, in order."""
-    assert plan.design is not None
-    if plan.options.trials is not None:
-        return balanced_fraction(plan.free, plan.base, plan.options.trials, plan.options.seed)
-    return DESIGNS[plan.design](plan.free, plan.base)
+    strategy = plan.strategy
+    assert strategy.design is not None
+    if strategy.trials is not None:
+        return balanced_fraction(plan.free, plan.base, strategy.trials, plan.options.seed)
+    return DESIGNS[strategy.design](plan.free, plan.base)
 
 
 def model_limits(base: TrainConfig) -> Any:

@@ -102,7 +102,7 @@ class _Run:
             ledger,
             title=self.name,
             trials=self.plan.trials,
-            epochs=self.plan.base.epochs,
+            epochs=self.plan.epochs,
             concurrent=resources.concurrent,
         )
         with live(self.console, view):
@@ -150,7 +150,7 @@ class _Run:
         from sweep.tune_searcher import TuneSearcher
 
         proposer = self.plan.proposer(self.name, self.folder / "study.log")
-        searcher = TuneSearcher(proposer, self.plan.seeds)
+        searcher = TuneSearcher(proposer, self.plan.strategy.seeds)
         budget = TimeBudget(self.plan.options.time_budget)
         status = "interrupted"
         try:
@@ -195,8 +195,8 @@ class _Run:
 
         return {
             "space": self.plan.space.name,
-            "search": self.plan.strategy,
-            "scheduler": self.plan.scheduler,
+            "search": self.plan.strategy.name,
+            "scheduler": self.plan.strategy.scheduler,
             "search_seed": self.plan.options.seed,
             "data_fingerprint": self.data.fingerprint,
             "sweep_version": __version__,
@@ -229,9 +229,9 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         space=plan.space.name,
         source=plan.options.space,
         question=plan.space.question,
-        search=plan.strategy,
-        scheduler=plan.scheduler,
-        seeds=len(plan.seeds),
+        search=plan.strategy.name,
+        scheduler=plan.strategy.scheduler,
+        seeds=len(plan.strategy.seeds),
         trials_planned=plan.trials,
         fields=levels,
         base=plan.base.to_dict(),

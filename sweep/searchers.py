@@ -17,7 +17,7 @@ from tl_core.errors import BadInput
 
 Values = dict[str, Any]
 Verdict = Literal["complete", "pruned", "fail"]
-RANDOM_ATTEMPTS = 100  # draws before a small space is taken as used up
+RANDOM_ATTEMPTS = 100  # repeats in a row before a space is taken as nearly used up
 
 
 class Proposer(Protocol):
@@ -45,7 +45,7 @@ class SearchContext:
         base: the configuration whose other fields stay.
         limits: resolves bounds that depend on the model.
         seed: of the searcher.
-        trials: configurations to propose, None for all there are.
+        trials: configurations to propose; None, for a grid only, means all.
         study: file for the searcher's own state, None to keep it in memory.
         name: of the sweep.
     """
@@ -77,7 +77,7 @@ class ListProposer:
 
 
 class RandomProposer(ListProposer):
-    """Draws every configuration anew, without repeats.
+    """Draws every configuration anew, without repeats; all of a small space are found.
 
     Source: Bergstra & Bengio 2012, Random Search for Hyper-Parameter Optimization.
     """
@@ -87,18 +87,21 @@ class RandomProposer(ListProposer):
 
     @staticmethod
     def _draw(context: SearchContext) -> Iterator[Values]:
+        assert context.trials is not None
         rng = random.Random(context.seed)
         seen: set[tuple[Any, ...]] = set()
-        for _ in range(context.trials or 0):
-            for _ in range(RANDOM_ATTEMPTS):
-                values = sample(context.space, context.base, rng, context.limits)
-                key = tuple(values.items())
-                if key not in seen:
-                    break
-            else:
-                return
-            seen.add(key)
-            yield values
+        repeats = 0
+        while len(seen) < context.trials and repeats < RANDOM_ATTEMPTS:
+            values = sample(context.space, context.base, rng, context.limits)
+            key = tuple(values.items())
+            repeats = repeats + 1 if key in seen else 0
+            if key not in seen:
+                seen.add(key)
+                yield values
+        if len(seen) < context.trials:  # a small space, nearly used up: draw from what is left
+            points = enumerate_space(context.space, context.base, context.limits)
+            left = [point for point in points if tuple(point.items()) not in seen]
+            yield from rng.sample(left, min(len(left), context.trials - len(seen)))
 
 
 class OptunaProposer:

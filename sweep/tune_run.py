@@ -60,9 +60,9 @@ def tune_trials(
     """
     share = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     trainable = tune.with_resources(tune.with_parameters(TrialActor, job=job), share)
-    scheduler = SCHEDULERS[plan.scheduler](
+    scheduler = SCHEDULERS[plan.strategy.scheduler](
         SchedulerContext(
-            epochs=plan.base.epochs,
+            epochs=plan.epochs,
             grace_period=plan.options.grace_period,
             reduction_factor=plan.options.reduction_factor,
         )

@@ -59,7 +59,7 @@ def read_user_module(path: str | Path) -> UserModule:
     if file.suffix != ".py" or not file.is_file():
         raise BadInput(f"{path} is no Python file; give the path of a .py file.")
     try:
-        return UserModule(str(file), file.read_text())
+        return UserModule(str(file), file.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError) as error:
         raise BadInput(f"{path} cannot be read: {error}.") from None
 

@@ -30,15 +30,15 @@ def print_plan(options: SweepOptions, console: Console) -> None:
 
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
-    seeds = len(plan.seeds)
-    epochs = plan.base.epochs
+    seeds = len(plan.strategy.seeds)
+    epochs = plan.epochs
     rows = [
         ("sweep", name),
         ("question", plan.space.question),
         ("data set", plan.base.dataset),
         ("trials", f"{plan.trials} = {plan.configurations} configurations × {seeds} seeds"),
         ("epochs", f"{epochs} each at most, {plan.trials * epochs} in all at most"),
-        ("search", f"{plan.strategy}, scheduler {plan.scheduler}"),
+        ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
         ("resources", _resources(plan)),
     ]
     for field, domain in plan.free.items():

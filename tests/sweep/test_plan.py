@@ -48,8 +48,8 @@ ABLATION = {
 def test_counts_of_the_ablation(plan, case):
     fields, strategy, scheduler, configurations, seeds = ABLATION[case]
     made = plan(**fields)
-    assert (made.strategy, made.scheduler) == (strategy, scheduler)
-    assert (made.configurations, len(made.seeds)) == (configurations, seeds)
+    assert (made.strategy.name, made.strategy.scheduler) == (strategy, scheduler)
+    assert (made.configurations, len(made.strategy.seeds)) == (configurations, seeds)
     assert made.trials == configurations * seeds
     proposed = propose_all(made)
     assert len(proposed) == configurations
@@ -72,14 +72,18 @@ def test_a_part_of_the_factorial_is_balanced(plan):
 
 def test_transfer_searches_32_configurations_once(plan):
     made = plan("transfer")
-    assert (made.strategy, made.scheduler, made.configurations) == ("optuna", "asha", 32)
-    assert made.seeds == [0]
+    assert (made.strategy.name, made.strategy.scheduler, made.configurations) == (
+        "optuna",
+        "asha",
+        32,
+    )
+    assert made.strategy.seeds == [0]
     assert plan("transfer", seeds=3, trials=4).trials == 12
 
 
 def test_seeds_are_consecutive_from_the_first(plan):
     made = plan(seed=5, seeds=3)
-    assert made.seeds == [5, 6, 7]
+    assert made.strategy.seeds == [5, 6, 7]
     assert made.base.seed == 5
 
 
@@ -123,7 +127,7 @@ def test_a_users_file_is_a_space_and_travels_to_workers(plan, write_file):
         'BASE = TrainConfig(epochs=2)\nSPACE = {"lr": Choice(0.1, 0.2)}\nSEARCH = "grid"'
     )
     made = plan(path)
-    assert (made.space.name, made.strategy, made.configurations) == ("my_space", "grid", 2)
+    assert (made.space.name, made.strategy.name, made.configurations) == ("my_space", "grid", 2)
     assert made.free == {"lr": Choice(0.1, 0.2)}
     assert made.modules[-1].path == path
 

@@ -1,0 +1,115 @@
+"""How a space is explored: a design or a searcher, how many configurations, seeds, a scheduler.
+
+The space's file decides; options replace it. What the file says of TRIALS and SEEDS belongs to its
+own design or searcher, not to one that an option puts in its place.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.designs import DESIGNS
+from sweep.options import SweepOptions
+from sweep.searchers import EXHAUSTIVE, SEARCHERS
+from sweep.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
+from tl_core.errors import BadInput
+
+FRACTION = "factorial"
+"""The design of which `--trials N` draws a balanced part."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """The way through a space.
+
+    Attributes:
+        design: name of the design, None for a search.
+        search: name of the searcher, None for a design.
+        scheduler: name of the scheduler.
+        trials: configurations to try; None: all of the design or grid.
+        seeds: training seeds; each configuration runs with each.
+    """
+
+    design: str | None
+    search: str | None
+    scheduler: str
+    trials: int | None
+    seeds: list[int]
+
+    @property
+    def name(self) -> str:
+        """Of the design or the searcher."""
+        return self.design or self.search or ""
+
+
+def choose_strategy(options: SweepOptions, space: SearchSpace) -> Strategy:
+    """The space's own strategy, with what the options put in its place.
+
+    Raises:
+        BadInput: a name is unknown, or options contradict each other.
+    """
+    _check(options)
+    design, search = _design_or_search(options, space)
+    own = (design, search) == (space.design, space.search)
+    trials = options.trials or (space.trials if own else None)
+    if trials is None and search is not None and search not in EXHAUSTIVE:
+        trials = DEFAULT_TRIALS
+    return Strategy(
+        design=design,
+        search=search,
+        scheduler=options.scheduler or _scheduler(space, search),
+        trials=trials,
+        seeds=_seeds(options, space, design, own),
+    )
+
+
+def _check(options: SweepOptions) -> None:
+    from sweep.schedulers import SCHEDULERS  # loads Ray
+
+    tables: tuple[tuple[str, str | None, Mapping[str, Any]], ...] = (
+        ("--design", options.design, DESIGNS),
+        ("--search", options.search, SEARCHERS),
+        ("--scheduler", options.scheduler, SCHEDULERS),
+    )
+    for flag, value, table in tables:
+        if value is not None and value not in table:
+            raise BadInput(f"{flag} {value}: one of {', '.join(table)}.")
+    if options.design is not None and options.search is not None:
+        raise BadInput(
+            f"--design {options.design} and --search {options.search} exclude each other."
+        )
+    if options.reduction_factor <= 1:
+        raise BadInput(
+            f"--reduction-factor {options.reduction_factor:g}: it must be greater than 1."
+        )
+
+
+def _design_or_search(
+    options: SweepOptions, space: SearchSpace
+) -> tuple[str, None] | tuple[None, str]:
+    if options.search is not None:
+        return None, options.search
+    design = options.design or space.design
+    if design is None:
+        return None, space.search or "optuna"
+    if options.trials is None:
+        return design, None
+    if options.design not in (None, FRACTION):
+        raise BadInput(
+            f"--trials {options.trials} draws from the factorial design; leave out "
+            f"--design {design}, or --trials."
+        )
+    return FRACTION, None
+
+
+def _scheduler(space: SearchSpace, search: str | None) -> str:
+    replaced = space.search is None and search is not None
+    return "asha" if replaced and search == "optuna" else space.scheduler
+
+
+def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:
+    """`--seeds` consecutive seeds; a part of a factorial, or another search, repeats nothing."""
+    part = design is not None and options.trials is not None
+    usual = space.seeds if own else DESIGN_SEEDS if design is not None else 1
+    repeats = options.seeds or (1 if part else usual)
+    return list(range(options.seed, options.seed + repeats))
