@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import nn
 
-from tl_core import BadInput, EpochMetrics, TrainConfig, Trainer, fit
+from tl_core import BadInput, EpochMetrics, TrainConfig, Trainer, batches, fit
 from tl_core.augment import AUGMENTATIONS
 from tl_core.models import stage_count
 

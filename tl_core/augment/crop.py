@@ -5,7 +5,6 @@ Shapes: B images, C channels, H height, W width.
 """
 
 import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from tl_core.augment.draws import coins
@@ -37,29 +36,30 @@ def flip_images(images: Tensor, chosen: Tensor) -> Tensor:
 def padded_crop(
     images: Tensor, generator: torch.Generator, padding: tuple[int, int] | None = None
 ) -> Tensor:
-    """Pad with zeros, then crop each image back to its size at a random place.
+    """Pad by reflection, then crop each image back to its size at a random place.
 
     Args:
         images: (B, C, H, W) uint8 or float.
         generator: CPU generator.
-        padding: pixels above and below, pixels left and right; None: an eighth of the height
-            and of the width, at least 1 (4 pixels at 32, the usual choice for CIFAR).
+        padding: pixels above and below, pixels left and right; None: a sixteenth of the
+            height and of the width, at least 1 (2 pixels at 32).
 
     Returns:
         (B, C, H, W), the dtype of `images`: each moved by at most the padding.
 
-    Source: He et al. 2016, Deep Residual Learning for Image Recognition, section 4.2; the
-        scaling to other sizes is an own choice.
+    Source: He et al. 2016, Deep Residual Learning for Image Recognition, section 4.2, with 4
+        pixels of zeros; 2 reflected ones as in Jordan 2024, 94% on CIFAR-10 in 3.29 Seconds,
+        section 3, suit the short runs of a sweep. The scaling to other sizes is an own choice.
     """
     height, width = images.shape[2:]
-    down, across = padding or (max(1, height // 8), max(1, width // 8))
+    down, across = padding or (max(1, height // 16), max(1, width // 16))
     tops = torch.randint(2 * down + 1, (len(images),), generator=generator)
     lefts = torch.randint(2 * across + 1, (len(images),), generator=generator)
     return crop_padded(images, tops, lefts, (down, across))
 
 
 def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int, int]) -> Tensor:
-    """Crop the zero-padded images at given places.
+    """Crop the images, padded by reflection, at given places.
 
     Args:
         images: (B, C, H, W).
@@ -71,7 +71,8 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
         (B, C, H, W).
     """
     batch, channels, height, width = images.shape
-    padded = F.pad(images, (padding[1], padding[1], padding[0], padding[0])).contiguous()
+    padded = images.index_select(2, _reflected(height, padding[0]).to(images.device))
+    padded = padded.index_select(3, _reflected(width, padding[1]).to(images.device)).contiguous()
     rows_padded, columns_padded = padded.shape[2:]
     # Every run of W pixels in memory is one record of an overlapping view, so that a crop copies
     # whole rows by index: three times faster on a CPU than gathering single pixels.
@@ -80,3 +81,9 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
     rows = planes + tops.view(-1, 1, 1) + torch.arange(height)
     starts = rows * columns_padded + lefts.view(-1, 1, 1)
     return runs.index_select(0, starts.flatten().to(images.device)).view(images.shape)
+
+
+def _reflected(length: int, padding: int) -> Tensor:
+    """Where each pixel of a padded row comes from: length 4, padding 2 → 2 1 0 1 2 3 2 1."""
+    places = torch.arange(-padding, length + padding).abs()
+    return torch.where(places < length, places, 2 * (length - 1) - places)
