@@ -40,7 +40,7 @@ def local_resources(options: SweepOptions) -> tuple[int, int]:
     Raises:
         BadInput: more are asked for than there are.
     """
-    have = {"CPUs": len(os.sched_getaffinity(0)), "GPUs": gpu_count()}
+    have = {"CPUs": cpu_count(), "GPUs": gpu_count()}
     return _allowed(options, have, "this machine")
 
 
@@ -90,6 +90,13 @@ def share_out(
         cpus_per_trial=threads or max(1, cpus // concurrent),
         gpus_per_trial=1 / options.trials_per_gpu if gpus else 0.0,
     )
+
+
+def cpu_count() -> int:
+    """CPUs that this process may use, which a container or a scheduler may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 def gpu_count() -> int:

@@ -27,6 +27,9 @@ from tl_core.models import build_model
 from tl_core.optim import parameter_groups
 from tl_core.transfer import normalization, weights_fingerprint
 
+WINNER_FILE = "winner.safetensors"
+"""The winner's weights in the sweep's folder; `--weights` takes it as a source."""
+
 
 def run_sweep(options: SweepOptions, console: Console) -> SweepResult:
     """Run a sweep from start to end.
@@ -98,6 +101,11 @@ class _Run:
         resources = self._resources(joined)
         job = self._job(resources)
         ledger = Ledger(job, self.results, self._provenance(), self._identify(job))
+        self.console.print(
+            f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
+            f"most, {resources}",
+            highlight=False,
+        )
         view = LiveView(
             ledger,
             title=self.name,
@@ -177,7 +185,8 @@ class _Run:
         remote = ray.remote(measure_winner).options(
             num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
         )
-        measured = ray.get(remote.remote(job, number, values, int(winner["best_epoch"])))
+        keep = self.folder / WINNER_FILE
+        measured = ray.get(remote.remote(job, number, values, int(winner["best_epoch"]), keep))
         write_rows(self.results, "classes", self.name, measured["rows"])
         return {
             "trial_id": winner["trial_id"],
@@ -186,6 +195,7 @@ class _Run:
             "val_accuracy": measured["accuracy"]["val"],
             "test_accuracy": measured["accuracy"]["test"],
             "retrained": measured["retrained"],
+            "weights": str(keep) if keep.exists() else None,
         }
 
     def _provenance(self) -> dict[str, Any]:

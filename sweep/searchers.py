@@ -195,7 +195,8 @@ def _grid(context: SearchContext) -> ListProposer:
                 f"--trials {context.trials}: the grid has {len(points)} points; ask for at most "
                 "that, or leave --trials out."
             )
-        points = random.Random(context.seed).sample(points, context.trials)
+        if context.trials < len(points):
+            points = random.Random(context.seed).sample(points, context.trials)
     return ListProposer(points)
 
 

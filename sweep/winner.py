@@ -1,5 +1,6 @@
 """Choose the best configuration by validation, then measure it once on the test split."""
 
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -9,6 +10,7 @@ from sweep.trainable import Job
 from tl_core.checkpoint import load_checkpoint
 from tl_core.datasets import load_data
 from tl_core.evaluation import evaluate
+from tl_core.models.weights_file import save_weights
 from tl_core.trainer import Trainer
 
 CANDIDATES = ("completed", "stopped")
@@ -37,8 +39,10 @@ def choose_winner(trials: pd.DataFrame) -> pd.Series | None:
     return best.iloc[int(best["best_val_accuracy"].argmax())]
 
 
-def measure_winner(job: Job, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any]:
-    """Evaluate a trial's best weights on the validation and the test split.
+def measure_winner(
+    job: Job, number: int, values: dict[str, Any], epoch: int, keep: Path | None = None
+) -> dict[str, Any]:
+    """Evaluate a trial's best weights on the validation and the test split, and keep them.
 
     The weights come from the trial's checkpoint; where there is none (the trial was stopped, or
     ran on another machine) the trial is trained again, to the epoch that was best.
@@ -48,6 +52,7 @@ def measure_winner(job: Job, number: int, values: dict[str, Any], epoch: int) ->
         number: of the trial.
         values: the trial's own fields.
         epoch: its best epoch.
+        keep: safetensors file for the weights, where its folder can be seen from here.
 
     Returns:
         `accuracy` split → accuracy, `retrained`, and `rows` for the `classes` table.
@@ -68,7 +73,22 @@ def measure_winner(job: Job, number: int, values: dict[str, Any], epoch: int) ->
     for split in ("val", "test"):
         accuracy[split], split_rows = _judge(trainer, split)
         rows += [{"trial_id": job.trial_id(number), "split": split, **row} for row in split_rows]
+    if keep is not None and keep.parent.is_dir():
+        _keep_weights(trainer, keep, accuracy["val"])
     return {"accuracy": accuracy, "retrained": retrained, "rows": rows}
+
+
+def _keep_weights(trainer: Trainer, path: Path, val_accuracy: float) -> None:
+    save_weights(
+        path,
+        trainer.model,
+        config=trainer.config,
+        classes=trainer.data.classes,
+        mean=trainer.batches.mean.tolist(),
+        std=trainer.batches.std.tolist(),
+        image_size=trainer.data.image_size,
+        accuracy=val_accuracy,
+    )
 
 
 def _judge(trainer: Trainer, split: str) -> tuple[float, list[dict[str, Any]]]:

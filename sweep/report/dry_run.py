@@ -7,10 +7,12 @@ from rich.markup import escape
 from rich.table import Table
 
 from search_spaces.domains import Choice
+from sweep.bundled import DATASET
 from sweep.options import SweepOptions
 from sweep.plan import Plan, make_plan, sweep_name
 from sweep.progress import short
 from sweep.resources import local_resources, share_out
+from tl_core.datasets import on_disk
 
 
 def print_plan(options: SweepOptions, console: Console) -> None:
@@ -35,7 +37,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
     rows = [
         ("sweep", name),
         ("question", plan.space.question),
-        ("data set", plan.base.dataset),
+        ("data set", _dataset(plan)),
         ("trials", f"{plan.trials} = {plan.configurations} configurations × {seeds} seeds"),
         ("epochs", f"{epochs} each at most, {plan.trials * epochs} in all at most"),
         ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
@@ -45,6 +47,13 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
     return rows
+
+
+def _dataset(plan: Plan) -> str:
+    name = plan.base.dataset
+    if "dataset" in plan.named or on_disk(plan.base):
+        return name
+    return f"{name}, to be downloaded; where it cannot be, {DATASET} serves"
 
 
 def _resources(plan: Plan) -> str:

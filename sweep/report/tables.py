@@ -38,11 +38,7 @@ def print_result(result: SweepResult, console: Console) -> None:
         for caveat in caveats(result):
             console.print(caveat, style="yellow", highlight=False)
         console.print()
-    line = winner_line(result.manifest)
-    if line is not None:
-        console.print(line, style="bold green", highlight=False)
-        values = escape(describe(result.manifest.winner["values"]))  # type: ignore[index]
-        console.print(f"        {values}", highlight=False)
+    _print_winner(result, console)
     _print_where(result, console)
 
 
@@ -57,6 +53,17 @@ def _print_counts(result: SweepResult, console: Console) -> None:
     errors = result.trials["error"].dropna().value_counts()
     for text, number in list(errors.items())[:ERRORS_SHOWN]:
         console.print(f"  {number} × {escape(str(text))}", style="red", highlight=False)
+
+
+def _print_winner(result: SweepResult, console: Console) -> None:
+    winner = result.manifest.winner
+    if winner is None:
+        return
+    console.print(winner_line(winner), style="bold green", highlight=False)
+    console.print(f"        {escape(describe(winner['values']))}", highlight=False)
+    if winner["weights"] is not None:
+        shown = escape(_shown(Path(winner["weights"])))
+        console.print(f"        weights: {shown}", highlight=False, soft_wrap=True)
 
 
 def top_table(result: SweepResult) -> Table:

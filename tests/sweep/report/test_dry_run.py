@@ -36,7 +36,7 @@ def test_the_ablation(show):
     assert shown["trials"] == "27 = 9 configurations × 3 seeds"
     assert shown["epochs"] == "3 each at most, 81 in all at most"
     assert shown["search"] == "one-at-a-time, scheduler none"
-    assert shown["data set"] == "cifar10"
+    assert shown["data set"] == "cifar10, to be downloaded; where it cannot be, digits serves"
     assert shown["sweep"].startswith("ablation-20")
     assert shown["resources"] == "2 trials at a time, each with 1 CPU (of 2 CPUs, 0 GPUs)"
     assert shown["question"].startswith("Which of batch size")

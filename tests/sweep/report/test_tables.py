@@ -14,6 +14,7 @@ WINNER = {
     "trial_id": "s1_00003", "config_id": "b",
     "values": {"dropout": 0.2, "batch_size": 64, "momentum": None, "seed": 1},
     "val_accuracy": 0.97, "test_accuracy": 0.8765, "retrained": False,
+    "weights": "results/runs/s1/winner.safetensors",
 }  # fmt: skip
 
 
@@ -202,6 +203,7 @@ def test_the_whole_report(result):
     flat = " ".join(text.split())
     assert "Winner: trial s1_00003, validation accuracy 0.9700, test accuracy 0.8765" in flat
     assert "dropout=0.2 batch_size=64 seed=1" in text
+    assert "weights: results/runs/s1/winner.safetensors" in text
     assert "momentum" not in text
     assert "results/trials, results/epochs, results/classes" in flat
     assert 'pd.read_parquet("results/trials", filters=[("sweep", "==", "s1")])' in text
