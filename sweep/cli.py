@@ -7,6 +7,7 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
@@ -14,6 +15,7 @@ from typer.exceptions import TyperException
 from sweep import __version__
 from sweep.options import SweepOptions
 from sweep.spaces import builtin_spaces
+from tl_core.config import FIELDS, allowed
 from tl_core.errors import BadInput
 
 console = Console()
@@ -98,7 +100,7 @@ def run_space(
         typer.Option(
             "--set",
             metavar="KEY=VALUE",
-            help="Fix a field of TrainConfig, such as lr=0.1; repeatable.",
+            help="Fix a setting, such as lr=0.1; repeatable; `settings` lists them.",
             rich_help_panel=_MODEL,
         ),
     ] = None,
@@ -284,6 +286,17 @@ def spaces_command() -> None:
     console.print(table)
 
 
+@app.command("settings", rich_help_panel="What there is")
+def settings_command() -> None:
+    """List the fields of TrainConfig, which `--set KEY=VALUE` fixes."""
+    table = Table("setting", "default", "allowed", "what it decides", box=None)
+    for field in FIELDS.values():
+        unit = f" ({field.metadata['unit']})" if field.metadata["unit"] else ""
+        about = escape(f"{field.metadata['description']}{unit}")
+        table.add_row(field.name, escape(str(field.default)), allowed(field.name), about)
+    console.print(table, highlight=False)
+
+
 @app.command("datasets", rich_help_panel="What there is")
 def datasets_command() -> None:
     """List the data sets."""
@@ -333,11 +346,5 @@ def main(arguments: list[str] | None = None) -> None:
 
 
 def _refuse(message: str) -> None:
-    errors.print(f"[bold red]error:[/bold red] {_plain(message)}", highlight=False, soft_wrap=True)
+    errors.print(f"[bold red]error:[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
     sys.exit(2)
-
-
-def _plain(message: str) -> str:
-    from rich.markup import escape
-
-    return escape(message)

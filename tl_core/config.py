@@ -218,6 +218,20 @@ def field_type(name: str) -> tuple[Any, bool]:
     return hint, False
 
 
+def allowed(name: str) -> str:
+    """The rule of a field in a few characters: `0 … 0.95`, `> 0`, `avg, max, none`."""
+    rule = FIELDS[name].metadata
+    if rule["choices"]:
+        return ", ".join(rule["choices"])
+    if rule["above"] is not None:
+        return f"> {rule['above']}" + (f" … {rule['high']}" if rule["high"] is not None else "")
+    if rule["low"] is not None:
+        return (
+            f"{rule['low']} … {rule['high']}" if rule["high"] is not None else f"≥ {rule['low']}"
+        )
+    return "true, false" if field_type(name)[0] is bool else ""
+
+
 def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
     """The one crossing from a dict to a config: `base` with `values` replaced.
 

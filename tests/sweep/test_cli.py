@@ -15,7 +15,8 @@ from sweep.spaces import builtin_spaces
 from tl_core.errors import BadInput
 
 COMMANDS = [
-    "PATH.py", "ablation", "datasets", "delete", "list", "models", "show", "spaces", "transfer",
+    "PATH.py", "ablation", "datasets", "delete", "list", "models", "settings", "show", "spaces",
+    "transfer",
 ]  # fmt: skip
 SPACE_OPTIONS = {
     "--dataset": None, "--data-dir": None, "--cache-dir": None, "--backbone": None,

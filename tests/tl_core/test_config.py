@@ -11,6 +11,7 @@ import pytest
 from tl_core.config import (
     FIELDS,
     TrainConfig,
+    allowed,
     check_field_name,
     config_from_dict,
     config_id,
@@ -269,3 +270,19 @@ def test_the_id_is_the_same_in_another_process():
     )
     here = config_id(TrainConfig(lr=0.3, channels=(8, 16)), data=DATA)
     assert done.stdout.strip() == here
+
+
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        ("dropout", "0 … 0.95"),
+        ("lr", "> 0"),
+        ("target_accuracy", "> 0 … 1"),
+        ("epochs", "≥ 1"),
+        ("pooling", "avg, max, none"),
+        ("nesterov", "true, false"),
+        ("dataset", ""),
+    ],
+)
+def test_what_a_field_allows_in_a_few_characters(name, rule):
+    assert allowed(name) == rule
