@@ -223,12 +223,11 @@ def allowed(name: str) -> str:
     rule = FIELDS[name].metadata
     if rule["choices"]:
         return ", ".join(rule["choices"])
+    upper = f" … {rule['high']}" if rule["high"] is not None else ""
     if rule["above"] is not None:
-        return f"> {rule['above']}" + (f" … {rule['high']}" if rule["high"] is not None else "")
+        return f"> {rule['above']}{upper}"
     if rule["low"] is not None:
-        return (
-            f"{rule['low']} … {rule['high']}" if rule["high"] is not None else f"≥ {rule['low']}"
-        )
+        return f"{rule['low']}{upper}" if upper else f"≥ {rule['low']}"
     return "true, false" if field_type(name)[0] is bool else ""
 
 

@@ -27,6 +27,7 @@ SPACE_OPTIONS = {
     "--name": None, "--dry-run": False,
 }  # fmt: skip
 OTHER_OPTIONS = {
+    "settings": {},
     "list": {"--results": "results"},
     "show": {"name": None, "--results": "results"},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False},
