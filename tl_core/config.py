@@ -104,7 +104,7 @@ class TrainConfig:
         None, "normalization standard deviation per channel, like mean", unit="of [0, 1] pixels"
     )
     model_args: str = setting("", "further arguments of a timm model: KEY=VALUE,KEY=VALUE")
-    width: int = setting(32, "channels of the residual CNN's first stage", unit="channels", low=1)
+    width: int = setting(40, "channels of the residual CNN's first stage", unit="channels", low=1)
     depth: int = setting(1, "residual blocks per stage", unit="blocks", low=1)
     activation: str = setting("elu", "activation of our own models", choices=ACTIVATIONS)
     batch_norm: bool = setting(True, "batch normalization in our own models")
