@@ -23,7 +23,14 @@ SOURCE = "shapes-residual"
 """Name of the bundled source model under `results/models/`."""
 
 SOURCE_CONFIG = TrainConfig(
-    dataset="shapes", image_size=16, epochs=4, batch_size=64, lr=0.1, device="cpu"
+    dataset="shapes",
+    image_size=16,
+    epochs=4,
+    batch_size=64,
+    lr=0.1,
+    device="cpu",
+    precision="fp32",
+    threads=1,
 )
 PRETRAINED = "pretrained"
 
@@ -37,47 +44,59 @@ def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
         DownloadFailed: a data set that the user named cannot be had.
         WeightsUnavailable: nor can the weights of a backbone that the user named.
     """
-    return _with_weights(_with_dataset(plan, console), console)
-
-
-def _with_dataset(plan: Plan, console: Console) -> Plan:
-    if "dataset" in plan.named or on_disk(plan.base):
+    no_data = _lacks_dataset(plan, console)
+    no_weights = _lacks_weights(plan)
+    if not (no_data or no_weights):
         return plan
+    note = _note(plan, no_data=no_data, no_weights=no_weights)
+    console.print(note, style="bold yellow", highlight=False)
+    changed: dict[str, str | None] = dict(_native_size(plan))
+    if no_data:
+        changed["dataset"] = DATASET
+    if no_weights:
+        source = bundled_source(plan.options.results, plan.base, console)
+        changed |= {"backbone": "residual", "weights": str(source)}
+    return plan.with_base(changed, note)
+
+
+def _lacks_dataset(plan: Plan, console: Console) -> bool:
+    if "dataset" in plan.named or on_disk(plan.base):
+        return False
     try:
         with loading(console) as progress:
             load_data(plan.base, progress=progress)
     except DownloadFailed:
-        wanted = plan.base.dataset
-        note = (
-            f"{wanted} is not on disk and cannot be downloaded: using the bundled data set "
-            f"{DATASET} instead. Name one with --dataset."
-        )
-        return plan.with_base({"dataset": DATASET, **_native_size(plan)}, note)
-    return plan
+        return True
+    return False
 
 
-def _with_weights(plan: Plan, console: Console) -> Plan:
+def _lacks_weights(plan: Plan) -> bool:
     if plan.base.weights != PRETRAINED:
-        return plan
+        return False
     domain = plan.free.get("backbone")
     backbones = list(domain.values) if isinstance(domain, Choice) else [plan.base.backbone]
-    missing = [name for name in backbones if not hub_weights_on_disk(name)]
     try:
-        for backbone in missing:
-            console.print(f"Downloading the weights of {backbone} …")
-            fetch_hub_weights(backbone)
+        for backbone in backbones:
+            if not hub_weights_on_disk(backbone):
+                fetch_hub_weights(backbone)
     except WeightsUnavailable:
         if {"backbone", "weights"} & set(plan.named):
             raise
-        note = (
-            "The ImageNet weights of the default backbones are not on disk and cannot be "
-            "downloaded: using the residual CNN pretrained on shapes instead. Name others with "
-            "--backbone and --weights."
-        )
-        source = bundled_source(plan.options.results, plan.base, console)
-        changed = {"backbone": "residual", "weights": str(source), **_native_size(plan)}
-        return plan.with_base(changed, note)
-    return plan
+        return True
+    return False
+
+
+def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
+    """The one line on what is missing, what serves instead, and how to name another."""
+    parts = (
+        (no_data, plan.base.dataset, f"the bundled {DATASET}", "--dataset"),
+        (no_weights, "ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"),
+    )
+    missing, serving, flags = zip(*(part[1:] for part in parts if part[0]), strict=True)
+    return (
+        f"No network for {' and '.join(missing)}: using {' and '.join(serving)} instead. "
+        f"Name others with {' and '.join(flags)}."
+    )
 
 
 def _native_size(plan: Plan) -> dict[str, None]:
@@ -101,7 +120,7 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     path = (results / "models" / f"{SOURCE}-{shape}" / "model.safetensors").resolve()
     if path.exists():
         return path
-    fields = ("width", "depth", "activation", "batch_norm", "pooling", "cache_dir", "precision")
+    fields = ("width", "depth", "activation", "batch_norm", "pooling", "cache_dir")
     config = config_from_dict({name: getattr(base, name) for name in fields}, SOURCE_CONFIG)
     console.print(
         "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."

@@ -21,7 +21,7 @@ class Manifest:
     Attributes:
         name: of the sweep.
         space: search space it ran.
-        source: the space as it was asked for: its name, or the path of its file.
+        command: the command that runs the space again, without its strategy and name.
         question: what the space asks.
         search: searcher or design.
         scheduler: name of the scheduler.
@@ -39,7 +39,7 @@ class Manifest:
 
     name: str
     space: str
-    source: str
+    command: str
     question: str
     search: str
     scheduler: str

@@ -1,6 +1,7 @@
 """What the user asked for: the command line's options, as data."""
 
-from dataclasses import dataclass, field
+import shlex
+from dataclasses import dataclass, field, fields
 from pathlib import Path
 
 
@@ -35,3 +36,21 @@ class SweepOptions:
     name: str | None = None
     address: str | None = None
     settings: tuple[str, ...] = ()
+
+
+_STRATEGY = ("design", "search", "trials", "seeds", "scheduler", "name", "time_budget")
+_REPEATED = {"settings": "--set", "imports": "--import"}
+
+
+def space_command(options: SweepOptions) -> str:
+    """The command that runs the same space on the same data, without its strategy and name."""
+    words = ["python", "-m", "sweep", options.space]
+    default = SweepOptions(space=options.space)
+    for option in fields(options):
+        name, value = option.name, getattr(options, option.name)
+        if name in ("space", *_STRATEGY) or value == getattr(default, name):
+            continue
+        flag = _REPEATED.get(name, f"--{name.replace('_', '-')}")
+        for item in value if isinstance(value, tuple) else (value,):
+            words += [flag, str(item)]
+    return shlex.join(words)

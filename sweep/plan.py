@@ -16,7 +16,7 @@ from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Choice, Domain, Int, count, fix
 from sweep.options import SweepOptions
 from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, Proposer, SearchContext
-from sweep.spaces import SearchSpace, load_space
+from sweep.spaces import SearchSpace, builtin_spaces, load_space
 from sweep.strategy import Strategy, choose_strategy
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
@@ -24,8 +24,13 @@ from tl_core.config import TrainConfig, config_from_dict, parse_value
 from tl_core.datasets import check_dataset
 from tl_core.errors import BadInput
 from tl_core.models import check_model, stage_count
+from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.optim import check_optimization
+from tl_core.precision import resolve_device
 
+RESERVED_NAMES = frozenset(
+    {"list", "show", "delete", "spaces", "settings", "datasets", "models", *builtin_spaces()}
+)
 _PATH_SETTINGS = ("data_dir", "cache_dir")
 
 
@@ -114,7 +119,16 @@ def make_plan(options: SweepOptions) -> Plan:
         configurations=0,
     )
     check_names(plan)
-    return _counted(plan)
+    return _counted(_without_dead_fields(plan))
+
+
+def _without_dead_fields(plan: Plan) -> Plan:
+    """Drop factors that the backbone does not heed, such as the pooling of our own models."""
+    dead = [name for name in plan.free if name in OWN_MODEL_FIELDS]
+    if "backbone" in plan.free or not plan.base.backbone.startswith(PREFIX) or not dead:
+        return plan
+    note = f"{plan.base.backbone} does not heed {', '.join(dead)}: not varied."
+    return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
 
 
 def overrides(options: SweepOptions) -> dict[str, Any]:
@@ -198,6 +212,8 @@ def model_limits(base: TrainConfig) -> Any:
 def check_names(plan: Plan) -> None:
     """Check the base and every listed choice against the tables of models, optimizers, …."""
     check_dataset(plan.base)
+    if plan.options.address is None:
+        resolve_device(plan.base.device)
     for field, check in (
         ("backbone", check_model),
         ("optimizer", check_optimization),
@@ -225,6 +241,8 @@ def sweep_name(plan: Plan, now: datetime) -> str:
         return next(free for free in (stem, *others) if free not in taken)
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise BadInput(f"--name {name!r}: a letter, then letters, digits, - and _ only.")
+    if name in RESERVED_NAMES:
+        raise BadInput(f"--name {name}: this is the name of a command; take another.")
     if (runs / name).exists():
         raise BadInput(
             f"--name {name}: a sweep of this name is in {plan.options.results}; take another "

@@ -3,6 +3,7 @@
 import dataclasses
 import math
 import os
+import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -15,7 +16,7 @@ from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
 from sweep.engine import prepare_environment, ray_cluster
 from sweep.manifest import Manifest, run_folder, write_manifest
-from sweep.options import SweepOptions
+from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, sweep_name
 from sweep.progress import LiveView, live, loading
 from sweep.report.summary import SweepResult, load_result
@@ -46,16 +47,17 @@ def run_sweep(options: SweepOptions, console: Console) -> SweepResult:
     """
     prepare_environment(options.address)
     plan = make_plan(options)
+    for note in plan.notes:
+        console.print(note, style="bold yellow", highlight=False)
     results = writable_folder(options.results)
     name = sweep_name(plan, datetime.now())
-    if options.address is None:
-        local_resources(options)  # refuse what this machine lacks before data are loaded
+    if options.address is None:  # refuse what this machine lacks before data are loaded
+        cpus, gpus = local_resources(options)
+        share_out(options, cpus, gpus, trials=plan.trials, threads=plan.base.threads)
     plan = with_bundled_defaults(plan, console)
     with loading(console) as progress:
         data = load_data(plan.base, progress=progress)
     check_models(plan, data)
-    for note in plan.notes:
-        console.print(note, style="bold yellow")
     return _Run(plan, data, name, results, console).run()
 
 
@@ -84,6 +86,9 @@ class _Run:
                 self._run_on_ray(options.address is not None)
         except KeyboardInterrupt:
             self.manifest.status = "interrupted"
+        except BadInput:  # refused before the first trial: leave nothing behind
+            shutil.rmtree(self.folder)
+            raise
         except BaseException:
             self.manifest.status = "interrupted"
             self._end()
@@ -118,8 +123,8 @@ class _Run:
         if self.manifest.status != "interrupted":
             with waiting(self.console, "Measuring the winner on the test split"):
                 self.manifest.winner = self._measure_winner(job, resources)
-        for record in ledger.kept:
-            job.checkpoint(record.number).unlink(missing_ok=True)
+        for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
+            shutil.rmtree(self.folder / unread, ignore_errors=True)
 
     def _resources(self, joined: bool) -> Resources:
         options, plan = self.plan.options, self.plan
@@ -132,7 +137,7 @@ class _Run:
 
         base = self.plan.base.to_dict()
         base["threads"] = resources.cpus_per_trial
-        if not resources.gpus:
+        if not resources.gpus and base["device"] == "auto":
             base["device"] = "cpu"
         checkpoints = str(self.folder / "checkpoints")
         job = Job(self.name, base, self.plan.modules, {}, checkpoints)
@@ -237,7 +242,7 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
     return Manifest(
         name=name,
         space=plan.space.name,
-        source=plan.options.space,
+        command=space_command(plan.options),
         question=plan.space.question,
         search=plan.strategy.name,
         scheduler=plan.strategy.scheduler,

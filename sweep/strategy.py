@@ -4,6 +4,7 @@ The space's file decides; options replace it. What the file says of TRIALS and S
 own design or searcher, not to one that an option puts in its place.
 """
 
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -78,7 +79,7 @@ def _check(options: SweepOptions) -> None:
         raise BadInput(
             f"--design {options.design} and --search {options.search} exclude each other."
         )
-    if options.reduction_factor <= 1:
+    if not 1 < options.reduction_factor < math.inf:
         raise BadInput(
             f"--reduction-factor {options.reduction_factor:g}: it must be greater than 1."
         )

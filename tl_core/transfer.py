@@ -245,8 +245,8 @@ def _weights_normalization(
 def _for_channels(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
     if len(values) == channels:
         return values
-    if channels == 1:
-        return (sum(values) / len(values),)
+    if channels == 1 and len(values) == 3:
+        return (sum(values) / 3,)
     if len(values) == 1:
         return values * channels
     raise BadInput(

@@ -43,6 +43,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
         ("resources", _resources(plan)),
     ]
+    rows += [("note", note) for note in plan.notes]
     for field, domain in plan.free.items():
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))

@@ -131,8 +131,8 @@ def caveats(result: SweepResult) -> list[str]:
             f"{len(result.trials)} trials early, the weak ones."
         )
     if result.effects["left_out"].any():
-        lines.append("(–n): trials left out because they diverged or failed.")
-    if result.effects["low"].isna().all():
+        lines.append("(–n): trials left out because they diverged, failed or did not end.")
+    if result.effects["effect"].notna().any() and result.effects["low"].isna().all():
         lines.append("No intervals: they need more trials, such as --seeds 3.")
     return lines
 
@@ -162,9 +162,7 @@ def next_commands(result: SweepResult) -> list[tuple[str, str]]:
     results = "" if folder == "results" else f" --results {shlex.quote(folder)}"
     show = (f"python -m sweep show {result.name}{results}", "these tables again")
     if manifest.search in DESIGNS:
-        dataset = f"--dataset {manifest.base['dataset']}"
-        search = f"python -m sweep {manifest.source} {dataset} --search optuna{results}"
-        return [(search, "the best combination"), show]
+        return [(f"{manifest.command} --search optuna", "the best combination"), show]
     return [show]
 
 

@@ -47,7 +47,8 @@ def manifest() -> Callable[..., Manifest]:
     def make(**fields: Any) -> Manifest:
         base = TrainConfig(dropout=0.0, batch_size=64).to_dict()
         plain = {
-            "name": "s1", "space": "ablation", "source": "ablation", "question": "Which matter?",
+            "name": "s1", "space": "ablation", "question": "Which matter?",
+            "command": "python -m sweep ablation --dataset digits",
             "search": "one-at-a-time", "scheduler": "none", "seeds": 2, "trials_planned": 6,
             "fields": {"dropout": [0.0, 0.2], "batch_size": [64, 128]}, "base": base,
             "notes": [], "started_at": "2026-01-02T03:04:05+00:00", "status": "finished",

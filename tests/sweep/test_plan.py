@@ -262,3 +262,27 @@ def test_a_taken_name_is_refused(plan):
     (made.options.results / "runs" / "my-Sweep_2").mkdir(parents=True)
     with pytest.raises(BadInput, match=r"my-Sweep_2.*delete my-Sweep_2"):
         sweep_name(made, NOW)
+
+
+def test_factors_that_a_timm_backbone_does_not_heed_are_dropped_with_a_note(plan):
+    made = plan(backbone="timm:test_resnet")
+    assert set(made.free) == {"batch_size", "lr", "dropout"}
+    assert made.configurations == 6
+    assert made.notes == ("timm:test_resnet does not heed batch_norm, pooling: not varied.",)
+
+
+@pytest.mark.parametrize("name", ["list", "settings", "ablation"])
+def test_command_names_are_reserved(plan, name):
+    with pytest.raises(BadInput, match=f"--name {name}: this is the name of a command"):
+        sweep_name(plan(name=name), NOW)
+
+
+@pytest.mark.parametrize("factor", ["1", "nan", "inf"])
+def test_a_reduction_factor_that_reduces_nothing(plan, factor):
+    with pytest.raises(BadInput, match="--reduction-factor"):
+        plan(reduction_factor=float(factor))
+
+
+def test_a_device_that_is_not_there(plan):
+    with pytest.raises(BadInput, match="device='foo'"):
+        plan(settings=("device=foo",))

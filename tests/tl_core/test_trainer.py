@@ -42,14 +42,16 @@ def test_an_epoch_says_what_it_cost(digits):
 
 @pytest.mark.parametrize("precision", ["bf16", "fp16"])
 def test_reduced_precision_trains_on_a_cpu(plain_run, levels, by_hand, precision):
-    data = by_hand(levels(16), [0] * 8 + [1] * 8)
-    fields = {"batch_size": 4, "epochs": 1, "lr": 0.01}
+    data = by_hand(levels(4), [0, 0, 1, 1])
+    fields = {"batch_size": 4, "epochs": 20}  # one step an epoch
     full = plain_run(data, **fields).run_epoch()
     run = plain_run(data, **fields, precision=precision)
     before = run.model.head.weight.clone()
     reduced = run.run_epoch()
     assert reduced.train_loss == pytest.approx(full.train_loss, rel=0.05)
     assert reduced.train_loss != full.train_loss
+    for _ in range(19):  # the loss scaler skips the first steps
+        run.run_epoch()
     assert run.model.head.weight.dtype == torch.float32
     assert not torch.equal(run.model.head.weight, before)
 
@@ -93,7 +95,7 @@ def constant_logits(run):
 def test_training_loss_by_hand(plain_run, unequal, fields, loss):
     metrics = constant_logits(plain_run(unequal, **fields)).run_epoch()
     assert metrics.train_loss == pytest.approx(loss, rel=1e-4)
-    assert metrics.val_loss == pytest.approx(MEAN, rel=1e-4)  # never smoothed or weighted
+    assert metrics.val_loss == pytest.approx(MEAN, rel=1e-3)  # never smoothed or weighted
     assert (metrics.train_accuracy, metrics.val_accuracy) == (0.25, 0.25)
 
 

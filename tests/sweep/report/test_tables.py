@@ -184,7 +184,7 @@ def test_early_stopping_and_failures_are_told(result):
     made = result(trials, scheduler="asha")
     text = " ".join(printed(made).split())
     assert "Biased: the scheduler asha stopped 1 of 6 trials early" in text
-    assert "left out because they diverged or failed" in text
+    assert "left out because they diverged, failed or did not end" in text
     assert "1 (–1)" in text_of(effects_table(made))
 
 
@@ -216,8 +216,7 @@ def commands(text):
 
 
 def test_what_to_type_next(result):
-    base = {"dataset": "digits"}
-    searched, again = commands(printed(result(TRIALS, source="ablation", base=base)))
+    searched, again = commands(printed(result(TRIALS)))
     assert searched == "python -m sweep ablation --dataset digits --search optuna"
     assert again == "python -m sweep show s1"
     assert commands(printed(result(TRIALS, search="random"))) == [again]
