@@ -9,7 +9,6 @@ import time
 from pathlib import Path
 
 import duckdb
-import failing_model
 import numpy as np
 import optuna
 import pandas as pd
@@ -26,7 +25,8 @@ from sweep.winner import measure_winner
 pytestmark = pytest.mark.slow
 
 TINY = {"width": 8, "precision": "fp32"}
-FAILING = Path(failing_model.__file__)
+FAILING = Path(__file__).with_name("failing_model.py")
+DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6  # its depths
 SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]
 
 
@@ -144,10 +144,10 @@ def test_every_end_has_its_row_and_its_study_state(tmp_path: Path, monkeypatch) 
     )
     wanted = [
         ({"depth": 1, "lr": 0.1}, "completed", "COMPLETE"),
-        ({"depth": failing_model.DIVERGES, "lr": 0.1}, "diverged", "FAIL"),
-        ({"depth": failing_model.RAISES, "lr": 0.1}, "failed", "FAIL"),
-        ({"depth": failing_model.DIES, "lr": 0.1}, "failed", "FAIL"),
-        ({"depth": failing_model.NO_MEMORY, "lr": 0.1}, "out_of_memory", "FAIL"),
+        ({"depth": DIVERGES, "lr": 0.1}, "diverged", "FAIL"),
+        ({"depth": RAISES, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": DIES, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": NO_MEMORY, "lr": 0.1}, "out_of_memory", "FAIL"),
         ({"depth": 1, "lr": 1e-6}, "stopped", "PRUNED"),
     ]
 
@@ -212,7 +212,7 @@ def test_time_budget_leaves_a_row_for_every_trial(tmp_path: Path) -> None:
     space = write_space(
         tmp_path,
         f"BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=50, depth="
-        f"{failing_model.HANGS}, precision='fp32')\nSPACE = {{'lr': Choice(0.1, 0.2, 0.3)}}\n"
+        f"{HANGS}, precision='fp32')\nSPACE = {{'lr': Choice(0.1, 0.2, 0.3)}}\n"
         "SEARCH = 'grid'\n",
     )
     result = run(
