@@ -10,7 +10,12 @@ Hardware, wall time, accuracy: not yet measured
 from search_spaces.domains import Choice
 from tl_core.config import TrainConfig
 
-BASE = TrainConfig(dataset="cifar10", backbone="residual", epochs=12)
+BASE = TrainConfig(
+    dataset="cifar10",
+    backbone="residual",
+    epochs=12,
+    clip_norm=1.0,  # without it nothing trains at these rates where batch normalization is off
+)
 
 SPACE = {
     "batch_size": Choice(64, 128, 256),
