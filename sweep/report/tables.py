@@ -69,7 +69,7 @@ def _print_winner(result: SweepResult, console: Console) -> None:
 def top_table(result: SweepResult) -> Table:
     """The best configurations."""
     fields = list(result.manifest.fields)
-    frozen = (result.top["params_trained"] != result.top["params_total"]).any()
+    frozen = (result.top["params_trained"] < result.top["params_total"]).any()
     table = Table(box=None, header_style="dim")
     table.add_column("#", justify="right")
     table.add_column("val accuracy", justify="right", no_wrap=True)
