@@ -7,6 +7,7 @@ import contextlib
 import logging
 import os
 import secrets
+import socket
 import sys
 import warnings
 from collections.abc import Iterator
@@ -79,12 +80,26 @@ def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
             **quiet,
         )
         return
+    _check_answer(address)
     try:
         ray.init(address=address, **quiet)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and others
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(
             f"--address {address}: no Ray cluster can be joined there ({reason})."
+        ) from None
+
+
+def _check_answer(address: str) -> None:
+    """Knock first: where nothing listens, Ray warns for half a minute before it gives up."""
+    host, _, port = address.rpartition(":")
+    if "://" in address or not port.isdigit():
+        return
+    try:
+        socket.create_connection((host, int(port)), timeout=5).close()
+    except (OSError, OverflowError) as error:
+        raise BadInput(
+            f"--address {address}: no Ray cluster can be joined there ({error})."
         ) from None
 
 

@@ -141,3 +141,12 @@ def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys):
     assert "7: a worker died" in text
     assert "after" not in text
     assert "a banner" not in "".join(capsys.readouterr())
+
+
+def test_an_address_where_nothing_listens_is_refused_before_ray_tries(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("Ray was asked"))
+    with (
+        pytest.raises(BadInput, match=r"--address 127.0.0.1:1: no Ray cluster .*refused"),
+        cluster(tmp_path, "127.0.0.1:1"),
+    ):
+        pass
