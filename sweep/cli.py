@@ -12,7 +12,7 @@ from rich.table import Table
 from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
-from sweep import __version__
+from sweep import __version__, flags
 from sweep.options import SweepOptions
 from sweep.spaces import builtin_spaces
 from tl_core.config import FIELDS, allowed
@@ -24,10 +24,8 @@ INTERRUPTED = 130
 ANY_SPACE = "PATH.py"
 """Help entry of the command that runs a user's own file."""
 
-Results = Annotated[Path, typer.Option(help="Folder of all results.")]
-
-_DATA, _MODEL, _SEARCH = "Data", "Model and training", "Search"
-_MACHINE, _OUTPUT = "Machine", "Output"
+RESULTS = Path("results")
+ResultsOption = Annotated[Path, typer.Option(help="Folder of all results.")]
 
 
 class SpaceGroup(TyperGroup):
@@ -70,121 +68,30 @@ def _root(
 
 def run_space(
     ctx: typer.Context,
-    dataset: Annotated[
-        str | None,
-        typer.Option(
-            help="A name from `datasets`, folder:PATH or parquet:PATH.", rich_help_panel=_DATA
-        ),
-    ] = None,
-    data_dir: Annotated[
-        str | None, typer.Option(help="Folder for downloaded data sets.", rich_help_panel=_DATA)
-    ] = None,
-    cache_dir: Annotated[
-        str | None, typer.Option(help="Folder for decoded data sets.", rich_help_panel=_DATA)
-    ] = None,
-    backbone: Annotated[
-        str | None,
-        typer.Option(help="A name from `models`, or timm:NAME.", rich_help_panel=_MODEL),
-    ] = None,
-    weights: Annotated[
-        str | None,
-        typer.Option(
-            help="pretrained, none, or a .safetensors / .pth file.", rich_help_panel=_MODEL
-        ),
-    ] = None,
-    epochs: Annotated[
-        int | None, typer.Option(help="Epochs of a trial, at most.", rich_help_panel=_MODEL)
-    ] = None,
-    settings: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--set",
-            metavar="KEY=VALUE",
-            help="Fix a setting, such as lr=0.1; repeatable; `settings` lists them.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    imports: Annotated[
-        list[str] | None,
-        typer.Option(
-            "--import",
-            metavar="FILE.py",
-            help="Your module with models, data sets or augmentations; repeatable.",
-            rich_help_panel=_MODEL,
-        ),
-    ] = None,
-    design: Annotated[
-        str | None, typer.Option(help="one-at-a-time or factorial.", rich_help_panel=_SEARCH)
-    ] = None,
-    search: Annotated[
-        str | None,
-        typer.Option(
-            help="grid, random or optuna, in place of a design.", rich_help_panel=_SEARCH
-        ),
-    ] = None,
-    trials: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            help="Configurations to try; of a factorial design, a balanced part.",
-            rich_help_panel=_SEARCH,
-        ),
-    ] = None,
-    seeds: Annotated[
-        int | None,
-        typer.Option(min=1, help="Repeats of each configuration.", rich_help_panel=_SEARCH),
-    ] = None,
-    seed: Annotated[
-        int,
-        typer.Option(
-            min=0, help="First training seed, and the searcher's.", rich_help_panel=_SEARCH
-        ),
-    ] = 0,
-    scheduler: Annotated[
-        str | None, typer.Option(help="asha or none.", rich_help_panel=_SEARCH)
-    ] = None,
-    grace_period: Annotated[
-        int,
-        typer.Option(min=1, help="Epochs before ASHA may stop a trial.", rich_help_panel=_SEARCH),
-    ] = 1,
-    reduction_factor: Annotated[
-        float,
-        typer.Option(help="ASHA lets one in this many trials go on.", rich_help_panel=_SEARCH),
-    ] = 3.0,
-    time_budget: Annotated[
-        str | None,
-        typer.Option(
-            metavar="TIME", help="End the sweep after 90s, 30m or 2h.", rich_help_panel=_SEARCH
-        ),
-    ] = None,
-    gpus: Annotated[
-        int | None,
-        typer.Option(min=0, help="GPUs in all (unset: all there are).", rich_help_panel=_MACHINE),
-    ] = None,
-    trials_per_gpu: Annotated[
-        int, typer.Option(min=1, help="Trials that share a GPU.", rich_help_panel=_MACHINE)
-    ] = 1,
-    cpus: Annotated[
-        int | None,
-        typer.Option(min=1, help="CPUs in all (unset: all there are).", rich_help_panel=_MACHINE),
-    ] = None,
-    address: Annotated[
-        str | None,
-        typer.Option(help="Ray cluster to join, such as auto.", rich_help_panel=_MACHINE),
-    ] = None,
-    results: Annotated[
-        Path, typer.Option(help="Folder of all results.", rich_help_panel=_OUTPUT)
-    ] = Path("results"),
-    name: Annotated[
-        str | None,
-        typer.Option(help="Name of the sweep (unset: SPACE-DATE-TIME).", rich_help_panel=_OUTPUT),
-    ] = None,
-    dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run", help="Print trials, epochs and resources only.", rich_help_panel=_OUTPUT
-        ),
-    ] = False,
+    dataset: flags.Dataset = None,
+    data_dir: flags.DataDir = None,
+    cache_dir: flags.CacheDir = None,
+    backbone: flags.Backbone = None,
+    weights: flags.Weights = None,
+    epochs: flags.Epochs = None,
+    settings: flags.Settings = None,
+    imports: flags.Imports = None,
+    design: flags.Design = None,
+    search: flags.Search = None,
+    trials: flags.Trials = None,
+    seeds: flags.Seeds = None,
+    seed: flags.Seed = 0,
+    scheduler: flags.Scheduler = None,
+    grace_period: flags.GracePeriod = 1,
+    reduction_factor: flags.ReductionFactor = 3.0,
+    time_budget: flags.TimeBudget = None,
+    gpus: flags.Gpus = None,
+    trials_per_gpu: flags.TrialsPerGpu = 1,
+    cpus: flags.Cpus = None,
+    address: flags.Address = None,
+    results: flags.Results = RESULTS,
+    name: flags.Name = None,
+    dry_run: flags.DryRun = False,
 ) -> None:
     """Run a search space."""
     options = SweepOptions(
@@ -234,7 +141,7 @@ app.command(
 
 
 @app.command("list", rich_help_panel="Sweeps")
-def list_command(results: Results = Path("results")) -> None:
+def list_command(results: ResultsOption = RESULTS) -> None:
     """List the sweeps, finished and running, with their disk use."""
     from sweep.catalog import list_sweeps
     from sweep.report.listing import sweeps_table
@@ -251,7 +158,7 @@ def list_command(results: Results = Path("results")) -> None:
 @app.command("show", rich_help_panel="Sweeps")
 def show_command(
     name: Annotated[str, typer.Argument(help="Name of the sweep.")],
-    results: Results = Path("results"),
+    results: ResultsOption = RESULTS,
 ) -> None:
     """Show a sweep: top configurations, effects, winner."""
     from sweep.report.summary import load_result
@@ -263,7 +170,7 @@ def show_command(
 @app.command("delete", rich_help_panel="Sweeps")
 def delete_command(
     name: Annotated[str, typer.Argument(help="Name of the sweep.")],
-    results: Results = Path("results"),
+    results: ResultsOption = RESULTS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
 ) -> None:
     """Delete a sweep and all its rows."""

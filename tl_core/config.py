@@ -8,7 +8,6 @@ read them. Importing this module imports neither torch nor timm.
 import dataclasses
 import hashlib
 import json
-import math
 import types
 import typing
 from collections.abc import Mapping
@@ -16,40 +15,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from tl_core.errors import BadInput
+from tl_core.settings import check_value, parse_text, plain_value, setting
 
 ACTIVATIONS = ("elu", "relu", "gelu", "silu")
 POOLINGS = ("avg", "max", "none")
 INITS = ("default", "he", "xavier")
 CLASS_WEIGHTS = ("none", "balanced")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
-
-
-def setting(
-    default: Any,
-    description: str,
-    *,
-    unit: str = "",
-    low: float | None = None,
-    high: float | None = None,
-    above: float | None = None,
-    choices: tuple[str, ...] | None = None,
-    identity: bool = True,
-) -> Any:
-    """A dataclass field that knows its own meaning and rule.
-
-    Args:
-        default: value where the user gives none.
-        description: what the field decides, for `--help` and the results schema.
-        unit: of the value, empty for a plain number.
-        low: smallest value allowed.
-        high: largest value allowed.
-        above: the value must be greater than this.
-        choices: the only values allowed.
-        identity: False for a field that changes no number, so `config_id` leaves it out.
-    """
-    rule = {"low": low, "high": high, "above": above, "choices": choices}
-    about = {"description": description, "unit": unit, "identity": identity}
-    return dataclasses.field(default=default, metadata={**about, **rule})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -192,8 +164,8 @@ class TrainConfig:
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
             value = getattr(self, field.name)
-            _check(field, value)
-            object.__setattr__(self, field.name, _plain(field_type(field.name)[0], value))
+            check_value(field, *field_type(field.name), value)
+            object.__setattr__(self, field.name, plain_value(field_type(field.name)[0], value))
         if (self.mean is None) != (self.std is None):
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
             raise BadInput(f"{given} is set but {missing} is not; give both or neither.")
@@ -264,17 +236,7 @@ def parse_value(name: str, text: str) -> Any:
         BadInput: the name is unknown or the text is no such value.
     """
     check_field_name(name)
-    kind, optional = field_type(name)
-    if optional and text.lower() in ("none", ""):
-        return None
-    try:
-        if typing.get_origin(kind) is tuple:
-            item = typing.get_args(kind)[0]
-            return tuple(_parse_scalar(item, part.strip()) for part in text.split(","))
-        return _parse_scalar(kind, text)
-    except ValueError:
-        none = " or none" if optional else ""
-        raise BadInput(f"{name}={text!r} is not {_kind_name(kind)}{none}.") from None
+    return parse_text(name, *field_type(name), text)
 
 
 def config_id(config: TrainConfig, *, data: str, weights: str | None = None) -> str:
@@ -293,59 +255,3 @@ def config_id(config: TrainConfig, *, data: str, weights: str | None = None) -> 
     values["weights"] = weights if weights is not None else config.weights
     text = json.dumps(values, sort_keys=True, default=list)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
-
-
-def _parse_scalar(kind: type, text: str) -> Any:
-    if kind is bool:
-        table = {"true": True, "yes": True, "on": True, "1": True}
-        table |= {"false": False, "no": False, "off": False, "0": False}
-        if text.lower() not in table:
-            raise ValueError(text)
-        return table[text.lower()]
-    return kind(text)
-
-
-def _kind_name(kind: Any) -> str:
-    if typing.get_origin(kind) is tuple:
-        return f"a comma-separated list, each item {_kind_name(typing.get_args(kind)[0])}"
-    return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
-
-
-def _check(field: "dataclasses.Field[Any]", value: Any) -> None:
-    kind, optional = field_type(field.name)
-    if value is None:
-        if not optional:
-            raise BadInput(f"{field.name}=None: the value must be {_kind_name(kind)}.")
-        return
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, tuple) or not value:
-            raise BadInput(f"{field.name}={value!r}: the value must be a non-empty tuple.")
-        for item in value:
-            _check_scalar(field, typing.get_args(kind)[0], item)
-    else:
-        _check_scalar(field, kind, value)
-
-
-def _plain(kind: Any, value: Any) -> Any:
-    """Python's own float where a float is meant: 1 and NumPy's 1.0 hash and save as 1.0 does."""
-    if isinstance(value, tuple):
-        return tuple(_plain(typing.get_args(kind)[0], item) for item in value)
-    return float(value) if kind is float and value is not None else value
-
-
-def _check_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> None:
-    accepted = (int, float) if kind is float else (kind,)
-    wrong_bool = isinstance(value, bool) and kind is not bool
-    if wrong_bool or not isinstance(value, accepted):
-        raise BadInput(f"{field.name}={value!r}: the value must be {_kind_name(kind)}.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadInput(f"{field.name}={value!r}: the value must be finite.")
-    rule = field.metadata
-    if rule["choices"] and value not in rule["choices"]:
-        raise BadInput(f"{field.name}={value!r}: one of {', '.join(rule['choices'])}.")
-    if rule["low"] is not None and value < rule["low"]:
-        raise BadInput(f"{field.name}={value!r}: the smallest value is {rule['low']}.")
-    if rule["high"] is not None and value > rule["high"]:
-        raise BadInput(f"{field.name}={value!r}: the largest value is {rule['high']}.")
-    if rule["above"] is not None and value <= rule["above"]:
-        raise BadInput(f"{field.name}={value!r}: the value must be greater than {rule['above']}.")

@@ -1,0 +1,72 @@
+"""The flags of a sweep on the command line: each is a type that Typer reads, by its panel."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+
+def _flag(panel: str, *name: str, **settings: Any) -> Any:
+    return typer.Option(*name, rich_help_panel=panel, **settings)
+
+
+_DATA, _MODEL, _SEARCH = "Data", "Model and training", "Search"
+_MACHINE, _OUTPUT = "Machine", "Output"
+
+Dataset = Annotated[
+    str | None, _flag(_DATA, help="A name from `datasets`, folder:PATH or parquet:PATH.")
+]
+DataDir = Annotated[str | None, _flag(_DATA, help="Folder for downloaded data sets.")]
+CacheDir = Annotated[str | None, _flag(_DATA, help="Folder for decoded data sets.")]
+
+Backbone = Annotated[str | None, _flag(_MODEL, help="A name from `models`, or timm:NAME.")]
+Weights = Annotated[
+    str | None, _flag(_MODEL, help="pretrained, none, or a .safetensors / .pth file.")
+]
+Epochs = Annotated[int | None, _flag(_MODEL, help="Epochs of a trial, at most.")]
+Settings = Annotated[
+    list[str] | None,
+    _flag(
+        _MODEL,
+        "--set",
+        metavar="KEY=VALUE",
+        help="Fix a setting, such as lr=0.1; repeatable; `settings` lists them.",
+    ),
+]
+Imports = Annotated[
+    list[str] | None,
+    _flag(
+        _MODEL,
+        "--import",
+        metavar="FILE.py",
+        help="Your module with models, data sets or augmentations; repeatable.",
+    ),
+]
+
+Design = Annotated[str | None, _flag(_SEARCH, help="one-at-a-time or factorial.")]
+Search = Annotated[
+    str | None, _flag(_SEARCH, help="grid, random or optuna, in place of a design.")
+]
+Trials = Annotated[
+    int | None,
+    _flag(_SEARCH, min=1, help="Configurations to try; of a factorial design, a balanced part."),
+]
+Seeds = Annotated[int | None, _flag(_SEARCH, min=1, help="Repeats of each configuration.")]
+Seed = Annotated[int, _flag(_SEARCH, min=0, help="First training seed, and the searcher's.")]
+Scheduler = Annotated[str | None, _flag(_SEARCH, help="asha or none.")]
+GracePeriod = Annotated[int, _flag(_SEARCH, min=1, help="Epochs before ASHA may stop a trial.")]
+ReductionFactor = Annotated[float, _flag(_SEARCH, help="ASHA lets one in this many trials go on.")]
+TimeBudget = Annotated[
+    str | None, _flag(_SEARCH, metavar="TIME", help="End the sweep after 90s, 30m or 2h.")
+]
+
+Gpus = Annotated[int | None, _flag(_MACHINE, min=0, help="GPUs in all (unset: all there are).")]
+TrialsPerGpu = Annotated[int, _flag(_MACHINE, min=1, help="Trials that share a GPU.")]
+Cpus = Annotated[int | None, _flag(_MACHINE, min=1, help="CPUs in all (unset: all there are).")]
+Address = Annotated[str | None, _flag(_MACHINE, help="Ray cluster to join, such as auto.")]
+
+Results = Annotated[Path, _flag(_OUTPUT, help="Folder of all results.")]
+Name = Annotated[str | None, _flag(_OUTPUT, help="Name of the sweep (unset: SPACE-DATE-TIME).")]
+DryRun = Annotated[
+    bool, _flag(_OUTPUT, "--dry-run", help="Print trials, epochs and resources only.")
+]
