@@ -141,12 +141,12 @@ class _Run:
             base["device"] = "cpu"
         checkpoints = str(self.folder / "checkpoints")
         job = Job(self.name, base, self.plan.modules, {}, checkpoints)
-        if base["precision"] != "auto":
+        if "auto" not in (base["precision"], base["eval_precision"]):
             return job
         with waiting(self.console, "Measuring which precision is faster"):
             return dataclasses.replace(job, precisions=self._precisions(job, resources))
 
-    def _precisions(self, job: Any, resources: Resources) -> dict[str, str]:
+    def _precisions(self, job: Any, resources: Resources) -> dict[str, dict[str, str]]:
         """Measure every backbone where trials run: in a worker with a trial's resources."""
         import ray
 
@@ -154,7 +154,7 @@ class _Run:
             num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
         )
         backbones = backbones_of(self.plan)
-        measured: list[str] = [ray.get(remote.remote(job, backbone)) for backbone in backbones]
+        measured = [ray.get(remote.remote(job, backbone)) for backbone in backbones]
         return dict(zip(backbones, measured, strict=True))
 
     def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:
@@ -294,15 +294,15 @@ def backbones_of(plan: Plan) -> list[str]:
     return list(domain.values) if isinstance(domain, Choice) else [plan.base.backbone]
 
 
-def measure_precision(job: Any, backbone: str) -> str:
-    """In a worker: what `precision=auto` means for a backbone there."""
-    from tl_core.precision import resolve_precision
+def measure_precision(job: Any, backbone: str) -> dict[str, str]:
+    """In a worker: what an `auto` precision means there for a backbone, by field."""
+    from tl_core.precision import PHASES, resolve_precision
 
     for module in job.modules:
         module.load()
     config = job.config({"backbone": backbone})
-    data = load_data(config)
-    return resolve_precision(dataclasses.replace(config, weights=None, freeze_depth=0), data)
+    resolved = resolve_precision(config, load_data(config))
+    return {phase: getattr(resolved, phase) for phase in PHASES}
 
 
 @contextmanager

@@ -7,7 +7,6 @@ is dropped, and every generator is seeded anew by the Trainer.
 import dataclasses
 import gc
 import math
-import platform
 import socket
 import time
 from dataclasses import dataclass
@@ -21,6 +20,7 @@ from sweep.tune_searcher import UNFINISHED
 from sweep.user_modules import UserModule
 from tl_core.checkpoint import save_checkpoint
 from tl_core.config import TrainConfig, config_from_dict
+from tl_core.hardware import device_name
 from tl_core.trainer import EpochMetrics, Trainer
 
 STATUS_OF_STOP = {
@@ -53,22 +53,22 @@ class Job:
         sweep: name of the sweep.
         base: fields of the base configuration.
         modules: the user's modules, loaded before the first trial.
-        precisions: backbone → what `precision=auto` means for it.
+        precisions: backbone → what `precision` and `eval_precision` are where they are auto.
         checkpoints: folder for the best weights of finished trials.
     """
 
     sweep: str
     base: dict[str, Any]
     modules: tuple[UserModule, ...]
-    precisions: dict[str, str]
+    precisions: dict[str, dict[str, str]]
     checkpoints: str
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
         config = config_from_dict({**self.base, **values})
-        if config.precision == "auto" and config.backbone in self.precisions:
-            return dataclasses.replace(config, precision=self.precisions[config.backbone])
-        return config
+        measured = self.precisions.get(config.backbone, {})
+        auto = {name: p for name, p in measured.items() if getattr(config, name) == "auto"}
+        return config_from_dict(auto, config)
 
     def trial_id(self, number: int) -> str:
         """Name of a trial that is unique across sweeps."""
@@ -157,24 +157,13 @@ class TrialActor(tune.Trainable):
 def trial_facts(trainer: Trainer, startup_seconds: float) -> dict[str, Any]:
     """What is known of a trial once it is set up: sizes, device and host."""
     parameters = list(trainer.model.parameters())
-    device = trainer.device
-    cuda = device.type == "cuda"
     return {
         "params_total": sum(p.numel() for p in parameters),
         "params_trained": sum(p.numel() for p in parameters if p.requires_grad),
         "startup_seconds": startup_seconds,
-        "device_name": torch.cuda.get_device_name(device) if cuda else processor_name(),
+        "device_name": device_name(trainer.device),
         "host_name": socket.gethostname(),
     }
-
-
-def processor_name() -> str:
-    """Model name of the processor, from the operating system."""
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-        return next(x.split(":", 1)[1].strip() for x in lines if x.startswith("model name"))
-    except (OSError, StopIteration):
-        return platform.processor() or platform.machine()
 
 
 def failure_status(error: BaseException) -> str:

@@ -67,7 +67,8 @@ def measure_winner(
             trainer.run_epoch()
         trainer.restore_best()
     else:
-        trainer.model.load_state_dict(load_checkpoint(job.checkpoint(number))["model"])
+        best = load_checkpoint(job.checkpoint(number))["model"]
+        trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
     accuracy: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     for split in ("val", "test"):
@@ -84,8 +85,8 @@ def _keep_weights(trainer: Trainer, path: Path, val_accuracy: float) -> None:
         trainer.model,
         config=trainer.config,
         classes=trainer.data.classes,
-        mean=trainer.batches.mean.tolist(),
-        std=trainer.batches.std.tolist(),
+        mean=trainer.images.mean.tolist(),
+        std=trainer.images.std.tolist(),
         image_size=trainer.data.image_size,
         accuracy=val_accuracy,
     )

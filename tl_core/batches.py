@@ -13,8 +13,10 @@ from torch import Tensor
 from tl_core.augment import AUGMENTATIONS, mix, normalize
 from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData, Split
+from tl_core.device_data import on_device
 from tl_core.errors import BadInput
 from tl_core.transfer import normalization
+from tl_core.views import view_of_epoch, whole_view
 
 
 class Batches:
@@ -39,6 +41,16 @@ class Batches:
         self.std = torch.tensor(std, device=device)
         self.augment = AUGMENTATIONS[config.augmentation]
         self.flip = data.flip if config.flip is None else config.flip
+        self.view: int | None = None
+        self.view_images: Tensor | None = None
+
+    def start_epoch(self, epoch: int) -> None:
+        """Get ready for the batches of epoch `epoch`, from 0."""
+        view = view_of_epoch(self.config, epoch) if self.config.augmentation != "none" else None
+        if view is not None and view != self.view:
+            self.view_images = None  # before the next is drawn, for the memory
+            self.view_images = whole_view(self.config, self.data.train, self.flip, view)
+        self.view = view
 
     def train(
         self, positions: np.ndarray, generator: torch.Generator
@@ -53,32 +65,47 @@ class Batches:
             Images (B, C, H, W) float32, labels (B,) int64, and the loss's targets: the labels, or
             (B, K) float32 shares of classes where images are mixed.
         """
-        images, labels = self._load(self.data.train, positions)
-        images = normalize(self.augment(images, generator, self.flip), self.mean, self.std)
+        labels = self.labels(self.data.train, positions)
+        if self.view_images is not None:
+            images = self.view_images[torch.from_numpy(positions)].to(self.device)
+        else:
+            images = self._load(self.data.train, positions)
+            images = self.augment(images, generator, self.flip)
+        images = normalize(images, self.mean, self.std)
         targets = labels
         if self.config.mixup > 0 or self.config.cutmix > 0:
             one_hot = F.one_hot(labels, self.data.num_classes).to(images.dtype)
             alphas = {"mixup_alpha": self.config.mixup, "cutmix_alpha": self.config.cutmix}
             images, targets = mix(images, one_hot, generator, **alphas)
-        return self._layout(images), labels, targets
+        return self.layout(images), labels, targets
 
     def evaluation(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (B, C, H, W) float32 and labels (B,) int64 of a whole split, in its order."""
         for start in range(0, len(split), self.config.eval_batch_size):
-            stop = min(start + self.config.eval_batch_size, len(split))
-            images, labels = self._load(split, np.arange(start, stop))
-            yield self._layout(normalize(images, self.mean, self.std)), labels
+            positions = np.arange(start, min(start + self.config.eval_batch_size, len(split)))
+            yield self.prepare(self._load(split, positions)), self.labels(split, positions)
 
-    def _load(self, split: Split, positions: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Images (B, C, H, W) uint8 and labels (B,) int64, on the device."""
-        images = split.batch(positions).to(self.device, non_blocking=True)
-        labels = torch.from_numpy(split.labels[positions]).to(self.device, non_blocking=True)
-        return images, labels
+    def prepare(self, images: Tensor) -> Tensor:
+        """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model sees them."""
+        return self.layout(normalize(images.to(self.device), self.mean, self.std))
 
-    def _layout(self, images: Tensor) -> Tensor:
-        if self.config.channels_last:
+    def labels(self, split: Split, positions: np.ndarray) -> Tensor:
+        """Labels (B,) int64, on the device."""
+        return torch.from_numpy(split.labels[positions]).to(self.device, non_blocking=True)
+
+    def layout(self, images: Tensor) -> Tensor:
+        """The same values (B, C, H, W) in the run's memory layout."""
+        if self.config.channels_last and images.ndim == 4:
             return images.contiguous(memory_format=torch.channels_last)
         return images
+
+    def _load(self, split: Split, positions: np.ndarray) -> Tensor:
+        """Images (B, C, H, W) uint8, on the device."""
+        whole = on_device(split.images, split.images.mapped, self.device)
+        if whole is None:
+            return split.batch(positions).to(self.device, non_blocking=True)
+        places = torch.from_numpy(split.indices[positions])
+        return whole.index_select(0, places.to(self.device, non_blocking=True))
 
 
 def check_augmentation(config: TrainConfig) -> None:

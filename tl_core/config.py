@@ -55,6 +55,12 @@ class TrainConfig:
     )
     split_seed: int = setting(0, "seed of the train / validation / test split", low=0)
     augmentation: str = setting("light", "augmentation policy: a name from AUGMENTATIONS")
+    cached_views: int = setting(
+        0,
+        "augmented views of each image that are drawn once and come back (0: new ones each epoch)",
+        unit="views",
+        low=0,
+    )
     flip: bool | None = setting(
         None, "horizontal flips in augmentation (None: the data set decides; off for digits)"
     )
@@ -150,7 +156,12 @@ class TrainConfig:
         identity=False,
     )
     precision: str = setting(
-        "auto", "arithmetic; auto measures which is faster", choices=PRECISIONS
+        "auto", "arithmetic of training; auto measures which is faster", choices=PRECISIONS
+    )
+    eval_precision: str = setting(
+        "auto",
+        "arithmetic of evaluation and of frozen stages kept as features; auto measures",
+        choices=PRECISIONS,
     )
     channels_last: bool = setting(True, "channels-last memory layout")
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", identity=False)

@@ -1,18 +1,28 @@
-"""Device and arithmetic: which device a run uses, and whether reduced precision is faster."""
+"""Device and arithmetic: which device a run uses, and where reduced precision is faster."""
 
+import dataclasses
+import hashlib
+import json
+import os
 import time
+from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
 
 import torch
 import torch.nn.functional as F
-from torch import nn
+from torch import Tensor, nn
 
-from tl_core.config import TrainConfig
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData
+from tl_core.datasets.cache import cache_folder
 from tl_core.errors import BadInput
-from tl_core.models import build_model
+from tl_core.hardware import device_name
+from tl_core.models import STRUCTURE_FIELDS, build_model
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+PHASES = ("precision", "eval_precision")
+"""The fields of TrainConfig that may be `auto`: of training, of evaluation."""
 MIN_SPEEDUP = 1.1  # reduced precision must win by this much: below it, noise decides
 TIMED_STEPS = 3
 LARGEST_BATCH = 64  # enough to tell, and quick on a CPU
@@ -45,20 +55,40 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
     return torch.autocast(device.type, DTYPES[precision])
 
 
-def resolve_precision(config: TrainConfig, data: ImageData) -> str:
-    """`config.precision`, or for `auto` the faster of fp32 and bf16, measured on this machine.
+def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The config with every `auto` precision replaced by the faster of fp32 and bf16.
 
-    The measurement trains the model on random images for a few steps and leaves the global
-    generators as they were.
+    Training and evaluation are measured apart, on random images for a few steps, with the global
+    generators left as they were. The answer is remembered in the cache folder for this model,
+    image size, device, number of threads and version of torch.
     """
-    if config.precision != "auto":
-        return config.precision
-    fp32, bf16 = (seconds_per_step(config, data, precision) for precision in ("fp32", "bf16"))
+    if all(getattr(config, phase) != "auto" for phase in PHASES):
+        return config
+    file = _memory(config, data)
+    known = _read(file)
+    for phase in PHASES:
+        if getattr(config, phase) == "auto" and phase not in known:
+            known[phase] = _faster(config, data, phase)
+            _write(file, known)
+    auto = {phase: known[phase] for phase in PHASES if getattr(config, phase) == "auto"}
+    return config_from_dict(auto, config)
+
+
+def _faster(config: TrainConfig, data: ImageData, phase: str) -> str:
+    fp32, bf16 = (seconds_per_step(config, data, p, phase) for p in ("fp32", "bf16"))
     return "bf16" if fp32 > MIN_SPEEDUP * bf16 else "fp32"
 
 
-def seconds_per_step(config: TrainConfig, data: ImageData, precision: str) -> float:
-    """Shortest time of a training step (forward, backward) on at most 64 random images."""
+def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase: str) -> float:
+    """Shortest time of a step on at most 64 random images, source weights left out.
+
+    Args:
+        config: the run.
+        data: whose shape the images have.
+        precision: fp32, bf16 or fp16.
+        phase: `precision` for forward and backward, `eval_precision` for forward alone.
+    """
+    config = dataclasses.replace(config, weights=None, freeze_depth=0)
     device = resolve_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
@@ -67,22 +97,74 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str) -> fl
         model = build_model(config, num_classes=data.num_classes, **shape).to(device)
         batch, side = min(config.batch_size, LARGEST_BATCH), data.image_size
         images = torch.randn(batch, data.channels, side, side, device=device)
-        labels = torch.zeros(batch, dtype=torch.int64, device=device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
             images = images.contiguous(memory_format=torch.channels_last)
-        model.train()
-        times = [_timed_step(model, images, labels, precision) for _ in range(TIMED_STEPS + 1)]
+        model.train(phase == "precision")
+        step = _train_step if phase == "precision" else _eval_step
+        times = [_timed(step, model, images, precision) for _ in range(TIMED_STEPS + 1)]
     return min(times[1:])
 
 
-def _timed_step(
-    model: nn.Module, images: torch.Tensor, labels: torch.Tensor, precision: str
+def _timed(
+    step: Callable[[nn.Module, Tensor, str], None],
+    model: nn.Module,
+    images: Tensor,
+    precision: str,
 ) -> float:
     start = time.perf_counter()
+    step(model, images, precision)
+    return time.perf_counter() - start
+
+
+def _train_step(model: nn.Module, images: Tensor, precision: str) -> None:
     model.zero_grad(set_to_none=True)
     with autocast(images.device, precision):
-        loss = F.cross_entropy(model(images).float(), labels)
+        logits = model(images).float()
+    loss = F.cross_entropy(
+        logits, torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    )
     loss.backward()
     loss.item()  # waits for the device
-    return time.perf_counter() - start
+
+
+@torch.inference_mode()
+def _eval_step(model: nn.Module, images: Tensor, precision: str) -> None:
+    with autocast(images.device, precision):
+        model(images).float().sum().item()
+
+
+def _memory(config: TrainConfig, data: ImageData) -> Path:
+    """The file that remembers what was measured for such a run."""
+    names = (*STRUCTURE_FIELDS, "batch_norm", "activation", "pooling")
+    model = {name: getattr(config, name) for name in names}
+    about = {
+        **model,
+        "batch": min(config.batch_size, LARGEST_BATCH),
+        "image": (data.channels, data.image_size),
+        "channels_last": config.channels_last,
+        "device": device_name(resolve_device(config.device)),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "threads": config.threads or torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return cache_folder(config.cache_dir) / "precision" / f"{key}.json"
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        known = json.loads(file.read_text())
+        return {phase: known[phase] for phase in PHASES if known.get(phase) in ("fp32", "bf16")}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _write(file: Path, known: dict[str, str]) -> None:
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(known))
+        partial.replace(file)
+    except OSError:  # nothing is lost but the memory
+        return

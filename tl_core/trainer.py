@@ -5,7 +5,7 @@ Shape legend: B images of a batch, C channels, H × W pixels, K classes.
 
 import math
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -27,7 +27,9 @@ from tl_core.checkpoint import (
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
+from tl_core.features import FeatureBatches, feature_batches
 from tl_core.models import build_model
+from tl_core.models.freezing import moving_tensors
 from tl_core.optim import SCHEDULES, Plateau, build_optimizer, set_learning_rates
 from tl_core.precision import autocast, resolve_device, resolve_precision
 
@@ -77,15 +79,20 @@ class Trainer:
         self.config = config
         self.data = data if data is not None else load_data(config)
         self.device = resolve_device(config.device)
-        self.precision = resolve_precision(config, self.data)
+        resolved = resolve_precision(config, self.data)
+        self.precision, self.eval_precision = resolved.precision, resolved.eval_precision
         seed_everything(config.seed)
         self.order = torch.Generator().manual_seed(config.seed)
         self.augmentation = torch.Generator().manual_seed(config.seed + 1)
         self.model = self._build_model()
+        self.moving = moving_tensors(self.model)
         self.optimizer = build_optimizer(self.model, config)
         self.plateau = Plateau(config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
-        self.batches = Batches(config, self.data, self.device)
+        self.images = Batches(config, self.data, self.device)
+        features = feature_batches(self.model, self.images, self.eval_precision)
+        self.batches: Batches | FeatureBatches = features or self.images
+        self.network: Callable[[Tensor], Tensor] = features.rest if features else self.model
         self.class_weights = self._class_weights()
         self.rate_factor = 1.0
         self.epoch = 0
@@ -148,6 +155,7 @@ class Trainer:
 
     def _train_epoch(self) -> tuple[float, float, int]:
         self.model.train()
+        self.batches.start_epoch(self.epoch)
         size = min(self.config.batch_size, len(self.data.train))
         order = torch.randperm(len(self.data.train), generator=self.order).numpy()
         loss_sum = torch.zeros((), device=self.device)
@@ -174,7 +182,7 @@ class Trainer:
         set_learning_rates(self.optimizer, self.rate_factor)
         images, labels, targets = self.batches.train(positions, self.augmentation)
         with autocast(self.device, self.precision):
-            logits = self.model(images).float()
+            logits = self.network(images).float()
             loss = F.cross_entropy(
                 logits,
                 targets,
@@ -200,8 +208,8 @@ class Trainer:
         logits, labels = [], []
         with torch.inference_mode():
             for images, batch_labels in self.batches.evaluation(split):
-                with autocast(self.device, self.precision):
-                    logits.append(self.model(images).float())
+                with autocast(self.device, self.eval_precision):
+                    logits.append(self.network(images).float())
                 labels.append(batch_labels)
         return torch.cat(logits), torch.cat(labels)
 
@@ -218,7 +226,8 @@ class Trainer:
             return
         if val_accuracy > self.best_val_accuracy:
             self.best_val_accuracy, self.best_epoch = val_accuracy, self.epoch
-            self.best_weights = {k: v.detach().clone() for k, v in self.model.state_dict().items()}
+            state = self.model.state_dict()
+            self.best_weights = {name: state[name].detach().clone() for name in self.moving}
         self.plateau.update(val_loss)
         if self.epoch >= config.epochs:
             self.stop_reason = "epochs"
@@ -240,7 +249,7 @@ class Trainer:
         """
         if not self.best_weights:
             raise BadInput("no epoch ended with a finite loss, so there are no best weights.")
-        self.model.load_state_dict(self.best_weights)
+        self.model.load_state_dict({**self.model.state_dict(), **self.best_weights})
 
     def state_dict(self) -> dict[str, Any]:
         """Everything that decides the rest of the run, as tensors and plain values."""
@@ -253,12 +262,8 @@ class Trainer:
             "rng": rng_state(),
             "order": self.order.get_state(),
             "augmentation": self.augmentation.get_state(),
-            "precision": self.precision,
-            "epoch": self.epoch,
-            "best_epoch": self.best_epoch,
-            "best_val_accuracy": self.best_val_accuracy,
             "best_weights": self.best_weights,
-            "stop_reason": self.stop_reason,
+            **{name: getattr(self, name) for name in _PLAIN_STATE},
         }
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
@@ -278,12 +283,14 @@ class Trainer:
         self.order.set_state(state["order"])
         self.augmentation.set_state(state["augmentation"])
         self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
-        plain = ("precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason")
-        for name in plain:
+        for name in _PLAIN_STATE:
             setattr(self, name, state[name])
         set_rng_state(state["rng"])
 
 
+_PLAIN_STATE = (
+    "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
+)  # fmt: skip
 _MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
 """Fields that a resumed run may change: where things lie and what computes."""
 

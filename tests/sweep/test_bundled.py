@@ -154,7 +154,12 @@ def trained(monkeypatch, one_thread):
 
 def test_the_source_is_trained_once_and_kept(trained, tmp_path):
     base = TrainConfig(
-        width=4, activation="relu", precision="fp32", threads=1, cache_dir=str(tmp_path / "cache")
+        width=4,
+        activation="relu",
+        precision="fp32",
+        eval_precision="fp32",
+        threads=1,
+        cache_dir=str(tmp_path / "cache"),
     )
     out = Console(file=StringIO(), width=80)
     path = bundled_source(tmp_path / "results", base, out)
@@ -170,7 +175,7 @@ def test_the_source_is_trained_once_and_kept(trained, tmp_path):
 
 
 def test_another_network_has_a_source_of_its_own(trained, tmp_path, page):
-    base = {"precision": "fp32", "cache_dir": str(tmp_path / "cache")}
+    base = {"precision": "fp32", "eval_precision": "fp32", "cache_dir": str(tmp_path / "cache")}
     shapes = [{"width": 4}, {"width": 5}, {"width": 4, "batch_norm": False}]
     paths = [bundled_source(tmp_path, TrainConfig(**base, **shape), page) for shape in shapes]
     assert len(set(paths)) == len(trained) == 3

@@ -24,7 +24,7 @@ from sweep.winner import measure_winner
 
 pytestmark = pytest.mark.slow
 
-TINY = {"width": 8, "precision": "fp32"}
+TINY = {"width": 8, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
 DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6  # its depths
 SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]
@@ -256,7 +256,7 @@ def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
     result = run(
         "transfer", dataset="digits", backbone="timm:test_resnet", weights="none", epochs=2,
         trials=4, cpus=1, results=tmp_path, quiet=True, name="stages",
-        set={"image_size": 32, "limit_train": 200, "precision": "fp32"},
+        set={"image_size": 32, "limit_train": 200, "precision": "fp32", "eval_precision": "fp32"},
     )  # fmt: skip
     trials = result.trials
     assert len(trials) == 4

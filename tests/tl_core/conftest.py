@@ -36,6 +36,8 @@ def one_thread() -> Iterator[None]:
 class ArrayStore:
     """Images in memory, (N, C, S, S) uint8."""
 
+    mapped = None
+
     def __init__(self, images: np.ndarray) -> None:
         self._images = images
         self.shape = images.shape
@@ -84,8 +86,8 @@ def unequal() -> ImageData:
 
 def _plain_run(data: ImageData, **fields: Any) -> Trainer:
     plain = {
-        "width": 4, "threads": 1, "precision": "fp32", "device": "cpu", "augmentation": "none",
-        "label_smoothing": 0.0, "schedule": "constant", "lr": 1e-6,
+        "width": 4, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
+        "augmentation": "none",        "label_smoothing": 0.0, "schedule": "constant", "lr": 1e-6,
     }  # fmt: skip
     return Trainer(TrainConfig(**{**plain, **fields}), data)
 

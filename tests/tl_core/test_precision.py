@@ -1,5 +1,6 @@
 """Which device and which arithmetic a run gets."""
 
+import dataclasses
 import random
 
 import numpy as np
@@ -55,30 +56,76 @@ def machine_with(monkeypatch, gpus):
     monkeypatch.setattr(torch.cuda, "device_count", lambda: gpus)
 
 
-@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
-def test_an_explicit_precision_is_taken_without_measuring(monkeypatch, data, name):
-    def measure(*args):
-        raise AssertionError("measured")
+def machine_takes(monkeypatch, **times):
+    """Seconds a step by `train_fp32`, `eval_bf16`, …; returns the list of what was asked."""
+    asked = []
+
+    def measure(config, data, name, phase):
+        asked.append(f"{'train' if phase == 'precision' else 'eval'}_{name}")
+        return times[asked[-1]]
 
     monkeypatch.setattr(precision, "seconds_per_step", measure)
-    assert resolve_precision(TrainConfig(precision=name, **TINY), data) == name
+    return asked
+
+
+BF16_WINS_TRAINING = {"train_fp32": 1.0, "train_bf16": 0.5, "eval_fp32": 1.0, "eval_bf16": 2.0}
+
+
+@pytest.mark.parametrize("name", ["fp32", "bf16", "fp16"])
+def test_an_explicit_precision_is_taken_without_measuring(monkeypatch, data, name):
+    asked = machine_takes(monkeypatch)
+    config = TrainConfig(precision=name, eval_precision="fp32", **TINY)
+    assert resolve_precision(config, data) == config
+    assert asked == []
 
 
 @pytest.mark.parametrize(
     ("fp32", "bf16", "chosen"),
     [(1.0, 0.5, "bf16"), (1.0, 2.0, "fp32"), (1.0, 1.0, "fp32"), (1.0, 0.95, "fp32")],
 )
-def test_auto_takes_bf16_only_where_it_is_clearly_faster(monkeypatch, data, fp32, bf16, chosen):
-    times = {"fp32": fp32, "bf16": bf16}
-    monkeypatch.setattr(precision, "seconds_per_step", lambda config, data, name: times[name])
-    assert resolve_precision(TrainConfig(precision="auto", **TINY), data) == chosen
+def test_auto_takes_bf16_only_where_it_is_clearly_faster(
+    monkeypatch, tmp_path, data, fp32, bf16, chosen
+):
+    machine_takes(monkeypatch, train_fp32=fp32, train_bf16=bf16)
+    config = TrainConfig(eval_precision="fp32", cache_dir=str(tmp_path), **TINY)
+    assert resolve_precision(config, data).precision == chosen
 
 
+def test_training_and_evaluation_are_measured_apart(monkeypatch, tmp_path, data):
+    machine_takes(monkeypatch, **BF16_WINS_TRAINING)
+    resolved = resolve_precision(TrainConfig(cache_dir=str(tmp_path), **TINY), data)
+    assert (resolved.precision, resolved.eval_precision) == ("bf16", "fp32")
+
+
+def test_what_was_measured_is_remembered_for_such_a_run_only(monkeypatch, tmp_path, data):
+    asked = machine_takes(monkeypatch, **BF16_WINS_TRAINING)
+    config = TrainConfig(cache_dir=str(tmp_path), **TINY)
+    first = resolve_precision(config, data)
+    assert len(asked) == 4
+    assert resolve_precision(dataclasses.replace(config, lr=0.1, seed=3), data) == (
+        dataclasses.replace(first, lr=0.1, seed=3)
+    )
+    assert len(asked) == 4
+    resolve_precision(dataclasses.replace(config, width=5), data)
+    assert len(asked) == 8
+
+
+def test_a_damaged_memory_is_measured_anew(monkeypatch, tmp_path, data):
+    asked = machine_takes(monkeypatch, **BF16_WINS_TRAINING)
+    config = TrainConfig(cache_dir=str(tmp_path), **TINY)
+    first = resolve_precision(config, data)
+    (file,) = (tmp_path / "precision").glob("*.json")
+    file.write_text("not JSON")
+    assert resolve_precision(config, data) == first
+    assert len(asked) == 8
+
+
+@pytest.mark.parametrize("phase", precision.PHASES)
 @pytest.mark.parametrize("name", ["fp32", "bf16"])
-def test_measuring_leaves_the_generators_as_they_were(data, name):
+def test_measuring_leaves_the_generators_as_they_were(data, name, phase):
     seed_everything(3)
     before = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
-    assert seconds_per_step(TrainConfig(dropout=0.5, **TINY), data, name) > 0
+    assert seconds_per_step(TrainConfig(dropout=0.5, **TINY), data, name, phase) > 0
     after = (torch.get_rng_state(), random.getstate(), np.random.get_state()[1].tolist())  # noqa: NPY002
     assert torch.equal(before[0], after[0])
     assert before[1:] == after[1:]

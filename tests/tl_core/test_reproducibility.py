@@ -16,8 +16,8 @@ pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("o
 
 # Everything that draws numbers or keeps a state is on.
 BUSY = {
-    "width": 8, "threads": 1, "precision": "fp32", "device": "cpu", "limit_train": 150,
-    "batch_size": 50, "epochs": 4, "dropout": 0.3, "augmentation": "standard", "mixup": 0.4,
+    "width": 8, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
+    "limit_train": 150,    "batch_size": 50, "epochs": 4, "dropout": 0.3, "augmentation": "standard", "mixup": 0.4,
     "cutmix": 1.0, "schedule": "plateau", "plateau_patience": 0, "decay_factor": 0.5,
     "class_weights": "balanced", "clip_norm": 1.0, "lr": 1.0, "momentum": 0.9,
 }  # fmt: skip
@@ -144,20 +144,24 @@ def test_a_damaged_checkpoint_is_refused(busy, tmp_path):
 
 def test_a_resumed_run_keeps_the_precision_once_measured(busy, tmp_path, monkeypatch):
     times = {"fp32": 2.0, "bf16": 1.0}
-    monkeypatch.setattr(precision, "seconds_per_step", lambda config, data, name: times[name])
-    first = Trainer(busy(precision="auto"))
+    monkeypatch.setattr(
+        precision, "seconds_per_step", lambda config, data, name, phase: times[name]
+    )
+    first = Trainer(busy(precision="auto", cache_dir=str(tmp_path / "one")))
     assert first.precision == "bf16"
     save_checkpoint(tmp_path / "last.pt", first.state_dict())
     times["bf16"] = 3.0
-    second = Trainer(busy(precision="auto"))
+    second = Trainer(busy(precision="auto", cache_dir=str(tmp_path / "two")))
     assert second.precision == "fp32"
     second.load_state_dict(load_checkpoint(tmp_path / "last.pt"))
     assert second.precision == "bf16"
 
 
-def test_measuring_the_precision_moves_no_number(busy, monkeypatch):
+def test_measuring_the_precision_moves_no_number(busy, monkeypatch, tmp_path):
     monkeypatch.setattr(precision, "MIN_SPEEDUP", float("inf"))  # measured, and fp32 it is
-    measured, _ = run_all(busy(epochs=1, precision="auto"))
+    config = busy(epochs=1, precision="auto", eval_precision="auto", cache_dir=str(tmp_path))
+    measured, _ = run_all(config)
+    assert list((tmp_path / "precision").glob("*.json"))
     given, _ = run_all(busy(epochs=1))
     assert measured == given
 

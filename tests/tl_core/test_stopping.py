@@ -66,6 +66,8 @@ def test_divergence_ends_the_run(plain_run, unequal, batch_size):
 
 
 def test_fit_ends_after_the_diverged_epoch(unequal):
-    config = TrainConfig(lr=1e30, batch_norm=False, width=4, threads=1, precision="fp32")
+    config = TrainConfig(
+        lr=1e30, batch_norm=False, width=4, threads=1, precision="fp32", eval_precision="fp32"
+    )
     epochs = list(fit(config, unequal))
     assert [m.epoch for m in epochs] == [1]

@@ -14,7 +14,7 @@ from tl_core.models import stage_count
 
 pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("one_thread")]
 
-TINY = {"width": 8, "threads": 1, "precision": "fp32", "device": "cpu"}
+TINY = {"width": 8, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu"}
 
 
 def config_of(**fields):

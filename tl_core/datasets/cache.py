@@ -65,17 +65,25 @@ def budget_bytes(folder: Path) -> float:
     Raises:
         BadInput: the variable is no number, or negative.
     """
-    text = os.environ.get(BUDGET_VARIABLE)
+    set_by_user = gibibytes_from(BUDGET_VARIABLE)
+    return shutil.disk_usage(folder).free / 2 if set_by_user is None else set_by_user
+
+
+def gibibytes_from(variable: str) -> float | None:
+    """Bytes that an environment variable sets in GiB; None where it is not set.
+
+    Raises:
+        BadInput: the variable is no number, or negative.
+    """
+    text = os.environ.get(variable)
     if not text:
-        return shutil.disk_usage(folder).free / 2
+        return None
     try:
         gibibytes = float(text)
     except ValueError:
         gibibytes = -1.0
     if not gibibytes >= 0:
-        raise BadInput(
-            f"{BUDGET_VARIABLE}={text!r}: the value must be a number of GiB, 0 or more."
-        )
+        raise BadInput(f"{variable}={text!r}: the value must be a number of GiB, 0 or more.")
     return gibibytes * 2**30
 
 

@@ -21,6 +21,11 @@ class ImageStore(Protocol):
         """(N, C, S, S)."""
         ...
 
+    @property
+    def mapped(self) -> np.ndarray | None:
+        """All images, (N, C, S, S) uint8, where they lie in one mapped file."""
+        ...
+
     def __len__(self) -> int: ...
 
     def take(self, indices: np.ndarray) -> np.ndarray:
@@ -33,24 +38,26 @@ class MappedStore:
 
     def __init__(self, images: np.ndarray) -> None:
         # A plain array over the map: np.memmap's own indexing is slower.
-        self._images = images.view(np.ndarray)
+        self.mapped = images.view(np.ndarray)
 
     @property
     def shape(self) -> tuple[int, int, int, int]:
         """(N, C, S, S)."""
-        count, channels, height, width = self._images.shape
+        count, channels, height, width = self.mapped.shape
         return count, channels, height, width
 
     def __len__(self) -> int:
-        return len(self._images)
+        return len(self.mapped)
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
-        return np.take(self._images, indices, axis=0)
+        return np.take(self.mapped, indices, axis=0)
 
 
 class StreamingStore:
     """Images decoded when asked for, for a data set larger than the cache's budget."""
+
+    mapped = None
 
     def __init__(self, records: Records, positions: np.ndarray, channels: int, size: int) -> None:
         """Serve `records.images[positions[i]]` as image i, (channels, size, size)."""

@@ -41,6 +41,15 @@ def freeze(model: nn.Module, depth: int) -> None:
     model.train(model.training)
 
 
+def moving_tensors(model: nn.Module) -> tuple[str, ...]:
+    """Names, as in `state_dict`, of the tensors that training may change: all but the frozen."""
+    still = {n for n, parameter in model.named_parameters() if not parameter.requires_grad}
+    for path, module in model.named_modules():
+        if isinstance(module.__dict__.get("train"), _StayInEval):
+            still |= {f"{path}.{n}" if path else n for n, _ in module.named_buffers(recurse=False)}
+    return tuple(name for name in model.state_dict() if name not in still)
+
+
 class _StayInEval:
     """Stands in for `module.train`; an object, so that copies of the model get copies of it."""
 

@@ -1,0 +1,277 @@
+"""Train on activations at the freeze boundary in place of images, where that changes nothing.
+
+Frozen stages make the same of an image in every epoch and every trial, unless the image is
+augmented anew each time. What they make of the training views and of the validation split is
+computed once per content and kept on this machine's disk (`feature_cache`).
+
+Shapes: B images of a batch, N of a split, C channels, S × S pixels; activations are (B, …).
+"""
+
+import functools
+import hashlib
+import inspect
+import secrets
+from collections.abc import Callable, Iterator, Sequence
+from pathlib import Path
+
+import numpy as np
+import timm
+import torch
+from torch import Tensor, fx, nn
+from torch.utils.flop_counter import FlopCounterMode
+
+from tl_core.augment import AUGMENTATIONS
+from tl_core.batches import Batches
+from tl_core.datasets import Split
+from tl_core.datasets.cache import cache_folder
+from tl_core.device_data import on_device
+from tl_core.feature_cache import Activations, FeatureCache
+from tl_core.models.cut import Cuttable, NotCuttable, agrees
+from tl_core.precision import autocast
+from tl_core.views import draw_view, view_of_epoch
+
+MIN_FLOPS_PER_BYTE = 20
+"""Activations are kept if computing a byte of them takes more operations than this; below it,
+reading them is no faster. Own choice: about 20 GFLOP/s of a core against 1 GB/s of reading."""
+
+
+def feature_batches(model: nn.Module, images: Batches, precision: str) -> "FeatureBatches | None":
+    """The run's batches as activations; None where it must, or had better, train on images.
+
+    That is so where nothing is frozen, images are augmented or mixed anew each time, the forward
+    pass cannot be cut, or the activations are cheap to compute or too large for the cache.
+
+    Args:
+        model: as it trains, its stages frozen.
+        images: the run's batches.
+        precision: of the frozen stages: fp32, bf16 or fp16.
+    """
+    config = images.config
+    mixed = config.mixup > 0 or config.cutmix > 0
+    if config.freeze_depth == 0 or mixed or view_of_epoch(config, 0) is None:
+        return None
+    try:
+        batches = FeatureBatches(model, images, precision)
+    except NotCuttable:
+        return None
+    return batches if batches.pays() else None
+
+
+class FeatureBatches:
+    """The batches of one run, cut at its freeze boundary: the same methods as `Batches`.
+
+    Attributes:
+        rest: activations (B, …) → logits (B, K); what is left to train.
+
+    Raises:
+        NotCuttable: the model's forward pass cannot be cut at its freeze depth.
+    """
+
+    def __init__(self, model: nn.Module, images: Batches, precision: str) -> None:
+        self.images = images
+        self.precision = precision
+        self.cuttable = Cuttable(model)
+        self.depth = images.config.freeze_depth
+        cut = self.cuttable.cut(self.depth)
+        self.prefix, self.rest = cut.prefix, cut.rest
+        self.trial_images = images.prepare(images.data.val.batch(np.zeros(2, np.int64)))
+        if not _agreed(_text(self.prefix), lambda: agrees(cut, model, self.trial_images)):
+            raise NotCuttable("the pieces do not do what the model does")
+        self.cache = FeatureCache(cache_folder(images.config.cache_dir))
+        self.views: dict[int, Activations] = {}
+        self.val: Activations | None = None
+        self.view = 0
+
+    def pays(self) -> bool:
+        """Whether activations are dearer to compute than to read, and fit the cache."""
+        config, data = self.images.config, self.images.data
+        flops, size_bytes = _cost(_text(self.prefix), self._measure_cost)
+        views = 1 if config.augmentation == "none" else min(config.cached_views, config.epochs)
+        count = views * len(data.train) + len(data.val)
+        return flops >= MIN_FLOPS_PER_BYTE * size_bytes and self.cache.fits(size_bytes * count)
+
+    def _measure_cost(self) -> tuple[int, int]:
+        """Operations and bytes of one image's activations."""
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            activations = self.prefix(self.trial_images[:1])
+        return counter.get_total_flops(), activations.nbytes
+
+    def start_epoch(self, epoch: int) -> None:
+        """Get ready for the batches of epoch `epoch`, from 0."""
+        view = view_of_epoch(self.images.config, epoch)
+        assert view is not None
+        if view not in self.views:
+            self.views[view] = self._of_view(view)
+        self.view = view
+
+    def train(
+        self, positions: np.ndarray, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Activations (B, …) float32 of the epoch's view, labels (B,) int64, and these again.
+
+        Args:
+            positions: (B,) int positions in the training split.
+            generator: not used: the views are drawn once.
+        """
+        labels = self.images.labels(self.images.data.train, positions)
+        return self._take(self.views[self.view], positions), labels, labels
+
+    def evaluation(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+        """Activations (B, …) float32 and labels (B,) int64 of a whole split, in its order."""
+        if split is not self.images.data.val:
+            for images, labels in self.images.evaluation(split):
+                yield self._compute(images).float(), labels
+            return
+        if self.val is None:
+            self.val = self._of_val()
+        step = self.images.config.eval_batch_size
+        for start in range(0, len(split), step):
+            positions = np.arange(start, min(start + step, len(split)))
+            yield self._take(self.val, positions), self.images.labels(split, positions)
+
+    def _take(self, activations: Activations, positions: np.ndarray) -> Tensor:
+        device = self.images.device
+        whole = on_device(activations, activations.stored, device)
+        if whole is None:
+            taken = activations.take(positions).to(device, non_blocking=True)
+        else:
+            taken = activations.decode(whole[torch.from_numpy(positions).to(device)])
+        taken = taken.float()
+        return taken.movedim(-1, 1) if self._moved(taken) else taken
+
+    def _moved(self, activations: Tensor) -> bool:
+        """Whether maps are kept as (B, H, W, C), so that reading them gives channels-last."""
+        return self.images.config.channels_last and activations.ndim == 4
+
+    def _compute(self, images: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast(self.images.device, self.precision):
+            return self.prefix(images)
+
+    def _of_view(self, view: int) -> Activations:
+        config, data = self.images.config, self.images.data
+        drawn: list[object] = [config.augmentation]
+        if config.augmentation != "none":
+            policy = AUGMENTATIONS[config.augmentation]
+            drawn += [_code_of(policy), view, config.split_seed, self.images.flip]
+
+        def views() -> Iterator[Tensor]:
+            for images in draw_view(config, data.train, self.images.flip, view):
+                yield self.images.prepare(images)
+
+        return self._activations(data.train, drawn, views)
+
+    def _of_val(self) -> Activations:
+        val = self.images.data.val
+        return self._activations(
+            val, ["none"], lambda: (images for images, _ in self.images.evaluation(val))
+        )
+
+    def _activations(
+        self, split: Split, drawn: Sequence[object], images: Callable[[], Iterator[Tensor]]
+    ) -> Activations:
+        """From the cache, or computed: from a shallower boundary's where these are there.
+
+        Args:
+            split: whose images.
+            drawn: what was drawn of them, for the key.
+            images: makes them, as the model sees them, in batches (B, C, S, S).
+        """
+        of_split = _digest(
+            self.images.data.fingerprint, self.images.data.image_size, split.indices.tobytes(),
+            self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
+            self.precision, torch.__version__, timm.__version__, *drawn,
+        )  # fmt: skip
+
+        def parts() -> Iterator[Tensor]:
+            for part in self._from_shallower(of_split) or map(self._compute, images()):
+                yield part.movedim(1, -1) if self._moved(part) else part
+
+        key = self._key(self.depth, of_split)
+        found = self.cache.open_or_build(key, len(split), parts)
+        return found or Activations.of(torch.cat(list(parts())))
+
+    def _key(self, depth: int, of_split: str) -> str:
+        prefix = self.prefix if depth == self.depth else self.cuttable.cut(depth).prefix
+        return _digest(_content(prefix), of_split)
+
+    def _from_shallower(self, of_split: str) -> Iterator[Tensor] | None:
+        for depth in range(self.depth - 1, 0, -1):
+            try:
+                kept = self.cache.open(self._key(depth, of_split))
+                if kept is not None:
+                    return self._go_on(kept, self.cuttable.between(depth, self.depth))
+            except NotCuttable:
+                continue
+        return None
+
+    def _go_on(self, kept: Activations, between: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+        step = self.images.config.eval_batch_size
+        for start in range(0, len(kept), step):
+            positions = np.arange(start, min(start + step, len(kept)))
+            activations = self._take(kept, positions)
+            with torch.inference_mode(), autocast(self.images.device, self.precision):
+                yield between(activations)
+
+
+def _text(prefix: fx.GraphModule) -> str:
+    """The frozen part in words: its graph and the modules that it calls."""
+    modules = [
+        repr(prefix.get_submodule(str(node.target)))
+        for node in prefix.graph.nodes
+        if node.op == "call_module"
+    ]
+    return "\n".join([str(prefix.graph), *modules])
+
+
+def _content(prefix: fx.GraphModule) -> str:
+    """Hash of what the frozen part computes: structure, code and every number in it."""
+    classes = {type(module) for module in prefix.modules()} - {fx.GraphModule, type(prefix)}
+    code = sorted(_code_of(cls) for cls in classes)
+    state = prefix.state_dict()
+    numbers = [state[name].detach().cpu().numpy().tobytes() for name in sorted(state)]
+    return _digest(_text(prefix), code, sorted(state), *numbers)
+
+
+def _code_of(thing: object) -> str:
+    """Hash of the source that defines a class or function; torch's and timm's go by version."""
+    module = inspect.getmodule(thing)
+    name = module.__name__ if module else ""
+    if name.startswith(("torch.", "timm.", "torchvision.")):
+        return name
+    try:
+        path = Path(inspect.getsourcefile(thing) or "")  # type: ignore[arg-type]
+        files = sorted(path.parent.glob("*.py")) if name.startswith("tl_core.") else [path]
+        return _files_hash(tuple((file, file.stat().st_mtime_ns) for file in files))
+    except (TypeError, OSError):  # made at run time: known to this process alone
+        return _THIS_PROCESS
+
+
+@functools.lru_cache(maxsize=64)
+def _files_hash(files: tuple[tuple[Path, int], ...]) -> str:
+    return _digest(*(path.read_bytes() for path, _ in files))
+
+
+def _digest(*parts: object) -> str:
+    digest = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        digest.update(len(data).to_bytes(8, "little"))
+        digest.update(data)
+    return digest.hexdigest()
+
+
+_THIS_PROCESS = secrets.token_hex(8)
+_AGREED: dict[str, bool] = {}
+_COSTS: dict[str, tuple[int, int]] = {}
+
+
+def _agreed(text: str, check: Callable[[], bool]) -> bool:
+    if text not in _AGREED:
+        _AGREED[text] = check()
+    return _AGREED[text]
+
+
+def _cost(text: str, measure: Callable[[], tuple[int, int]]) -> tuple[int, int]:
+    if text not in _COSTS:
+        _COSTS[text] = measure()
+    return _COSTS[text]
