@@ -19,6 +19,7 @@ from tl_core.errors import BadInput
 _QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
     "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # CSV, JSON and TensorBoard files nobody reads
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # a snapshot of all trials that nobody restores
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_DEDUP_LOGS": "0",

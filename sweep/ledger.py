@@ -17,7 +17,7 @@ from ray.tune import Callback
 
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
-from sweep.trainable import Job
+from sweep.trainable import Job, unpack
 from sweep.tune_searcher import UNFINISHED
 
 KEPT_CHECKPOINTS = 5
@@ -85,6 +85,7 @@ class Ledger(Callback):
     ) -> None:
         """An epoch ended, or the trial failed."""
         record = self._record(trial)
+        result = unpack(result)
         if result["epoch"] > record.epoch:
             self._take_epoch(record, result)
         heard = {name: result[name] for name in _KEPT if name in result}
@@ -114,6 +115,7 @@ class Ledger(Callback):
         record = self._record(trial)
         status = record.result.get("status", "failed")
         self._end(record, "stopped" if status == UNFINISHED else status)
+        forget_statistics(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker process died."""
@@ -159,6 +161,7 @@ class Ledger(Callback):
         record.ended_at = datetime.now(UTC)
         self.statuses[status] += 1
         self.trials.add(self._row(record))
+        record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
         if status == "completed":
             self._keep_best_checkpoints(record)
 
@@ -189,6 +192,12 @@ class Ledger(Callback):
             "started_at": record.started_at,
             "ended_at": record.ended_at,
         }
+
+
+def forget_statistics(trial: Any) -> None:
+    """Free what Tune keeps of an ended trial's metrics: half of what it takes in memory."""
+    trial.run_metadata.metric_analysis.clear()
+    trial.run_metadata.metric_n_steps.clear()
 
 
 def error_text(path: str | None) -> str:

@@ -91,6 +91,8 @@ class TrialActor(tune.Trainable):
         self.job = job
         for module in job.modules:
             module.load()
+        gc.collect()
+        gc.freeze()  # what is loaded stays: between trials only what they made is searched
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -114,13 +116,13 @@ class TrialActor(tune.Trainable):
             metrics = self._train()
         except Exception as error:
             self.trainer = None
-            return self._result(NO_METRICS, failure_status(error), last_line(error))
+            return pack(self._result(NO_METRICS, failure_status(error), last_line(error)))
         assert self.trainer is not None
         reason = self.trainer.stop_reason
         status = STATUS_OF_STOP[reason] if reason else UNFINISHED
         if status == "completed":
             self._keep_best(self.trainer)
-        return self._result(metrics, status, None)
+        return pack(self._result(metrics, status, None))
 
     def _train(self) -> EpochMetrics:
         if self.trainer is None:
@@ -152,6 +154,20 @@ class TrialActor(tune.Trainable):
     def cleanup(self) -> None:
         """Free the last trial before the process ends."""
         self.trainer = None
+
+
+HEARD = ("epoch", "val_accuracy", "best_val_accuracy", "status", "done")
+"""What searchers and schedulers read of a result."""
+
+
+def pack(result: dict[str, Any]) -> dict[str, Any]:
+    """A result as it travels: Tune keeps statistics of every number it can see in one."""
+    return {**{name: result[name] for name in HEARD}, "report": list(result.items())}
+
+
+def unpack(result: dict[str, Any]) -> dict[str, Any]:
+    """The result that was packed."""
+    return dict(result["report"])
 
 
 def trial_facts(trainer: Trainer, startup_seconds: float) -> dict[str, Any]:

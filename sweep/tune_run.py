@@ -10,7 +10,7 @@ from ray.tune import Stopper
 from sweep.ledger import Ledger
 from sweep.plan import Plan
 from sweep.resources import Resources
-from sweep.schedulers import SCHEDULERS, SchedulerContext
+from sweep.schedulers import SchedulerContext, build_scheduler
 from sweep.trainable import Job, TrialActor
 from sweep.tune_searcher import TuneSearcher
 
@@ -46,6 +46,7 @@ def tune_trials(
     resources: Resources,
     budget: TimeBudget,
     folder: Path,
+    trainable: type[TrialActor] = TrialActor,
 ) -> None:
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
@@ -57,22 +58,21 @@ def tune_trials(
         resources: what each trial gets.
         budget: may end the sweep.
         folder: of the sweep; Tune's own state goes to `engine` in it.
+        trainable: what a worker runs.
     """
     share = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
-    trainable = tune.with_resources(tune.with_parameters(TrialActor, job=job), share)
-    scheduler = SCHEDULERS[plan.strategy.scheduler](
-        SchedulerContext(
-            epochs=plan.epochs,
-            grace_period=plan.options.grace_period,
-            reduction_factor=plan.options.reduction_factor,
-        )
+    with_share = tune.with_resources(tune.with_parameters(trainable, job=job), share)
+    context = SchedulerContext(
+        epochs=plan.epochs,
+        grace_period=plan.options.grace_period,
+        reduction_factor=plan.options.reduction_factor,
+        concurrent=resources.concurrent,
     )
-    scheduler.set_search_properties("val_accuracy", "max")
     tuner = tune.Tuner(
-        trainable,
+        with_share,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=scheduler,
+            scheduler=build_scheduler(plan.strategy.scheduler, context),
             num_samples=plan.trials,
             max_concurrent_trials=resources.concurrent,
             reuse_actors=True,

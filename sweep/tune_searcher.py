@@ -93,6 +93,7 @@ class TuneSearcher(Searcher):
 
     def _finish(self, number: int) -> None:
         repeats = self.configurations[number]
+        repeats.epochs.clear()
         worst: tuple[Verdict, ...] = ("fail", "pruned")
         for verdict in worst:
             if verdict in repeats.verdicts:

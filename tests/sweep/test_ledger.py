@@ -3,10 +3,11 @@ import pickle
 from types import SimpleNamespace
 
 import pytest
+from ray.tune.trainable.metadata import _TrainingRunMetadata
 
 from sweep.ledger import KEPT_CHECKPOINTS, Ledger, error_text
 from sweep.results import read_table
-from sweep.trainable import Job
+from sweep.trainable import Job, pack
 from tl_core.config import config_from_dict
 
 
@@ -27,7 +28,8 @@ class Sweep:
     def hand_out(self, **values):
         self.handed_out.append({"seed": 0, **values})
         config = {"number": len(self.handed_out) - 1, "values": self.handed_out[-1]}
-        return SimpleNamespace(config=config, error_file=None)
+        metadata = _TrainingRunMetadata()
+        return SimpleNamespace(config=config, error_file=None, run_metadata=metadata)
 
     def start(self, **values):
         trial = self.hand_out(**values)
@@ -35,7 +37,7 @@ class Sweep:
         return trial
 
     def epoch(self, trial, **fields):
-        self.ledger.on_trial_result(0, [], trial, result(**fields))
+        self.ledger.on_trial_result(0, [], trial, pack(result(**fields)))
 
     def complete(self, trial):
         self.ledger.on_trial_complete(0, [], trial)
@@ -295,3 +297,13 @@ def test_the_text_of_an_error_is_one_line(sweep, tmp_path, case):
 def test_no_file_of_an_error(tmp_path):
     assert error_text(None) == "the worker process died"
     assert error_text(str(tmp_path / "none.txt")) == "the worker process died"
+
+
+def test_tunes_statistics_of_an_ended_trial_are_freed(sweep):
+    trial = sweep.start(lr=0.1)
+    trial.run_metadata.update_metric("val_accuracy", 0.5, step=1)
+    assert trial.run_metadata.metric_analysis
+    sweep.epoch(trial, status="completed")
+    sweep.complete(trial)
+    assert not trial.run_metadata.metric_analysis
+    assert not trial.run_metadata.metric_n_steps

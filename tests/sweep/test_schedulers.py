@@ -3,8 +3,9 @@ from types import SimpleNamespace
 
 import pytest
 from ray.tune.schedulers import TrialScheduler
+from ray.tune.utils.object_cache import _ObjectCache
 
-from sweep.schedulers import SCHEDULERS, SchedulerContext
+from sweep.schedulers import SCHEDULERS, SchedulerContext, build_scheduler
 
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
@@ -13,17 +14,21 @@ class Run:
     """A scheduler with trials by name, told results by hand."""
 
     def __init__(self, name="asha", epochs=9, grace_period=1, reduction_factor=3.0):
-        context = SchedulerContext(epochs, grace_period, reduction_factor)
-        self.scheduler = SCHEDULERS[name](context)
-        assert self.scheduler.set_search_properties("val_accuracy", "max")
+        context = SchedulerContext(epochs, grace_period, reduction_factor, concurrent=2)
+        self.scheduler = build_scheduler(name, context)
+        self.controller = SimpleNamespace(_actor_cache=_ObjectCache())
         self.trials = {}
 
     def tell(self, name, epoch, accuracy):
         if name not in self.trials:
-            self.trials[name] = SimpleNamespace(trial_id=name, status="RUNNING")
-            self.scheduler.on_trial_add(None, self.trials[name])
+            self.add(name)
         result = self.result(epoch, accuracy)
         return self.scheduler.on_trial_result(None, self.trials[name], result)
+
+    def add(self, name):
+        trial = SimpleNamespace(trial_id=name, status="RUNNING", placement_group_factory="1 CPU")
+        self.trials[name] = trial
+        self.scheduler.on_trial_add(self.controller, trial)
 
     def complete(self, name, epoch, accuracy):
         result = self.result(epoch, accuracy)
@@ -32,6 +37,26 @@ class Run:
     @staticmethod
     def result(epoch, accuracy):
         return {"epoch": epoch, "val_accuracy": accuracy}
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_workers_of_trials_that_end_together_are_all_kept(name):
+    run = Run(name)
+    for trial in "abcd":
+        run.add(trial)
+    workers = run.controller._actor_cache
+    assert workers.cache_object("1 CPU", "worker of a")
+    assert workers.cache_object("1 CPU", "worker of b")
+    assert list(workers.flush_cached_objects()) == []
+    assert not workers.cache_object("1 CPU", "a third, where two run side by side")
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_no_trial_is_picked_before_its_turn(name):
+    run = Run(name)
+    run.add("a")
+    run.trials["a"].status = "PENDING"  # Tune starts pending trials in order
+    assert run.scheduler.choose_trial_to_run(run.controller) is None
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

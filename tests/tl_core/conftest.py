@@ -87,7 +87,7 @@ def unequal() -> ImageData:
 def _plain_run(data: ImageData, **fields: Any) -> Trainer:
     plain = {
         "width": 4, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
-        "augmentation": "none",        "label_smoothing": 0.0, "schedule": "constant", "lr": 1e-6,
+        "augmentation": "none", "label_smoothing": 0.0, "schedule": "constant", "lr": 1e-6,
     }  # fmt: skip
     return Trainer(TrainConfig(**{**plain, **fields}), data)
 

@@ -17,7 +17,8 @@ pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("o
 # Everything that draws numbers or keeps a state is on.
 BUSY = {
     "width": 8, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
-    "limit_train": 150,    "batch_size": 50, "epochs": 4, "dropout": 0.3, "augmentation": "standard", "mixup": 0.4,
+    "limit_train": 150, "batch_size": 50, "epochs": 4, "dropout": 0.3, "mixup": 0.4,
+    "augmentation": "standard",
     "cutmix": 1.0, "schedule": "plateau", "plateau_patience": 0, "decay_factor": 0.5,
     "class_weights": "balanced", "clip_norm": 1.0, "lr": 1.0, "momentum": 0.9,
 }  # fmt: skip
