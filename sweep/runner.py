@@ -104,7 +104,7 @@ class _Run:
         from sweep.ledger import Ledger
 
         resources = self._resources(joined)
-        job = self._job(resources)
+        job = self._job(resources, joined)
         ledger = Ledger(job, self.results, self._provenance(), self._identify(job))
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
@@ -132,7 +132,7 @@ class _Run:
         threads = plan.base.threads
         return share_out(options, cpus, gpus, trials=plan.trials, threads=threads)
 
-    def _job(self, resources: Resources) -> Any:
+    def _job(self, resources: Resources, joined: bool) -> Any:
         from sweep.trainable import Job
 
         base = self.plan.base.to_dict()
@@ -144,18 +144,30 @@ class _Run:
         if "auto" not in (base["precision"], base["eval_precision"]):
             return job
         with waiting(self.console, "Measuring which precision is faster"):
-            return dataclasses.replace(job, precisions=self._precisions(job, resources))
+            return dataclasses.replace(job, precisions=self._precisions(job, resources, joined))
 
-    def _precisions(self, job: Any, resources: Resources) -> dict[str, dict[str, str]]:
-        """Measure every backbone where trials run: in a worker with a trial's resources."""
+    def _precisions(
+        self, job: Any, resources: Resources, joined: bool
+    ) -> dict[str, dict[str, str]]:
+        """Measure every backbone where trials run: in a worker with a trial's resources.
+
+        What is remembered on this machine serves where the trials run here too.
+        """
         import ray
+
+        from tl_core.precision import PHASES, remembered_precision
 
         remote = ray.remote(measure_precision).options(
             num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
         )
-        backbones = backbones_of(self.plan)
-        measured = [ray.get(remote.remote(job, backbone)) for backbone in backbones]
-        return dict(zip(backbones, measured, strict=True))
+        found = {}
+        for backbone in backbones_of(self.plan):
+            known = remembered_precision(job.config({"backbone": backbone}), self.data)
+            phases = {phase: getattr(known, phase) for phase in PHASES}
+            if joined or "auto" in phases.values():
+                phases = ray.get(remote.remote(job, backbone))
+            found[backbone] = phases
+        return found
 
     def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:
         """Run all trials; returns the sweep's status."""
@@ -187,11 +199,14 @@ class _Run:
             return None
         number = int(winner["trial_id"].rsplit("_", 1)[1])
         values = {field: plain(winner[field]) for field in (*self.plan.free, "seed")}
+        threads = resources.cpus_per_trial * resources.concurrent  # nothing else runs now
+        if self.plan.options.address is not None:
+            threads = resources.cpus_per_trial  # those are of many machines
         remote = ray.remote(measure_winner).options(
-            num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
+            num_cpus=threads, num_gpus=resources.gpus_per_trial
         )
-        keep = self.folder / WINNER_FILE
-        measured = ray.get(remote.remote(job, number, values, int(winner["best_epoch"]), keep))
+        keep, epoch = self.folder / WINNER_FILE, int(winner["best_epoch"])
+        measured = ray.get(remote.remote(job, number, values, epoch, keep, threads))
         write_rows(self.results, "classes", self.name, measured["rows"])
         return {
             "trial_id": winner["trial_id"],

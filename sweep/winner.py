@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import torch
 
 from sweep.trainable import Job
 from tl_core.checkpoint import load_checkpoint
@@ -40,7 +41,12 @@ def choose_winner(trials: pd.DataFrame) -> pd.Series | None:
 
 
 def measure_winner(
-    job: Job, number: int, values: dict[str, Any], epoch: int, keep: Path | None = None
+    job: Job,
+    number: int,
+    values: dict[str, Any],
+    epoch: int,
+    keep: Path | None = None,
+    threads: int | None = None,
 ) -> dict[str, Any]:
     """Evaluate a trial's best weights on the validation and the test split, and keep them.
 
@@ -53,6 +59,7 @@ def measure_winner(
         values: the trial's own fields.
         epoch: its best epoch.
         keep: safetensors file for the weights, where its folder can be seen from here.
+        threads: for the evaluation, when nothing else runs (None: as in training).
 
     Returns:
         `accuracy` split → accuracy, `retrained`, and `rows` for the `classes` table.
@@ -69,6 +76,8 @@ def measure_winner(
     else:
         best = load_checkpoint(job.checkpoint(number))["model"]
         trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
+    if threads is not None:
+        torch.set_num_threads(threads)
     accuracy: dict[str, float] = {}
     rows: list[dict[str, Any]] = []
     for split in ("val", "test"):

@@ -62,16 +62,21 @@ def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
     generators left as they were. The answer is remembered in the cache folder for this model,
     image size, device, number of threads and version of torch.
     """
-    if all(getattr(config, phase) != "auto" for phase in PHASES):
-        return config
-    file = _memory(config, data)
-    known = _read(file)
+    config = remembered_precision(config, data)
     for phase in PHASES:
-        if getattr(config, phase) == "auto" and phase not in known:
-            known[phase] = _faster(config, data, phase)
-            _write(file, known)
-    auto = {phase: known[phase] for phase in PHASES if getattr(config, phase) == "auto"}
-    return config_from_dict(auto, config)
+        if getattr(config, phase) == "auto":
+            faster = _faster(config, data, phase)
+            file = _memory(config, data)
+            _write(file, {**_read(file), phase: faster})
+            config = config_from_dict({phase: faster}, config)
+    return config
+
+
+def remembered_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The config with `auto` replaced where such a run was measured on this machine before."""
+    auto = [phase for phase in PHASES if getattr(config, phase) == "auto"]
+    known = _read(_memory(config, data)) if auto else {}
+    return config_from_dict({phase: known[phase] for phase in auto if phase in known}, config)
 
 
 def _faster(config: TrainConfig, data: ImageData, phase: str) -> str:

@@ -199,8 +199,11 @@ class Trainer:
             self.scaler.unscale_(self.optimizer)
             trained = [p for group in self.optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
 
     def predict(self, split: Split) -> tuple[Tensor, Tensor]:
         """Logits (N, K) float32 and labels (N,) int64 of a whole split, on the device."""

@@ -66,7 +66,9 @@ class Cuttable:
         pieces = {mode: self._split(mode, depth) for mode in (True, False)}
         if _shape_of(pieces[True].prefix) != _shape_of(pieces[False].prefix):
             raise NotCuttable("the frozen part differs between training and evaluation")
-        rest = {mode: fx.GraphModule(self.model, piece.rest) for mode, piece in pieces.items()}
+        rest = {  # `forward` itself: the hooks around a module's call are those of nothing here
+            mode: fx.GraphModule(self.model, piece.rest).forward for mode, piece in pieces.items()
+        }
         return Cut(
             prefix=fx.GraphModule(self.model, pieces[False].prefix),
             rest=lambda activations: rest[self.model.training](activations),
