@@ -66,7 +66,7 @@ class Cuttable:
         pieces = {mode: self._split(mode, depth) for mode in (True, False)}
         if _shape_of(pieces[True].prefix) != _shape_of(pieces[False].prefix):
             raise NotCuttable("the frozen part differs between training and evaluation")
-        rest = {  # `forward` itself: the hooks around a module's call are those of nothing here
+        rest = {  # `forward` itself, since a call of the module looks for hooks at every step
             mode: fx.GraphModule(self.model, piece.rest).forward for mode, piece in pieces.items()
         }
         return Cut(
