@@ -36,7 +36,7 @@ from search_spaces.domains import Float
 from tl_core.config import TrainConfig
 BASE = TrainConfig(dataset="digits", epochs={epochs})
 SPACE = {{"lr": Float(1e-4, 1.0, log=True), "weight_decay": Float(1e-6, 1e-2, log=True)}}
-SEARCH, SCHEDULER, TRIALS = "random", "asha", {trials}
+SEARCH, SCHEDULER, TRIALS = "random", "none", {trials}
 """
 
 
@@ -92,7 +92,7 @@ def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
         root = Path(folder)
         space = root / "idle.py"
         space.write_text(SPACE.format(trials=trials, epochs=epochs))
-        plan = make_plan(SweepOptions(space=str(space), scheduler="none"))
+        plan = make_plan(SweepOptions(space=str(space)))
         start = time.perf_counter()
         with ray_cluster(address=None, cpus=2, gpus=0, log=root / "ray.log"):
             ready = time.perf_counter()

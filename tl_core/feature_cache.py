@@ -7,6 +7,7 @@ written under a lock and a temporary name, then renamed. Together they stay unde
 files that were not used for longest go first. A process that has one mapped keeps it.
 """
 
+import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
@@ -22,7 +23,8 @@ from tl_core.datasets.cache import gibibytes_from
 BUDGET_VARIABLE = "TL_SWEEP_FEATURES_BUDGET"
 DEFAULT_BUDGET_BYTES = 20 * 2**30
 SHARE_OF_FREE_DISK = 0.5
-STORED_AS = {torch.float32: np.dtype(np.float32), torch.bfloat16: np.dtype(np.int16)}
+KEPT_DTYPES = (torch.float32, torch.bfloat16)
+"""Others are kept as float32."""
 
 
 class FeatureCache:
@@ -98,19 +100,17 @@ class FeatureCache:
     def make_room(self, size_bytes: int) -> None:
         """Throw out what was not used for longest until `size_bytes` more are in the budget."""
         with FileLock(self.folder / ".evict.lock"):
-            files = [(p.stat(), p) for p in self.folder.glob("*.npy")]
-            used = sum(status.st_size for status, _ in files)
-            for status, path in sorted(files, key=lambda item: item[0].st_mtime_ns):
-                if used + size_bytes <= self.budget_bytes(used):
+            files = sorted(self._files(), key=lambda item: item[1].st_mtime_ns)
+            used = sum(status.st_size for _, status in files)
+            budget = self.budget_bytes()
+            for path, status in files:
+                if used + size_bytes <= budget:
                     return
                 path.unlink(missing_ok=True)
                 used -= status.st_size
 
-    def budget_bytes(self, used: int | None = None) -> float:
+    def budget_bytes(self) -> float:
         """$TL_SWEEP_FEATURES_BUDGET in GiB, else 20 GiB or half of what the disk could give.
-
-        Args:
-            used: bytes that lie here now (None: they are counted).
 
         Raises:
             BadInput: the variable is no number, or negative.
@@ -118,11 +118,15 @@ class FeatureCache:
         set_by_user = gibibytes_from(BUDGET_VARIABLE)
         if set_by_user is not None:
             return set_by_user
-        if used is None:
-            used = sum(path.stat().st_size for path in self.folder.glob("*.npy"))
+        used = sum(status.st_size for _, status in self._files())
         existing = next(p for p in (self.folder, *self.folder.parents) if p.exists())
         free = shutil.disk_usage(existing).free
         return min(DEFAULT_BUDGET_BYTES, SHARE_OF_FREE_DISK * (free + used))
+
+    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob("*.npy"):
+            with contextlib.suppress(FileNotFoundError):  # another process threw it out
+                yield path, path.stat()
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"
@@ -158,6 +162,6 @@ class Activations:
 
 def _stored(part: Tensor) -> np.ndarray:
     part = part.cpu().contiguous()
-    if part.dtype not in STORED_AS:
+    if part.dtype not in KEPT_DTYPES:
         part = part.float()
     return (part.view(torch.int16) if part.dtype == torch.bfloat16 else part).numpy()

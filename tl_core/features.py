@@ -12,6 +12,7 @@ import hashlib
 import inspect
 import secrets
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -26,13 +27,25 @@ from tl_core.datasets import Split
 from tl_core.datasets.cache import cache_folder
 from tl_core.device_data import on_device
 from tl_core.feature_cache import Activations, FeatureCache
-from tl_core.models.cut import Cuttable, NotCuttable, agrees
+from tl_core.models.cut import Cut, Cuttable, NotCuttable, agrees
 from tl_core.precision import autocast
 from tl_core.views import draw_view, view_of_epoch
 
 MIN_FLOPS_PER_BYTE = 20
 """Activations are kept if computing a byte of them takes more operations than this; below it,
 reading them is no faster. Own choice: about 20 GFLOP/s of a core against 1 GB/s of reading."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a trial of a cut showed."""
+
+    agrees: bool
+    """Whether the pieces do what the whole model does."""
+    flops: int
+    """Operations of the frozen part on one image."""
+    size_bytes: int
+    """Size of one image's activations."""
 
 
 def feature_batches(model: nn.Module, images: Batches, precision: str) -> "FeatureBatches | None":
@@ -74,8 +87,8 @@ class FeatureBatches:
         self.depth = images.config.freeze_depth
         cut = self.cuttable.cut(self.depth)
         self.prefix, self.rest = cut.prefix, cut.rest
-        self.trial_images = images.prepare(images.data.val.batch(np.zeros(2, np.int64)))
-        if not _agreed(_text(self.prefix), lambda: agrees(cut, model, self.trial_images)):
+        self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
+        if not self.probe.agrees:
             raise NotCuttable("the pieces do not do what the model does")
         self.cache = FeatureCache(cache_folder(images.config.cache_dir))
         self.views: dict[int, Activations] = {}
@@ -85,16 +98,10 @@ class FeatureBatches:
     def pays(self) -> bool:
         """Whether activations are dearer to compute than to read, and fit the cache."""
         config, data = self.images.config, self.images.data
-        flops, size_bytes = _cost(_text(self.prefix), self._measure_cost)
+        flops, size_bytes = self.probe.flops, self.probe.size_bytes
         views = 1 if config.augmentation == "none" else min(config.cached_views, config.epochs)
         count = views * len(data.train) + len(data.val)
         return flops >= MIN_FLOPS_PER_BYTE * size_bytes and self.cache.fits(size_bytes * count)
-
-    def _measure_cost(self) -> tuple[int, int]:
-        """Operations and bytes of one image's activations."""
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            activations = self.prefix(self.trial_images[:1])
-        return counter.get_total_flops(), activations.nbytes
 
     def start_epoch(self, epoch: int) -> None:
         """Get ready for the batches of epoch `epoch`, from 0."""
@@ -261,17 +268,16 @@ def _digest(*parts: object) -> str:
 
 
 _THIS_PROCESS = secrets.token_hex(8)
-_AGREED: dict[str, bool] = {}
-_COSTS: dict[str, tuple[int, int]] = {}
+_PROBES: dict[tuple[str, torch.Size], Probe] = {}
+"""What was found of a frozen part at an image size; structure decides it, not weights."""
 
 
-def _agreed(text: str, check: Callable[[], bool]) -> bool:
-    if text not in _AGREED:
-        _AGREED[text] = check()
-    return _AGREED[text]
-
-
-def _cost(text: str, measure: Callable[[], tuple[int, int]]) -> tuple[int, int]:
-    if text not in _COSTS:
-        _COSTS[text] = measure()
-    return _COSTS[text]
+def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
+    """Try the pieces on a few images (B, C, S, S), once a process."""
+    key = (_text(cut.prefix), images.shape)
+    if key not in _PROBES:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            activations = cut.prefix(images[:1])
+        flops, size_bytes = counter.get_total_flops(), activations.nbytes
+        _PROBES[key] = Probe(agrees(cut, model, images), flops, size_bytes)
+    return _PROBES[key]

@@ -76,6 +76,7 @@ class Recorder:
         self.restored = True
 
     def predict(self, split):
+        self.threads = torch.get_num_threads()
         labels = torch.tensor(split["labels"])
         return torch.nn.functional.one_hot(torch.tensor(split["predicted"]), 2), labels
 
@@ -124,3 +125,13 @@ def test_every_class_of_both_splits_has_a_row(job):
     assert (cat["precision"], cat["recall"], cat["f1"]) == pytest.approx((1.0, 2 / 3, 0.8))
     assert {row["split_accuracy"] for row in rows[2:]} == {0.75}
     assert not any(isinstance(value, np.generic) for row in rows for value in row.values())
+
+
+def test_it_is_judged_on_as_many_threads_as_there_are_for_it(job):
+    before = torch.get_num_threads()
+    try:
+        for threads in (1, 2):
+            measure_winner(job, 7, {}, 1, threads=threads)
+            assert Recorder.made.threads == threads
+    finally:
+        torch.set_num_threads(before)

@@ -95,3 +95,12 @@ def test_a_damaged_file_is_built_again(tmp_path):
 
 def test_activations_in_memory_serve_as_well():
     assert torch.equal(Activations.of(PART).take([3, 0]), PART[[3, 0]])
+
+
+def test_a_file_that_another_process_throws_out_meanwhile_is_no_error(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path)
+    build(cache, "one")
+    gone = cache.folder / "gone.npy"
+    monkeypatch.setattr(type(tmp_path), "glob", lambda *about: iter([gone]))
+    assert cache.fits(1000)
+    assert build(cache, "two") is not None

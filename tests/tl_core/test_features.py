@@ -209,5 +209,30 @@ def test_the_frozen_part_is_not_saved_with_every_best_epoch(run):
 
 def test_a_disagreement_between_pieces_and_whole_falls_back_to_images(run, monkeypatch):
     monkeypatch.setattr(features, "agrees", lambda *arguments: False)
-    monkeypatch.setattr(features, "_AGREED", {})
+    monkeypatch.setattr(features, "_PROBES", {})
     assert isinstance(run().batches, Batches)
+
+
+def test_the_same_stages_at_another_image_size_are_measured_anew(run):
+    small = run(image_size=None).batches.probe
+    large = Trainer(
+        TrainConfig(**{**FIELDS, "image_size": 16, "cache_dir": run().config.cache_dir})
+    ).batches.probe
+    assert large.flops == pytest.approx(4 * small.flops, rel=0.01)
+
+
+@pytest.mark.parametrize("depth", [0, 3])
+def test_batches_from_arrays_that_live_on_a_device_are_the_same(run, monkeypatch, depth):
+    """As on a GPU, whose copy of an array stands here in this machine's memory."""
+    fields = {"freeze_depth": depth, "epochs": 2}
+    expected = numbers(run(**fields))
+    asked = []
+
+    def resident(owner, array, device):
+        asked.append(array.shape)
+        return torch.from_numpy(array)
+
+    monkeypatch.setattr("tl_core.batches.on_device", resident)
+    monkeypatch.setattr("tl_core.features.on_device", resident)
+    assert numbers(run(**fields)) == expected
+    assert asked

@@ -202,8 +202,10 @@ def _crossing(graph: _Graph, inside: set[fx.Node]) -> fx.Node:
         for node in graph.labels
         if node in inside and node.op != "get_attr" and not inside.issuperset(node.users)
     ]
-    if len(crossing) != 1 or crossing[0].op == "placeholder":
+    if len(crossing) != 1:
         raise NotCuttable(f"{len(crossing)} activations cross the boundary")
+    if crossing[0].op == "placeholder":
+        raise NotCuttable("nothing is computed before the boundary")
     return crossing[0]
 
 
