@@ -11,6 +11,7 @@ are made by the project's own functions, so that both sides train the same.
 
 import argparse
 import json
+import os
 import time
 from pathlib import Path
 from typing import Any, ClassVar
@@ -146,6 +147,7 @@ def main() -> None:
     parser.add_argument("out", type=Path)
     parser.add_argument("--loop", action="store_true")
     args = parser.parse_args()
+    os.environ["TL_SWEEP_KERNELS"] = "0"  # PyTorch's layers, as a script has them
     job = json.loads(args.job.read_text())
     if job["data"] == "mnist":
         torchvision.datasets.MNIST(job["root"], download=True)  # unpacks; once

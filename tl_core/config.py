@@ -168,9 +168,10 @@ class TrainConfig:
     threads: int | None = setting(
         None, "CPU threads of torch (None: torch's default)", unit="threads", low=1, identity=False
     )
-    eval_batch_size: int = setting(
-        500, "images per evaluation step", unit="images", low=1, identity=False
-    )
+    eval_batch_size: int | None = setting(
+        None, "images per evaluation step (None: 128 on a CPU, 1024 on a GPU)", unit="images",
+        low=1, identity=False,
+    )  # fmt: skip
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

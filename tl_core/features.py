@@ -131,7 +131,7 @@ class FeatureBatches:
             return
         if self.val is None:
             self.val = self._of_val()
-        step = self.images.config.eval_batch_size
+        step = self.images.eval_batch_size
         for start in range(0, len(split), step):
             positions = np.arange(start, min(start + step, len(split)))
             yield self._take(self.val, positions), self.images.labels(split, positions)
@@ -212,7 +212,7 @@ class FeatureBatches:
         return None
 
     def _go_on(self, kept: Activations, between: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
-        step = self.images.config.eval_batch_size
+        step = self.images.eval_batch_size
         for start in range(0, len(kept), step):
             positions = np.arange(start, min(start + step, len(kept)))
             activations = self._take(kept, positions)

@@ -10,11 +10,10 @@ from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.models.layers import (
-    activation_layer,
     conv_layer,
     dense_head,
     initialize,
-    norm_layer,
+    norm_act_layer,
     pooled_features,
     pooling_layer,
 )
@@ -41,8 +40,7 @@ class BaselineCNN(nn.Module):
             self.convs.append(
                 nn.Sequential(
                     conv_layer(channels, outputs, 3, bias=not config.batch_norm),
-                    norm_layer(outputs, config.batch_norm),
-                    activation_layer(config.activation),
+                    norm_act_layer(outputs, config.batch_norm, config.activation),
                     nn.MaxPool2d(2),
                 )
             )

@@ -6,7 +6,9 @@ Shapes: B images, C channels, H × W pixels, F features, K classes.
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+
+from tl_core.models.norm_act import NormAct
 
 ACTIVATION_MODULES: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -33,13 +35,26 @@ NORM_GAIN = 3.0
 variance 1; starting at 2 gained 3 points of CIFAR-10 accuracy after two short epochs."""
 
 
-def norm_layer(channels: int, on: bool) -> nn.Module:
-    """Batch normalization over `channels`, or nothing."""
-    if not on:
-        return nn.Identity()
-    norm = nn.BatchNorm2d(channels)
-    nn.init.constant_(norm.weight, NORM_GAIN)
-    return norm
+class Act(nn.Module):
+    """act(x + residual): a `NormAct` without normalization."""
+
+    def __init__(self, act: nn.Module) -> None:
+        super().__init__()
+        self.act = act
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """The activation of x, (B, C, H, W), plus a residual of the same shape if there is one."""
+        return self.act(x if residual is None else x + residual)
+
+
+def norm_act_layer(channels: int, norm: bool, activation: str | None = None) -> nn.Module:
+    """x, residual=None → act(norm(x) + residual), with batch normalization or without."""
+    act = activation_layer(activation) if activation else nn.Identity()
+    if not norm:
+        return Act(act)
+    layer = NormAct(channels, act)
+    nn.init.constant_(layer.weight, NORM_GAIN)
+    return layer
 
 
 def dropout_layer(rate: float, *, spatial: bool = False) -> nn.Module:

@@ -17,11 +17,10 @@ from torch import Tensor, nn
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models.layers import (
-    activation_layer,
     conv_layer,
     dense_head,
     initialize,
-    norm_layer,
+    norm_act_layer,
     pooled_features,
     pooling_layer,
 )
@@ -80,8 +79,8 @@ class PlainBlock(nn.Module):
         self.layers = nn.ModuleList()
         for number in range(layers):
             conv = conv_layer(outputs if number else inputs, outputs, 3, bias=not norm)
-            unit = nn.Sequential(conv, norm_layer(outputs, norm), activation_layer(activation))
-            self.layers.append(unit)
+            norm_act = norm_act_layer(outputs, norm, activation)
+            self.layers.append(nn.Sequential(conv, norm_act))
         self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:

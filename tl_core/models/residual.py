@@ -15,11 +15,10 @@ from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.models.layers import (
-    activation_layer,
     conv_layer,
     dropout_layer,
     initialize,
-    norm_layer,
+    norm_act_layer,
     pooled_features,
     pooling_layer,
 )
@@ -40,22 +39,20 @@ class ResidualBlock(nn.Module):
         bias = not config.batch_norm
         self.pool = nn.MaxPool2d(2, ceil_mode=True) if halve else nn.Identity()
         self.conv1 = conv_layer(inputs, outputs, 3, bias=bias)
-        self.norm1 = norm_layer(outputs, config.batch_norm)
-        self.act1 = activation_layer(config.activation)
+        self.norm1 = norm_act_layer(outputs, config.batch_norm, config.activation)
         self.drop = dropout_layer(config.dropout, spatial=True)
         self.conv2 = conv_layer(outputs, outputs, 3, bias=bias)
-        self.norm2 = norm_layer(outputs, config.batch_norm)
+        self.norm2 = norm_act_layer(outputs, config.batch_norm, config.activation)
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs:
             projection = conv_layer(inputs, outputs, 1, bias=bias)
-            self.shortcut = nn.Sequential(projection, norm_layer(outputs, config.batch_norm))
-        self.act2 = activation_layer(config.activation)
+            self.shortcut = nn.Sequential(projection, norm_act_layer(outputs, config.batch_norm))
 
     def forward(self, images: Tensor) -> Tensor:
         """The block's output; shapes as the class says."""
         images = self.pool(images)
-        inner = self.drop(self.act1(self.norm1(self.conv1(images))))
-        return self.act2(self.norm2(self.conv2(inner)) + self.shortcut(images))
+        inner = self.drop(self.norm1(self.conv1(images)))
+        return self.norm2(self.conv2(inner), self.shortcut(images))
 
 
 class ResidualCNN(nn.Module):
@@ -74,8 +71,7 @@ class ResidualCNN(nn.Module):
         bias = not config.batch_norm
         self.stem = nn.Sequential(
             conv_layer(channels, config.width, 3, bias=bias),
-            norm_layer(config.width, config.batch_norm),
-            activation_layer(config.activation),
+            norm_act_layer(config.width, config.batch_norm, config.activation),
         )
         self.stages = nn.Sequential()
         width, side = config.width, image_size

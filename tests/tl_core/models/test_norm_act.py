@@ -1,0 +1,201 @@
+"""The fused layer against PyTorch's own operations in double precision."""
+
+import math
+import shutil
+
+import pytest
+import timm
+import torch
+import torch.nn.functional as F
+from torch import nn
+
+from tl_core import kernels
+from tl_core.models import norm_act as module
+from tl_core.models.norm_act import NormAct, speed_up_norms
+
+ACTIVATIONS = [nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.ELU(), nn.SiLU(), nn.ELU(alpha=0.5)]
+native = pytest.mark.skipif(kernels.norm_act_library() is None, reason="no C++ compiler here")
+
+
+def layer(channels: int, act: nn.Module) -> NormAct:
+    norm = NormAct(channels, act)
+    nn.init.uniform_(norm.weight, -2, 2)
+    nn.init.uniform_(norm.bias, -1, 1)
+    return norm
+
+
+def images(*shape: int, dtype: torch.dtype = torch.float32) -> torch.Tensor:
+    x = 3 + 2 * torch.randn(shape, generator=torch.Generator().manual_seed(0))
+    return x.to(dtype).contiguous(memory_format=torch.channels_last)
+
+
+def in_double(norm: NormAct) -> nn.BatchNorm2d:
+    """The same layer, of PyTorch's own, in double precision."""
+    twin = nn.BatchNorm2d(norm.num_features).double()
+    twin.load_state_dict(norm.state_dict())
+    return twin.train(norm.training)
+
+
+def count_native(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """The native functions called from now on."""
+    called: list[str] = []
+    original = module._function
+
+    def counting(library, name, x):
+        called.append(name)
+        return original(library, name, x)
+
+    monkeypatch.setattr(module, "_function", counting)
+    return called
+
+
+@native
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("with_residual", [False, True])
+@pytest.mark.parametrize("shape", [(8, 16, 9, 9), (3, 5, 1, 7), (2, 300, 4, 4), (70, 1, 31, 31)])
+def test_training_step_against_double_precision(monkeypatch, act, with_residual, shape):
+    norm, x = layer(shape[1], act), images(*shape)
+    residual = images(*shape).flip(0) if with_residual else None
+    residual = residual.contiguous(memory_format=torch.channels_last) if with_residual else None
+    twin, twin_x = in_double(norm), x.double().requires_grad_()
+    twin_residual = residual.double().requires_grad_() if with_residual else None
+    called = count_native(monkeypatch)
+
+    inputs = [t.requires_grad_() for t in (x, residual) if t is not None]
+    out = norm(*inputs)
+    gradient = torch.randn_like(out)
+    out.backward(gradient)
+    expected = twin(twin_x)
+    expected = act(expected if twin_residual is None else expected + twin_residual)
+    expected.backward(gradient.double())
+
+    assert called == ["moments", "apply", "backward"]
+    close = {"rtol": 1e-4, "atol": 1e-4, "check_dtype": False}
+    torch.testing.assert_close(out, expected, **close)
+    torch.testing.assert_close(x.grad, twin_x.grad, **close)
+    if with_residual:
+        torch.testing.assert_close(residual.grad, twin_residual.grad, **close)
+    scale = math.sqrt(x.numel() / shape[1])  # the sums of as many gradients
+    for name in ("weight", "bias"):
+        own, other = getattr(norm, name).grad, getattr(twin, name).grad
+        torch.testing.assert_close(own / scale, other / scale, **close)
+    for name in ("running_mean", "running_var", "num_batches_tracked"):
+        torch.testing.assert_close(getattr(norm, name), getattr(twin, name), **close)
+
+
+@native
+@pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
+@pytest.mark.parametrize("with_residual", [False, True])
+def test_evaluation_against_double_precision(monkeypatch, act, with_residual):
+    norm, x = layer(6, act), images(4, 6, 5, 5)
+    residual = images(4, 6, 5, 5) if with_residual else None
+    norm(images(9, 6, 5, 5))
+    norm.eval()
+    twin = in_double(norm)
+    called = count_native(monkeypatch)
+    with torch.inference_mode():
+        out = norm(x, residual)
+    assert called == ["apply"]
+    expected = twin(x.double())
+    expected = act(expected if residual is None else expected + residual.double())
+    torch.testing.assert_close(out, expected, rtol=1e-4, atol=1e-4, check_dtype=False)
+
+
+@native
+def test_bf16_is_as_near_as_bf16_can_be():
+    norm, x = layer(8, nn.ELU()), images(16, 8, 6, 6, dtype=torch.bfloat16).requires_grad_()
+    twin, twin_x = in_double(norm), x.detach().double().requires_grad_()
+    out = norm(x)
+    out.backward(torch.ones_like(out))
+    expected = F.elu(twin(twin_x))
+    expected.sum().backward()
+    assert out.dtype == x.grad.dtype == torch.bfloat16
+    torch.testing.assert_close(out.double(), expected, rtol=2**-8, atol=2**-8)
+    torch.testing.assert_close(x.grad.double(), twin_x.grad, rtol=2**-7, atol=2**-6)
+
+
+@native
+def test_threads_share_the_work_and_change_rounding_alone():
+    norm, before = layer(16, nn.ELU()), torch.get_num_threads()
+    found = []
+    try:
+        for threads in (1, 3):
+            torch.set_num_threads(threads)
+            x = images(64, 16, 16, 16).requires_grad_()
+            out = norm(x)
+            out.square().sum().backward()
+            found.append((out.detach(), x.grad))
+    finally:
+        torch.set_num_threads(before)
+    torch.testing.assert_close(found[0], found[1], rtol=1e-5, atol=1e-5)
+
+
+@native
+@pytest.mark.parametrize("act", ACTIVATIONS[:4], ids=repr)
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_what_is_not_finite_stays_so(act, value):
+    x = images(4, 3, 4, 4)
+    x[0, 1, 2, 2] = value
+    out = layer(3, act)(x)
+    assert not torch.isfinite(out[:, 1]).any()
+    assert torch.isfinite(out[:, [0, 2]]).all()
+
+
+def test_large_means_cost_no_precision():
+    x = images(64, 4, 8, 8) * 1e-2 + 1000
+    norm = layer(4, nn.Identity())
+    expected = in_double(norm)(x.double())
+    torch.testing.assert_close(norm(x), expected, rtol=0.02, atol=0.02, check_dtype=False)
+
+
+@native
+@pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
+def test_other_cases_take_pytorchs_operations(monkeypatch):
+    called = count_native(monkeypatch)
+    norm = layer(4, nn.ELU())
+    norm(images(2, 4, 3, 3).contiguous())  # another layout
+    norm.double()(images(2, 4, 3, 3).double())
+    norm.float().eval()(images(2, 4, 3, 3).requires_grad_())  # gradients through fixed statistics
+    torch.jit.trace(norm, images(2, 4, 3, 3), check_trace=False)
+    assert called == []
+
+
+@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
+def test_timm_models_keep_their_tensors_and_numbers(monkeypatch, name):
+    model = timm.create_model(name, num_classes=3).to(memory_format=torch.channels_last)
+    x = images(4, 3, 64, 64)
+    before, names = model(x), list(model.state_dict())
+    model.load_state_dict(model.state_dict())
+    speed_up_norms(model)
+    called = count_native(monkeypatch)
+    torch.testing.assert_close(model(x), before, rtol=1e-3, atol=1e-3)
+    assert list(model.state_dict()) == names
+    assert called or kernels.norm_act_library() is None
+
+
+@pytest.fixture
+def fresh_library(monkeypatch, tmp_path):
+    """A cache without a compiled library."""
+    monkeypatch.setenv("TL_SWEEP_CACHE", str(tmp_path))
+    kernels.norm_act_library.cache_clear()
+    yield tmp_path
+    kernels.norm_act_library.cache_clear()
+
+
+@pytest.mark.parametrize("variable", [{"CXX": "false"}, {"TL_SWEEP_KERNELS": "0"}, {"PATH": ""}])
+def test_without_a_library_training_goes_on(monkeypatch, fresh_library, variable):
+    for name, value in variable.items():
+        monkeypatch.setenv(name, value)
+    norm, x = layer(4, nn.ELU()), images(2, 4, 3, 3)
+    assert kernels.norm_act_library() is None
+    torch.testing.assert_close(norm(x), F.elu(in_double(norm)(x.double())).float())
+
+
+@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
+def test_the_library_is_compiled_once(fresh_library):
+    assert kernels.norm_act_library() is not None
+    (file,) = (fresh_library / "kernels").glob("*.so")
+    made = file.stat().st_mtime_ns
+    kernels.norm_act_library.cache_clear()
+    assert kernels.norm_act_library() is not None
+    assert [f.stat().st_mtime_ns for f in (fresh_library / "kernels").glob("*.so")] == [made]

@@ -1,0 +1,84 @@
+"""Native code for the CPU, compiled once a machine by its own C++ compiler.
+
+    <cache>/kernels/<key>.so
+
+where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the source, the
+compiler and the processor. Without a compiler (or with TL_SWEEP_KERNELS=0) PyTorch's own
+operations are used: the same numbers to rounding, more slowly.
+"""
+
+import ctypes
+import functools
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from pathlib import Path
+
+from filelock import FileLock
+
+from tl_core.datasets.cache import cache_folder
+
+SWITCH_VARIABLE = "TL_SWEEP_KERNELS"
+SOURCE = Path(__file__).with_name("norm_act.cpp")
+# Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
+FLAGS = (
+    "-std=c++17", "-O3", "-march=native", "-fassociative-math", "-fno-signed-zeros",
+    "-fno-trapping-math", "-fno-math-errno", "-shared", "-fPIC", "-pthread",
+)  # fmt: skip
+COMPILE_SECONDS = 120
+_POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
+_ARGUMENTS = {
+    "moments": (_POINTER, *(_INTEGER,) * 3, *(_POINTER,) * 2),
+    "apply": (_INTEGER, *(_POINTER,) * 4, *(_INTEGER,) * 3, _POINTER),
+    "backward": (_INTEGER, *(_POINTER,) * 6, *(_INTEGER,) * 3, *(_POINTER,) * 4),
+}
+
+
+@functools.cache
+def norm_act_library() -> ctypes.CDLL | None:
+    """The functions of norm_act.cpp; None where they cannot be had or are switched off."""
+    compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++")
+    if os.environ.get(SWITCH_VARIABLE) == "0" or compiler is None:
+        return None
+    try:
+        library = ctypes.CDLL(str(_compiled(compiler)))
+    except (OSError, subprocess.SubprocessError):  # a read-only disk, another compiler's flags
+        return None
+    for name, arguments in _ARGUMENTS.items():
+        for dtype in ("float32", "bfloat16"):
+            function = getattr(library, f"{name}_{dtype}")
+            function.argtypes, function.restype = arguments, None
+    return library
+
+
+def _compiled(compiler: str) -> Path:
+    """The library's file, compiled first where it is not there; others wait meanwhile."""
+    about = (SOURCE.read_bytes(), repr(FLAGS), _version(compiler), _processor())
+    key = hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
+    file = cache_folder(None) / "kernels" / f"{key}.so"
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        with FileLock(file.with_suffix(".lock")):
+            if not file.exists():
+                partial = file.with_suffix(".partial")
+                command = [compiler, *FLAGS, "-o", str(partial), str(SOURCE)]
+                subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+                partial.replace(file)
+    return file
+
+
+def _version(compiler: str) -> str:
+    command = [compiler, "--version"]
+    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
+
+
+def _processor() -> str:
+    """What `-march=native` looks at: the processor and what it can do."""
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return f"{platform.machine()} {platform.processor()}"
+    wanted = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part")
+    return "\n".join(dict.fromkeys(line for line in lines if line.startswith(wanted)))

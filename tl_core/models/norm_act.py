@@ -1,0 +1,209 @@
+"""Batch normalization, a residual sum and an activation as one layer.
+
+On a CPU in channels-last layout the three run as one native function (`tl_core.kernels`), which
+reads and writes memory a third as often; elsewhere as PyTorch's operations, one after another.
+
+Shapes: B images, C channels, H × W pixels.
+Source: batch normalization: Ioffe & Szegedy 2015; ELU: Clevert et al. 2016, α = 1.
+"""
+
+import ctypes
+from typing import Any
+
+import torch
+from timm.layers import BatchNormAct2d
+from torch import Tensor, nn
+
+from tl_core.kernels import norm_act_library
+
+IDENTITY = 0
+NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {
+    nn.Identity: IDENTITY,
+    nn.ReLU: 1,
+    nn.ReLU6: 2,
+    nn.ELU: 3,
+}
+"""Activation modules that the native functions know, with their numbers there."""
+
+
+class NormAct(nn.BatchNorm2d):
+    """act(norm(x) + residual), (B, C, H, W) → the same shape.
+
+    Args:
+        channels: C.
+        act: the activation, a module without parameters.
+    """
+
+    def __init__(self, channels: int, act: nn.Module) -> None:
+        super().__init__(channels)
+        self.act = act
+
+    def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
+        """The activation of x normalized, plus a residual of the same shape where there is one."""
+        return norm_act(self, x, self.act, residual)
+
+
+class _TimmNormAct(BatchNormAct2d):
+    """timm's layer of the same kind, by the same functions."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """The activation of x normalized."""
+        return norm_act(self, x, self.act)
+
+
+def speed_up_norms(model: nn.Module) -> None:
+    """Let the native functions run the batch normalization of any model; in place.
+
+    Names of tensors, numbers (to rounding) and settings stay; subclasses are left as they are.
+    """
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = NormAct
+            module.act = nn.Identity()
+        elif type(module) is BatchNormAct2d and isinstance(module.drop, nn.Identity):
+            module.__class__ = _TimmNormAct
+
+
+def norm_act(
+    norm: nn.BatchNorm2d, x: Tensor, act: nn.Module, residual: Tensor | None = None
+) -> Tensor:
+    """act(norm(x) + residual); running statistics move as `norm` says.
+
+    Args:
+        norm: the statistics, the weights and the mode (`train()`, `eval()`).
+        x: (B, C, H, W).
+        act: the activation, a module without parameters.
+        residual: (B, C, H, W) or None.
+    """
+    library = norm_act_library() if _fits(norm, x, residual) else None
+    if library is None:
+        y = nn.BatchNorm2d.forward(norm, x)
+        return act(y if residual is None else y + residual)
+    code = _code(act)
+    if norm.training:
+        out = _train(library, norm, x, residual, code or IDENTITY)
+    else:
+        out = _evaluate(library, norm, x, residual, code or IDENTITY)
+    return act(out) if code is None else out
+
+
+def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
+    """Whether this is a case that the native functions know."""
+    if torch.jit.is_tracing() or torch.compiler.is_compiling():
+        return False
+    tensors = [x] if residual is None else [x, residual]
+    return (
+        all(
+            type(t) is Tensor
+            and t.device.type == "cpu"
+            and t.dtype in (torch.float32, torch.bfloat16)
+            and t.is_contiguous(memory_format=torch.channels_last)
+            and (t.dtype, t.shape) == (x.dtype, x.shape)
+            for t in tensors
+        )
+        and x.ndim == 4
+        and x.numel() > x.shape[1]  # several values a channel
+        and norm.affine
+        and norm.track_running_stats
+        and norm.momentum is not None
+        and norm.weight.dtype == torch.float32
+        and (norm.training or not _differentiated(norm, tensors))
+    )
+
+
+def _differentiated(norm: nn.BatchNorm2d, tensors: list[Tensor]) -> bool:
+    return torch.is_grad_enabled() and any(t.requires_grad for t in [*tensors, norm.weight])
+
+
+def _code(act: nn.Module) -> int | None:
+    """The activation's number; None where the native functions do not know it."""
+    return None if getattr(act, "alpha", 1.0) != 1.0 else NATIVE_ACTIVATIONS.get(type(act))
+
+
+def _train(
+    library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, code: int
+) -> Tensor:
+    channels, rows = x.shape[1], x.numel() // x.shape[1]
+    mean, variance = torch.empty(2, channels)
+    values = x.detach()
+    _function(library, "moments", x)(
+        values.data_ptr(), rows, channels, torch.get_num_threads(),
+        mean.data_ptr(), variance.data_ptr(),
+    )  # fmt: skip
+    with torch.no_grad():
+        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
+        norm.running_mean.lerp_(mean, norm.momentum)  # type: ignore[union-attr, arg-type]
+        unbiased = variance * (rows / (rows - 1))
+        norm.running_var.lerp_(unbiased, norm.momentum)  # type: ignore[union-attr, arg-type]
+        inverse = torch.rsqrt(variance + norm.eps)
+    return _NormAct.apply(library, x, residual, norm.weight, norm.bias, mean, inverse, code)
+
+
+def _evaluate(
+    library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, code: int
+) -> Tensor:
+    mean, variance = norm.running_mean, norm.running_var
+    assert mean is not None
+    assert variance is not None
+    scale = norm.weight * torch.rsqrt(variance + norm.eps)
+    return _apply(library, x, residual, scale, norm.bias - mean * scale, code)
+
+
+def _apply(
+    library: ctypes.CDLL,
+    x: Tensor,
+    residual: Tensor | None,
+    scale: Tensor,
+    shift: Tensor,
+    code: int,
+) -> Tensor:
+    out = torch.empty_like(x)
+    _function(library, "apply", x)(
+        code, x.data_ptr(), None if residual is None else residual.data_ptr(),
+        scale.data_ptr(), shift.data_ptr(), x.numel() // x.shape[1], x.shape[1],
+        torch.get_num_threads(), out.data_ptr(),
+    )  # fmt: skip
+    return out
+
+
+def _function(library: ctypes.CDLL, name: str, x: Tensor) -> Any:
+    return getattr(library, f"{name}_{str(x.dtype).removeprefix('torch.')}")
+
+
+class _NormAct(torch.autograd.Function):
+    """act((x - mean) · inverse · weight + bias + residual), mean and inverse being those of x."""
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        library: ctypes.CDLL,
+        x: Tensor,
+        residual: Tensor | None,
+        weight: Tensor,
+        bias: Tensor,
+        mean: Tensor,
+        inverse: Tensor,
+        code: int,
+    ) -> Tensor:
+        scale = weight * inverse
+        out = _apply(library, x, residual, scale, bias - mean * scale, code)
+        kept = x if code == IDENTITY else out  # who comes next may then change `out` in place
+        ctx.save_for_backward(x, kept, weight, mean, inverse)
+        ctx.library, ctx.code, ctx.has_residual = library, code, residual is not None
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, gradient: Tensor) -> tuple[Tensor | None, ...]:
+        x, out, weight, mean, inverse = ctx.saved_tensors
+        gradient = gradient.to(x.dtype).contiguous(memory_format=torch.channels_last)
+        dx = torch.empty_like(x)
+        dresidual = torch.empty_like(x) if ctx.has_residual else None
+        dweight, dbias = torch.empty_like(weight), torch.empty_like(weight)
+        _function(ctx.library, "backward", x)(
+            ctx.code, gradient.data_ptr(), x.data_ptr(), out.data_ptr(), weight.data_ptr(),
+            mean.data_ptr(), inverse.data_ptr(), x.numel() // x.shape[1], x.shape[1],
+            torch.get_num_threads(), dx.data_ptr(),
+            None if dresidual is None else dresidual.data_ptr(),
+            dweight.data_ptr(), dbias.data_ptr(),
+        )  # fmt: skip
+        return None, dx, dresidual, dweight, dbias, None, None, None
