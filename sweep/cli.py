@@ -13,7 +13,9 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sweep import __version__, flags
+from sweep.engine import start_early, stop_early
 from sweep.options import SweepOptions
+from sweep.overrides import check_overrides
 from sweep.spaces import builtin_spaces
 from tl_core.config import FIELDS, allowed
 from tl_core.errors import BadInput
@@ -125,7 +127,10 @@ def run_space(
 
         print_plan(options, console)
         return
+    check_overrides(options)
     with console.status("Starting …"):
+        if ctx.obj:
+            start_early(options)
         from sweep.report.tables import print_result
         from sweep.runner import run_sweep
     result = run_sweep(options, console)
@@ -240,13 +245,19 @@ def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     command = typer.main.get_command(app)
     try:
-        code = command.main(args=arguments, prog_name="python -m sweep", standalone_mode=False)
+        code = command.main(
+            args=arguments, prog_name="python -m sweep", standalone_mode=False,
+            obj=arguments is None,  # a process of its own, which may start things early
+        )  # fmt: skip
     except BadInput as error:
         _refuse(str(error))
     except TyperException as error:
         _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
     except typer.Abort:
         code = INTERRUPTED
+    finally:
+        if arguments is None:
+            stop_early()
     if code == INTERRUPTED:
         errors.print("Interrupted.")
     sys.exit(code if isinstance(code, int) else 0)

@@ -11,9 +11,12 @@ import socket
 import sys
 import warnings
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from sweep.options import SweepOptions
+from sweep.resources import cpu_count
 from tl_core.errors import BadInput
 
 _QUIET = {
@@ -43,6 +46,41 @@ def prepare_environment(address: str | None) -> None:
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
+_starter = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+"""Its one thread lives as long as the process: Ray's processes end with the thread that began
+them."""
+_early: list[Future[None]] = []
+"""The start of this process's own Ray that no sweep has taken over yet."""
+
+
+def start_early(options: SweepOptions) -> None:
+    """Start Ray while this process still loads its own modules and plans.
+
+    `ray_cluster` takes over what was started. Nothing is started where a cluster is to be joined,
+    or where there may be GPUs, which torch has to count first.
+    """
+    cpus = cpu_count() if options.cpus is None else options.cpus
+    if options.address is not None or options.gpus or Path("/dev/nvidiactl").exists():
+        return
+    if not 0 < cpus <= cpu_count():
+        return
+    prepare_environment(None)
+    import ray  # noqa: F401  # in this thread, so that two do not import it at once
+
+    _early.append(_starter.submit(_start, None, cpus, 0))
+
+
+def stop_early() -> None:
+    """End what `start_early` started, where no sweep took it over."""
+    while _early:
+        started = _early.pop()
+        with contextlib.suppress(Exception):
+            started.result()
+        import ray
+
+        ray.shutdown()
+
+
 @contextlib.contextmanager
 def ray_cluster(
     *, address: str | None, cpus: int | None, gpus: int | None, log: Path
@@ -57,8 +95,11 @@ def ray_cluster(
     import ray
 
     with _logs_to(log):
-        owned = not ray.is_initialized()
-        if owned:
+        early = _early.pop() if _early else None
+        owned = early is not None or not ray.is_initialized()
+        if early is not None:
+            early.result()
+        elif owned:
             _start(address, cpus, gpus)
         try:
             yield

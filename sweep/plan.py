@@ -15,12 +15,13 @@ from typing import Any
 from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Choice, Domain, Int, count, fix
 from sweep.options import SweepOptions
+from sweep.overrides import overrides
 from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, Proposer, SearchContext
 from sweep.spaces import SearchSpace, builtin_spaces, load_space
 from sweep.strategy import Strategy, choose_strategy
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
-from tl_core.config import TrainConfig, config_from_dict, parse_value
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import check_dataset
 from tl_core.errors import BadInput
 from tl_core.models import check_model, stage_count
@@ -31,7 +32,6 @@ from tl_core.precision import resolve_device
 RESERVED_NAMES = frozenset(
     {"list", "show", "delete", "spaces", "settings", "datasets", "models", *builtin_spaces()}
 )
-_PATH_SETTINGS = ("data_dir", "cache_dir")
 
 
 @dataclass(frozen=True)
@@ -129,39 +129,6 @@ def _without_dead_fields(plan: Plan) -> Plan:
         return plan
     note = f"{plan.base.backbone} does not heed {', '.join(dead)}: not varied."
     return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
-
-
-def overrides(options: SweepOptions) -> dict[str, Any]:
-    """The fields of TrainConfig that the options fix, paths made absolute."""
-    flags = ("dataset", "data_dir", "cache_dir", "backbone", "weights", "epochs")
-    values = {name: getattr(options, name) for name in flags}
-    changed = {name: value for name, value in values.items() if value is not None}
-    for setting in options.settings:
-        name, equals, text = setting.partition("=")
-        if not equals:
-            raise BadInput(f"--set {setting}: write KEY=VALUE, such as --set lr=0.1.")
-        if name == "seed":
-            raise BadInput(
-                "--set seed: use --seed S for the first seed and --seeds K for repeats."
-            )
-        changed[name] = parse_value(name, text)
-    changed["seed"] = options.seed
-    for name in _PATH_SETTINGS:
-        if changed.get(name) is not None:
-            changed[name] = str(Path(changed[name]).expanduser().resolve())
-    if "dataset" in changed:
-        changed["dataset"] = _absolute_dataset(changed["dataset"])
-    weights = changed.get("weights")
-    if weights is not None and weights.lower() == "none":
-        changed["weights"] = None
-    elif weights is not None and weights != "pretrained":
-        changed["weights"] = str(Path(weights).expanduser().resolve())
-    return changed
-
-
-def _absolute_dataset(name: str) -> str:
-    kind, colon, path = name.partition(":")
-    return f"{kind}:{Path(path).expanduser().resolve()}" if colon and path else name
 
 
 def _counted(plan: Plan) -> Plan:

@@ -13,13 +13,12 @@ import inspect
 import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
-import timm
 import torch
 from torch import Tensor, fx, nn
-from torch.utils.flop_counter import FlopCounterMode
 
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches import Batches
@@ -186,7 +185,7 @@ class FeatureBatches:
         of_split = _digest(
             self.images.data.fingerprint, self.images.data.image_size, split.indices.tobytes(),
             self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
-            self.precision, torch.__version__, timm.__version__, *drawn,
+            self.precision, torch.__version__, version("timm"), *drawn,
         )  # fmt: skip
 
         def parts() -> Iterator[Tensor]:
@@ -274,6 +273,8 @@ _PROBES: dict[tuple[str, torch.Size], Probe] = {}
 
 def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
     """Try the pieces on a few images (B, C, S, S), once a process."""
+    from torch.utils.flop_counter import FlopCounterMode  # loads a compiler
+
     key = (_text(cut.prefix), images.shape)
     if key not in _PROBES:
         with FlopCounterMode(display=False) as counter, torch.no_grad():

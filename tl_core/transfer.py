@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from timm.models import adapt_input_conv
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
@@ -197,6 +196,8 @@ def _adapt_first_convs(
     model: nn.Module, source: dict[str, Tensor]
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The source with first convolutions for the model's channels, and the names of those."""
+    from timm.models import adapt_input_conv
+
     adapted: dict[str, Tensor] = {}
     for name in (f"{conv}.weight" for conv in _first_convs(model)):
         there, here = source.get(name), dict(model.named_parameters()).get(name)

@@ -13,7 +13,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
-from timm.models import get_notrace_functions
 from torch import Tensor, fx, nn
 
 from tl_core.models.stages import stages
@@ -122,6 +121,8 @@ class _StageTracer(fx.Tracer):
     """Traces into a module only where it holds parameters of several stages."""
 
     def __init__(self, labels: dict[int, int]) -> None:
+        from timm.models import get_notrace_functions
+
         super().__init__(autowrap_functions=tuple(get_notrace_functions()))
         self.labels = labels
 

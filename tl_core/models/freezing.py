@@ -23,7 +23,7 @@ def freeze(model: nn.Module, depth: int) -> None:
     Raises:
         BadInput: the model has fewer stages.
     """
-    groups = stages(model)
+    groups = stages(model) if depth else []
     if depth > len(groups):
         raise BadInput(
             f"freeze_depth={depth}: {type(model).__name__} has {len(groups)} stages;"

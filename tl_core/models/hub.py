@@ -2,16 +2,18 @@
 
 import os
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import huggingface_hub
 import torch
-from huggingface_hub.errors import EntryNotFoundError
-from timm.models import PretrainedCfg
 
 from tl_core.errors import BadInput
 from tl_core.models.timm_models import PREFIX, pretrained_cfg
 from tl_core.models.weights_file import first_line
 from tl_core.network import reachable
+
+if TYPE_CHECKING:  # timm takes a second to load, and not every sweep uses its models
+    from timm.models import PretrainedCfg
 
 HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
@@ -74,7 +76,7 @@ def fetch_hub_weights(backbone: str) -> Path:
         raise _unavailable(backbone, first_line(error)) from error
 
 
-def hub_cfg(backbone: str) -> PretrainedCfg:
+def hub_cfg(backbone: str) -> "PretrainedCfg":
     """timm's description of the published weights.
 
     Raises:
@@ -89,7 +91,7 @@ def hub_cfg(backbone: str) -> PretrainedCfg:
     return cfg
 
 
-def _download(cfg: PretrainedCfg) -> Path:
+def _download(cfg: "PretrainedCfg") -> Path:
     if not cfg.hf_hub_id:
         path = _url_path(cfg)
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -100,17 +102,17 @@ def _download(cfg: PretrainedCfg) -> Path:
     for name in first:
         try:
             return Path(huggingface_hub.hf_hub_download(repository, name, revision=revision))
-        except EntryNotFoundError:
+        except huggingface_hub.errors.EntryNotFoundError:
             continue
     return Path(huggingface_hub.hf_hub_download(repository, last, revision=revision))
 
 
-def _repository(cfg: PretrainedCfg) -> tuple[str, str | None]:
+def _repository(cfg: "PretrainedCfg") -> tuple[str, str | None]:
     repository, _, revision = (cfg.hf_hub_id or "").partition("@")
     return repository, revision or None
 
 
-def _file_names(cfg: PretrainedCfg) -> tuple[str, ...]:
+def _file_names(cfg: "PretrainedCfg") -> tuple[str, ...]:
     name = cfg.hf_hub_filename
     if name is None:
         return HUB_FILES
@@ -118,17 +120,17 @@ def _file_names(cfg: PretrainedCfg) -> tuple[str, ...]:
     return (name,) if safe == name else (safe, name)
 
 
-def _url(cfg: PretrainedCfg) -> str:
+def _url(cfg: "PretrainedCfg") -> str:
     url = cfg.url or ""
     return url if isinstance(url, str) else url[0]
 
 
-def _url_path(cfg: PretrainedCfg) -> Path:
+def _url_path(cfg: "PretrainedCfg") -> Path:
     name = _url(cfg) if isinstance(cfg.url, str) or cfg.url is None else cfg.url[1]
     return Path(torch.hub.get_dir()) / "checkpoints" / os.path.basename(name)
 
 
-def _probe_url(cfg: PretrainedCfg) -> str:
+def _probe_url(cfg: "PretrainedCfg") -> str:
     if not cfg.hf_hub_id:
         return _url(cfg)
     repository, revision = _repository(cfg)

@@ -8,10 +8,10 @@ Source: batch normalization: Ioffe & Szegedy 2015; ELU: Clevert et al. 2016, α 
 """
 
 import ctypes
+import sys
 from typing import Any
 
 import torch
-from timm.layers import BatchNormAct2d
 from torch import Tensor, nn
 
 from tl_core.kernels import norm_act_library
@@ -43,14 +43,6 @@ class NormAct(nn.BatchNorm2d):
         return norm_act(self, x, self.act, residual)
 
 
-class _TimmNormAct(BatchNormAct2d):
-    """timm's layer of the same kind, by the same functions."""
-
-    def forward(self, x: Tensor) -> Tensor:
-        """The activation of x normalized."""
-        return norm_act(self, x, self.act)
-
-
 def speed_up_norms(model: nn.Module) -> None:
     """Let the native functions run the batch normalization of any model; in place.
 
@@ -60,8 +52,10 @@ def speed_up_norms(model: nn.Module) -> None:
         if type(module) is nn.BatchNorm2d:
             module.__class__ = NormAct
             module.act = nn.Identity()
-        elif type(module) is BatchNormAct2d and isinstance(module.drop, nn.Identity):
-            module.__class__ = _TimmNormAct
+    if "timm.layers" in sys.modules:  # else no layer of its can be there
+        from tl_core.models.timm_norms import speed_up_timm_norms
+
+        speed_up_timm_norms(model)
 
 
 def norm_act(

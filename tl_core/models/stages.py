@@ -6,7 +6,6 @@ one without them is grouped by its top-level children, the last of which is take
 
 from collections.abc import Iterator
 
-from timm.models import group_parameters
 from torch import nn
 
 
@@ -44,6 +43,8 @@ def _groups(model: nn.Module) -> Iterator[list[str]]:
     if coarse is None:
         yield from _children_groups(model)
     else:
+        from timm.models import group_parameters
+
         groups = group_parameters(model, coarse)
         yield from (groups[number] for number in sorted(groups))
 

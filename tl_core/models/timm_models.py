@@ -2,15 +2,16 @@
 
 import ast
 import difflib
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-import timm
-from timm.models import PretrainedCfg
 from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models.weights_file import first_line
+
+if TYPE_CHECKING:  # timm takes a second to load, and not every sweep uses its models
+    from timm.models import PretrainedCfg
 
 PREFIX = "timm:"
 TAKEN_ARGUMENTS = {
@@ -38,6 +39,8 @@ def timm_name(backbone: str) -> str:
     Raises:
         BadInput: timm knows no such model, or no such tag of it; the nearest names are given.
     """
+    import timm
+
     name = backbone.removeprefix(PREFIX)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
@@ -58,7 +61,7 @@ def timm_name(backbone: str) -> str:
     return name
 
 
-def pretrained_cfg(backbone: str) -> PretrainedCfg | None:
+def pretrained_cfg(backbone: str) -> "PretrainedCfg | None":
     """What timm knows of that model's weights: source, normalization, first convolution.
 
     None for a model registered without it.
@@ -66,6 +69,8 @@ def pretrained_cfg(backbone: str) -> PretrainedCfg | None:
     Raises:
         BadInput: timm knows no such model.
     """
+    import timm
+
     return timm.get_pretrained_cfg(timm_name(backbone), allow_unregistered=True)
 
 
@@ -132,6 +137,8 @@ def create_timm_model(
 
 
 def _create(config: TrainConfig, arguments: dict[str, Any]) -> nn.Module:
+    import timm
+
     name = timm_name(config.backbone)
     try:
         return timm.create_model(name, **arguments)

@@ -1,0 +1,56 @@
+"""The fields of TrainConfig that the command line fixes, checked before slow imports."""
+
+from pathlib import Path
+from typing import Any
+
+from sweep.options import SweepOptions
+from sweep.spaces import builtin_spaces, load_space
+from tl_core.config import config_from_dict, parse_value
+from tl_core.errors import BadInput
+
+_PATH_SETTINGS = ("data_dir", "cache_dir")
+
+
+def check_overrides(options: SweepOptions) -> None:
+    """Refuse what is wrong with the options by themselves.
+
+    Raises:
+        BadInput: an unknown field or a value that it does not take. A file of the user's own
+            may import what is slow and is left for the plan.
+    """
+    changed = overrides(options)
+    if options.space in builtin_spaces():
+        config_from_dict(changed, load_space(options.space).base)
+
+
+def overrides(options: SweepOptions) -> dict[str, Any]:
+    """The fields of TrainConfig that the options fix, paths made absolute."""
+    flags = ("dataset", "data_dir", "cache_dir", "backbone", "weights", "epochs")
+    values = {name: getattr(options, name) for name in flags}
+    changed = {name: value for name, value in values.items() if value is not None}
+    for setting in options.settings:
+        name, equals, text = setting.partition("=")
+        if not equals:
+            raise BadInput(f"--set {setting}: write KEY=VALUE, such as --set lr=0.1.")
+        if name == "seed":
+            raise BadInput(
+                "--set seed: use --seed S for the first seed and --seeds K for repeats."
+            )
+        changed[name] = parse_value(name, text)
+    changed["seed"] = options.seed
+    for name in _PATH_SETTINGS:
+        if changed.get(name) is not None:
+            changed[name] = str(Path(changed[name]).expanduser().resolve())
+    if "dataset" in changed:
+        changed["dataset"] = _absolute_dataset(changed["dataset"])
+    weights = changed.get("weights")
+    if weights is not None and weights.lower() == "none":
+        changed["weights"] = None
+    elif weights is not None and weights != "pretrained":
+        changed["weights"] = str(Path(weights).expanduser().resolve())
+    return changed
+
+
+def _absolute_dataset(name: str) -> str:
+    kind, colon, path = name.partition(":")
+    return f"{kind}:{Path(path).expanduser().resolve()}" if colon and path else name
