@@ -1,15 +1,16 @@
 """How many times faster than the tutorial's pattern? Peer and project in turn, median ratios.
 
     python benchmarks/compare.py --mnist ROOT --cifar10 parquet:PATH --weights FILE
-    python benchmarks/compare.py … --short              # one repeat, fewer trials of the peer
-    python benchmarks/compare.py … --cases a,c-all --repeats 3
+    python benchmarks/compare.py … --short              # all cases in less than 20 minutes
+    python benchmarks/compare.py … --cases a,c --repeats 3
 
 ROOT is a folder as torchvision's MNIST makes it, FILE has the weights of `mobilenetv1_025` in
-safetensors. Both sides get the same configurations, epochs, model, images and validation split;
+safetensors. Both sides get the same configurations, epochs, model, images and validation split.
 The project is timed from the start of the command to the end of its last trial (then it measures
 the winner on the test split, which the peer does not: `winner_seconds` in `--out`), with decoded
-images in its cache and no activations. A peer that runs fewer trials is compared per trial. Cases
-e and f are in `driver.py`.
+images in its cache and no activations. A peer that runs fewer trials is compared per trial. Case
+c is also compared by freeze depth, from the start to the end of each trial. Cases e and f run
+`driver.py`. The short form has fewer images or epochs, no plain loop and one repeat.
 """
 
 import argparse
@@ -47,20 +48,18 @@ class Case:
     space: str
     data: str
     peer_trials: int
-    settings: tuple[str, ...] = ()
+    short: tuple[str, ...]
     transfer: bool = False
-    trials: int | None = None
 
 
 CASES = {
-    "a": Case("shallow_mnist.py", "mnist", 24),
-    "b": Case("residual_cifar10.py", "cifar10", 8),
-    "c-all": Case("freeze_cifar10.py", "cifar10", 8, ("freeze_depth=6",), transfer=True),
-    "c-half": Case("freeze_cifar10.py", "cifar10", 8, ("freeze_depth=3",), transfer=True),
-    "c-none": Case("freeze_cifar10.py", "cifar10", 8, ("freeze_depth=0",), transfer=True),
-    "d": Case("freeze_cifar10.py", "cifar10", 8, ("freeze_depth=6",), transfer=True, trials=100),
+    "a": Case("shallow_mnist.py", "mnist", 8, ("limit_train=4000",)),
+    "b": Case("residual_cifar10.py", "cifar10", 8, ("limit_train=4000",)),
+    "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=3",), transfer=True),
+    "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=3",), transfer=True),
 }
-SHORT_TRIALS = 8
+DRIVER_CASES = ("e", "f")
+SHORT_DRIVER = {"e": 300, "f": 3_000}
 
 
 def options_of(case: Case, args: argparse.Namespace, results: Path) -> SweepOptions:
@@ -72,13 +71,12 @@ def options_of(case: Case, args: argparse.Namespace, results: Path) -> SweepOpti
         cache_dir=str(args.work / "cache"),
         weights=args.weights if case.transfer else None,
         imports=(str(EXAMPLE),) if case.transfer else (),
-        settings=case.settings,
-        trials=case.trials,
+        settings=case.short if args.short else (),
         results=results,
     )
 
 
-def write_job(case: Case, args: argparse.Namespace, folder: Path, trials: int) -> Path:
+def write_job(case: Case, args: argparse.Namespace, folder: Path) -> Path:
     """The peer's job: the configurations that the project will propose, and the same split."""
     plan = make_plan(options_of(case, args, folder / "unused"))
     data = load_data(plan.base)
@@ -89,7 +87,9 @@ def write_job(case: Case, args: argparse.Namespace, folder: Path, trials: int) -
         "data": case.data,
         "root": args.mnist if case.data == "mnist" else cifar10_root(args, data),
         "base": {**plan.base.to_dict(), "precision": "fp32", "channels_last": False},
-        "configurations": configurations[:: max(1, len(configurations) // trials)][:trials],
+        "configurations": configurations[:: len(configurations) // case.peer_trials][
+            : case.peer_trials
+        ],
         "asha": plan.strategy.scheduler == "asha",
         "image_size": data.image_size,
         "native_size": 28 if case.data == "mnist" else 32,
@@ -138,7 +138,7 @@ def timed(command: list[str], log: Path) -> float:
     return time.perf_counter() - start
 
 
-def project_run(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, float]:
+def project_run(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One sweep by the project's own command line."""
     shutil.rmtree(args.work / "cache" / "features", ignore_errors=True)
     options = options_of(case, args, folder / "results")
@@ -147,14 +147,15 @@ def project_run(case: Case, args: argparse.Namespace, folder: Path) -> dict[str,
     command += ["--data-dir", options.data_dir] if options.data_dir else []
     command += ["--weights", options.weights] if options.weights else []
     command += ["--import", *options.imports] if options.imports else []
-    command += ["--trials", str(options.trials)] if options.trials else []
     for setting in options.settings:
         command += ["--set", setting]
     start = time.time()
     whole = timed(command, folder / "project.log")
     trials = pd.read_parquet(options.results / "trials")
     seconds = trials["ended_at"].max().timestamp() - start
+    trials["seconds"] = (trials["ended_at"] - trials["started_at"]).dt.total_seconds()
     return {
+        "by_depth": trials.groupby("freeze_depth")["seconds"].mean().to_dict(),
         "seconds_per_trial": seconds / len(trials),
         "winner_seconds": whole - seconds,
         "best": float(trials["best_val_accuracy"].max()),
@@ -162,59 +163,90 @@ def project_run(case: Case, args: argparse.Namespace, folder: Path) -> dict[str,
     }
 
 
-def peer_run(job: Path, folder: Path, *, loop: bool) -> dict[str, float]:
+def peer_run(job: Path, folder: Path, *, loop: bool) -> dict[str, Any]:
     """One run of the peer, as a Ray Tune sweep or as a plain loop."""
     out = folder / ("loop.json" if loop else "peer.json")
     command = [sys.executable, str(HERE / "peer.py"), str(job), str(out)]
     seconds = timed(command + ["--loop"] * loop, out.with_suffix(".log"))
-    trials = json.loads(out.read_text())["trials"]
+    trials = pd.DataFrame(json.loads(out.read_text())["trials"])
+    by_depth = trials.groupby("freeze_depth")["seconds"].mean() if "freeze_depth" in trials else {}
     return {
+        "by_depth": dict(by_depth),
         "seconds_per_trial": seconds / len(trials),
-        "best": max(trial["best"] for trial in trials),
-        "epochs": statistics.fmean(trial["epochs"] for trial in trials),
+        "best": float(trials["best"].max()),
+        "epochs": float(trials["epochs"].mean()),
     }
+
+
+def driver_run(case: str, args: argparse.Namespace) -> dict[str, Any]:
+    """One case of driver.py in a process of its own."""
+    command = [sys.executable, str(HERE / "driver.py"), case]
+    if args.short and case in SHORT_DRIVER:
+        command += ["--trials", str(SHORT_DRIVER[case])]
+    log = args.work / f"{case}.log"
+    timed(command, log)
+    found = [line for line in log.read_text().splitlines() if line.startswith("{")]
+    return dict(json.loads(found[-1]))
+
+
+def compare_driver(name: str, args: argparse.Namespace, console: Console) -> dict[str, Any]:
+    """Case e, sides in turn, or case f, which has no peer."""
+    runs: dict[str, list[dict[str, Any]]] = {"project": [], "peer": []}
+    for repeat in range(args.repeats):
+        runs["project"].append(driver_run(name, args))
+        if name == "e":
+            runs["peer"].append(driver_run("e-peer", args))
+        console.print(name, repeat, {k: v[-1] for k, v in runs.items() if v}, highlight=False)
+    return {"case": name, "runs": runs, "ratios": {"peer": ratios_of(runs, "peer")}}
+
+
+def ratios_of(runs: dict[str, list[dict[str, Any]]], side: str) -> list[float]:
+    """Seconds a trial, the other side's over the project's, of each repeat."""
+    return [
+        other["seconds_per_trial"] / own["seconds_per_trial"]
+        for other, own in zip(runs[side], runs["project"], strict=False)
+    ]
 
 
 def compare(name: str, args: argparse.Namespace, console: Console) -> dict[str, Any]:
     """Run one case `--repeats` times, sides in turn."""
     case = CASES[name]
-    trials = min(case.peer_trials, SHORT_TRIALS) if args.short else case.peer_trials
-    runs: dict[str, list[dict[str, float]]] = {"peer": [], "loop": [], "project": []}
+    runs: dict[str, list[dict[str, Any]]] = {"peer": [], "loop": [], "project": []}
     for repeat in range(args.repeats):
         folder = Path(tempfile.mkdtemp(prefix=f"{name}-{repeat}-", dir=args.work))
-        job = write_job(case, args, folder, trials)
+        job = write_job(case, args, folder)
         runs["project"].append(project_run(case, args, folder))
         runs["peer"].append(peer_run(job, folder, loop=False))
         if not args.no_loop:
             runs["loop"].append(peer_run(job, folder, loop=True))
         console.print(name, repeat, {k: v[-1] for k, v in runs.items() if v}, highlight=False)
-    ratios = {
-        side: [
-            other["seconds_per_trial"] / own["seconds_per_trial"]
-            for other, own in zip(runs[side], runs["project"], strict=True)
+    ratios = {side: ratios_of(runs, side) for side in ("peer", "loop")}
+    for depth in sorted(runs["peer"][0]["by_depth"], reverse=True):
+        ratios[f"freeze_depth={depth}"] = [
+            other["by_depth"][depth] / own["by_depth"][depth]
+            for other, own in zip(runs["peer"], runs["project"], strict=True)
         ]
-        for side in ("peer", "loop")
-        if runs[side]
-    }
-    return {"case": name, "peer_trials": trials, "runs": runs, "ratios": ratios}
+    return {"case": name, "runs": runs, "ratios": ratios}
 
 
 def report(found: list[dict[str, Any]], console: Console) -> None:
     """Medians, one row a case."""
     table = Table("case", "peer s/trial", "loop s/trial", "project s/trial", "× peer", "× loop",
-                  "best val: peer", "project", "peer trials", box=None)  # fmt: skip
+                  "best val: peer", "project", box=None)  # fmt: skip
     for case in found:
 
         def median(side: str, key: str, case: dict[str, Any] = case) -> str:
-            values = [run[key] for run in case["runs"][side]]
+            values = [run[key] for run in case["runs"].get(side, []) if key in run]
             return f"{statistics.median(values):.3f}" if values else "-"
 
-        ratio = {k: f"{statistics.median(v):.1f}" for k, v in case["ratios"].items()}
+        ratio = {k: f"{statistics.median(v):.1f}" for k, v in case["ratios"].items() if v}
         table.add_row(
             case["case"], median("peer", "seconds_per_trial"), median("loop", "seconds_per_trial"),
-            median("project", "seconds_per_trial"), ratio["peer"], ratio.get("loop", "-"),
-            median("peer", "best"), median("project", "best"), str(case["peer_trials"]),
+            median("project", "seconds_per_trial"), ratio.pop("peer", "-"),
+            ratio.pop("loop", "-"), median("peer", "best"), median("project", "best"),
         )  # fmt: skip
+        for part, times in ratio.items():
+            table.add_row(f"  {part}", "", "", "", times)
     console.print(table)
 
 
@@ -226,7 +258,7 @@ def main() -> None:
     parser.add_argument("--mnist", required=True)
     parser.add_argument("--cifar10", required=True)
     parser.add_argument("--weights", required=True)
-    parser.add_argument("--cases", default=",".join(CASES))
+    parser.add_argument("--cases", default=",".join((*CASES, *DRIVER_CASES)))
     parser.add_argument("--repeats", type=int, default=3)
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--no-loop", action="store_true", help="leave the plain loop out")
@@ -235,10 +267,14 @@ def main() -> None:
     )
     parser.add_argument("--out", type=Path, help="JSON file for every run's figures")
     args = parser.parse_args()
-    args.repeats = 1 if args.short else args.repeats
+    if args.short:
+        args.repeats, args.no_loop = 1, True
     args.work.mkdir(parents=True, exist_ok=True)
     console = Console()
-    found = [compare(name, args, console) for name in args.cases.split(",")]
+    found = [
+        (compare if name in CASES else compare_driver)(name, args, console)
+        for name in args.cases.split(",")
+    ]
     report(found, console)
     if args.out:
         args.out.write_text(json.dumps(found, indent=1))

@@ -97,6 +97,7 @@ def tune_sweep(job: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
         train(config["values"], job, tune.report)
 
     ray.init(num_cpus=2)
+    clock = trial_clock()
     asha = ASHAScheduler(time_attr="epoch", max_t=job["base"]["epochs"], reduction_factor=3)
     results = tune.Tuner(
         tune.with_resources(trainable, {"cpu": 1}),
@@ -105,10 +106,36 @@ def tune_sweep(job: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
             metric="val_accuracy", mode="max",
             scheduler=asha if job["asha"] else FIFOScheduler(),
         ),
-        run_config=tune.RunConfig(storage_path=str(folder), verbose=0),
+        run_config=tune.RunConfig(storage_path=str(folder), verbose=0, callbacks=[clock]),
     ).fit()  # fmt: skip
     assert not results.errors, results.errors[0]
-    return [{"best": r.metrics["best"], "epochs": r.metrics["epoch"]} for r in results]
+    return [
+        {
+            **r.metrics["config"]["values"],
+            "best": r.metrics["best"],
+            "epochs": r.metrics["epoch"],
+            "seconds": clock.seconds[r.metrics["trial_id"]],
+        }
+        for r in results
+    ]
+
+
+def trial_clock() -> Any:
+    """A callback whose `seconds` say how long each trial took, from its start to its end."""
+    from ray.tune import Callback
+
+    class Clock(Callback):
+        def __init__(self) -> None:
+            self.began: dict[str, float] = {}
+            self.seconds: dict[str, float] = {}
+
+        def on_trial_start(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            self.began[trial.trial_id] = time.perf_counter()
+
+        def on_trial_complete(self, iteration: int, trials: Any, trial: Any, **info: Any) -> None:
+            self.seconds[trial.trial_id] = time.perf_counter() - self.began[trial.trial_id]
+
+    return Clock()
 
 
 def plain_loop(job: dict[str, Any]) -> list[dict[str, Any]]:
