@@ -88,7 +88,7 @@ def run_space(
     reduction_factor: flags.ReductionFactor = 3.0,
     time_budget: flags.TimeBudget = None,
     gpus: flags.Gpus = None,
-    trials_per_gpu: flags.TrialsPerGpu = 1,
+    trials_per_gpu: flags.TrialsPerGpu = "1",
     cpus: flags.Cpus = None,
     address: flags.Address = None,
     results: flags.Results = RESULTS,
@@ -112,7 +112,7 @@ def run_space(
         grace_period=grace_period,
         reduction_factor=reduction_factor,
         gpus=gpus,
-        trials_per_gpu=trials_per_gpu,
+        trials_per_gpu=sharing(trials_per_gpu),
         cpus=cpus,
         seeds=seeds,
         seed=seed,
@@ -239,6 +239,19 @@ def seconds(text: str) -> float:
     if match is None or float(match[1]) == 0:
         raise BadInput(f"--time-budget {text}: write 90s, 30m or 2h.")
     return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+
+
+def sharing(text: str) -> int | None:
+    """Trials on one GPU; None for `auto`.
+
+    Raises:
+        BadInput: the text is neither.
+    """
+    if text.strip().lower() == "auto":
+        return None
+    if not text.strip().isdecimal() or int(text) < 1:
+        raise BadInput(f"--trials-per-gpu {text}: write a whole number from 1 on, or auto.")
+    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> None:

@@ -61,7 +61,9 @@ TimeBudget = Annotated[
 ]
 
 Gpus = Annotated[int | None, _flag(_MACHINE, min=0, help="GPUs in all (unset: all there are).")]
-TrialsPerGpu = Annotated[int, _flag(_MACHINE, min=1, help="Trials that share a GPU.")]
+TrialsPerGpu = Annotated[
+    str, _flag(_MACHINE, metavar="N|auto", help="Trials that share a GPU; auto measures how many.")
+]
 Cpus = Annotated[int | None, _flag(_MACHINE, min=1, help="CPUs in all (unset: all there are).")]
 Address = Annotated[str | None, _flag(_MACHINE, help="Ray cluster to join, such as auto.")]
 

@@ -27,7 +27,8 @@ class SweepOptions:
     grace_period: int = 1
     reduction_factor: float = 3.0
     gpus: int | None = None
-    trials_per_gpu: int = 1
+    trials_per_gpu: int | None = 1
+    """None: measured."""
     cpus: int | None = None
     seeds: int | None = None
     seed: int = 0
@@ -52,5 +53,5 @@ def space_command(options: SweepOptions) -> str:
             continue
         flag = _REPEATED.get(name, f"--{name.replace('_', '-')}")
         for item in value if isinstance(value, tuple) else (value,):
-            words += [flag, str(item)]
+            words += [flag, "auto" if item is None else str(item)]
     return shlex.join(words)

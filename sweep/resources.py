@@ -25,6 +25,11 @@ class Resources:
     cpus_per_trial: int
     gpus_per_trial: float
 
+    @property
+    def trials_per_gpu(self) -> int:
+        """Trials that share a GPU; 1 where there is none."""
+        return round(1 / self.gpus_per_trial) if self.gpus_per_trial else 1
+
     def __str__(self) -> str:
         trials = f"{self.concurrent} trial{'s' if self.concurrent > 1 else ''} at a time"
         share = f"{self.cpus_per_trial} CPU{'s' if self.cpus_per_trial > 1 else ''}"
@@ -67,28 +72,42 @@ def _allowed(options: SweepOptions, have: dict[str, int], place: str) -> tuple[i
 
 
 def share_out(
-    options: SweepOptions, cpus: int, gpus: int, *, trials: int | None, threads: int | None
+    options: SweepOptions,
+    cpus: int,
+    gpus: int,
+    *,
+    trials: int | None,
+    threads: int | None,
+    packed: int = 1,
 ) -> Resources:
     """Divide the processors among as many trials as fit side by side.
 
     On CPUs alone a trial gets `threads` of them (default 1, more where there are fewer trials than
     CPUs): several one-thread trials do more than one trial with several threads.
 
+    Args:
+        options: say how many trials share a GPU.
+        cpus: for the sweep.
+        gpus: for the sweep.
+        trials: of the sweep.
+        threads: of a trial; None leaves it open.
+        packed: trials on a GPU where the options leave that to a measurement.
+
     Raises:
         BadInput: a trial asks for more threads than there are CPUs.
     """
     if threads is not None and threads > cpus:
         raise BadInput(f"threads={threads}: there are {cpus} CPUs for the sweep; ask for fewer.")
-    places = cpus // (threads or 1)
+    places, per_gpu = cpus // (threads or 1), options.trials_per_gpu or packed
     if gpus:
-        places = min(places, gpus * options.trials_per_gpu)
+        places = min(places, gpus * per_gpu)
     concurrent = max(1, min(places, trials if trials is not None else places))
     return Resources(
         cpus=cpus,
         gpus=gpus,
         concurrent=concurrent,
         cpus_per_trial=threads or max(1, cpus // concurrent),
-        gpus_per_trial=1 / options.trials_per_gpu if gpus else 0.0,
+        gpus_per_trial=1 / per_gpu if gpus else 0.0,
     )
 
 

@@ -15,6 +15,12 @@ from rich.console import Console
 from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
 from sweep.engine import prepare_environment, ray_cluster
+from sweep.in_worker import (
+    backbones_of,
+    heaviest_values,
+    measure_packing,
+    measure_precision,
+)
 from sweep.manifest import Manifest, run_folder, write_manifest
 from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, sweep_name
@@ -105,6 +111,12 @@ class _Run:
 
         resources = self._resources(joined)
         job = self._job(resources, joined)
+        if resources.gpus and self.plan.options.trials_per_gpu is None:
+            with waiting(self.console, "Measuring how many trials fit on a GPU"):
+                packed = self._packing(job)
+            resources = self._resources(joined, packed)
+            job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
+        job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
         ledger = Ledger(job, self.results, self._provenance(), self._identify(job))
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
@@ -126,11 +138,11 @@ class _Run:
         for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
             shutil.rmtree(self.folder / unread, ignore_errors=True)
 
-    def _resources(self, joined: bool) -> Resources:
+    def _resources(self, joined: bool, packed: int = 1) -> Resources:
         options, plan = self.plan.options, self.plan
         cpus, gpus = cluster_resources(options) if joined else local_resources(options)
         threads = plan.base.threads
-        return share_out(options, cpus, gpus, trials=plan.trials, threads=threads)
+        return share_out(options, cpus, gpus, trials=plan.trials, threads=threads, packed=packed)
 
     def _job(self, resources: Resources, joined: bool) -> Any:
         from sweep.trainable import Job
@@ -168,6 +180,14 @@ class _Run:
                 phases = ray.get(remote.remote(job, backbone))
             found[backbone] = phases
         return found
+
+    def _packing(self, job: Any) -> int:
+        """Trials that share a GPU, by what the heaviest of each backbone takes of a whole one."""
+        import ray
+
+        remote = ray.remote(measure_packing).options(num_cpus=1, num_gpus=1)
+        heaviest = heaviest_values(self.plan)
+        return min(ray.get([remote.remote(job, values) for values in heaviest]))
 
     def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:
         """Run all trials; returns the sweep's status."""
@@ -301,23 +321,6 @@ def check_models(plan: Plan, data: ImageData) -> None:
         config = config_from_dict({"backbone": backbone}, plan.base)
         normalization(config, data.mean, data.std, data.channels)
         parameter_groups(build_model(config, num_classes=data.num_classes, **shape), config)
-
-
-def backbones_of(plan: Plan) -> list[str]:
-    """Every model that a trial of the plan may train."""
-    domain = plan.free.get("backbone")
-    return list(domain.values) if isinstance(domain, Choice) else [plan.base.backbone]
-
-
-def measure_precision(job: Any, backbone: str) -> dict[str, str]:
-    """In a worker: what an `auto` precision means there for a backbone, by field."""
-    from tl_core.precision import PHASES, resolve_precision
-
-    for module in job.modules:
-        module.load()
-    config = job.config({"backbone": backbone})
-    resolved = resolve_precision(config, load_data(config))
-    return {phase: getattr(resolved, phase) for phase in PHASES}
 
 
 @contextmanager

@@ -4,9 +4,11 @@ An actor trains many trials one after another (`reset_config`), so everything a 
 is dropped, and every generator is seeded anew by the Trainer.
 """
 
+import contextlib
 import dataclasses
 import gc
 import math
+import os
 import socket
 import time
 from dataclasses import dataclass
@@ -16,6 +18,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from sweep.gpu_places import GpuPlaces
 from sweep.tune_searcher import UNFINISHED
 from sweep.user_modules import UserModule
 from tl_core.checkpoint import save_checkpoint
@@ -55,6 +58,7 @@ class Job:
         modules: the user's modules, loaded before the first trial.
         precisions: backbone → what `precision` and `eval_precision` are where they are auto.
         checkpoints: folder for the best weights of finished trials.
+        trials_per_gpu: trials that share a GPU; 1 also where there is none.
     """
 
     sweep: str
@@ -62,6 +66,7 @@ class Job:
     modules: tuple[UserModule, ...]
     precisions: dict[str, dict[str, str]]
     checkpoints: str
+    trials_per_gpu: int = 1
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
@@ -83,12 +88,15 @@ class TrialActor(tune.Trainable):
     """One worker process: trains the trials it is given, one epoch a `step`.
 
     An exception in a trial becomes its last result, with `status` and the error's last line, so
-    the process lives on for the next trial.
+    the process lives on for the next trial. Where a trial runs out of memory on a GPU that it
+    shares, fewer share it from then on, and the trial starts again once there is room; epochs that
+    were reported are not reported again.
     """
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
         """Load the user's modules and take the first trial."""
         self.job = job
+        self.place = contextlib.ExitStack()
         for module in job.modules:
             module.load()
         gc.collect()
@@ -99,15 +107,19 @@ class TrialActor(tune.Trainable):
         self.began = time.perf_counter()
         self.number: int = config["number"]
         self.values: dict[str, Any] = config["values"]
-        self.trainer: Trainer | None = None
+        self.reported = 0
         self.facts: dict[str, Any] = {}
+        self._leave()
+
+    def _leave(self) -> None:
+        """Drop the run and give its place on the GPU to others."""
+        self.trainer: Trainer | None = None
+        self.place.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Forget the last trial and take the next."""
         self._begin(new_config)
-        gc.collect()
-        if torch.cuda.is_available():
-            torch.cuda.empty_cache()
+        free_memory()
         return True
 
     def step(self) -> dict[str, Any]:
@@ -115,7 +127,7 @@ class TrialActor(tune.Trainable):
         try:
             metrics = self._train()
         except Exception as error:
-            self.trainer = None
+            self._leave()
             return pack(self._result(NO_METRICS, failure_status(error), last_line(error)))
         assert self.trainer is not None
         reason = self.trainer.stop_reason
@@ -125,10 +137,31 @@ class TrialActor(tune.Trainable):
         return pack(self._result(metrics, status, None))
 
     def _train(self) -> EpochMetrics:
+        while True:
+            try:
+                return self._next_epoch()
+            except torch.OutOfMemoryError:
+                if self.places <= 1:  # it has the GPU for itself
+                    raise
+            self._leave()
+            free_memory()
+            self._gpu().reduce(self.places)
+
+    def _next_epoch(self) -> EpochMetrics:
         if self.trainer is None:
+            shared = self.job.trials_per_gpu > 1
+            self.places = self.place.enter_context(self._gpu().taken()) if shared else 1
             self.trainer = Trainer(self.job.config(self.values))
             self.facts = trial_facts(self.trainer, time.perf_counter() - self.began)
-        return self.trainer.run_epoch()
+            while self.trainer.epoch < self.reported:
+                self.trainer.run_epoch()
+        metrics = self.trainer.run_epoch()
+        self.reported = metrics.epoch
+        return metrics
+
+    def _gpu(self) -> GpuPlaces:
+        gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
+        return GpuPlaces(self.job.sweep, gpu, self.job.trials_per_gpu)
 
     def _keep_best(self, trainer: Trainer) -> None:
         state = {
@@ -153,7 +186,7 @@ class TrialActor(tune.Trainable):
 
     def cleanup(self) -> None:
         """Free the last trial before the process ends."""
-        self.trainer = None
+        self._leave()
 
 
 HEARD = ("epoch", "val_accuracy", "best_val_accuracy", "status", "done")
@@ -168,6 +201,13 @@ def pack(result: dict[str, Any]) -> dict[str, Any]:
 def unpack(result: dict[str, Any]) -> dict[str, Any]:
     """The result that was packed."""
     return dict(result["report"])
+
+
+def free_memory() -> None:
+    """Give back what a dropped run held."""
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
 
 
 def trial_facts(trainer: Trainer, startup_seconds: float) -> dict[str, Any]:

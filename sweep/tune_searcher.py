@@ -40,7 +40,8 @@ class TuneSearcher(Searcher):
         super().__init__(metric="val_accuracy", mode="max")
         self.proposer = proposer
         self.seeds = seeds
-        self.configurations: list[Repeats] = []
+        self.proposed = 0
+        self.open: dict[int, Repeats] = {}
         self.trials: dict[str, int] = {}
         self.handed_out: list[Values] = []
 
@@ -51,23 +52,25 @@ class TuneSearcher(Searcher):
             return Searcher.FINISHED
         seed = current.seeds_left.pop(0)
         current.running += 1
-        self.trials[trial_id] = len(self.configurations) - 1
+        self.trials[trial_id] = self.proposed - 1
         number = len(self.handed_out)
         self.handed_out.append({**current.values, "seed": seed})
         return {"number": number, "values": self.handed_out[number]}
 
     def _current(self) -> Repeats | None:
-        if not self.configurations or not self.configurations[-1].seeds_left:
+        current = self.open.get(self.proposed - 1)
+        if current is None or not current.seeds_left:
             values = self.proposer.propose()
             if values is None:
                 return None
-            self.configurations.append(Repeats(list(self.seeds), values))
-        return self.configurations[-1]
+            current = self.open[self.proposed] = Repeats(list(self.seeds), values)
+            self.proposed += 1
+        return current
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Collect one epoch of one seed; pass the mean on when all seeds have it."""
         number = self.trials[trial_id]
-        repeats = self.configurations[number]
+        repeats = self.open[number]
         epoch = result["epoch"]
         heard = repeats.epochs.setdefault(epoch, [])
         heard.append(result["val_accuracy"])
@@ -79,7 +82,7 @@ class TuneSearcher(Searcher):
     ) -> None:
         """Hear a trial's end, with the last result, which `on_trial_result` did not get."""
         number = self.trials.pop(trial_id)
-        repeats = self.configurations[number]
+        repeats = self.open[number]
         verdict = judge(result, error)
         if result is not None and verdict != "fail":
             self.trials[trial_id] = number
@@ -92,8 +95,7 @@ class TuneSearcher(Searcher):
             self._finish(number)
 
     def _finish(self, number: int) -> None:
-        repeats = self.configurations[number]
-        repeats.epochs.clear()
+        repeats = self.open.pop(number)
         worst: tuple[Verdict, ...] = ("fail", "pruned")
         for verdict in worst:
             if verdict in repeats.verdicts:
@@ -112,9 +114,8 @@ class TuneSearcher(Searcher):
 
     def close(self) -> None:
         """Tell the proposer `fail` for every configuration whose trials did not all end."""
-        for number, repeats in enumerate(self.configurations):
-            if repeats.running or repeats.seeds_left:
-                self.proposer.finish(number, "fail", None)
+        for number in self.open:
+            self.proposer.finish(number, "fail", None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, but a sweep is not restored through Tune."""

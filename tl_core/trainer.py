@@ -164,7 +164,7 @@ class Trainer:
         for step in range(self.steps_per_epoch):
             positions = order[step * size : (step + 1) * size]
             progress = self.epoch + step / self.steps_per_epoch
-            loss, hits = self._train_step(positions, progress)
+            loss, hits = self.train_step(positions, progress)
             loss_sum += loss * size
             correct += hits
             images += size
@@ -175,7 +175,7 @@ class Trainer:
             return math.nan, math.nan, images
         return loss_mean, correct.item() / images, images
 
-    def _train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
+    def train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
         """One optimizer step on B images; returns the mean loss and the number of hits."""
         scheduled = SCHEDULES[self.config.schedule](progress, self.config)
         self.rate_factor = scheduled * self.plateau.factor

@@ -23,7 +23,7 @@ SPACE_OPTIONS = {
     "--weights": None, "--epochs": None, "--set": None, "--import": None, "--design": None,
     "--search": None, "--trials": None, "--seeds": None, "--seed": 0, "--scheduler": None,
     "--grace-period": 1, "--reduction-factor": 3.0, "--time-budget": None, "--gpus": None,
-    "--trials-per-gpu": 1, "--cpus": None, "--address": None, "--results": "results",
+    "--trials-per-gpu": "1", "--cpus": None, "--address": None, "--results": "results",
     "--name": None, "--dry-run": False,
 }  # fmt: skip
 OTHER_OPTIONS = {
@@ -130,6 +130,8 @@ REFUSED = {
     "import": (["--import", "/no/such.py"], "/no/such.py is no Python file"),
     "search": (["--search", "bayes"], "--search bayes: one of grid, random, optuna"),
     "time budget": (["--time-budget", "soon"], "--time-budget soon: write 90s, 30m or 2h."),
+    "packing": (["--trials-per-gpu", "many"], "--trials-per-gpu many: write a whole number"),
+    "no packing": (["--trials-per-gpu", "0"], "--trials-per-gpu 0: write a whole number"),
     "no time": (["--time-budget", "0s"], "--time-budget 0s: write"),
     "name": (["--name", "1st"], "--name '1st': a letter, then"),
     "option": (["--epoch", "3"], "No such option"),

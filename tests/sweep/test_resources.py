@@ -59,6 +59,15 @@ def test_processors_are_shared_out(options, asked, expected):
     assert (given.cpus, given.gpus) == (cpus, gpus)
 
 
+def test_a_measured_packing_counts_where_the_options_leave_it_open(options):
+    shape = {"trials": 27, "threads": None, "packed": 4}
+    measured = share_out(options(trials_per_gpu=None), 16, 2, **shape)
+    assert (measured.concurrent, measured.gpus_per_trial, measured.trials_per_gpu) == (8, 0.25, 4)
+    asked = share_out(options(trials_per_gpu=2), 16, 2, **shape)
+    assert (asked.concurrent, asked.trials_per_gpu) == (4, 2)
+    assert share_out(options(trials_per_gpu=None), 16, 0, **shape).trials_per_gpu == 1
+
+
 def test_no_more_is_given_than_there_is(options):
     for cpus, gpus, trials, threads, per_gpu in itertools.product(
         (1, 2, 5, 16), (0, 1, 3), (1, 4, 100), (None, 1, 2, 5), (1, 3)
