@@ -31,7 +31,7 @@ class Short(Trainer):
 
 @pytest.fixture
 def run(monkeypatch, tmp_path):
-    """run(trials_per_gpu, fits, fails_at): results of a whole trial, and the places of each try."""
+    """run(trials_per_gpu, fits, fails_at): results of a whole trial, the places at each try."""
     monkeypatch.setattr(gpu_places.tempfile, "gettempdir", lambda: str(tmp_path / "temporary"))
     monkeypatch.setattr(trainable, "Trainer", Short)
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "0")
