@@ -15,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock
+from filelock import FileLock, Timeout
 from torch import Tensor
 
 from tl_core.datasets.cache import gibibytes_from
@@ -56,7 +56,11 @@ class FeatureCache:
         return size_bytes <= self.budget_bytes()
 
     def open_or_build(
-        self, key: str, count: int, parts: Callable[[], Iterator[Tensor]]
+        self,
+        key: str,
+        count: int,
+        parts: Callable[[], Iterator[Tensor]],
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> "Activations | None":
         """What is kept under a key, after it was built where it was not; None if it cannot be.
 
@@ -66,18 +70,32 @@ class FeatureCache:
             key: hash of the content.
             count: N.
             parts: makes the content, consecutive batches (B, …) float32 or bfloat16 of N in all.
+            meanwhile: called before waiting for another process.
         """
         found = self.open(key)
         if found is not None:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with FileLock(self.folder / f".{key}.lock"):
+            with self._locked(key, meanwhile):
                 if self.open(key) is None:
                     self._build(key, count, parts())
         except OSError:  # a full or read-only disk is no reason not to train
             return None
         return self.open(key)
+
+    @contextlib.contextmanager
+    def _locked(self, key: str, meanwhile: Callable[[], object]) -> Iterator[None]:
+        lock = FileLock(self.folder / f".{key}.lock")
+        try:
+            lock.acquire(timeout=0)
+        except Timeout:
+            meanwhile()
+            lock.acquire()
+        try:
+            yield
+        finally:
+            lock.release()
 
     def _build(self, key: str, count: int, parts: Iterator[Tensor]) -> None:
         partial = self.folder / f".{key}.{os.getpid()}.partial"

@@ -128,12 +128,10 @@ class FeatureBatches:
             for images, labels in self.images.evaluation(split):
                 yield self._compute(images).float(), labels
             return
-        if self.val is None:
-            self.val = self._of_val()
         step = self.images.eval_batch_size
         for start in range(0, len(split), step):
             positions = np.arange(start, min(start + step, len(split)))
-            yield self._take(self.val, positions), self.images.labels(split, positions)
+            yield self._take(self._val(), positions), self.images.labels(split, positions)
 
     def _take(self, activations: Activations, positions: np.ndarray) -> Tensor:
         device = self.images.device
@@ -164,16 +162,22 @@ class FeatureBatches:
             for images in draw_view(config, data.train, self.images.flip, view):
                 yield self.images.prepare(images)
 
-        return self._activations(data.train, drawn, views)
+        return self._activations(data.train, drawn, views, meanwhile=self._val)
 
-    def _of_val(self) -> Activations:
-        val = self.images.data.val
-        return self._activations(
-            val, ["none"], lambda: (images for images, _ in self.images.evaluation(val))
-        )
+    def _val(self) -> Activations:
+        if self.val is None:
+            val = self.images.data.val
+            self.val = self._activations(
+                val, ["none"], lambda: (images for images, _ in self.images.evaluation(val))
+            )
+        return self.val
 
     def _activations(
-        self, split: Split, drawn: Sequence[object], images: Callable[[], Iterator[Tensor]]
+        self,
+        split: Split,
+        drawn: Sequence[object],
+        images: Callable[[], Iterator[Tensor]],
+        meanwhile: Callable[[], object] = lambda: None,
     ) -> Activations:
         """From the cache, or computed: from a shallower boundary's where these are there.
 
@@ -181,6 +185,7 @@ class FeatureBatches:
             split: whose images.
             drawn: what was drawn of them, for the key.
             images: makes them, as the model sees them, in batches (B, C, S, S).
+            meanwhile: what to do first where another process is computing them.
         """
         of_split = _digest(
             self.images.data.fingerprint, self.images.data.image_size, split.indices.tobytes(),
@@ -193,7 +198,7 @@ class FeatureBatches:
                 yield part.movedim(1, -1) if self._moved(part) else part
 
         key = self._key(self.depth, of_split)
-        found = self.cache.open_or_build(key, len(split), parts)
+        found = self.cache.open_or_build(key, len(split), parts, meanwhile)
         return found or Activations.of(torch.cat(list(parts())))
 
     def _key(self, depth: int, of_split: str) -> str:

@@ -4,6 +4,7 @@ import os
 
 import pytest
 import torch
+from filelock import FileLock
 
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE, Activations, FeatureCache
@@ -104,3 +105,21 @@ def test_a_file_that_another_process_throws_out_meanwhile_is_no_error(tmp_path, 
     monkeypatch.setattr(type(tmp_path), "glob", lambda *about: iter([gone]))
     assert cache.fits(1000)
     assert build(cache, "two") is not None
+
+
+def test_who_has_to_wait_does_something_else_first(tmp_path):
+    cache = FeatureCache(tmp_path)
+    build(cache, "other")  # makes the folder
+    done = []
+    lock = FileLock(cache.folder / ".key.lock")
+    lock.acquire()
+
+    def meanwhile():
+        done.append("something else")
+        assert not (cache.folder / "key.npy").exists()
+        lock.release()
+
+    cache.open_or_build("key", len(PART), lambda: iter([PART]), meanwhile)
+    cache.open_or_build("key", len(PART), lambda: iter([PART]), meanwhile)
+    assert done == ["something else"]
+    assert torch.equal(cache.open("key").take([0, 1]), PART[:2])
