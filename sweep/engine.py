@@ -29,6 +29,13 @@ _QUIET = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
+_WARM = {"RAY_preload_python_modules": "sweep.trainable", "PL_DISABLE_FORK": "1"}
+"""For a Ray of our own: its workers load the trainer as they start. The second is what Tune would
+set for its actors, which would then not run in the workers that wait ready."""
+GPU_CONTROL = Path("/dev/nvidiactl")
+"""There where NVIDIA's driver is loaded."""
+MOST_WARM = 8
+"""CPUs up to which workers are warmed: Ray starts one a CPU, and each takes memory."""
 OBJECT_STORE_BYTES = 200 * 2**20  # only configurations and metrics pass through it
 
 
@@ -60,11 +67,14 @@ def start_early(options: SweepOptions) -> None:
     or where there may be GPUs, which torch has to count first.
     """
     cpus = cpu_count() if options.cpus is None else options.cpus
-    if options.address is not None or options.gpus or Path("/dev/nvidiactl").exists():
+    if options.address is not None or options.gpus or GPU_CONTROL.exists():
         return
     if not 0 < cpus <= cpu_count():
         return
     prepare_environment(None)
+    if cpus <= MOST_WARM:
+        for name, value in _WARM.items():
+            os.environ.setdefault(name, value)
     import ray  # noqa: F401  # in this thread, so that two do not import it at once
 
     _early.append(_starter.submit(_start, None, cpus, 0))
@@ -106,6 +116,19 @@ def ray_cluster(
         finally:
             if owned:
                 ray.shutdown()
+
+
+def take_warm_workers() -> None:
+    """Let Tune's actors run in workers that wait ready, where these have been warmed.
+
+    Tune gives its actors an environment of their own, even where all variables in it are set
+    already, and Ray starts another process for it (2.60).
+    """
+    if all(os.environ.get(name) == value for name, value in _WARM.items()):
+        from ray.tune.execution import class_cache
+
+        class_cache.DEFAULT_ENV_VARS = {}
+        class_cache.ENV_VARS_TO_PROPAGATE = set()
 
 
 def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:

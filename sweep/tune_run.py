@@ -7,6 +7,7 @@ from typing import Any
 from ray import tune
 from ray.tune import Stopper
 
+from sweep.engine import take_warm_workers
 from sweep.ledger import Ledger
 from sweep.plan import Plan
 from sweep.resources import Resources
@@ -60,6 +61,7 @@ def tune_trials(
         folder: of the sweep; Tune's own state goes to `engine` in it.
         trainable: what a worker runs.
     """
+    take_warm_workers()
     share = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     with_share = tune.with_resources(tune.with_parameters(trainable, job=job), share)
     context = SchedulerContext(

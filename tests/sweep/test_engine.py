@@ -1,7 +1,9 @@
 import logging
 import os
+import subprocess
 import sys
 import warnings
+from pathlib import Path
 
 import pytest
 import ray
@@ -150,3 +152,88 @@ def test_an_address_where_nothing_listens_is_refused_before_ray_tries(tmp_path, 
         cluster(tmp_path, "127.0.0.1:1"),
     ):
         pass
+
+
+@pytest.fixture
+def started(environment, monkeypatch, options):
+    """started(**options): what `start_early` would start, for these options on this machine."""
+
+    def of(**fields):
+        found = []
+        monkeypatch.setattr(engine, "_early", [])
+        monkeypatch.setattr(engine._starter, "submit", lambda *call: found.append(call[1:]))
+        engine.start_early(options(**fields))
+        return found
+
+    monkeypatch.setattr(engine, "cpu_count", lambda: 4)
+    monkeypatch.setattr(engine, "GPU_CONTROL", Path("/no/such/device"))
+    return of
+
+
+def test_ray_starts_early_with_the_cpus_asked_for_and_warm_workers(started, environment):
+    assert started() == [(None, 4, 0)]
+    assert environment["RAY_preload_python_modules"] == "sweep.trainable"
+    assert started(cpus=2) == [(None, 2, 0)]
+
+
+def test_ray_does_not_start_early_where_the_options_may_be_refused(started, environment):
+    for fields in ({"cpus": 5}, {"gpus": 1}, {"address": "auto"}):
+        assert started(**fields) == []
+    assert "RAY_preload_python_modules" not in environment
+
+
+def test_ray_does_not_start_early_where_gpus_must_be_counted(started, monkeypatch, tmp_path):
+    monkeypatch.setattr(engine, "GPU_CONTROL", tmp_path)
+    assert started() == []
+
+
+def test_many_workers_are_not_warmed(started, monkeypatch, environment):
+    monkeypatch.setattr(engine, "cpu_count", lambda: 64)
+    assert started() == [(None, 64, 0)]
+    assert "RAY_preload_python_modules" not in environment
+
+
+def test_tunes_actors_keep_their_environment_where_nothing_is_warmed(monkeypatch):
+    from ray.tune.execution import class_cache
+
+    monkeypatch.delenv("RAY_preload_python_modules", raising=False)
+    before = dict(class_cache.DEFAULT_ENV_VARS)
+    engine.take_warm_workers()
+    assert before == class_cache.DEFAULT_ENV_VARS != {}
+
+
+WARM = """
+import sys
+from sweep.engine import ray_cluster, start_early, take_warm_workers
+from sweep.options import SweepOptions
+from pathlib import Path
+
+class Actor:
+    def __init__(self):
+        import sys
+        self.warm = "sweep.trainable" in sys.modules
+    def ask(self):
+        return self.warm
+
+if __name__ == "__main__":
+    start_early(SweepOptions(space="ablation", cpus=1))
+    with ray_cluster(address=None, cpus=1, gpus=0, log=Path(sys.argv[1]) / "ray.log"):
+        take_warm_workers()
+        from ray.tune.execution.class_cache import _ActorClassCache
+        import ray
+        actor = _ActorClassCache().get(Actor).options(num_cpus=1).remote()
+        print("warm", ray.get(actor.ask.remote()))
+"""
+
+
+@pytest.mark.slow
+def test_an_actor_of_tunes_runs_in_a_worker_that_has_loaded_the_trainer(tmp_path):
+    script = tmp_path / "warm.py"
+    script.write_text(WARM)
+    removed = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    environment = {k: v for k, v in os.environ.items() if k not in removed}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "warm True", done.stderr
