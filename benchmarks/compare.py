@@ -169,9 +169,9 @@ def peer_run(job: Path, folder: Path, *, loop: bool) -> dict[str, Any]:
     command = [sys.executable, str(HERE / "peer.py"), str(job), str(out)]
     seconds = timed(command + ["--loop"] * loop, out.with_suffix(".log"))
     trials = pd.DataFrame(json.loads(out.read_text())["trials"])
-    by_depth = trials.groupby("freeze_depth")["seconds"].mean() if "freeze_depth" in trials else {}
+    depths = trials.groupby("freeze_depth") if "freeze_depth" in trials else None
     return {
-        "by_depth": dict(by_depth),
+        "by_depth": {} if depths is None else depths["seconds"].mean().to_dict(),
         "seconds_per_trial": seconds / len(trials),
         "best": float(trials["best"].max()),
         "epochs": float(trials["epochs"].mean()),
@@ -221,6 +221,10 @@ def compare(name: str, args: argparse.Namespace, console: Console) -> dict[str, 
             runs["loop"].append(peer_run(job, folder, loop=True))
         console.print(name, repeat, {k: v[-1] for k, v in runs.items() if v}, highlight=False)
     ratios = {side: ratios_of(runs, side) for side in ("peer", "loop")}
+    ratios["by the epoch"] = [
+        ratio * own["epochs"] / other["epochs"]
+        for ratio, own, other in zip(ratios["peer"], runs["project"], runs["peer"], strict=True)
+    ]
     for depth in sorted(runs["peer"][0]["by_depth"], reverse=True):
         ratios[f"freeze_depth={depth}"] = [
             other["by_depth"][depth] / own["by_depth"][depth]

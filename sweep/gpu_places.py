@@ -76,4 +76,5 @@ class GpuPlaces:
             return False
 
     def _lock(self, place: int) -> FileLock:
-        return FileLock(self.folder / f"place-{place}.lock")
+        # not of one thread: a trial that is not heard of again leaves from another
+        return FileLock(self.folder / f"place-{place}.lock", thread_local=False)

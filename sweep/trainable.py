@@ -10,6 +10,7 @@ import gc
 import math
 import os
 import socket
+import threading
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -46,6 +47,9 @@ NO_METRICS = EpochMetrics(
     host_memory_bytes=0,
 )
 """What a trial reports that failed before it finished an epoch."""
+
+IDLE_SECONDS = 30.0
+"""How long a trial on a shared GPU may wait for its next epoch before it gives up its place."""
 
 
 @dataclass(frozen=True)
@@ -97,6 +101,8 @@ class TrialActor(tune.Trainable):
         """Load the user's modules and take the first trial."""
         self.job = job
         self.place = contextlib.ExitStack()
+        self.working = threading.Lock()
+        self.idle: threading.Timer | None = None
         for module in job.modules:
             module.load()
         gc.collect()
@@ -118,23 +124,51 @@ class TrialActor(tune.Trainable):
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
         """Forget the last trial and take the next."""
+        self._stay()
         self._begin(new_config)
         free_memory()
         return True
 
+    def _stay(self) -> None:
+        if self.idle is not None:
+            self.idle.cancel()
+            self.idle = None
+
+    def _leave_when_idle(self) -> None:
+        """Leave if no epoch is asked for in a while: Tune does not tell a worker of a trial's end,
+        and one whose trial was stopped may get no other, while others wait for its place."""
+        self.idle = threading.Timer(IDLE_SECONDS, self._leave_idle)
+        self.idle.daemon = True
+        self.idle.start()
+
+    def _leave_idle(self) -> None:
+        with self.working:
+            self._leave()
+            free_memory()
+
     def step(self) -> dict[str, Any]:
         """Train one epoch of the current trial."""
+        self._stay()
+        with self.working:
+            result = self._step()
+            if result["done"]:
+                self._leave()
+        if self.trainer is not None and self.job.trials_per_gpu > 1:
+            self._leave_when_idle()
+        return pack(result)
+
+    def _step(self) -> dict[str, Any]:
         try:
             metrics = self._train()
         except Exception as error:
             self._leave()
-            return pack(self._result(NO_METRICS, failure_status(error), last_line(error)))
+            return self._result(NO_METRICS, failure_status(error), last_line(error))
         assert self.trainer is not None
         reason = self.trainer.stop_reason
         status = STATUS_OF_STOP[reason] if reason else UNFINISHED
         if status == "completed":
             self._keep_best(self.trainer)
-        return pack(self._result(metrics, status, None))
+        return self._result(metrics, status, None)
 
     def _train(self) -> EpochMetrics:
         while True:
@@ -186,6 +220,7 @@ class TrialActor(tune.Trainable):
 
     def cleanup(self) -> None:
         """Free the last trial before the process ends."""
+        self._stay()
         self._leave()
 
 

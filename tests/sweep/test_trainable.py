@@ -1,6 +1,7 @@
 """A trial in its worker, without Ray: memory that runs out on a shared GPU."""
 
 import os
+import time
 
 import pytest
 import torch
@@ -36,19 +37,30 @@ def run(monkeypatch, tmp_path):
     monkeypatch.setattr(trainable, "Trainer", Short)
     monkeypatch.setitem(os.environ, "CUDA_VISIBLE_DEVICES", "0")
 
+    (tmp_path / "checkpoints").mkdir()
+
     def of(trials_per_gpu, *, fits, fails_at=0):
-        Short.fits, Short.fails_at, Short.tried = fits, fails_at, []
-        (tmp_path / "checkpoints").mkdir(exist_ok=True)
-        job = Job("sweep", BASE.to_dict(), (), {}, str(tmp_path / "checkpoints"), trials_per_gpu)
-        actor = TrialActor.__new__(TrialActor)
-        actor.setup({"number": 0, "values": {}}, job)
+        actor = begin(trials_per_gpu, fits=fits, fails_at=fails_at)
         results = [unpack(actor.step())]
         while not results[-1]["done"]:
             results.append(unpack(actor.step()))
         actor.cleanup()
         return results, list(Short.tried)
 
+    def begin(trials_per_gpu, *, fits, fails_at=0):
+        Short.fits, Short.fails_at, Short.tried = fits, fails_at, []
+        job = Job("sweep", BASE.to_dict(), (), {}, str(tmp_path / "checkpoints"), trials_per_gpu)
+        actor = TrialActor.__new__(TrialActor)
+        actor.setup({"number": 0, "values": {}}, job)
+        return actor
+
+    of.begin = begin
     return of
+
+
+def free_places(count):
+    view = gpu_places.GpuPlaces("sweep", "0", count)
+    return sum(view._free(place) for place in range(count))
 
 
 def test_a_packing_that_runs_out_of_memory_backs_off(run):
@@ -78,3 +90,31 @@ def test_a_trial_that_shares_nothing_takes_no_place(run, tmp_path):
     results, _ = run(1, fits=4)
     assert results[-1]["status"] == "completed"
     assert not list((tmp_path / "temporary").rglob("place-*"))
+
+
+def test_a_trial_that_ended_gives_its_place_to_others(run):
+    actor = run.begin(2, fits=2)
+    assert not unpack(actor.step())["done"]
+    assert free_places(2) == 1
+    while not unpack(actor.step())["done"]:
+        pass
+    assert free_places(2) == 2
+    assert actor.reset_config({"number": 1, "values": {}})
+    assert unpack(actor.step())["epoch"] == 1
+    actor.cleanup()
+    assert free_places(2) == 2
+
+
+def test_a_stopped_trial_gives_its_place_up_and_goes_on_if_it_was_not_stopped(run, monkeypatch):
+    monkeypatch.setattr(trainable, "IDLE_SECONDS", 0.1)
+    actor = run.begin(2, fits=2)
+    first = unpack(actor.step())
+    deadline = time.monotonic() + 10
+    while free_places(2) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    monkeypatch.setattr(trainable, "IDLE_SECONDS", 30.0)
+    second = unpack(actor.step())
+    assert (first["epoch"], second["epoch"]) == (1, 2)
+    assert free_places(2) == 1
+    actor.cleanup()
