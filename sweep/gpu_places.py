@@ -16,18 +16,18 @@ WAIT_SECONDS = 0.2
 
 
 class GpuPlaces:
-    """The places on one GPU of this machine for the trials of one sweep.
+    """The places on one GPU of this machine for the trials of one run of a sweep.
 
     Args:
-        sweep: its name; others do not share these places.
+        run_id: of the run; others do not share these places.
         gpu: what identifies the GPU on this machine.
         places: trials side by side at first.
         root: folder for the locks (None: the machine's temporary directory).
     """
 
-    def __init__(self, sweep: str, gpu: str, places: int, root: Path | None = None) -> None:
+    def __init__(self, run_id: str, gpu: str, places: int, root: Path | None = None) -> None:
         self.places = places
-        self.folder = (root or Path(tempfile.gettempdir())) / "tl-sweep-places" / sweep / gpu
+        self.folder = (root or Path(tempfile.gettempdir())) / "tl-sweep-places" / run_id / gpu
         self.folder.mkdir(parents=True, exist_ok=True)
 
     @property

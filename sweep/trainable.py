@@ -9,10 +9,11 @@ import dataclasses
 import gc
 import math
 import os
+import secrets
 import socket
 import threading
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -63,6 +64,7 @@ class Job:
         precisions: backbone → what `precision` and `eval_precision` are where they are auto.
         checkpoints: folder for the best weights of finished trials.
         trials_per_gpu: trials that share a GPU; 1 also where there is none.
+        run_id: tells this run of the sweep from others of its name, earlier or elsewhere.
     """
 
     sweep: str
@@ -71,6 +73,7 @@ class Job:
     precisions: dict[str, dict[str, str]]
     checkpoints: str
     trials_per_gpu: int = 1
+    run_id: str = field(default_factory=lambda: secrets.token_hex(4))
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
@@ -195,7 +198,7 @@ class TrialActor(tune.Trainable):
 
     def _gpu(self) -> GpuPlaces:
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
-        return GpuPlaces(self.job.sweep, gpu, self.job.trials_per_gpu)
+        return GpuPlaces(self.job.run_id, gpu, self.job.trials_per_gpu)
 
     def _keep_best(self, trainer: Trainer) -> None:
         state = {

@@ -1,5 +1,6 @@
 """A trial in its worker, without Ray: memory that runs out on a shared GPU."""
 
+import dataclasses
 import os
 import time
 
@@ -23,7 +24,7 @@ class Short(Trainer):
     tried: list[int]
 
     def run_epoch(self):
-        allowed = gpu_places.GpuPlaces("sweep", "0", 4).allowed
+        allowed = gpu_places.GpuPlaces("run", "0", 4).allowed
         Short.tried.append(allowed)
         if self.epoch >= self.fails_at and allowed > self.fits:
             raise torch.OutOfMemoryError("CUDA out of memory")
@@ -49,7 +50,9 @@ def run(monkeypatch, tmp_path):
 
     def begin(trials_per_gpu, *, fits, fails_at=0):
         Short.fits, Short.fails_at, Short.tried = fits, fails_at, []
-        job = Job("sweep", BASE.to_dict(), (), {}, str(tmp_path / "checkpoints"), trials_per_gpu)
+        job = Job(
+            "sweep", BASE.to_dict(), (), {}, str(tmp_path / "checkpoints"), trials_per_gpu, "run"
+        )
         actor = TrialActor.__new__(TrialActor)
         actor.setup({"number": 0, "values": {}}, job)
         return actor
@@ -59,7 +62,7 @@ def run(monkeypatch, tmp_path):
 
 
 def free_places(count):
-    view = gpu_places.GpuPlaces("sweep", "0", count)
+    view = gpu_places.GpuPlaces("run", "0", count)
     return sum(view._free(place) for place in range(count))
 
 
@@ -118,3 +121,9 @@ def test_a_stopped_trial_gives_its_place_up_and_goes_on_if_it_was_not_stopped(ru
     assert (first["epoch"], second["epoch"]) == (1, 2)
     assert free_places(2) == 1
     actor.cleanup()
+
+
+def test_a_run_does_not_inherit_the_places_of_another_of_its_name(tmp_path):
+    jobs = [Job("sweep", BASE.to_dict(), (), {}, str(tmp_path), 2) for _ in range(2)]
+    assert jobs[0].run_id != jobs[1].run_id
+    assert dataclasses.replace(jobs[0], trials_per_gpu=4).run_id == jobs[0].run_id
