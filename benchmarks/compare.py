@@ -38,6 +38,7 @@ from tl_core.datasets import load_data
 from tl_core.transfer import normalization
 
 HERE = Path(__file__).parent
+sys.path.insert(0, str(HERE.parent))  # one space takes its base from another
 EXAMPLE = HERE.parent / "examples" / "mobilenetv1.py"
 
 
