@@ -115,7 +115,7 @@ class Ledger(Callback):
         record = self._record(trial)
         status = record.result.get("status", "failed")
         self._end(record, "stopped" if status == UNFINISHED else status)
-        forget_statistics(trial)
+        forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker process died."""
@@ -194,7 +194,7 @@ class Ledger(Callback):
         }
 
 
-def forget_statistics(trial: Any) -> None:
+def forget(trial: Any) -> None:
     """Free what Tune keeps of an ended trial: most of what it takes in memory."""
     trial.config, trial.evaluated_params = {"number": trial.config["number"]}, {}
     trial.run_metadata.last_result.clear()
