@@ -3,11 +3,12 @@
 import numpy as np
 import pytest
 import torch
+from filelock import FileLock, Timeout
 
 from tl_core import TrainConfig, Trainer, features, trainer
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches import Batches
-from tl_core.feature_cache import BUDGET_VARIABLE
+from tl_core.feature_cache import BUDGET_VARIABLE, FeatureCache
 from tl_core.features import FeatureBatches
 
 pytestmark = [pytest.mark.timeout(10, func_only=True), pytest.mark.usefixtures("one_thread")]
@@ -236,3 +237,24 @@ def test_batches_from_arrays_that_live_on_a_device_are_the_same(run, monkeypatch
     monkeypatch.setattr("tl_core.features.on_device", resident)
     assert numbers(run(**fields)) == expected
     assert asked
+
+
+def test_while_another_process_computes_the_training_images_validation_is_done(run, monkeypatch):
+    waited, counts = [], []
+    acquire, build = FileLock.acquire, FeatureCache._build
+
+    def taken_at_first(lock, timeout=None, **options):
+        if timeout == 0 and not waited:
+            waited.append(lock)
+            raise Timeout(lock.lock_file)
+        return acquire(lock, timeout=timeout, **options)
+
+    def counting(cache, key, count, parts):
+        counts.append(count)
+        build(cache, key, count, parts)
+
+    monkeypatch.setattr(FileLock, "acquire", taken_at_first)
+    monkeypatch.setattr(FeatureCache, "_build", counting)
+    trainer = run()
+    trainer.run_epoch()
+    assert counts == [len(trainer.data.val), len(trainer.data.train)]
