@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tl_core.kernels import norm_act_library
+from tl_core.kernels import layer_library
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
@@ -25,7 +25,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("cache")
     before = os.environ.get("TL_SWEEP_CACHE")
     os.environ["TL_SWEEP_CACHE"] = str(folder)
-    norm_act_library()  # compiled here, not in the time of some test
+    layer_library()  # compiled here, not in the time of some test
     yield folder
     if before is None:
         del os.environ["TL_SWEEP_CACHE"]

@@ -159,8 +159,9 @@ class FeatureBatches:
             drawn += [_code_of(policy), view, config.split_seed, self.images.flip]
 
         def views() -> Iterator[Tensor]:
-            for images in draw_view(config, data.train, self.images.flip, view):
-                yield self.images.prepare(images)
+            for drawn_images in draw_view(config, data.train, self.images.flip, view):
+                for images in drawn_images.split(self.images.eval_batch_size):
+                    yield self.images.prepare(images)
 
         return self._activations(data.train, drawn, views, meanwhile=self._val)
 

@@ -18,7 +18,7 @@ from tl_core.datasets import ImageData
 from tl_core.datasets.cache import cache_folder
 from tl_core.errors import BadInput
 from tl_core.hardware import device_name
-from tl_core.kernels import norm_act_library
+from tl_core.kernels import layer_library
 from tl_core.models import STRUCTURE_FIELDS, build_model
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -151,7 +151,7 @@ def _memory(config: TrainConfig, data: ImageData) -> Path:
         "channels_last": config.channels_last,
         "device": device_name(resolve_device(config.device)),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "kernels": norm_act_library() is not None,
+        "kernels": layer_library() is not None,
         "threads": config.threads or torch.get_num_threads(),
         "torch": torch.__version__,
     }

@@ -15,13 +15,16 @@ import platform
 import shutil
 import subprocess
 from pathlib import Path
+from typing import Any
 
+import torch
 from filelock import FileLock
+from torch import Tensor
 
 from tl_core.datasets.cache import cache_folder
 
 SWITCH_VARIABLE = "TL_SWEEP_KERNELS"
-SOURCE = Path(__file__).with_name("norm_act.cpp")
+SOURCE = Path(__file__).with_name("layers.cpp")
 # Sums may be reordered, so that they vectorize; NaN and infinity keep their meaning.
 FLAGS = (
     "-std=c++17", "-O3", "-march=native", "-fassociative-math", "-fno-signed-zeros",
@@ -33,12 +36,14 @@ _ARGUMENTS = {
     "moments": (_POINTER, *(_INTEGER,) * 3, *(_POINTER,) * 2),
     "apply": (_INTEGER, *(_POINTER,) * 4, *(_INTEGER,) * 3, _POINTER),
     "backward": (_INTEGER, *(_POINTER,) * 6, *(_INTEGER,) * 3, *(_POINTER,) * 4),
+    "max_pool": (*(_POINTER,) * 2, _INTEGER, *(_POINTER,) * 2),
+    "max_pool_backward": (*(_POINTER,) * 3, _INTEGER, _POINTER),
 }
 
 
 @functools.cache
-def norm_act_library() -> ctypes.CDLL | None:
-    """The functions of norm_act.cpp; None where they cannot be had or are switched off."""
+def layer_library() -> ctypes.CDLL | None:
+    """The functions of layers.cpp; None where they cannot be had or are switched off."""
     compiler = shutil.which(os.environ.get("CXX") or "c++") or shutil.which("g++")
     if os.environ.get(SWITCH_VARIABLE) == "0" or compiler is None:
         return None
@@ -82,3 +87,19 @@ def _processor() -> str:
         return f"{platform.machine()} {platform.processor()}"
     wanted = ("vendor_id", "cpu family", "model", "flags", "Features", "CPU part")
     return "\n".join(dict.fromkeys(line for line in lines if line.startswith(wanted)))
+
+
+def native_function(library: ctypes.CDLL, name: str, dtype: torch.dtype) -> Any:
+    """The function of layers.cpp for float32 or bfloat16."""
+    return getattr(library, f"{name}_{str(dtype).removeprefix('torch.')}")
+
+
+def native_layout(x: Tensor) -> bool:
+    """Whether a tensor (B, C, H, W) is one that the functions can read where it lies."""
+    return (
+        type(x) is Tensor
+        and x.ndim == 4
+        and x.device.type == "cpu"
+        and x.dtype in (torch.float32, torch.bfloat16)
+        and x.is_contiguous(memory_format=torch.channels_last)
+    )

@@ -26,7 +26,7 @@ from tl_core.errors import BadInput
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.hub import hub_cfg
-from tl_core.models.norm_act import speed_up_norms
+from tl_core.models.native import use_native_layers
 from tl_core.models.plain import PlainCNN, plan_blocks
 from tl_core.models.residual import ResidualCNN
 from tl_core.models.stages import head_parameters, is_head, stages
@@ -103,7 +103,7 @@ def build_model(
         if config.weights is not None:
             model.loaded = transfer.load_source(model, config.weights)  # type: ignore[assignment]
     transfer.freeze(model, config.freeze_depth)
-    speed_up_norms(model)
+    use_native_layers(model)
     return model
 
 

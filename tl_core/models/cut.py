@@ -186,7 +186,7 @@ def _random_name(name: str) -> bool:
 def _deterministic(module: nn.Module) -> bool:
     """Whether a module without parameters is known to be the same function in every call."""
     return all(
-        type(part).__module__.startswith(("torch.nn.", "timm."))
+        type(part).__module__.startswith(("torch.nn.", "timm.", "tl_core.models."))
         and (not _random_name(type(part).__name__) or getattr(part, "p", None) == 0)
         for part in module.modules()
     )

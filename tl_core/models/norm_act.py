@@ -8,14 +8,13 @@ Source: batch normalization: Ioffe & Szegedy 2015; ELU: Clevert et al. 2016, α 
 """
 
 import ctypes
-import sys
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tl_core.kernels import norm_act_library
+from tl_core.kernels import layer_library, native_function, native_layout
 
 IDENTITY = 0
 NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {
@@ -44,21 +43,6 @@ class NormAct(nn.BatchNorm2d):
         return norm_act(self, x, self.act, residual)
 
 
-def speed_up_norms(model: nn.Module) -> None:
-    """Let the native functions run the batch normalization of any model; in place.
-
-    Names of tensors, numbers (to rounding) and settings stay; subclasses are left as they are.
-    """
-    for module in model.modules():
-        if type(module) is nn.BatchNorm2d:
-            module.__class__ = NormAct
-            module.act = nn.Identity()
-    if "timm.layers" in sys.modules:  # else no layer of its can be there
-        from tl_core.models.timm_norms import speed_up_timm_norms
-
-        speed_up_timm_norms(model)
-
-
 def norm_act(
     norm: nn.BatchNorm2d, x: Tensor, act: nn.Module, residual: Tensor | None = None
 ) -> Tensor:
@@ -70,7 +54,7 @@ def norm_act(
         act: the activation, a module without parameters.
         residual: (B, C, H, W) or None.
     """
-    library = norm_act_library() if _fits(norm, x, residual) else None
+    library = layer_library() if _fits(norm, x, residual) else None
     if library is None:
         y = nn.BatchNorm2d.forward(norm, x)
         return act(y if residual is None else y + residual)
@@ -88,15 +72,7 @@ def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
         return False
     tensors = [x] if residual is None else [x, residual]
     return (
-        all(
-            type(t) is Tensor
-            and t.device.type == "cpu"
-            and t.dtype in (torch.float32, torch.bfloat16)
-            and t.is_contiguous(memory_format=torch.channels_last)
-            and (t.dtype, t.shape) == (x.dtype, x.shape)
-            for t in tensors
-        )
-        and x.ndim == 4
+        all(native_layout(t) and (t.dtype, t.shape) == (x.dtype, x.shape) for t in tensors)
         and x.numel() > x.shape[1]  # several values a channel
         and norm.affine
         and norm.track_running_stats
@@ -121,7 +97,7 @@ def _train(
     channels, rows = x.shape[1], x.numel() // x.shape[1]
     mean, variance = torch.empty(2, channels)
     values = x.detach()
-    _function(library, "moments", x)(
+    native_function(library, "moments", x.dtype)(
         values.data_ptr(), rows, channels, torch.get_num_threads(),
         mean.data_ptr(), variance.data_ptr(),
     )  # fmt: skip
@@ -153,16 +129,12 @@ def _apply(
     code: int,
 ) -> Tensor:
     out = torch.empty_like(x)
-    _function(library, "apply", x)(
+    native_function(library, "apply", x.dtype)(
         code, x.data_ptr(), None if residual is None else residual.data_ptr(),
         scale.data_ptr(), shift.data_ptr(), x.numel() // x.shape[1], x.shape[1],
         torch.get_num_threads(), out.data_ptr(),
     )  # fmt: skip
     return out
-
-
-def _function(library: ctypes.CDLL, name: str, x: Tensor) -> Any:
-    return getattr(library, f"{name}_{str(x.dtype).removeprefix('torch.')}")
 
 
 class _NormAct(torch.autograd.Function):
@@ -195,7 +167,7 @@ class _NormAct(torch.autograd.Function):
         dx = torch.empty_like(x)
         dresidual = torch.empty_like(x) if ctx.has_residual else None
         dweight, dbias = torch.empty_like(weight), torch.empty_like(weight)
-        _function(ctx.library, "backward", x)(
+        native_function(ctx.library, "backward", x.dtype)(
             ctx.code, gradient.data_ptr(), x.data_ptr(), out.data_ptr(), weight.data_ptr(),
             mean.data_ptr(), inverse.data_ptr(), x.numel() // x.shape[1], x.shape[1],
             torch.get_num_threads(), dx.data_ptr(),

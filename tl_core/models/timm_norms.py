@@ -14,7 +14,7 @@ class TimmNormAct(BatchNormAct2d):
         return norm_act(self, x, self.act)
 
 
-def speed_up_timm_norms(model: nn.Module) -> None:
+def use_native_timm_norms(model: nn.Module) -> None:
     """Turn timm's layers into these, in place; subclasses and those with dropout stay."""
     for module in model.modules():
         if type(module) is BatchNormAct2d and isinstance(module.drop, nn.Identity):

@@ -8,6 +8,8 @@ from torch import nn
 from tl_core.models import MODELS, ModelSpec, stages
 from tl_core.models.cut import Cuttable, NotCuttable, agrees
 from tl_core.models.freezing import freeze
+from tl_core.models.max_pool import MaxPool
+from tl_core.models.native import use_native_layers
 
 OWN = list(MODELS)
 TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
@@ -63,6 +65,15 @@ def test_a_deeper_boundary_is_reached_from_a_shallower_one(make, backbone):
         between = cuttable.between(shallow, deep)
         there = between(cuttable.cut(shallow).prefix(images))
         torch.testing.assert_close(there, cuttable.cut(deep).prefix(images))
+
+
+def test_native_pooling_is_frozen_with_what_comes_before_it():
+    model = timm.create_model("vgg11", num_classes=3)
+    before = [node.target for node in Cuttable(model).cut(2).prefix.graph.nodes]
+    use_native_layers(model)
+    assert type(model.features[5]) is MaxPool
+    assert [node.target for node in Cuttable(model).cut(2).prefix.graph.nodes] == before
+    assert "features.5" in before
 
 
 def test_a_linear_probe_is_cut_behind_the_pooling(make):

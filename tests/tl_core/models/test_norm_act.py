@@ -1,20 +1,18 @@
 """The fused layer against PyTorch's own operations in double precision."""
 
 import math
-import shutil
 
 import pytest
-import timm
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from tl_core import kernels
 from tl_core.models import norm_act as module
-from tl_core.models.norm_act import NormAct, speed_up_norms
+from tl_core.models.norm_act import NormAct
 
 ACTIVATIONS = [nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.ELU(), nn.SiLU(), nn.ELU(alpha=0.5)]
-native = pytest.mark.skipif(kernels.norm_act_library() is None, reason="no C++ compiler here")
+native = pytest.mark.skipif(kernels.layer_library() is None, reason="no C++ compiler here")
 
 
 def layer(channels: int, act: nn.Module) -> NormAct:
@@ -39,13 +37,13 @@ def in_double(norm: NormAct) -> nn.BatchNorm2d:
 def count_native(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """The native functions called from now on."""
     called: list[str] = []
-    original = module._function
+    original = module.native_function
 
-    def counting(library, name, x):
+    def counting(library, name, dtype):
         called.append(name)
-        return original(library, name, x)
+        return original(library, name, dtype)
 
-    monkeypatch.setattr(module, "_function", counting)
+    monkeypatch.setattr(module, "native_function", counting)
     return called
 
 
@@ -159,43 +157,3 @@ def test_other_cases_take_pytorchs_operations(monkeypatch):
     norm.float().eval()(images(2, 4, 3, 3).requires_grad_())  # gradients through fixed statistics
     torch.jit.trace(norm, images(2, 4, 3, 3), check_trace=False)
     assert called == []
-
-
-@pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
-def test_timm_models_keep_their_tensors_and_numbers(monkeypatch, name):
-    model = timm.create_model(name, num_classes=3).to(memory_format=torch.channels_last)
-    x = images(4, 3, 64, 64)
-    before, names = model(x), list(model.state_dict())
-    speed_up_norms(model)
-    called = count_native(monkeypatch)
-    torch.testing.assert_close(model(x), before, rtol=1e-3, atol=1e-3)
-    assert list(model.state_dict()) == names
-    assert called or kernels.norm_act_library() is None
-
-
-@pytest.fixture
-def fresh_library(monkeypatch, tmp_path):
-    """A cache without a compiled library."""
-    monkeypatch.setenv("TL_SWEEP_CACHE", str(tmp_path))
-    kernels.norm_act_library.cache_clear()
-    yield tmp_path
-    kernels.norm_act_library.cache_clear()
-
-
-@pytest.mark.parametrize("variable", [{"CXX": "false"}, {"TL_SWEEP_KERNELS": "0"}, {"PATH": ""}])
-def test_without_a_library_training_goes_on(monkeypatch, fresh_library, variable):
-    for name, value in variable.items():
-        monkeypatch.setenv(name, value)
-    norm, x = layer(4, nn.ELU()), images(2, 4, 3, 3)
-    assert kernels.norm_act_library() is None
-    torch.testing.assert_close(norm(x), F.elu(in_double(norm)(x.double())).float())
-
-
-@pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
-def test_the_library_is_compiled_once(fresh_library):
-    assert kernels.norm_act_library() is not None
-    (file,) = (fresh_library / "kernels").glob("*.so")
-    made = file.stat().st_mtime_ns
-    kernels.norm_act_library.cache_clear()
-    assert kernels.norm_act_library() is not None
-    assert [f.stat().st_mtime_ns for f in (fresh_library / "kernels").glob("*.so")] == [made]

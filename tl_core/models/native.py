@@ -1,0 +1,25 @@
+"""Layers of any model that the native functions of `tl_core.kernels` run instead."""
+
+import sys
+
+from torch import nn
+
+from tl_core.models.max_pool import MaxPool, pools_two
+from tl_core.models.norm_act import NormAct
+
+
+def use_native_layers(model: nn.Module) -> None:
+    """Turn batch normalization and max-pooling into the native ones, in place.
+
+    Names of tensors, numbers (to rounding) and settings stay; subclasses are left as they are.
+    """
+    for module in model.modules():
+        if type(module) is nn.BatchNorm2d:
+            module.__class__ = NormAct
+            module.act = nn.Identity()
+        elif type(module) is nn.MaxPool2d and pools_two(module):
+            module.__class__ = MaxPool
+    if "timm.layers" in sys.modules:  # else no layer of its can be there
+        from tl_core.models.timm_norms import use_native_timm_norms
+
+        use_native_timm_norms(model)
