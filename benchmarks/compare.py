@@ -56,8 +56,8 @@ class Case:
 CASES = {
     "a": Case("shallow_mnist.py", "mnist", 8, ("limit_train=4000",)),
     "b": Case("residual_cifar10.py", "cifar10", 8, ("limit_train=4000",)),
-    "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=3",), transfer=True),
-    "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=3",), transfer=True),
+    "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=2",), transfer=True),
+    "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=2",), transfer=True),
 }
 DRIVER_CASES = ("e", "f")
 SHORT_DRIVER = {"e": 300, "f": 3_000}

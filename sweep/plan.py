@@ -16,7 +16,14 @@ from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Choice, Domain, Int, count, fix
 from sweep.options import SweepOptions
 from sweep.overrides import overrides
-from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, Proposer, SearchContext
+from sweep.searchers import (
+    EXHAUSTIVE,
+    LEARNING,
+    SEARCHERS,
+    ListProposer,
+    Proposer,
+    SearchContext,
+)
 from sweep.spaces import SearchSpace, builtin_spaces, load_space
 from sweep.strategy import Strategy, choose_strategy
 from sweep.user_modules import UserModule, read_user_module
@@ -88,6 +95,13 @@ class Plan:
         )
         return SEARCHERS[self.strategy.name](context)
 
+    def known_trials(self) -> tuple[dict[str, Any], ...]:
+        """Values of all trials, by number; none where a searcher learns from those before."""
+        if self.strategy.search in LEARNING:
+            return ()
+        points = iter(self.proposer(self.space.name, None).propose, None)
+        return tuple({**values, "seed": seed} for values in points for seed in self.strategy.seeds)
+
     def with_base(self, changed: Mapping[str, Any], note: str) -> "Plan":
         """The same plan with some fields of the base replaced and no longer free."""
         free = fix(self.free, changed)
@@ -136,7 +150,7 @@ def _counted(plan: Plan) -> Plan:
     strategy = plan.strategy
     if strategy.design is not None:
         return replace(plan, configurations=len(design_points(plan)))
-    if strategy.search == "optuna":
+    if strategy.search in LEARNING:
         assert strategy.trials is not None
         return replace(plan, configurations=strategy.trials)
     whole = _points(plan)

@@ -152,11 +152,16 @@ class _Run:
         if not resources.gpus and base["device"] == "auto":
             base["device"] = "cpu"
         checkpoints = str(self.folder / "checkpoints")
-        job = Job(self.name, base, self.plan.modules, {}, checkpoints)
+        planned = self.plan.known_trials() if self._freezes() else ()
+        job = Job(self.name, base, self.plan.modules, {}, checkpoints, planned=planned)
         if "auto" not in (base["precision"], base["eval_precision"]):
             return job
         with waiting(self.console, "Measuring which precision is faster"):
             return dataclasses.replace(job, precisions=self._precisions(job, resources, joined))
+
+    def _freezes(self) -> bool:
+        """Whether there may be trials with frozen stages."""
+        return self.plan.base.freeze_depth > 0 or "freeze_depth" in self.plan.free
 
     def _precisions(
         self, job: Any, resources: Resources, joined: bool

@@ -66,6 +66,12 @@ _PROVENANCE = [
     _column(
         "startup_seconds", pa.float64(), "seconds", "from the trial's start to its first step"
     ),
+    _column(
+        "trained_together",
+        pa.int64(),
+        "trials",
+        "heads trained in one stack, whose seconds are shared out among them; 1: by itself",
+    ),
     _column("device_name", pa.string(), "", "GPU or processor that trained"),
     _column("host_name", pa.string(), "", "machine that trained"),
     _column("started_at", _TIME, "UTC", "start of the trial"),

@@ -207,3 +207,5 @@ SEARCHERS: dict[str, Callable[[SearchContext], Proposer]] = {
 }
 EXHAUSTIVE = ("grid",)
 """Searchers that end by themselves, so that `--trials` may be left out."""
+LEARNING = ("optuna",)
+"""Searchers whose next proposal depends on how the last ones did."""

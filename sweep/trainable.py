@@ -21,11 +21,13 @@ import torch
 from ray import tune
 
 from sweep.gpu_places import GpuPlaces
+from sweep.head_stacks import HeadStacks
 from sweep.tune_searcher import UNFINISHED
 from sweep.user_modules import UserModule
 from tl_core.checkpoint import save_checkpoint
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.hardware import device_name
+from tl_core.heads import HeadRun
 from tl_core.trainer import EpochMetrics, Trainer
 
 STATUS_OF_STOP = {
@@ -65,6 +67,8 @@ class Job:
         checkpoints: folder for the best weights of finished trials.
         trials_per_gpu: trials that share a GPU; 1 also where there is none.
         run_id: tells this run of the sweep from others of its name, earlier or elsewhere.
+        planned: values of all trials, by number, where some may be heads to be trained together
+            and all are known in advance.
     """
 
     sweep: str
@@ -74,6 +78,7 @@ class Job:
     checkpoints: str
     trials_per_gpu: int = 1
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    planned: tuple[dict[str, Any], ...] = ()
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
@@ -104,6 +109,7 @@ class TrialActor(tune.Trainable):
         """Load the user's modules and take the first trial."""
         self.job = job
         self.place = contextlib.ExitStack()
+        self.stacks = HeadStacks(job, run_facts)
         self.working = threading.Lock()
         self.idle: threading.Timer | None = None
         for module in job.modules:
@@ -122,7 +128,7 @@ class TrialActor(tune.Trainable):
 
     def _leave(self) -> None:
         """Drop the run and give its place on the GPU to others."""
-        self.trainer: Trainer | None = None
+        self.trainer: Trainer | HeadRun | None = None
         self.place.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -188,19 +194,27 @@ class TrialActor(tune.Trainable):
         if self.trainer is None:
             shared = self.job.trials_per_gpu > 1
             self.places = self.place.enter_context(self._gpu().taken()) if shared else 1
-            self.trainer = Trainer(self.job.config(self.values))
-            self.facts = trial_facts(self.trainer, time.perf_counter() - self.began)
+            self.trainer, self.facts = self._begun()
             while self.trainer.epoch < self.reported:
                 self.trainer.run_epoch()
         metrics = self.trainer.run_epoch()
         self.reported = metrics.epoch
         return metrics
 
+    def _begun(self) -> tuple[Trainer | HeadRun, dict[str, Any]]:
+        """The trial, ready for its first epoch, and what is known of it by then."""
+        stacked = self.stacks.run_of(self.number)
+        if stacked is not None:
+            return stacked
+        trainer = Trainer(self.job.config(self.values))
+        startup_seconds = time.perf_counter() - self.began
+        return trainer, {**run_facts(trainer), "startup_seconds": startup_seconds}
+
     def _gpu(self) -> GpuPlaces:
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
         return GpuPlaces(self.job.run_id, gpu, self.job.trials_per_gpu)
 
-    def _keep_best(self, trainer: Trainer) -> None:
+    def _keep_best(self, trainer: Trainer | HeadRun) -> None:
         state = {
             "model": trainer.best_weights,
             "config": trainer.config.to_dict(),
@@ -248,13 +262,13 @@ def free_memory() -> None:
         torch.cuda.empty_cache()
 
 
-def trial_facts(trainer: Trainer, startup_seconds: float) -> dict[str, Any]:
-    """What is known of a trial once it is set up: sizes, device and host."""
+def run_facts(trainer: Trainer) -> dict[str, Any]:
+    """What is known of a run once it is set up: sizes, device and host."""
     parameters = list(trainer.model.parameters())
     return {
         "params_total": sum(p.numel() for p in parameters),
         "params_trained": sum(p.numel() for p in parameters if p.requires_grad),
-        "startup_seconds": startup_seconds,
+        "trained_together": 1,
         "device_name": device_name(trainer.device),
         "host_name": socket.gethostname(),
     }

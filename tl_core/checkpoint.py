@@ -28,21 +28,30 @@ def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:
-    """The state that `save_checkpoint` wrote, on the CPU.
+    """The state of a run that `save_checkpoint` wrote, on the CPU.
 
     Raises:
         BadInput: the file is missing, truncated, or holds more than tensors and plain values.
     """
+    state = load_state(path)
+    if not isinstance(state, dict) or "model" not in state:
+        raise BadInput(f"{path} is no training checkpoint: it has no entry 'model'.")
+    return state
+
+
+def load_state(path: Path) -> Any:
+    """Whatever `save_checkpoint` wrote, on the CPU.
+
+    Raises:
+        BadInput: as `load_checkpoint` says.
+    """
     try:
-        state = torch.load(path, map_location="cpu", weights_only=True)
+        return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
         raise BadInput(f"no checkpoint at {path}.") from None
     except Exception as error:  # a damaged file raises anything from EOFError to UnpicklingError
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise BadInput(f"{path} is no readable checkpoint ({reason}); delete it.") from None
-    if not isinstance(state, dict) or "model" not in state:
-        raise BadInput(f"{path} is no training checkpoint: it has no entry 'model'.")
-    return state
 
 
 def seed_everything(seed: int) -> None:

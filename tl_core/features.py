@@ -74,6 +74,7 @@ class FeatureBatches:
 
     Attributes:
         rest: activations (B, …) → logits (B, K); what is left to train.
+        trained: `rest` in training mode, as a module.
 
     Raises:
         NotCuttable: the model's forward pass cannot be cut at its freeze depth.
@@ -85,7 +86,7 @@ class FeatureBatches:
         self.cuttable = Cuttable(model)
         self.depth = images.config.freeze_depth
         cut = self.cuttable.cut(self.depth)
-        self.prefix, self.rest = cut.prefix, cut.rest
+        self.prefix, self.rest, self.trained = cut.prefix, cut.rest, cut.trained
         self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
         if not self.probe.agrees:
             raise NotCuttable("the pieces do not do what the model does")

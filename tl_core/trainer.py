@@ -225,21 +225,13 @@ class Trainer:
 
     def _update(self, val_loss: float, val_accuracy: float) -> None:
         """Take the epoch's validation result: best so far, plateau, and the reason to stop."""
-        config = self.config
-        if math.isnan(val_accuracy):
-            self.stop_reason = "diverged"
-            return
         if val_accuracy > self.best_val_accuracy:
             self.best_val_accuracy, self.best_epoch = val_accuracy, self.epoch
             state = self.model.state_dict()
             self.best_weights = {name: state[name].detach().clone() for name in self.moving}
-        self.plateau.update(val_loss)
-        if self.epoch >= config.epochs:
-            self.stop_reason = "epochs"
-        elif config.target_accuracy is not None and val_accuracy >= config.target_accuracy:
-            self.stop_reason = "target"
-        elif config.patience is not None and self.epoch - self.best_epoch >= config.patience:
-            self.stop_reason = "patience"
+        if not math.isnan(val_loss):
+            self.plateau.update(val_loss)
+        self.stop_reason = stop_reason(self.config, self.epoch, self.best_epoch, val_accuracy)
 
     def _device_memory_bytes(self) -> int:
         if self.device.type != "cuda":
@@ -291,6 +283,28 @@ class Trainer:
         for name in _PLAIN_STATE:
             setattr(self, name, state[name])
         set_rng_state(state["rng"])
+
+
+def stop_reason(
+    config: TrainConfig, epoch: int, best_epoch: int, val_accuracy: float
+) -> str | None:
+    """Why a run ends after `epoch` epochs: diverged, epochs, target or patience; None: it goes on.
+
+    Args:
+        config: epochs, target_accuracy and patience are read.
+        epoch: epochs completed, from 1.
+        best_epoch: the one of the highest validation accuracy.
+        val_accuracy: of the last epoch; NaN if the loss was not finite.
+    """
+    if math.isnan(val_accuracy):
+        return "diverged"
+    if epoch >= config.epochs:
+        return "epochs"
+    if config.target_accuracy is not None and val_accuracy >= config.target_accuracy:
+        return "target"
+    if config.patience is not None and epoch - best_epoch >= config.patience:
+        return "patience"
+    return None
 
 
 _PLAIN_STATE = (

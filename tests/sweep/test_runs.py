@@ -266,3 +266,29 @@ def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
     frozen = trials["freeze_depth"] > 0
     assert (trials["params_trained"][frozen] < trials["params_total"][frozen]).all()
     assert np.isclose(trials["image_size"], 32).all()
+
+
+def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(tmp_path: Path) -> None:
+    space = write_space(
+        tmp_path,
+        "BASE = TrainConfig(dataset='digits', width=4, freeze_depth=4, augmentation='none')\n"
+        "SPACE = {'lr': Float(1e-5, 1e-3, log=True), 'batch_size': Choice(32, 64)}\n"
+        "SEARCH, SCHEDULER = 'random', 'asha'\n",
+    )
+    settings = {"precision": "fp32", "eval_precision": "fp32"}
+    result = run(
+        space, epochs=4, trials=12, cpus=1, results=tmp_path, quiet=True, name="heads",
+        set=settings,
+    )  # fmt: skip
+    trials = result.trials
+    assert set(trials["status"]) == {"completed", "stopped"}
+    sizes = trials.groupby("batch_size")["batch_size"].transform("size")
+    assert (trials["trained_together"] == sizes).all()
+    reported = result.epochs.groupby("trial_id").size()
+    assert reported.to_dict() == trials.set_index("trial_id")["epochs_trained"].to_dict()
+    assert trials["best_val_accuracy"].nunique() > 4
+    winner = result.manifest.winner
+    assert winner is not None
+    assert not winner["retrained"]
+    assert winner["val_accuracy"] == pytest.approx(trials["best_val_accuracy"].max())
+    assert not list((tmp_path / "runs" / "heads").glob("checkpoints*"))

@@ -31,10 +31,12 @@ class Cut:
     Attributes:
         prefix: images (B, C, S, S) → activations (B, …): the frozen stages in eval mode.
         rest: activations → logits (B, K), in the mode (`train()`, `eval()`) of the model.
+        trained: what `rest` does in training mode, as a module.
     """
 
     prefix: fx.GraphModule
     rest: Callable[[Tensor], Tensor]
+    trained: fx.GraphModule
 
 
 class Cuttable:
@@ -65,12 +67,13 @@ class Cuttable:
         pieces = {mode: self._split(mode, depth) for mode in (True, False)}
         if _shape_of(pieces[True].prefix) != _shape_of(pieces[False].prefix):
             raise NotCuttable("the frozen part differs between training and evaluation")
-        rest = {  # `forward` itself, since a call of the module looks for hooks at every step
-            mode: fx.GraphModule(self.model, piece.rest).forward for mode, piece in pieces.items()
-        }
+        rest = {mode: fx.GraphModule(self.model, piece.rest) for mode, piece in pieces.items()}
+        # `forward` itself, since a call of the module looks for hooks at every step
+        forward = {mode: module.forward for mode, module in rest.items()}
         return Cut(
             prefix=fx.GraphModule(self.model, pieces[False].prefix),
-            rest=lambda activations: rest[self.model.training](activations),
+            rest=lambda activations: forward[self.model.training](activations),
+            trained=rest[True],
         )
 
     def between(self, shallow: int, deep: int) -> Callable[[Tensor], Tensor]:
@@ -189,6 +192,17 @@ def _deterministic(module: nn.Module) -> bool:
         type(part).__module__.startswith(("torch.nn.", "timm.", "tl_core.models."))
         and (not _random_name(type(part).__name__) or getattr(part, "p", None) == 0)
         for part in module.modules()
+    )
+
+
+def deterministic(piece: fx.GraphModule) -> bool:
+    """Whether a piece of a model is known to be the same function of its input in every call."""
+    return all(
+        _deterministic(piece.get_submodule(str(node.target)))
+        if node.op == "call_module"
+        else not _random_name(_name(node))
+        for node in piece.graph.nodes
+        if node.op in ("call_module", "call_function", "call_method")
     )
 
 

@@ -1,0 +1,172 @@
+"""Who trains a stack of heads, and who finds it trained, without Ray."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from sweep import head_stacks
+from sweep.head_stacks import REACH, HeadStacks
+from sweep.trainable import Job, TrialActor, run_facts, unpack
+from tl_core import TrainConfig, Trainer
+from tl_core.head_stack import HeadStack
+
+pytestmark = pytest.mark.timeout(60, func_only=True)
+
+BASE = TrainConfig(
+    dataset="digits", width=4, depth=1, freeze_depth=4, epochs=2, threads=1, precision="fp32",
+    eval_precision="fp32", augmentation="none",
+)  # fmt: skip
+RATES = [0.001 * 1.1**n for n in range(2 * REACH)]
+PLANNED = tuple({"lr": lr, "batch_size": 32 + 32 * (n % 2)} for n, lr in enumerate(RATES))
+
+
+@pytest.fixture
+def job(tmp_path):
+    """job(planned) of linear probes of the digits."""
+
+    def make(planned=PLANNED, **fields):
+        base = {**BASE.to_dict(), "cache_dir": str(tmp_path / "cache"), **fields}
+        return Job("s", base, (), {}, str(tmp_path / "checkpoints"), planned=planned)
+
+    return make
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Sizes of the stacks that were trained, in order."""
+    sizes = []
+    original = HeadStack.train
+
+    def counting(self):
+        sizes.append(len(self.configs))
+        return original(self)
+
+    monkeypatch.setattr(HeadStack, "train", counting)
+    return sizes
+
+
+def worker(job):
+    return HeadStacks(job, run_facts)
+
+
+def results_of(job, number):
+    """What a worker of its own reports of a trial."""
+    actor = TrialActor.__new__(TrialActor)
+    actor.setup({"number": number, "values": dict(PLANNED[number])}, job)
+    found = [unpack(actor.step())]
+    while not found[-1]["done"]:
+        found.append(unpack(actor.step()))
+    actor.cleanup()
+    return found
+
+
+def test_trials_report_what_they_would_by_themselves(job, trained):
+    stacked = {number: results_of(job(), number) for number in (0, 1, 2)}
+    assert trained == [REACH // 2, REACH // 2]  # one for each batch size
+    for number, found in stacked.items():
+        alone = results_of(job(planned=()), number)
+        for name in ("train_loss", "val_accuracy", "best_val_accuracy", "lr"):
+            np.testing.assert_allclose(
+                [r[name] for r in found], [r[name] for r in alone], rtol=2e-4
+            )
+        for name in ("epoch", "status", "best_epoch", "params_trained", "device_name", "done"):
+            assert [r[name] for r in found] == [r[name] for r in alone]
+        assert {r["trained_together"] for r in found} == {REACH // 2}
+        assert {r["trained_together"] for r in alone} == {1}
+    assert len(trained) == 2
+
+
+def test_the_best_weights_are_kept_for_the_winner(job):
+    for planned in (PLANNED, ()):
+        results_of(job(planned), 5)
+        kept = torch.load(job().checkpoint(5), weights_only=True)
+        assert (kept["config"]["lr"], kept["config"]["batch_size"]) == (PLANNED[5]["lr"], 64)
+        weights = {name: value.clone() for name, value in kept["model"].items()}
+        if planned:
+            stacked = weights
+    assert stacked.keys() == weights.keys()
+    for name in weights:
+        torch.testing.assert_close(stacked[name], weights[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    original = HeadStack._run_epoch
+
+    def slowly(self, epoch):
+        if threading.current_thread().name == "first":
+            begun.set()
+            assert go_on.wait(30)
+        original(self, epoch)
+
+    monkeypatch.setattr(HeadStack, "_run_epoch", slowly)
+    first = threading.Thread(target=lambda: worker(job()).run_of(0), name="first")
+    first.start()
+    assert begun.wait(30)
+    found = []
+    second = threading.Thread(target=lambda: found.append(worker(job()).run_of(2)))
+    second.start()
+    file = worker(job())._path(worker(job())._stack(1))
+    for _ in range(600):
+        if file.exists():
+            break
+        second.join(0.05)
+    assert file.exists()  # trial 1's stack, while trial 0's is still in training
+    assert not found
+    go_on.set()
+    first.join(30)
+    second.join(30)
+    assert found[0] is not None
+    assert found[0][0].config.lr == PLANNED[2]["lr"]
+    assert trained == [REACH // 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "planned"),
+    [
+        ({"freeze_depth": 3}, PLANNED),
+        ({"freeze_depth": 0}, PLANNED),
+        ({}, ()),
+        ({}, PLANNED[:1]),
+        ({}, tuple({"lr": 0.01, "seed": n} for n in range(4))),
+    ],
+    ids=["a stage left", "nothing frozen", "a searcher that learns", "one trial", "seeds"],
+)
+def test_other_trials_train_by_themselves(job, trained, fields, planned):
+    assert worker(job(planned, **fields)).run_of(0) is None
+    assert trained == []
+
+
+def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
+    tried = []
+
+    def fail(self, activations, precision):
+        tried.append(1)
+        raise RuntimeError("no batching rule")
+
+    monkeypatch.setattr(HeadStack, "_logits", fail)
+    assert results_of(job(), 0)[-1]["status"] == "completed"
+    assert results_of(job(), 2)[-1]["status"] == "completed"
+    assert len(tried) == 1
+
+
+def test_memory_that_runs_out_is_told(job, monkeypatch):
+    def fail(self):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(HeadStack, "train", fail)
+    assert results_of(job(), 0)[-1]["status"] == "out_of_memory"
+
+
+def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch):
+    stacks = worker(job())
+
+    def fail(config):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(head_stacks, "Trainer", fail)
+    stacks._train_next(0)
+    monkeypatch.setattr(head_stacks, "Trainer", Trainer)
+    assert stacks.run_of(0) is not None
