@@ -21,6 +21,7 @@ from filelock import FileLock, Timeout
 
 from tl_core.checkpoint import load_state, save_checkpoint
 from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
 from tl_core.head_stack import HeadStack
 from tl_core.heads import HeadRun, shared_config, stackable
 from tl_core.trainer import EpochMetrics, Trainer
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
 REACH = 32
 """Consecutive trials of which those that are alike are trained together."""
 Facts = dict[str, Any]
+Stack = dict[int, TrainConfig]
+"""The trials of a stack, by number."""
 
 
 class HeadStacks:
@@ -45,10 +48,18 @@ class HeadStacks:
         self.job = job
         self.facts = facts
         self.folder = Path(job.checkpoints) / "heads" / socket.gethostname()
+        self.blocks: dict[int, dict[int, Stack]] = {}
         self.read: dict[Path, dict[str, Any]] = {}
 
-    def run_of(self, number: int) -> tuple[HeadRun, Facts] | None:
-        """A trial's run and its facts; None where it has to train by itself."""
+    def run_of(self, number: int, values: dict[str, Any]) -> tuple[HeadRun, Facts] | None:
+        """A trial's run and its facts; None where it has to train by itself.
+
+        Args:
+            number: of the trial.
+            values: what it is to train; not in a stack if something else was planned.
+        """
+        if self.job.planned[number : number + 1] != (values,):
+            return None
         stack = self._stack(number)
         if len(stack) < 2:
             return None
@@ -67,19 +78,29 @@ class HeadStacks:
                 lock.release()
         return self._found(path, number)
 
-    def _stack(self, number: int) -> dict[int, TrainConfig]:
-        """The trials that are trained with one, itself too, by number; empty: none."""
+    def _stack(self, number: int) -> Stack:
+        """The trials that are trained with one, itself too; empty: none."""
+        if number >= len(self.job.planned):
+            return {}
         start = number - number % REACH
-        values = dict(enumerate(self.job.planned[start : start + REACH], start))
-        if number not in values:
-            return {}
-        configs = {trial: self.job.config(values[trial]) for trial in values}
-        wanted = shared_config(configs[number])
-        if wanted.freeze_depth == 0:
-            return {}
-        return {n: config for n, config in configs.items() if shared_config(config) == wanted}
+        if start not in self.blocks:
+            self.blocks = {start: self._block(start)} | dict(list(self.blocks.items())[:1])
+        return self.blocks[start].get(number, {})
 
-    def _path(self, stack: dict[int, TrainConfig]) -> Path:
+    def _block(self, start: int) -> dict[int, Stack]:
+        """Each of REACH trials from `start` on with its stack."""
+        stacks: dict[TrainConfig, Stack] = {}
+        for number, values in enumerate(self.job.planned[start : start + REACH], start):
+            with contextlib.suppress(BadInput):  # that trial will say so
+                config = self.job.config(values)
+                stacks.setdefault(shared_config(config), {})[number] = config
+        return {
+            number: stack if shared.freeze_depth > 0 else {}
+            for shared, stack in stacks.items()
+            for number in stack
+        }
+
+    def _path(self, stack: Stack) -> Path:
         return self.folder / f"{min(stack):05d}.pt"
 
     def _lock(self, path: Path) -> FileLock:
@@ -97,11 +118,13 @@ class HeadStacks:
                 contextlib.suppress(Timeout),
                 self._lock(self._path(stack)).acquire(blocking=False),
             ):
+                if self._path(stack).exists():
+                    continue
                 with contextlib.suppress(Exception):  # those whom it concerns will meet it too
                     self._train(stack)
                 return
 
-    def _train(self, stack: dict[int, TrainConfig]) -> None:
+    def _train(self, stack: Stack) -> None:
         """Train a stack and keep its runs; none where its trials have to train by themselves."""
         began = time.perf_counter()
         trainer = Trainer(next(iter(stack.values())))

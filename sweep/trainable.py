@@ -203,7 +203,7 @@ class TrialActor(tune.Trainable):
 
     def _begun(self) -> tuple[Trainer | HeadRun, dict[str, Any]]:
         """The trial, ready for its first epoch, and what is known of it by then."""
-        stacked = self.stacks.run_of(self.number)
+        stacked = self.stacks.run_of(self.number, self.values)
         if stacked is not None:
             return stacked
         trainer = Trainer(self.job.config(self.values))

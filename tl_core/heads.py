@@ -17,9 +17,12 @@ from tl_core.trainer import EpochMetrics, Trainer, stop_reason
 
 MEMBER_FIELDS = ("lr", "head_lr_ratio", "weight_decay")
 """Fields in which runs that are trained together may differ."""
-MOST_WORK = 2**22
+MOST_WORK = 2**21
 """Parameters × batch size up to which a stack pays: a step of a smaller head is mostly overhead.
 Own choice, from about 0.4 ms of overhead a step and 50 GFLOP/s of a core."""
+MOST_STEPS = 10_000
+"""Steps of a run up to which it is stacked: nothing is reported before the whole stack has been
+trained, which takes 32 heads of 10,000 steps a minute or so. Own choice."""
 
 
 class HeadRun:
@@ -61,7 +64,7 @@ def shared_config(config: TrainConfig) -> TrainConfig:
 
 
 def stackable(trainer: Trainer) -> bool:
-    """Whether a run is a small head on activations whose steps are the same in a stack.
+    """Whether a run is a small, short head on activations whose steps are the same in a stack.
 
     Random parts, such as dropout, would draw other numbers there; layers with statistics, and the
     loss scaling of fp16, keep a state of their own.
@@ -77,4 +80,5 @@ def stackable(trainer: Trainer) -> bool:
         and next(batches.trained.buffers(), None) is None
         and deterministic(batches.trained)
         and work <= MOST_WORK
+        and trainer.steps_per_epoch * trainer.config.epochs <= MOST_STEPS
     )

@@ -102,11 +102,11 @@ def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, 
         original(self, epoch)
 
     monkeypatch.setattr(HeadStack, "_run_epoch", slowly)
-    first = threading.Thread(target=lambda: worker(job()).run_of(0), name="first")
+    first = threading.Thread(target=lambda: worker(job()).run_of(0, PLANNED[0]), name="first")
     first.start()
     assert begun.wait(30)
     found = []
-    second = threading.Thread(target=lambda: found.append(worker(job()).run_of(2)))
+    second = threading.Thread(target=lambda: found.append(worker(job()).run_of(2, PLANNED[2])))
     second.start()
     file = worker(job())._path(worker(job())._stack(1))
     for _ in range(600):
@@ -135,7 +135,14 @@ def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, 
     ids=["a stage left", "nothing frozen", "a searcher that learns", "one trial", "seeds"],
 )
 def test_other_trials_train_by_themselves(job, trained, fields, planned):
-    assert worker(job(planned, **fields)).run_of(0) is None
+    values = (*planned, PLANNED[0])[0]
+    assert worker(job(planned, **fields)).run_of(0, values) is None
+    assert trained == []
+
+
+def test_a_trial_that_was_not_planned_trains_by_itself(job, trained):
+    assert worker(job()).run_of(0, {**PLANNED[0], "lr": 0.5}) is None
+    assert worker(job()).run_of(len(PLANNED), PLANNED[0]) is None
     assert trained == []
 
 
@@ -160,6 +167,13 @@ def test_memory_that_runs_out_is_told(job, monkeypatch):
     assert results_of(job(), 0)[-1]["status"] == "out_of_memory"
 
 
+def test_a_planned_trial_that_cannot_be_leaves_the_others_alone(job, trained):
+    planned = (*PLANNED[:4], {"lr": -1.0}, *PLANNED[4:])
+    assert worker(job(planned)).run_of(0, PLANNED[0]) is not None
+    assert worker(job(planned)).run_of(4, {"lr": -1.0}) is None
+    assert trained == [REACH // 2]
+
+
 def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch):
     stacks = worker(job())
 
@@ -169,4 +183,4 @@ def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch)
     monkeypatch.setattr(head_stacks, "Trainer", fail)
     stacks._train_next(0)
     monkeypatch.setattr(head_stacks, "Trainer", Trainer)
-    assert stacks.run_of(0) is not None
+    assert stacks.run_of(0, PLANNED[0]) is not None

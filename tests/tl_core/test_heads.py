@@ -119,8 +119,9 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
         {"augmentation": "light"},
         {"backbone": "timm:test_resnet", "dropout": 0.5, "image_size": 32, "freeze_depth": 5},
         {"backbone": "plain", "pooling": "none", "freeze_depth": 4, "batch_size": 1024},
+        {"epochs": 2000},
     ],
-    ids=["stage left", "nothing frozen", "images drawn anew", "dropout", "much work"],
+    ids=["stage left", "nothing frozen", "images drawn anew", "dropout", "large", "long"],
 )
 def test_what_cannot_or_need_not_be_stacked(digits, config, fields):
     assert stackable(Trainer(config(), digits))
