@@ -10,7 +10,8 @@ The project is timed from the start of the command to the end of its last trial 
 the winner on the test split, which the peer does not: `winner_seconds` in `--out`), with decoded
 images in its cache and no activations. A peer that runs fewer trials is compared per trial. Case
 c is also compared by freeze depth, from the start to the end of each trial. Cases e and f run
-`driver.py`. The short form has fewer images or epochs, no plain loop and one repeat.
+`driver.py`. The plain loop, one trial after another, runs in the first repeat alone. The short
+form has fewer images or epochs, no plain loop and one repeat.
 """
 
 import argparse
@@ -61,6 +62,7 @@ CASES = {
 }
 DRIVER_CASES = ("e", "f")
 SHORT_DRIVER = {"e": 300, "f": 3_000}
+DRIVER_FIGURES = ("growth", "recording_share", "rows_per_second", "driver_bytes")
 
 
 def options_of(case: Case, args: argparse.Namespace, results: Path) -> SweepOptions:
@@ -218,7 +220,7 @@ def compare(name: str, args: argparse.Namespace, console: Console) -> dict[str, 
         job = write_job(case, args, folder)
         runs["project"].append(project_run(case, args, folder))
         runs["peer"].append(peer_run(job, folder, loop=False))
-        if not args.no_loop:
+        if repeat == 0 and not args.no_loop:
             runs["loop"].append(peer_run(job, folder, loop=True))
         console.print(name, repeat, {k: v[-1] for k, v in runs.items() if v}, highlight=False)
     ratios = {side: ratios_of(runs, side) for side in ("peer", "loop")}
@@ -238,6 +240,7 @@ def report(found: list[dict[str, Any]], console: Console) -> None:
     """Medians, one row a case."""
     table = Table("case", "peer s/trial", "loop s/trial", "project s/trial", "× peer", "× loop",
                   "best val: peer", "project", box=None)  # fmt: skip
+    table.columns[0].no_wrap = True
     for case in found:
 
         def median(side: str, key: str, case: dict[str, Any] = case) -> str:
@@ -252,6 +255,8 @@ def report(found: list[dict[str, Any]], console: Console) -> None:
         )  # fmt: skip
         for part, times in ratio.items():
             table.add_row(f"  {part}", "", "", "", times)
+        for name in DRIVER_FIGURES if case["case"] == "f" else ():
+            table.add_row(f"  {name}", "", "", median("project", name))
     console.print(table)
 
 
