@@ -31,6 +31,8 @@ if TYPE_CHECKING:
 
 REACH = 32
 """Consecutive trials of which those that are alike are trained together."""
+BEHIND = 8 * REACH
+"""Trials after which a stack's file is no longer wanted: trials begin in order."""
 Facts = dict[str, Any]
 Stack = dict[int, TrainConfig]
 """The trials of a stack, by number."""
@@ -58,9 +60,7 @@ class HeadStacks:
             number: of the trial.
             values: what it is to train; not in a stack if something else was planned.
         """
-        if self.job.planned[number : number + 1] != (values,):
-            return None
-        stack = self._stack(number)
+        stack = self._stack_of(number, values)
         if len(stack) < 2:
             return None
         path = self._path(stack)
@@ -77,6 +77,20 @@ class HeadStacks:
             finally:
                 lock.release()
         return self._found(path, number)
+
+    def weights_at(self, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any] | None:
+        """A trial's best weights up to an epoch, trained again in its stack; None: it has none."""
+        stack = self._stack_of(number, values)
+        trainer = Trainer(next(iter(stack.values()))) if len(stack) > 1 else None
+        if trainer is None or not stackable(trainer):
+            return None
+        runs = HeadStack(trainer, list(stack.values())).train(epoch)
+        return runs[list(stack).index(number)].best_weights
+
+    def _stack_of(self, number: int, values: dict[str, Any]) -> Stack:
+        """The stack of a trial; empty where something else was planned than it is to train."""
+        stack = self._stack(number)
+        return stack if stack and stack[number] == self.job.config(values) else {}
 
     def _stack(self, number: int) -> Stack:
         """The trials that are trained with one, itself too; empty: none."""
@@ -143,6 +157,9 @@ class HeadStacks:
             "runs": {n: _plain(run) for n, run in zip(stack, runs, strict=False)},
         }
         save_checkpoint(self._path(stack), kept)
+        for path in self.folder.glob("*.pt"):
+            if int(path.stem) < min(stack) - BEHIND:
+                path.unlink(missing_ok=True)
 
     def _found(self, path: Path, number: int) -> tuple[HeadRun, Facts] | None:
         if path not in self.read:

@@ -48,7 +48,12 @@ _COST = [
         "images_per_second", pa.float64(), "images/second", "training images per train second"
     ),
     _column("device_memory_bytes", pa.int64(), "bytes", "peak memory on the GPU; 0 on a CPU"),
-    _column("host_memory_bytes", pa.int64(), "bytes", "largest resident memory of the process"),
+    _column(
+        "host_memory_bytes",
+        pa.int64(),
+        "bytes",
+        "largest resident memory of the process, with what earlier trials freed, up to 2 GiB",
+    ),
 ]
 
 _OUTCOME = [

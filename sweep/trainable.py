@@ -26,7 +26,7 @@ from sweep.tune_searcher import UNFINISHED
 from sweep.user_modules import UserModule
 from tl_core.checkpoint import save_checkpoint
 from tl_core.config import TrainConfig, config_from_dict
-from tl_core.hardware import device_name
+from tl_core.hardware import device_name, give_back_memory
 from tl_core.heads import HeadRun
 from tl_core.trainer import EpochMetrics, Trainer
 
@@ -258,6 +258,7 @@ def unpack(result: dict[str, Any]) -> dict[str, Any]:
 def free_memory() -> None:
     """Give back what a dropped run held."""
     gc.collect()
+    give_back_memory()
     if torch.cuda.is_available():
         torch.cuda.empty_cache()
 

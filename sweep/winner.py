@@ -7,7 +7,8 @@ import numpy as np
 import pandas as pd
 import torch
 
-from sweep.trainable import Job
+from sweep.head_stacks import HeadStacks
+from sweep.trainable import Job, run_facts
 from tl_core.checkpoint import load_checkpoint
 from tl_core.datasets import load_data
 from tl_core.evaluation import evaluate
@@ -69,12 +70,16 @@ def measure_winner(
     config = job.config(values)
     trainer = Trainer(config, load_data(config))
     retrained = not job.checkpoint(number).exists()
-    if retrained:
+    best = (
+        HeadStacks(job, run_facts).weights_at(number, values, epoch)
+        if retrained
+        else load_checkpoint(job.checkpoint(number))["model"]
+    )
+    if best is None:
         while trainer.epoch < epoch:
             trainer.run_epoch()
         trainer.restore_best()
     else:
-        best = load_checkpoint(job.checkpoint(number))["model"]
         trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
     if threads is not None:
         torch.set_num_threads(threads)

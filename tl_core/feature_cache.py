@@ -86,7 +86,7 @@ class FeatureCache:
 
     @contextlib.contextmanager
     def _locked(self, key: str, meanwhile: Callable[[], object]) -> Iterator[None]:
-        lock = FileLock(self.folder / f".{key}.lock")
+        lock = self._lock(key)
         try:
             lock.acquire(timeout=0)
         except Timeout:
@@ -97,17 +97,23 @@ class FeatureCache:
         finally:
             lock.release()
 
+    def _lock(self, key: str) -> FileLock:
+        return FileLock(self.folder / f".{key}.lock")
+
     def _build(self, key: str, count: int, parts: Iterator[Tensor]) -> None:
-        partial = self.folder / f".{key}.{os.getpid()}.partial"
+        """Write the content, under the key's lock; nothing is kept where there is no room."""
+        partial = self.folder / f".{key}.partial"
         whole: np.ndarray | None = None
         done = 0
         try:
             for part in parts:
                 stored = _stored(part)
                 if whole is None:
-                    self.make_room(stored[0].nbytes * count)
                     shape = (count, *stored.shape[1:])
-                    whole = np.lib.format.open_memmap(partial, "w+", stored.dtype, shape)
+                    with FileLock(self.folder / ".evict.lock"):
+                        if not self.make_room(stored[0].nbytes * count):
+                            return
+                        whole = np.lib.format.open_memmap(partial, "w+", stored.dtype, shape)
                 whole[done : done + len(stored)] = stored
                 done += len(stored)
             if done == count:
@@ -115,17 +121,30 @@ class FeatureCache:
         finally:
             partial.unlink(missing_ok=True)
 
-    def make_room(self, size_bytes: int) -> None:
-        """Throw out what was not used for longest until `size_bytes` more are in the budget."""
-        with FileLock(self.folder / ".evict.lock"):
-            files = sorted(self._files(), key=lambda item: item[1].st_mtime_ns)
-            used = sum(status.st_size for _, status in files)
-            budget = self.budget_bytes()
-            for path, status in files:
-                if used + size_bytes <= budget:
-                    return
+    def make_room(self, size_bytes: int) -> bool:
+        """Throw out what was not used for longest until `size_bytes` more are in the budget.
+
+        Returns:
+            Whether they are; what others are building counts, and is not thrown out.
+        """
+        self._remove_abandoned()
+        room = self.budget_bytes() - sum(s.st_size for _, s in self._files(".*.partial"))
+        if size_bytes > room:
+            return False
+        files = sorted(self._files(), key=lambda item: item[1].st_mtime_ns)
+        used = sum(status.st_size for _, status in files)
+        for path, status in files:
+            if used + size_bytes <= room:
+                break
+            path.unlink(missing_ok=True)
+            used -= status.st_size
+        return True
+
+    def _remove_abandoned(self) -> None:
+        """Remove what a process left half built: nobody holds the lock of its key."""
+        for path, _ in self._files(".*.partial"):
+            with contextlib.suppress(Timeout), self._lock(path.stem[1:]).acquire(timeout=0):
                 path.unlink(missing_ok=True)
-                used -= status.st_size
 
     def budget_bytes(self) -> float:
         """$TL_SWEEP_FEATURES_BUDGET in GiB, else 20 GiB or half of what the disk could give.
@@ -141,8 +160,8 @@ class FeatureCache:
         free = shutil.disk_usage(existing).free
         return min(DEFAULT_BUDGET_BYTES, SHARE_OF_FREE_DISK * (free + used))
 
-    def _files(self) -> Iterator[tuple[Path, os.stat_result]]:
-        for path in self.folder.glob("*.npy"):
+    def _files(self, pattern: str = "*.npy") -> Iterator[tuple[Path, os.stat_result]]:
+        for path in self.folder.glob(pattern):
             with contextlib.suppress(FileNotFoundError):  # another process threw it out
                 yield path, path.stat()
 

@@ -7,14 +7,9 @@ computed once per content and kept on this machine's disk (`feature_cache`).
 Shapes: B images of a batch, N of a split, C channels, S × S pixels; activations are (B, …).
 """
 
-import functools
-import hashlib
-import inspect
-import secrets
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -22,6 +17,7 @@ from torch import Tensor, fx, nn
 
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches import Batches
+from tl_core.content import code_hash, described, digest, own_settings
 from tl_core.datasets import Split
 from tl_core.datasets.cache import cache_folder
 from tl_core.device_data import on_device
@@ -75,6 +71,7 @@ class FeatureBatches:
     Attributes:
         rest: activations (B, …) → logits (B, K); what is left to train.
         trained: `rest` in training mode, as a module.
+        judged: `rest` in evaluation.
 
     Raises:
         NotCuttable: the model's forward pass cannot be cut at its freeze depth.
@@ -86,7 +83,8 @@ class FeatureBatches:
         self.cuttable = Cuttable(model)
         self.depth = images.config.freeze_depth
         cut = self.cuttable.cut(self.depth)
-        self.prefix, self.rest, self.trained = cut.prefix, cut.rest, cut.trained
+        self.prefix, self.rest = cut.prefix, cut.rest
+        self.trained, self.judged = cut.trained, cut.judged
         self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
         if not self.probe.agrees:
             raise NotCuttable("the pieces do not do what the model does")
@@ -157,7 +155,7 @@ class FeatureBatches:
         drawn: list[object] = [config.augmentation]
         if config.augmentation != "none":
             policy = AUGMENTATIONS[config.augmentation]
-            drawn += [_code_of(policy), view, config.split_seed, self.images.flip]
+            drawn += [code_hash(policy), view, config.split_seed, self.images.flip]
 
         def views() -> Iterator[Tensor]:
             for drawn_images in draw_view(config, data.train, self.images.flip, view):
@@ -189,7 +187,7 @@ class FeatureBatches:
             images: makes them, as the model sees them, in batches (B, C, S, S).
             meanwhile: what to do first where another process is computing them.
         """
-        of_split = _digest(
+        of_split = digest(
             self.images.data.fingerprint, self.images.data.image_size, split.indices.tobytes(),
             self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
             self.precision, torch.__version__, version("timm"), *drawn,
@@ -205,7 +203,7 @@ class FeatureBatches:
 
     def _key(self, depth: int, of_split: str) -> str:
         prefix = self.prefix if depth == self.depth else self.cuttable.cut(depth).prefix
-        return _digest(_content(prefix), of_split)
+        return digest(_content(prefix), of_split)
 
     def _from_shallower(self, of_split: str) -> Iterator[Tensor] | None:
         for depth in range(self.depth - 1, 0, -1):
@@ -238,42 +236,14 @@ def _text(prefix: fx.GraphModule) -> str:
 
 def _content(prefix: fx.GraphModule) -> str:
     """Hash of what the frozen part computes: structure, code and every number in it."""
-    classes = {type(module) for module in prefix.modules()} - {fx.GraphModule, type(prefix)}
-    code = sorted(_code_of(cls) for cls in classes)
-    state = prefix.state_dict()
-    numbers = [state[name].detach().cpu().numpy().tobytes() for name in sorted(state)]
-    return _digest(_text(prefix), code, sorted(state), *numbers)
+    modules = {name: module for name, module in prefix.named_modules() if module is not prefix}
+    code = sorted({code_hash(type(module)) for module in modules.values()})
+    settings = [(name, described(own_settings(module))) for name, module in modules.items()]
+    tensors = dict(prefix.named_parameters()) | dict(prefix.named_buffers())
+    numbers = [described(tensors[name]) for name in sorted(tensors)]
+    return digest(_text(prefix), code, sorted(settings), sorted(tensors), *numbers)
 
 
-def _code_of(thing: object) -> str:
-    """Hash of the source that defines a class or function; torch's and timm's go by version."""
-    module = inspect.getmodule(thing)
-    name = module.__name__ if module else ""
-    if name.startswith(("torch.", "timm.", "torchvision.")):
-        return name
-    try:
-        path = Path(inspect.getsourcefile(thing) or "")  # type: ignore[arg-type]
-        files = sorted(path.parent.glob("*.py")) if name.startswith("tl_core.") else [path]
-        return _files_hash(tuple((file, file.stat().st_mtime_ns) for file in files))
-    except (TypeError, OSError):  # made at run time: known to this process alone
-        return _THIS_PROCESS
-
-
-@functools.lru_cache(maxsize=64)
-def _files_hash(files: tuple[tuple[Path, int], ...]) -> str:
-    return _digest(*(path.read_bytes() for path, _ in files))
-
-
-def _digest(*parts: object) -> str:
-    digest = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        data = part if isinstance(part, bytes) else repr(part).encode()
-        digest.update(len(data).to_bytes(8, "little"))
-        digest.update(data)
-    return digest.hexdigest()
-
-
-_THIS_PROCESS = secrets.token_hex(8)
 _PROBES: dict[tuple[str, torch.Size], Probe] = {}
 """What was found of a frozen part at an image size; structure decides it, not weights."""
 

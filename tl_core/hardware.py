@@ -1,10 +1,12 @@
 """What computes: the names of processors and GPUs, and how a process holds its memory."""
 
+import contextlib
 import ctypes
 import functools
 import platform
 from pathlib import Path
 
+import psutil
 import torch
 
 
@@ -45,3 +47,10 @@ def keep_freed_memory() -> bool:
         return False
     told = mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES - 1)
     return all(told)
+
+
+def give_back_memory() -> None:
+    """Give freed memory back to the system where the process holds more than 2 GiB in all."""
+    if psutil.Process().memory_info().rss > KEPT_BYTES:
+        with contextlib.suppress(OSError, AttributeError, TypeError):
+            ctypes.CDLL(None).malloc_trim(0)

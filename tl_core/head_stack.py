@@ -1,7 +1,7 @@
 """Many heads trained at once: one batched product a step in place of many small ones.
 
 Each weight (…) of a head becomes one (M, …) of all; every run's numbers are those that it would
-have had by itself, to rounding.
+have had by itself, to rounding. Rates at which training is unstable magnify that.
 
 Shapes: M heads, B images of a batch, N of a split, K classes; activations are (B, …).
 """
@@ -42,12 +42,11 @@ class HeadStack:
         self.configs = configs
         self.config = trainer.config
         self.batches = trainer.batches
-        self.network: nn.Module = trainer.batches.trained
         self.order = torch.Generator().manual_seed(self.config.seed)
         heads = len(configs)
         self.parameters = {
             name: parameter.detach().expand(heads, *parameter.shape).clone().requires_grad_()
-            for name, parameter in self.network.named_parameters()
+            for name, parameter in self.batches.trained.named_parameters()
         }
         stacks = list(self.parameters.values())
         group = {"params": stacks, "lr": 1.0, "weight_decay": 0.0}  # rates come after the step
@@ -63,10 +62,10 @@ class HeadStack:
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.trainer.device)
 
-    def train(self) -> list[HeadRun]:
-        """Train every run to its end."""
+    def train(self, epochs: int | None = None) -> list[HeadRun]:
+        """Train every run to its end, or to some epoch."""
         epoch = 0
-        while any(self.running):
+        while any(self.running) and epoch != epochs:
             self._run_epoch(epoch)
             epoch += 1
         return [
@@ -144,18 +143,18 @@ class HeadStack:
     def _train_step(self, positions: np.ndarray, rates: Tensor) -> tuple[Tensor, Tensor]:
         """One step of every head, at rates (M,); the mean losses (M,) and hits (M,)."""
         activations, labels, targets = self.batches.train(positions, self.order)
-        logits = self._logits(activations, self.trainer.precision)
+        logits = self._logits(self.batches.trained, activations, self.trainer.precision)
         losses = self._losses(logits, targets)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
         self._optimize(rates)
         return losses.detach(), (logits.detach().argmax(2) == labels).sum(1)
 
-    def _logits(self, activations: Tensor, precision: str) -> Tensor:
+    def _logits(self, piece: nn.Module, activations: Tensor, precision: str) -> Tensor:
         """Logits (M, B, K) float32 of activations (B, …)."""
 
         def head(parameters: dict[str, Tensor]) -> Tensor:
-            return functional_call(self.network, parameters, (activations,))
+            return functional_call(piece, parameters, (activations,))
 
         with autocast(self.trainer.device, precision):
             return vmap(head)(self.parameters).float()
@@ -206,7 +205,7 @@ class HeadStack:
         losses = torch.zeros(len(self.configs), device=self.trainer.device)
         correct = torch.zeros_like(losses)
         for activations, labels in self.batches.evaluation(split):
-            logits = self._logits(activations, self.trainer.eval_precision)
+            logits = self._logits(self.batches.judged, activations, self.trainer.eval_precision)
             losses += self._losses(logits, labels, plain=True) * len(labels)
             correct += (logits.argmax(2) == labels).sum(1)
         return (losses / len(split)).tolist(), (correct / len(split)).tolist()

@@ -12,17 +12,18 @@ from torch import Tensor
 
 from tl_core.config import TrainConfig
 from tl_core.features import FeatureBatches
+from tl_core.models import head_parameters
 from tl_core.models.cut import deterministic
 from tl_core.trainer import EpochMetrics, Trainer, stop_reason
 
 MEMBER_FIELDS = ("lr", "head_lr_ratio", "weight_decay")
 """Fields in which runs that are trained together may differ."""
-MOST_WORK = 2**21
+MOST_WORK = 2**20
 """Parameters × batch size up to which a stack pays: a step of a smaller head is mostly overhead.
 Own choice, from about 0.4 ms of overhead a step and 50 GFLOP/s of a core."""
-MOST_STEPS = 10_000
-"""Steps of a run up to which it is stacked: nothing is reported before the whole stack has been
-trained, which takes 32 heads of 10,000 steps a minute or so. Own choice."""
+MOST_STEPS = 2_000
+"""Steps of a run up to which it is stacked: nothing is reported, and nobody stopped, before the
+whole stack has been trained, which takes 32 heads of 2,000 steps 2 to 8 s. Own choice."""
 
 
 class HeadRun:
@@ -66,19 +67,22 @@ def shared_config(config: TrainConfig) -> TrainConfig:
 def stackable(trainer: Trainer) -> bool:
     """Whether a run is a small, short head on activations whose steps are the same in a stack.
 
-    Random parts, such as dropout, would draw other numbers there; layers with statistics, and the
-    loss scaling of fp16, keep a state of their own.
+    All that trains has to be head, since the body has a rate of its own. Random parts, such as
+    dropout, would draw other numbers; layers with statistics, and the loss scaling of fp16, keep a
+    state of their own.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():
         return False
-    head = dict(batches.trained.named_parameters())
-    learned = {name for name, p in trainer.model.named_parameters() if p.requires_grad}
-    work = sum(p.numel() for p in head.values()) * trainer.config.batch_size
+    pieces = (batches.trained, batches.judged)
+    head = set(head_parameters(trainer.model))
+    learned = {n: p for n, p in trainer.model.named_parameters() if p.requires_grad}
+    work = sum(p.numel() for p in learned.values()) * trainer.config.batch_size
     return (
-        set(trainer.moving) == learned == set(head)
-        and next(batches.trained.buffers(), None) is None
-        and deterministic(batches.trained)
+        set(trainer.moving) == set(learned) == head
+        and all({n for n, _ in piece.named_parameters()} == head for piece in pieces)
+        and all(next(piece.buffers(), None) is None for piece in pieces)
+        and all(deterministic(piece) for piece in pieces)
         and work <= MOST_WORK
         and trainer.steps_per_epoch * trainer.config.epochs <= MOST_STEPS
     )

@@ -28,7 +28,7 @@ from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
 from tl_core.features import FeatureBatches, feature_batches
-from tl_core.hardware import keep_freed_memory
+from tl_core.hardware import give_back_memory, keep_freed_memory
 from tl_core.models import build_model
 from tl_core.models.freezing import moving_tensors
 from tl_core.optim import SCHEDULES, Plateau, build_optimizer, set_learning_rates
@@ -78,6 +78,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
         torch.set_num_threads(config.threads or DEFAULT_THREADS)
         keep_freed_memory()
+        give_back_memory()  # what a run before this one left
         self.config = config
         self.data = data if data is not None else load_data(config)
         self.device = resolve_device(config.device)

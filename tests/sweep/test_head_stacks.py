@@ -9,6 +9,7 @@ import torch
 from sweep import head_stacks
 from sweep.head_stacks import REACH, HeadStacks
 from sweep.trainable import Job, TrialActor, run_facts, unpack
+from sweep.winner import measure_winner
 from tl_core import TrainConfig, Trainer
 from tl_core.head_stack import HeadStack
 
@@ -149,7 +150,7 @@ def test_a_trial_that_was_not_planned_trains_by_itself(job, trained):
 def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
     tried = []
 
-    def fail(self, activations, precision):
+    def fail(self, piece, activations, precision):
         tried.append(1)
         raise RuntimeError("no batching rule")
 
@@ -184,3 +185,25 @@ def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch)
     stacks._train_next(0)
     monkeypatch.setattr(head_stacks, "Trainer", Trainer)
     assert stacks.run_of(0, PLANNED[0]) is not None
+
+
+def test_a_stopped_winner_is_trained_again_with_the_others_of_its_stack(job):
+    reported = results_of(job(), 3)[:1]  # stopped after its first epoch
+    job().checkpoint(3).unlink()
+    measured = measure_winner(job(), 3, dict(PLANNED[3]), 1)
+    assert measured["retrained"]
+    assert measured["accuracy"]["val"] == pytest.approx(reported[0]["val_accuracy"])
+    weights = worker(job()).weights_at(3, PLANNED[3], 1)
+    alone = Trainer(job().config(PLANNED[3]))
+    alone.run_epoch()
+    for name, weight in alone.best_weights.items():
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
+    assert worker(job(())).weights_at(3, PLANNED[3], 1) is None
+
+
+def test_files_of_stacks_long_past_are_deleted(job, monkeypatch):
+    monkeypatch.setattr(head_stacks, "BEHIND", REACH // 2)
+    stacks = worker(job())
+    for number in (0, 1, REACH):
+        assert stacks.run_of(number, PLANNED[number]) is not None
+    assert [int(path.stem) for path in stacks.folder.glob("*.pt")] == [REACH]

@@ -123,3 +123,30 @@ def test_who_has_to_wait_does_something_else_first(tmp_path):
     cache.open_or_build("key", len(PART), lambda: iter([PART]), meanwhile)
     assert done == ["something else"]
     assert torch.equal(cache.open("key").take([0, 1]), PART[:2])
+
+
+def test_what_others_are_building_counts_and_is_not_thrown_out(tmp_path, monkeypatch):
+    cache = FeatureCache(tmp_path)
+    one = PART.nbytes * 2
+    monkeypatch.setenv(BUDGET_VARIABLE, str(3.5 * one / 2**30))
+
+    def during():
+        yield PART
+        assert build(FeatureCache(tmp_path), "small") is not None
+        assert build(FeatureCache(tmp_path), "large", count=16) is None
+        yield PART
+
+    assert cache.open_or_build("first", 8, during) is not None
+    assert names(cache) == ["first.npy", "small.npy"]
+
+
+def test_what_a_killed_process_left_is_removed(tmp_path):
+    cache = FeatureCache(tmp_path)
+    build(cache, "one")
+    left = cache.folder / ".other.partial"
+    left.write_bytes(b"x" * 100)
+    with FileLock(cache.folder / ".other.lock"):
+        build(cache, "two")
+        assert left.exists()  # whoever builds it lives
+    build(cache, "three")
+    assert not left.exists()

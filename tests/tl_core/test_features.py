@@ -258,3 +258,21 @@ def test_while_another_process_computes_the_training_images_validation_is_done(r
     trainer = run()
     trainer.run_epoch()
     assert counts == [len(trainer.data.val), len(trainer.data.train)]
+
+
+def test_settings_that_no_tensor_holds_make_another_prefix(tmp_path):
+    """Heads of attention divide the same weights otherwise."""
+    found = [
+        numbers(
+            Trainer(
+                TrainConfig(
+                    dataset="digits", backbone="timm:test_vit", model_args=f"num_heads={heads}",
+                    image_size=160, limit_train=64, freeze_depth=7, augmentation="none", epochs=1,
+                    precision="fp32", eval_precision="fp32", cache_dir=str(tmp_path), lr=0.01,
+                )
+            )
+        )
+        for heads in (2, 4)
+    ]  # fmt: skip
+    assert len(kept(tmp_path)) == 4
+    assert found[0] != found[1]

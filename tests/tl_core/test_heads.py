@@ -10,6 +10,8 @@ import torch
 from tl_core import TrainConfig, Trainer
 from tl_core.head_stack import HeadStack
 from tl_core.heads import shared_config, stackable
+from tl_core.models import MODELS, ModelSpec
+from tl_core.models.residual import ResidualCNN
 from tl_core.optim import OPTIMIZERS, SCHEDULES
 
 pytestmark = [pytest.mark.timeout(20, func_only=True), pytest.mark.usefixtures("one_thread")]
@@ -120,8 +122,17 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
         {"backbone": "timm:test_resnet", "dropout": 0.5, "image_size": 32, "freeze_depth": 5},
         {"backbone": "plain", "pooling": "none", "freeze_depth": 4, "batch_size": 1024},
         {"epochs": 2000},
+        {"freeze_depth": 3, "batch_norm": False, "head_lr_ratio": 10.0},
     ],
-    ids=["stage left", "nothing frozen", "images drawn anew", "dropout", "large", "long"],
+    ids=[
+        "stage left",
+        "nothing frozen",
+        "images drawn anew",
+        "dropout",
+        "large",
+        "long",
+        "body without statistics",
+    ],
 )
 def test_what_cannot_or_need_not_be_stacked(digits, config, fields):
     assert stackable(Trainer(config(), digits))
@@ -139,3 +150,16 @@ def test_runs_share_a_stack_if_only_rates_and_decay_differ(config):
     assert shared_config(config(**MEMBERS[2])) == shared_config(one)
     for other in ({"seed": 1}, {"batch_size": 64}, {"dropout": 0.5}, {"optimizer": "adam"}):
         assert shared_config(config(**other)) != shared_config(one)
+
+
+class Tempered(ResidualCNN):
+    """A model whose logits are others in training than in evaluation."""
+
+    def forward(self, images):
+        logits = super().forward(images)
+        return logits * 2 if self.training else logits
+
+
+def test_validation_is_that_of_the_evaluated_model(digits, config, monkeypatch):
+    monkeypatch.setitem(MODELS, "tempered", ModelSpec(Tempered, "a test's"))
+    assert_equal_to_each_alone(digits, config(backbone="tempered"))

@@ -136,13 +136,18 @@ void sums(const Blocks &blocks, int64_t threads, double *first, double *second, 
         }
 }
 
-// Mean and (biased) variance by channel, from sums around the first row for precision's sake.
+// Mean and (biased) variance by channel, from sums around a value that is among the others, for
+// precision's sake: the middle one of three rows.
 template <class T>
 void moments(const T *x, int64_t rows, int64_t channels, int64_t threads, float *mean,
              float *variance) {
     Blocks blocks(rows, channels);
     std::vector<float> origin(channels);
-    for (int64_t c = 0; c < channels; c++) origin[c] = load(x[c]);
+    for (int64_t c = 0; c < channels; c++) {
+        float a = load(x[c]), b = load(x[rows / 2 * channels + c]);
+        float d = load(x[(rows - 1) * channels + c]);
+        origin[c] = std::max(std::min(a, b), std::min(std::max(a, b), d));
+    }
     std::vector<float> repeated = blocks.repeated(origin.data());
     const float *o = repeated.data();
     std::vector<double> sum(channels), squares(channels);

@@ -32,11 +32,13 @@ class Cut:
         prefix: images (B, C, S, S) → activations (B, …): the frozen stages in eval mode.
         rest: activations → logits (B, K), in the mode (`train()`, `eval()`) of the model.
         trained: what `rest` does in training mode, as a module.
+        judged: what it does in evaluation.
     """
 
     prefix: fx.GraphModule
     rest: Callable[[Tensor], Tensor]
     trained: fx.GraphModule
+    judged: fx.GraphModule
 
 
 class Cuttable:
@@ -74,6 +76,7 @@ class Cuttable:
             prefix=fx.GraphModule(self.model, pieces[False].prefix),
             rest=lambda activations: forward[self.model.training](activations),
             trained=rest[True],
+            judged=rest[False],
         )
 
     def between(self, shallow: int, deep: int) -> Callable[[Tensor], Tensor]:

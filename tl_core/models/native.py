@@ -1,9 +1,14 @@
-"""Layers of any model that the native functions of `tl_core.kernels` run instead."""
+"""Layers of any model that the native functions of `tl_core.kernels` run instead.
+
+They have first derivatives, as training needs; PyTorch's own have higher ones, and are known to
+`torch.func` and `torch.jit.script`: TL_SWEEP_KERNELS=0 before the process starts leaves them be.
+"""
 
 import sys
 
 from torch import nn
 
+from tl_core.kernels import layer_library
 from tl_core.models.max_pool import MaxPool, pools_two
 from tl_core.models.norm_act import NormAct
 
@@ -12,7 +17,10 @@ def use_native_layers(model: nn.Module) -> None:
     """Turn batch normalization and max-pooling into the native ones, in place.
 
     Names of tensors, numbers (to rounding) and settings stay; subclasses are left as they are.
+    Without native functions nothing is changed.
     """
+    if layer_library() is None:
+        return
     for module in model.modules():
         if type(module) is nn.BatchNorm2d:
             module.__class__ = NormAct

@@ -13,7 +13,10 @@ from tl_core.models.max_pool import MaxPool
 from tl_core.models.native import use_native_layers
 from tl_core.models.norm_act import NormAct
 
+native = pytest.mark.skipif(kernels.layer_library() is None, reason="no C++ compiler here")
 
+
+@native
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet"])
 def test_timm_models_keep_their_tensors_and_numbers(name):
     model = timm.create_model(name, num_classes=3).to(memory_format=torch.channels_last)
@@ -30,6 +33,7 @@ class OwnNorm(nn.BatchNorm2d):
     """Somebody's own layer, which may do anything."""
 
 
+@native
 def test_only_layers_that_do_the_same_are_replaced():
     pools = [nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d((2, 2)), nn.MaxPool2d(3, 2, 1),
              nn.MaxPool2d(2, 1), nn.MaxPool2d(2, return_indices=True)]  # fmt: skip
@@ -53,13 +57,19 @@ def fresh_library(monkeypatch, tmp_path):
 def test_without_a_library_training_goes_on(monkeypatch, fresh_library, variable):
     for name, value in variable.items():
         monkeypatch.setenv(name, value)
-    model = nn.Sequential(nn.BatchNorm2d(4), nn.MaxPool2d(2))
-    use_native_layers(model)
     x = torch.randn(2, 4, 6, 6).contiguous(memory_format=torch.channels_last)
     assert kernels.layer_library() is None
+    model = nn.Sequential(NormAct(4, nn.Identity()), MaxPool(2))
     torch.testing.assert_close(
         model(x), F.max_pool2d(F.batch_norm(x, None, None, training=True), 2)
     )
+
+
+def test_without_a_library_nothing_is_replaced(monkeypatch, fresh_library):
+    monkeypatch.setenv("TL_SWEEP_KERNELS", "0")
+    model = nn.Sequential(nn.BatchNorm2d(4), nn.MaxPool2d(2))
+    use_native_layers(model)
+    assert [type(layer) for layer in model] == [nn.BatchNorm2d, nn.MaxPool2d]
 
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")

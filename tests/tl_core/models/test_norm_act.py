@@ -157,3 +157,14 @@ def test_other_cases_take_pytorchs_operations(monkeypatch):
     norm.float().eval()(images(2, 4, 3, 3).requires_grad_())  # gradients through fixed statistics
     torch.jit.trace(norm, images(2, 4, 3, 3), check_trace=False)
     assert called == []
+
+
+@native
+@pytest.mark.parametrize("row", [0, -1])
+def test_one_outlier_does_not_spoil_the_variance(row):
+    x = images(4, 3, 8, 8) * 1e-3
+    x[row, :, row, row] = 1e4
+    norm = NormAct(3, nn.Identity())
+    norm(x)
+    expected = x.double().transpose(0, 1).flatten(1).var(1)
+    torch.testing.assert_close(norm.running_var.double() * 10 - 9, expected, rtol=1e-5, atol=0)

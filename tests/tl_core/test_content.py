@@ -1,0 +1,107 @@
+"""What decides a key: settings, numbers and code, the same in every process."""
+
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+import timm
+import torch
+from torch import nn
+
+from tl_core.content import code_hash, described, digest, own_settings
+from tl_core.models import build_model
+from tl_core.models.max_pool import MaxPool
+
+
+class Thing:
+    def __init__(self, held):
+        self.held = held
+
+
+SAME = [
+    lambda: {"a": (1, 2.5, "x", None, True), "b": [b"y", {3}]},
+    lambda: torch.arange(4.0),
+    lambda: torch.tensor([1.0, 2.0], dtype=torch.bfloat16),
+    lambda: np.arange(3),
+    lambda: Thing(Thing({"k": torch.float16})),
+    lambda: (nn.ReLU, build_model, torch.device("cpu")),
+]
+
+
+@pytest.mark.parametrize("make", SAME)
+def test_equal_values_are_described_alike(make):
+    assert described(make()) == described(make())
+
+
+def test_whatever_differs_is_described_otherwise():
+    values = [
+        1, 1.0, "1", True, None, [1], (1,), {1: 1}, {1: 2}, torch.ones(2), torch.ones(1, 2),
+        torch.ones(2).half(), np.ones(2), Thing(1), Thing(2), nn.ReLU, build_model,
+    ]  # fmt: skip
+    assert len({described(value) for value in values}) == len(values)
+
+
+def test_what_refers_to_itself_ends():
+    loop: list[object] = []
+    loop.append(loop)
+    assert described(loop)
+
+
+def test_settings_of_a_module_are_its_own():
+    assert own_settings(nn.ReLU()) == {"inplace": False}
+    few, many = (
+        own_settings(timm.create_model("test_vit", num_heads=heads).blocks[0].attn)
+        for heads in (2, 4)
+    )
+    assert described(few) != described(many)
+
+
+@pytest.fixture
+def user_module(tmp_path, monkeypatch):
+    """user_module(helpers) → a class whose file imports another file of that text."""
+    monkeypatch.syspath_prepend(str(tmp_path))
+
+    def write(helpers):
+        (tmp_path / "helpers_of_test.py").write_text(helpers)
+        (tmp_path / "model_of_test.py").write_text(
+            "import numpy\nfrom helpers_of_test import SCALE\n\nclass Model:\n    scale = SCALE\n"
+        )
+        for name in ("helpers_of_test", "model_of_test"):
+            sys.modules.pop(name, None)
+        importlib.invalidate_caches()
+        return importlib.import_module("model_of_test").Model
+
+    yield write
+    for name in ("helpers_of_test", "model_of_test"):
+        sys.modules.pop(name, None)
+
+
+def test_code_that_is_imported_counts(user_module):
+    one = code_hash(user_module("SCALE = 1\n"))
+    assert code_hash(user_module("SCALE = 1\n")) == one
+    assert code_hash(user_module("SCALE = 5  # another\n")) != one
+
+
+def test_our_own_code_counts_and_libraries_go_by_version():
+    assert code_hash(nn.ReLU) == "torch.nn.modules.activation"
+    assert code_hash(MaxPool) == code_hash(digest) != code_hash(nn.ReLU)
+
+
+def test_the_same_in_another_process():
+    program = (
+        "import timm; from tl_core.content import *; from tl_core.models.max_pool import MaxPool;"
+        "m = timm.create_model('test_vit'); a = m.blocks[0].attn;"
+        "print(described(own_settings(a)).decode(), code_hash(MaxPool))"
+    )
+    runs = [
+        subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+        for _ in range(2)
+    ]
+    assert runs[0].stdout == runs[1].stdout
+
+
+def test_what_was_made_at_run_time_is_known_to_this_process_alone():
+    made = type("Made", (), {"__module__": "nowhere"})
+    assert code_hash(made) == code_hash(type("Other", (), {"__module__": "nowhere"}))
