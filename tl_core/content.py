@@ -63,6 +63,8 @@ def described(value: object, depth: int = _DEPTH) -> bytes:
         return digest(*(described(item, depth - 1) for item in value.items())).encode()
     if isinstance(value, list | tuple):
         return digest(kind, *(described(item, depth - 1) for item in value)).encode()
+    if isinstance(value, functools.partial):
+        return described((kind, value.func, value.args, value.keywords), depth - 1)
     if isinstance(value, set | frozenset):
         return digest(kind, *sorted(described(item, depth - 1) for item in value)).encode()
     name = getattr(value, "__qualname__", None)

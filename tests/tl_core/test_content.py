@@ -1,5 +1,6 @@
 """What decides a key: settings, numbers and code, the same in every process."""
 
+import functools
 import importlib
 import subprocess
 import sys
@@ -25,6 +26,7 @@ SAME = [
     lambda: torch.arange(4.0),
     lambda: torch.tensor([1.0, 2.0], dtype=torch.bfloat16),
     lambda: np.arange(3),
+    lambda: functools.partial(int, "7", base=8),
     lambda: Thing(Thing({"k": torch.float16})),
     lambda: (nn.ReLU, build_model, torch.device("cpu")),
 ]
@@ -38,6 +40,7 @@ def test_equal_values_are_described_alike(make):
 def test_whatever_differs_is_described_otherwise():
     values = [
         1, 1.0, "1", True, None, [1], (1,), {1: 1}, {1: 2}, torch.ones(2), torch.ones(1, 2),
+        functools.partial(int, base=8), functools.partial(int, base=9),
         torch.ones(2).half(), np.ones(2), Thing(1), Thing(2), nn.ReLU, build_model,
     ]  # fmt: skip
     assert len({described(value) for value in values}) == len(values)
