@@ -81,11 +81,10 @@ class HeadStacks:
     def weights_at(self, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any] | None:
         """A trial's best weights up to an epoch, trained again in its stack; None: it has none."""
         stack = self._stack_of(number, values)
-        trainer = Trainer(next(iter(stack.values()))) if len(stack) > 1 else None
-        if trainer is None or not stackable(trainer):
+        if len(stack) < 2:
             return None
-        runs = HeadStack(trainer, list(stack.values())).train(epoch)
-        return runs[list(stack).index(number)].best_weights
+        runs = _runs(Trainer(next(iter(stack.values()))), stack, epoch)
+        return runs[number].best_weights if runs else None
 
     def _stack_of(self, number: int, values: dict[str, Any]) -> Stack:
         """The stack of a trial; empty where something else was planned than it is to train."""
@@ -143,18 +142,11 @@ class HeadStacks:
         began = time.perf_counter()
         trainer = Trainer(next(iter(stack.values())))
         startup_seconds = (time.perf_counter() - began) / len(stack)
-        runs: list[HeadRun] = []
-        if stackable(trainer):
-            try:
-                runs = HeadStack(trainer, list(stack.values())).train()
-            except torch.OutOfMemoryError:
-                raise
-            except Exception:  # an operation that cannot be batched: alone, they will do
-                runs = []
+        runs = _runs(trainer, stack)
         facts = {"startup_seconds": startup_seconds, "trained_together": len(runs)}
         kept = {
             "facts": {**self.facts(trainer), **facts},
-            "runs": {n: _plain(run) for n, run in zip(stack, runs, strict=False)},
+            "runs": {number: _plain(run) for number, run in runs.items()},
         }
         save_checkpoint(self._path(stack), kept)
         for path in self.folder.glob("*.pt"):
@@ -171,6 +163,19 @@ class HeadStacks:
         epochs = [EpochMetrics(**metrics) for metrics in run["epochs"]]
         config = self.job.config(self.job.planned[number])
         return HeadRun(config, epochs, run["best_weights"]), dict(kept["facts"])
+
+
+def _runs(trainer: Trainer, stack: Stack, until: int | None = None) -> dict[int, HeadRun]:
+    """The runs of a stack, trained to their ends or to some epoch; empty if it cannot be one."""
+    if not stackable(trainer):
+        return {}
+    try:
+        runs = HeadStack(trainer, list(stack.values())).train(until)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # an operation that cannot be batched: alone, they will do
+        return {}
+    return dict(zip(stack, runs, strict=True))
 
 
 def _plain(run: HeadRun) -> dict[str, Any]:

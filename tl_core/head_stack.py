@@ -62,10 +62,10 @@ class HeadStack:
     def _column(self, values: Sequence[float]) -> Tensor:
         return torch.tensor(values, dtype=torch.float32, device=self.trainer.device)
 
-    def train(self, epochs: int | None = None) -> list[HeadRun]:
+    def train(self, until: int | None = None) -> list[HeadRun]:
         """Train every run to its end, or to some epoch."""
         epoch = 0
-        while any(self.running) and epoch != epochs:
+        while any(self.running) and epoch != until:
             self._run_epoch(epoch)
             epoch += 1
         return [
@@ -99,7 +99,7 @@ class HeadStack:
                 train_seconds=train_seconds,
                 eval_seconds=eval_seconds,
                 images_per_second=images / train_seconds,
-                device_memory_bytes=self._device_memory_bytes(),
+                device_memory_bytes=self.trainer.device_memory_bytes(),
                 host_memory_bytes=memory,
             )
             self._take(head, metrics)
@@ -209,11 +209,6 @@ class HeadStack:
             losses += self._losses(logits, labels, plain=True) * len(labels)
             correct += (logits.argmax(2) == labels).sum(1)
         return (losses / len(split)).tolist(), (correct / len(split)).tolist()
-
-    def _device_memory_bytes(self) -> int:
-        if self.trainer.device.type != "cuda":
-            return 0
-        return torch.cuda.max_memory_allocated(self.trainer.device)
 
 
 def _beside(values: Tensor, stack: Tensor) -> Tensor:

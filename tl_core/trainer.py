@@ -152,7 +152,7 @@ class Trainer:
             train_seconds=train_seconds,
             eval_seconds=time.perf_counter() - start,
             images_per_second=images / train_seconds,
-            device_memory_bytes=self._device_memory_bytes(),
+            device_memory_bytes=self.device_memory_bytes(),
             host_memory_bytes=psutil.Process().memory_info().rss,
         )
 
@@ -234,7 +234,8 @@ class Trainer:
             self.plateau.update(val_loss)
         self.stop_reason = stop_reason(self.config, self.epoch, self.best_epoch, val_accuracy)
 
-    def _device_memory_bytes(self) -> int:
+    def device_memory_bytes(self) -> int:
+        """Peak memory of the run on its GPU so far; 0 on a CPU."""
         if self.device.type != "cuda":
             return 0
         return torch.cuda.max_memory_allocated(self.device)

@@ -40,9 +40,9 @@ def trained(monkeypatch):
     sizes = []
     original = HeadStack.train
 
-    def counting(self):
+    def counting(self, until=None):
         sizes.append(len(self.configs))
-        return original(self)
+        return original(self, until)
 
     monkeypatch.setattr(HeadStack, "train", counting)
     return sizes
@@ -158,10 +158,12 @@ def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
     assert results_of(job(), 0)[-1]["status"] == "completed"
     assert results_of(job(), 2)[-1]["status"] == "completed"
     assert len(tried) == 1
+    job().checkpoint(2).unlink()  # as if it had been stopped
+    assert measure_winner(job(), 2, dict(PLANNED[2]), 1)["retrained"]
 
 
 def test_memory_that_runs_out_is_told(job, monkeypatch):
-    def fail(self):
+    def fail(self, until=None):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     monkeypatch.setattr(HeadStack, "train", fail)

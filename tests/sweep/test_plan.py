@@ -7,6 +7,7 @@ import pytest
 from search_spaces.checks import check_point
 from search_spaces.domains import Choice
 from sweep.plan import make_plan, sweep_name
+from sweep.tune_searcher import TuneSearcher
 from tl_core.errors import BadInput
 from tl_core.models import MODELS
 
@@ -286,3 +287,20 @@ def test_a_reduction_factor_that_reduces_nothing(plan, factor):
 def test_a_device_that_is_not_there(plan):
     with pytest.raises(BadInput, match="device='foo'"):
         plan(settings=("device=foo",))
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"search": "grid", "trials": 7, "seeds": 2}, {"search": "random", "trials": 5}],
+    ids=["design", "grid", "random"],
+)
+def test_known_trials_are_those_that_workers_get(plan, fields):
+    made = plan(**fields)
+    searcher = TuneSearcher(made.proposer("s1", None), made.strategy.seeds)
+    handed_out = [searcher.suggest(str(number)) for number in range(made.trials)]
+    assert made.known_trials() == tuple(trial["values"] for trial in handed_out)
+    assert [trial["number"] for trial in handed_out] == list(range(made.trials))
+
+
+def test_a_searcher_that_learns_knows_none(plan):
+    assert plan(search="optuna").known_trials() == ()

@@ -276,3 +276,17 @@ def test_settings_that_no_tensor_holds_make_another_prefix(tmp_path):
     ]  # fmt: skip
     assert len(kept(tmp_path)) == 4
     assert found[0] != found[1]
+
+
+@pytest.mark.parametrize("augmentation", ["none", "light"])
+def test_images_go_through_the_frozen_stages_a_few_at_a_time(run, monkeypatch, augmentation):
+    sizes = []
+    original = FeatureBatches._compute
+
+    def counting(self, images):
+        sizes.append(len(images))
+        return original(self, images)
+
+    monkeypatch.setattr(FeatureBatches, "_compute", counting)
+    run(augmentation=augmentation, cached_views=1, eval_batch_size=50).run_epoch()
+    assert max(sizes) == 50

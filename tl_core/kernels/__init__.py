@@ -94,10 +94,14 @@ def native_function(library: ctypes.CDLL, name: str, dtype: torch.dtype) -> Any:
     return getattr(library, f"{name}_{str(dtype).removeprefix('torch.')}")
 
 
-def native_layout(x: Tensor) -> bool:
-    """Whether a tensor (B, C, H, W) is one that the functions can read where it lies."""
+def readable(x: Tensor) -> bool:
+    """Whether the functions can read a tensor (B, C, H, W) where it lies.
+
+    A trace or a compiler would not see what they do, so these get PyTorch's operations.
+    """
     return (
-        type(x) is Tensor
+        not (torch.jit.is_tracing() or torch.compiler.is_compiling())
+        and type(x) is Tensor
         and x.ndim == 4
         and x.device.type == "cpu"
         and x.dtype in (torch.float32, torch.bfloat16)

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tl_core.kernels import layer_library, native_function, native_layout
+from tl_core.kernels import layer_library, native_function, readable
 
 
 class MaxPool(nn.MaxPool2d):
@@ -33,8 +33,7 @@ class MaxPool(nn.MaxPool2d):
 
     @staticmethod
     def _fits(x: Tensor) -> bool:
-        unusual = torch.jit.is_tracing() or torch.compiler.is_compiling()
-        return not unusual and native_layout(x) and min(x.shape) > 0 and min(x.shape[2:]) > 1
+        return readable(x) and min(x.shape) > 0 and min(x.shape[2:]) > 1
 
 
 def pools_two(pool: nn.MaxPool2d) -> bool:

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tl_core.kernels import layer_library, native_function, native_layout
+from tl_core.kernels import layer_library, native_function, readable
 
 IDENTITY = 0
 NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {
@@ -68,11 +68,9 @@ def norm_act(
 
 def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
     """Whether this is a case that the native functions know."""
-    if torch.jit.is_tracing() or torch.compiler.is_compiling():
-        return False
     tensors = [x] if residual is None else [x, residual]
     return (
-        all(native_layout(t) and (t.dtype, t.shape) == (x.dtype, x.shape) for t in tensors)
+        all(readable(t) and (t.dtype, t.shape) == (x.dtype, x.shape) for t in tensors)
         and x.numel() > x.shape[1]  # several values a channel
         and norm.affine
         and norm.track_running_stats

@@ -21,6 +21,24 @@ def make():
     return _make
 
 
+@pytest.fixture
+def native_calls(monkeypatch):
+    """native_calls(module) → names of the native functions that it calls from now on."""
+
+    def count(module):
+        called = []
+        original = module.native_function
+
+        def counting(library, name, dtype):
+            called.append(name)
+            return original(library, name, dtype)
+
+        monkeypatch.setattr(module, "native_function", counting)
+        return called
+
+    return count
+
+
 @pytest.fixture(autouse=True)
 def one_thread():
     """Models this small are faster so, whatever else the machine does."""

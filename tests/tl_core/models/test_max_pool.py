@@ -8,22 +8,8 @@ from tl_core import kernels
 from tl_core.models import max_pool as module
 from tl_core.models.max_pool import MaxPool
 
+pytestmark = pytest.mark.skipif(kernels.layer_library() is None, reason="no C++ compiler here")
 SHAPES = [(4, 16, 8, 8), (3, 5, 7, 9), (2, 70, 2, 3), (1, 8, 31, 2)]
-
-
-def native(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The native functions called from now on; skips where there are none."""
-    if kernels.layer_library() is None:
-        pytest.skip("no C++ compiler here")
-    called: list[str] = []
-    original = module.native_function
-
-    def counting(library, name, dtype):
-        called.append(name)
-        return original(library, name, dtype)
-
-    monkeypatch.setattr(module, "native_function", counting)
-    return called
 
 
 def images(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.Tensor:
@@ -35,8 +21,8 @@ def images(shape: tuple[int, ...], dtype: torch.dtype = torch.float32) -> torch.
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @pytest.mark.parametrize("ceil_mode", [False, True])
 @pytest.mark.parametrize("shape", SHAPES)
-def test_the_same_values_and_gradients_to_the_bit(monkeypatch, shape, ceil_mode, dtype, threads):
-    called = native(monkeypatch)
+def test_the_same_values_and_gradients_to_the_bit(native_calls, shape, ceil_mode, dtype, threads):
+    called = native_calls(module)
     x, twin = images(shape, dtype).requires_grad_(), images(shape, dtype).requires_grad_()
     before = torch.get_num_threads()
     torch.set_num_threads(threads)
@@ -54,8 +40,8 @@ def test_the_same_values_and_gradients_to_the_bit(monkeypatch, shape, ceil_mode,
     assert out.is_contiguous(memory_format=torch.channels_last)
 
 
-def test_evaluation_keeps_nothing_for_a_gradient(monkeypatch):
-    called = native(monkeypatch)
+def test_evaluation_keeps_nothing_for_a_gradient(native_calls):
+    called = native_calls(module)
     x = images((2, 6, 4, 4)).requires_grad_()
     with torch.inference_mode():
         out = MaxPool(2)(x)
@@ -64,11 +50,12 @@ def test_evaluation_keeps_nothing_for_a_gradient(monkeypatch):
 
 
 @pytest.mark.parametrize("place", [(0, 0), (0, 1), (1, 0), (1, 1)])
-def test_nan_is_never_lost(monkeypatch, place):
-    native(monkeypatch)
+def test_nan_is_never_lost(native_calls, place):
+    called = native_calls(module)
     x = images((1, 3, 2, 2))
     x[:, :, *place] = torch.nan
     assert MaxPool(2)(x).isnan().all()
+    assert called == ["max_pool"]
 
 
 @pytest.mark.parametrize(
@@ -80,8 +67,8 @@ def test_nan_is_never_lost(monkeypatch, place):
     ],
     ids=["contiguous", "double", "one line"],
 )
-def test_what_the_functions_do_not_know_goes_the_usual_way(monkeypatch, x):
-    called = native(monkeypatch)
+def test_what_the_functions_do_not_know_goes_the_usual_way(native_calls, x):
+    called = native_calls(module)
     pool = MaxPool(2, ceil_mode=True)
     assert torch.equal(pool(x), nn.MaxPool2d(2, ceil_mode=True)(x))
     assert called == []

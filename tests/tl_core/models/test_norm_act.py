@@ -34,30 +34,17 @@ def in_double(norm: NormAct) -> nn.BatchNorm2d:
     return twin.train(norm.training)
 
 
-def count_native(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """The native functions called from now on."""
-    called: list[str] = []
-    original = module.native_function
-
-    def counting(library, name, dtype):
-        called.append(name)
-        return original(library, name, dtype)
-
-    monkeypatch.setattr(module, "native_function", counting)
-    return called
-
-
 @native
 @pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
 @pytest.mark.parametrize("with_residual", [False, True])
 @pytest.mark.parametrize("shape", [(8, 16, 9, 9), (3, 5, 1, 7), (2, 300, 4, 4), (70, 1, 31, 31)])
-def test_training_step_against_double_precision(monkeypatch, act, with_residual, shape):
+def test_training_step_against_double_precision(native_calls, act, with_residual, shape):
     norm, x = layer(shape[1], act), images(*shape)
     residual = images(*shape).flip(0) if with_residual else None
     residual = residual.contiguous(memory_format=torch.channels_last) if with_residual else None
     twin, twin_x = in_double(norm), x.double().requires_grad_()
     twin_residual = residual.double().requires_grad_() if with_residual else None
-    called = count_native(monkeypatch)
+    called = native_calls(module)
 
     inputs = [t.requires_grad_() for t in (x, residual) if t is not None]
     out = norm(*inputs)
@@ -84,13 +71,13 @@ def test_training_step_against_double_precision(monkeypatch, act, with_residual,
 @native
 @pytest.mark.parametrize("act", ACTIVATIONS, ids=repr)
 @pytest.mark.parametrize("with_residual", [False, True])
-def test_evaluation_against_double_precision(monkeypatch, act, with_residual):
+def test_evaluation_against_double_precision(native_calls, act, with_residual):
     norm, x = layer(6, act), images(4, 6, 5, 5)
     residual = images(4, 6, 5, 5) if with_residual else None
     norm(images(9, 6, 5, 5))
     norm.eval()
     twin = in_double(norm)
-    called = count_native(monkeypatch)
+    called = native_calls(module)
     with torch.inference_mode():
         out = norm(x, residual)
     assert called == ["apply"]
@@ -149,8 +136,8 @@ def test_large_means_cost_no_precision():
 
 @native
 @pytest.mark.filterwarnings("ignore:.*torch.jit:FutureWarning")
-def test_other_cases_take_pytorchs_operations(monkeypatch):
-    called = count_native(monkeypatch)
+def test_other_cases_take_pytorchs_operations(native_calls):
+    called = native_calls(module)
     norm = layer(4, nn.ELU())
     norm(images(2, 4, 3, 3).contiguous())  # another layout
     norm.double()(images(2, 4, 3, 3).double())
