@@ -10,8 +10,8 @@ The project is timed from the start of the command to the end of its last trial 
 the winner on the test split, which the peer does not: `winner_seconds` in `--out`), with decoded
 images in its cache and no activations. A peer that runs fewer trials is compared per trial. Case
 c is also compared by freeze depth, from the start to the end of each trial. Cases e and f run
-`driver.py`. The plain loop, one trial after another, runs in the first repeat alone. The short
-form has fewer images or epochs, no plain loop and one repeat.
+`driver.py`. The plain loop, eight trials one after another, runs in the first repeat alone. The
+short form has fewer images or epochs, fewer trials of the peer, no plain loop and one repeat.
 """
 
 import argparse
@@ -45,20 +45,21 @@ EXAMPLE = HERE.parent / "examples" / "mobilenetv1.py"
 
 @dataclass(frozen=True)
 class Case:
-    """One comparison: a space, settings on top of it, and how many trials the peer runs."""
+    """One comparison: a space, its short form's settings, and how many trials the peer runs."""
 
     space: str
     data: str
     peer_trials: int
     short: tuple[str, ...]
+    short_peer_trials: int
     transfer: bool = False
 
 
 CASES = {
-    "a": Case("shallow_mnist.py", "mnist", 8, ("limit_train=4000",)),
-    "b": Case("residual_cifar10.py", "cifar10", 8, ("limit_train=4000",)),
-    "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=2",), transfer=True),
-    "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=2",), transfer=True),
+    "a": Case("shallow_mnist.py", "mnist", 24, ("limit_train=4000",), 8),
+    "b": Case("residual_cifar10.py", "cifar10", 24, ("limit_train=4000",), 8),
+    "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=2",), 12, transfer=True),
+    "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=2",), 8, transfer=True),
 }
 DRIVER_CASES = ("e", "f")
 SHORT_DRIVER = {"e": 300, "f": 3_000}
@@ -86,13 +87,12 @@ def write_job(case: Case, args: argparse.Namespace, folder: Path) -> Path:
     mean, std = normalization(plan.base, data.mean, data.std, data.channels)
     proposer = plan.proposer("bench", None)
     configurations = [proposer.propose() for _ in range(plan.trials)]
+    count = case.short_peer_trials if args.short else case.peer_trials
     job = {
         "data": case.data,
         "root": args.mnist if case.data == "mnist" else cifar10_root(args, data),
         "base": {**plan.base.to_dict(), "precision": "fp32", "channels_last": False},
-        "configurations": configurations[:: len(configurations) // case.peer_trials][
-            : case.peer_trials
-        ],
+        "configurations": configurations[:: len(configurations) // count][:count],
         "asha": plan.strategy.scheduler == "asha",
         "image_size": data.image_size,
         "native_size": 28 if case.data == "mnist" else 32,
@@ -170,7 +170,7 @@ def peer_run(job: Path, folder: Path, *, loop: bool) -> dict[str, Any]:
     """One run of the peer, as a Ray Tune sweep or as a plain loop."""
     out = folder / ("loop.json" if loop else "peer.json")
     command = [sys.executable, str(HERE / "peer.py"), str(job), str(out)]
-    seconds = timed(command + ["--loop"] * loop, out.with_suffix(".log"))
+    seconds = timed(command + (["--loop", "8"] if loop else []), out.with_suffix(".log"))
     trials = pd.DataFrame(json.loads(out.read_text())["trials"])
     depths = trials.groupby("freeze_depth") if "freeze_depth" in trials else None
     return {

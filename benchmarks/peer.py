@@ -6,7 +6,7 @@ fast as that pattern can be, its DataLoader workers stay between epochs, it save
 and two trials run side by side with a thread each. Model, optimizer, schedule and source weights
 are made by the project's own functions, so that both sides train the same.
 
-    python benchmarks/peer.py JOB.json OUT.json [--loop]
+    python benchmarks/peer.py JOB.json OUT.json [--loop TRIALS]
 """
 
 import argparse
@@ -138,13 +138,14 @@ def trial_clock() -> Any:
     return Clock()
 
 
-def plain_loop(job: dict[str, Any]) -> list[dict[str, Any]]:
+def plain_loop(job: dict[str, Any], trials: int) -> list[dict[str, Any]]:
     """The same training function in an Optuna study, one trial after another on both cores."""
     import optuna
 
     torch.set_num_threads(2)
     optuna.logging.set_verbosity(optuna.logging.ERROR)
     found: list[dict[str, Any]] = []
+    configurations = job["configurations"][:: len(job["configurations"]) // trials][:trials]
 
     def objective(trial: optuna.Trial) -> float:
         last: dict[str, Any] = {}
@@ -156,14 +157,14 @@ def plain_loop(job: dict[str, Any]) -> list[dict[str, Any]]:
                 raise optuna.TrialPruned
 
         try:
-            train(job["configurations"][trial.number], job, report)
+            train(configurations[trial.number], job, report)
         finally:
             found.append({"best": last["best"], "epochs": last["epoch"]})
         return float(last["best"])
 
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
     study = optuna.create_study(direction="maximize", pruner=pruner)
-    study.optimize(objective, n_trials=len(job["configurations"]))
+    study.optimize(objective, n_trials=trials)
     return found
 
 
@@ -172,7 +173,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("job", type=Path)
     parser.add_argument("out", type=Path)
-    parser.add_argument("--loop", action="store_true")
+    parser.add_argument("--loop", type=int, metavar="TRIALS")
     args = parser.parse_args()
     os.environ["TL_SWEEP_KERNELS"] = "0"  # PyTorch's layers, as a script has them
     job = json.loads(args.job.read_text())
@@ -181,7 +182,8 @@ def main() -> None:
     indices = np.load(args.job.with_suffix(".npz"))
     job |= {name: indices[name].tolist() for name in ("train", "val")}
     start = time.perf_counter()
-    trials = plain_loop(job) if args.loop else tune_sweep(job, args.out.parent / "ray_results")
+    folder = args.out.parent / "ray_results"
+    trials = plain_loop(job, args.loop) if args.loop else tune_sweep(job, folder)
     args.out.write_text(json.dumps({"trials": trials, "seconds": time.perf_counter() - start}))
 
 
