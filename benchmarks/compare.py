@@ -57,7 +57,7 @@ class Case:
 
 CASES = {
     "a": Case("shallow_mnist.py", "mnist", 24, ("limit_train=4000",), 8),
-    "b": Case("residual_cifar10.py", "cifar10", 24, ("limit_train=4000",), 8),
+    "b": Case("residual_cifar10.py", "cifar10", 12, ("limit_train=4000",), 8),
     "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=2",), 12, transfer=True),
     "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=2",), 8, transfer=True),
 }

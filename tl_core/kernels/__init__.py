@@ -2,8 +2,8 @@
 
     <cache>/kernels/<key>.so
 
-where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the source, the
-compiler and the processor. Without a compiler (or with TL_SWEEP_KERNELS=0) PyTorch's own
+where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the sources,
+the compiler and the processor. Without a compiler (or with TL_SWEEP_KERNELS=0) PyTorch's own
 operations are used: the same numbers to rounding, more slowly.
 """
 
@@ -36,6 +36,8 @@ _ARGUMENTS = {
     "moments": (_POINTER, *(_INTEGER,) * 3, *(_POINTER,) * 2),
     "apply": (_INTEGER, *(_POINTER,) * 4, *(_INTEGER,) * 3, _POINTER),
     "backward": (_INTEGER, *(_POINTER,) * 6, *(_INTEGER,) * 3, *(_POINTER,) * 4),
+    "apply_pool": (_INTEGER, *(_POINTER,) * 5, _INTEGER, *(_POINTER,) * 3),
+    "backward_pool": (_INTEGER, *(_POINTER,) * 9, _INTEGER, *(_POINTER,) * 4),
     "max_pool": (*(_POINTER,) * 2, _INTEGER, *(_POINTER,) * 2),
     "max_pool_backward": (*(_POINTER,) * 3, _INTEGER, _POINTER),
 }
@@ -60,7 +62,8 @@ def layer_library() -> ctypes.CDLL | None:
 
 def _compiled(compiler: str) -> Path:
     """The library's file, compiled first where it is not there; others wait meanwhile."""
-    about = (SOURCE.read_bytes(), repr(FLAGS), _version(compiler), _processor())
+    sources = [file.read_bytes() for file in sorted(SOURCE.parent.glob("*.[hc]*"))]
+    about = (sources, repr(FLAGS), _version(compiler), _processor())
     key = hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
     file = cache_folder(None) / "kernels" / f"{key}.so"
     if not file.exists():

@@ -9,6 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.models.norm_act import NormAct
+from tl_core.models.norm_act_pool import NormActPool
 
 ACTIVATION_MODULES: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -36,23 +37,26 @@ variance 1; starting at 2 gained 3 points of CIFAR-10 accuracy after two short e
 
 
 class Act(nn.Module):
-    """act(x + residual): a `NormAct` without normalization."""
+    """pool(act(x + residual)): a `NormAct` or `NormActPool` without normalization."""
 
-    def __init__(self, act: nn.Module) -> None:
+    def __init__(self, act: nn.Module, pool: nn.Module) -> None:
         super().__init__()
         self.act = act
+        self.pool = pool
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """The activation of x, (B, C, H, W), plus a residual of the same shape if there is one."""
-        return self.act(x if residual is None else x + residual)
+        return self.pool(self.act(x if residual is None else x + residual))
 
 
-def norm_act_layer(channels: int, norm: bool, activation: str | None = None) -> nn.Module:
-    """x, residual=None → act(norm(x) + residual), with batch normalization or without."""
+def norm_act_layer(
+    channels: int, norm: bool, activation: str | None = None, pool: nn.MaxPool2d | None = None
+) -> nn.Module:
+    """x, residual=None → pool(act(norm(x) + residual)), with batch normalization or without."""
     act = activation_layer(activation) if activation else nn.Identity()
     if not norm:
-        return Act(act)
-    layer = NormAct(channels, act)
+        return Act(act, pool or nn.Identity())
+    layer = NormActPool(channels, act, pool) if pool else NormAct(channels, act)
     nn.init.constant_(layer.weight, NORM_GAIN)
     return layer
 

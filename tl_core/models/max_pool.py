@@ -24,16 +24,12 @@ class MaxPool(nn.MaxPool2d):
 
     def forward(self, x: Tensor) -> Tensor:
         """The largest value of each window of 2 × 2 pixels; the last may have fewer."""
-        library = layer_library() if self._fits(x) else None
+        library = layer_library() if poolable(x) else None
         if library is None:
             return super().forward(x)
         if torch.is_grad_enabled() and x.requires_grad:
             return _MaxPool.apply(library, x, bool(self.ceil_mode))
         return _pool(library, x, bool(self.ceil_mode), None)
-
-    @staticmethod
-    def _fits(x: Tensor) -> bool:
-        return readable(x) and min(x.shape) > 0 and min(x.shape[2:]) > 1
 
 
 def pools_two(pool: nn.MaxPool2d) -> bool:
@@ -43,27 +39,33 @@ def pools_two(pool: nn.MaxPool2d) -> bool:
     return same and not pool.return_indices
 
 
+def poolable(x: Tensor) -> bool:
+    """Whether the native functions can pool a tensor (B, C, H, W) where it lies."""
+    return readable(x) and min(x.shape) > 0 and min(x.shape[2:]) > 1
+
+
 def _halves(x: Tensor, up: bool) -> tuple[int, int]:
     height, width = ((side + up) // 2 for side in x.shape[2:])
     return height, width
 
 
-def _shape(x: Tensor, up: bool) -> ctypes.Array[ctypes.c_int64]:
+def pooling_shape(x: Tensor, up: bool) -> ctypes.Array[ctypes.c_int64]:
     """Images, H, W, pooled H and W, C: as the native functions take them."""
     images, channels, height, width = x.shape
     return (ctypes.c_int64 * 6)(images, height, width, *_halves(x, up), channels)
 
 
 def _pool(library: ctypes.CDLL, x: Tensor, up: bool, which: Tensor | None) -> Tensor:
-    out = _empty(x, up, x.dtype)
+    out = empty_pooled(x, up, x.dtype)
     native_function(library, "max_pool", x.dtype)(
-        x.data_ptr(), _shape(x, up), torch.get_num_threads(), out.data_ptr(),
+        x.data_ptr(), pooling_shape(x, up), torch.get_num_threads(), out.data_ptr(),
         None if which is None else which.data_ptr(),
     )  # fmt: skip
     return out
 
 
-def _empty(x: Tensor, up: bool, dtype: torch.dtype) -> Tensor:
+def empty_pooled(x: Tensor, up: bool, dtype: torch.dtype) -> Tensor:
+    """A tensor for what pooling makes of x, halves rounded `up` or down."""
     shape = (*x.shape[:2], *_halves(x, up))
     return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
 
@@ -71,7 +73,7 @@ def _empty(x: Tensor, up: bool, dtype: torch.dtype) -> Tensor:
 class _MaxPool(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, library: ctypes.CDLL, x: Tensor, up: bool) -> Tensor:
-        which = _empty(x, up, torch.int32)
+        which = empty_pooled(x, up, torch.int32)
         ctx.save_for_backward(which)
         ctx.library, ctx.up, ctx.x_shape = library, up, x.shape
         return _pool(library, x, up, which)
@@ -85,7 +87,7 @@ class _MaxPool(torch.autograd.Function):
         if not ctx.up and any(side % 2 for side in ctx.x_shape[2:]):
             dx.zero_()  # a last line is in no window
         native_function(ctx.library, "max_pool_backward", gradient.dtype)(
-            gradient.data_ptr(), which.data_ptr(), _shape(dx, ctx.up), torch.get_num_threads(),
-            dx.data_ptr(),
+            gradient.data_ptr(), which.data_ptr(), pooling_shape(dx, ctx.up),
+            torch.get_num_threads(), dx.data_ptr(),
         )  # fmt: skip
         return None, dx, None

@@ -54,11 +54,11 @@ def norm_act(
         act: the activation, a module without parameters.
         residual: (B, C, H, W) or None.
     """
-    library = layer_library() if _fits(norm, x, residual) else None
+    library = layer_library() if knows(norm, x, residual) else None
     if library is None:
         y = nn.BatchNorm2d.forward(norm, x)
         return act(y if residual is None else y + residual)
-    code = _code(act)
+    code = activation_code(act)
     if norm.training:
         out = _train(library, norm, x, residual, code or IDENTITY)
     else:
@@ -66,8 +66,8 @@ def norm_act(
     return act(out) if code is None else out
 
 
-def _fits(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
-    """Whether this is a case that the native functions know."""
+def knows(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
+    """Whether this is a case for which there are native functions."""
     tensors = [x] if residual is None else [x, residual]
     return (
         all(readable(t) and (t.dtype, t.shape) == (x.dtype, x.shape) for t in tensors)
@@ -84,7 +84,7 @@ def _differentiated(norm: nn.BatchNorm2d, tensors: list[Tensor]) -> bool:
     return torch.is_grad_enabled() and any(t.requires_grad for t in [*tensors, norm.weight])
 
 
-def _code(act: nn.Module) -> int | None:
+def activation_code(act: nn.Module) -> int | None:
     """The activation's number; None where the native functions do not know it."""
     return None if getattr(act, "alpha", 1.0) != 1.0 else NATIVE_ACTIVATIONS.get(type(act))
 
@@ -92,6 +92,14 @@ def _code(act: nn.Module) -> int | None:
 def _train(
     library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, code: int
 ) -> Tensor:
+    mean, inverse = batch_statistics(library, norm, x)
+    return _NormAct.apply(library, x, residual, norm.weight, norm.bias, mean, inverse, code)
+
+
+def batch_statistics(
+    library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor
+) -> tuple[Tensor, Tensor]:
+    """Mean and 1 / standard deviation of x by channel, (C,) each; moves the running statistics."""
     channels, rows = x.shape[1], x.numel() // x.shape[1]
     mean, variance = torch.empty(2, channels)
     values = x.detach()
@@ -104,18 +112,22 @@ def _train(
         norm.running_mean.lerp_(mean, norm.momentum)  # type: ignore[union-attr, arg-type]
         unbiased = variance * (rows / (rows - 1))
         norm.running_var.lerp_(unbiased, norm.momentum)  # type: ignore[union-attr, arg-type]
-        inverse = torch.rsqrt(variance + norm.eps)
-    return _NormAct.apply(library, x, residual, norm.weight, norm.bias, mean, inverse, code)
+    return mean, torch.rsqrt(variance + norm.eps)
 
 
 def _evaluate(
     library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, code: int
 ) -> Tensor:
+    return _apply(library, x, residual, *running_scale_and_shift(norm), code)
+
+
+def running_scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """What evaluation multiplies x by and then adds, (C,) each."""
     mean, variance = norm.running_mean, norm.running_var
     assert mean is not None
     assert variance is not None
     scale = norm.weight * torch.rsqrt(variance + norm.eps)
-    return _apply(library, x, residual, scale, norm.bias - mean * scale, code)
+    return scale, norm.bias - mean * scale
 
 
 def _apply(

@@ -76,18 +76,16 @@ class PlainBlock(nn.Module):
         self, inputs: int, outputs: int, layers: int, *, pool: bool, norm: bool, activation: str
     ) -> None:
         super().__init__()
-        self.layers = nn.ModuleList()
+        self.layers = nn.Sequential()
         for number in range(layers):
             conv = conv_layer(outputs if number else inputs, outputs, 3, bias=not norm)
-            norm_act = norm_act_layer(outputs, norm, activation)
+            halving = nn.MaxPool2d(2) if pool and number == layers - 1 else None
+            norm_act = norm_act_layer(outputs, norm, activation, halving)
             self.layers.append(nn.Sequential(conv, norm_act))
-        self.pool = nn.MaxPool2d(2) if pool else nn.Identity()
 
     def forward(self, images: Tensor) -> Tensor:
         """The block's output; shapes as the class says."""
-        for layer in self.layers:
-            images = layer(images)
-        return self.pool(images)
+        return self.layers(images)
 
 
 class PlainCNN(nn.Module):
