@@ -13,6 +13,7 @@ from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.lazy_compiler import without_compiler
 from tl_core.models import is_head
 
 ParameterGroups = list[dict[str, Any]]
@@ -43,24 +44,30 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
     return result
 
 
+SGD = without_compiler(torch.optim.SGD)
+Adam = without_compiler(torch.optim.Adam)
+AdamW = without_compiler(torch.optim.AdamW)
+RMSprop = without_compiler(torch.optim.RMSprop)
+
+
 def _sgd(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
     momentum = config.momentum or 0.0
     nesterov = config.nesterov and momentum > 0
     # Where the loss scaler skips the first step, fused SGD keeps an uninitialized momentum buffer.
     fused = config.precision != "fp16"
-    return torch.optim.SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
+    return SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
 
 
 def _adam(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.Adam(groups, lr=config.lr, fused=True)
+    return Adam(groups, lr=config.lr, fused=True)
 
 
 def _adamw(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
+    return AdamW(groups, lr=config.lr, fused=True)
 
 
 def _rmsprop(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
-    return torch.optim.RMSprop(groups, lr=config.lr, momentum=config.momentum or 0.0)
+    return RMSprop(groups, lr=config.lr, momentum=config.momentum or 0.0)
 
 
 OPTIMIZERS: dict[str, Callable[[ParameterGroups, TrainConfig], torch.optim.Optimizer]] = {
