@@ -9,6 +9,7 @@ import torch.nn.functional as F
 from torch import nn
 
 from tl_core import kernels
+from tl_core.models.grey_conv import GreyConv
 from tl_core.models.max_pool import MaxPool
 from tl_core.models.native import use_native_layers
 from tl_core.models.norm_act import NormAct
@@ -37,10 +38,12 @@ class OwnNorm(nn.BatchNorm2d):
 def test_only_layers_that_do_the_same_are_replaced():
     pools = [nn.MaxPool2d(2, ceil_mode=True), nn.MaxPool2d((2, 2)), nn.MaxPool2d(3, 2, 1),
              nn.MaxPool2d(2, 1), nn.MaxPool2d(2, return_indices=True)]  # fmt: skip
-    model = nn.Sequential(nn.BatchNorm2d(3), OwnNorm(3), *pools)
+    convs = [nn.Conv2d(1, 8, 3), nn.Conv2d(3, 8, 3)]
+    model = nn.Sequential(nn.BatchNorm2d(3), OwnNorm(3), *pools, *convs)
     use_native_layers(model)
     assert [type(layer) for layer in model] == [
-        NormAct, OwnNorm, MaxPool, MaxPool, nn.MaxPool2d, nn.MaxPool2d, nn.MaxPool2d
+        NormAct, OwnNorm, MaxPool, MaxPool, nn.MaxPool2d, nn.MaxPool2d, nn.MaxPool2d, GreyConv,
+        nn.Conv2d,
     ]  # fmt: skip
 
 
