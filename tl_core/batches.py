@@ -10,7 +10,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tl_core.augment import AUGMENTATIONS, mix, normalize
+from tl_core.augment import AUGMENTATIONS, Normalizer, mix
 from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData, Split
 from tl_core.device_data import on_device
@@ -43,6 +43,7 @@ class Batches:
         self.eval_batch_size = config.eval_batch_size or EVAL_BATCH_SIZE[device.type]
         self.mean = torch.tensor(mean, device=device)
         self.std = torch.tensor(std, device=device)
+        self.normalize = Normalizer(self.mean, self.std)
         self.augment = AUGMENTATIONS[config.augmentation]
         self.flip = data.flip if config.flip is None else config.flip
         self.view: int | None = None
@@ -75,7 +76,7 @@ class Batches:
         else:
             images = self._load(self.data.train, positions)
             images = self.augment(images, generator, self.flip)
-        images = normalize(images, self.mean, self.std)
+        images = self.normalize(images)
         targets = labels
         if self.config.mixup > 0 or self.config.cutmix > 0:
             one_hot = F.one_hot(labels, self.data.num_classes).to(images.dtype)
@@ -91,7 +92,7 @@ class Batches:
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model sees them."""
-        return self.layout(normalize(images.to(self.device), self.mean, self.std))
+        return self.layout(self.normalize(images.to(self.device)))
 
     def labels(self, split: Split, positions: np.ndarray) -> Tensor:
         """Labels (B,) int64, on the device."""

@@ -25,12 +25,13 @@ from tl_core.augment.crop import horizontal_flip, padded_crop
 from tl_core.augment.erasing import random_erasing
 from tl_core.augment.geometric import random_warp
 from tl_core.augment.mixing import cutmix, mix, mixup
-from tl_core.augment.pixels import normalize
+from tl_core.augment.pixels import Normalizer, normalize
 from tl_core.augment.policies import AUGMENTATIONS, Policy
 from tl_core.augment.randaugment import randaugment
 
 __all__ = [
     "AUGMENTATIONS",
+    "Normalizer",
     "Policy",
     "color_jitter",
     "cutmix",

@@ -51,8 +51,21 @@ def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
         >>> normalize(white, torch.tensor([0.5]), torch.tensor([0.25]))[0, 0, 0, 0]
         tensor(2.)
     """
-    range_ = 255.0 if images.dtype == torch.uint8 else 1.0
-    # One multiplication and one subtraction per pixel, the division done once per channel.
-    scale = (1.0 / (range_ * std.double())).float().to(images.device)[:, None, None]
-    shift = (mean.double() / std.double()).float().to(images.device)[:, None, None]
-    return images.to(torch.float32, copy=True).mul_(scale).sub_(shift)
+    return Normalizer(mean.to(images.device), std.to(images.device))(images)
+
+
+class Normalizer:
+    """`normalize` by one mean and standard deviation, (C,) float each, on the images' device."""
+
+    def __init__(self, mean: Tensor, std: Tensor) -> None:
+        # One multiplication and one subtraction per pixel, the division done once per channel.
+        self.scales = {
+            range_: (1.0 / (range_ * std.double())).float()[:, None, None]
+            for range_ in (1.0, 255.0)
+        }
+        self.shift = (mean.double() / std.double()).float()[:, None, None]
+
+    def __call__(self, images: Tensor) -> Tensor:
+        """(B, C, H, W) uint8 or float in [0, 1] → float32, `(pixels - mean) / std`."""
+        scale = self.scales[255.0 if images.dtype == torch.uint8 else 1.0]
+        return images.to(torch.float32, copy=True).mul_(scale).sub_(self.shift)

@@ -33,10 +33,10 @@ FLAGS = (
 COMPILE_SECONDS = 120
 _POINTER, _INTEGER = ctypes.c_void_p, ctypes.c_int64
 _ARGUMENTS = {
-    "moments": (_POINTER, *(_INTEGER,) * 3, *(_POINTER,) * 2),
-    "apply": (_INTEGER, *(_POINTER,) * 4, *(_INTEGER,) * 3, _POINTER),
+    "statistics": (_POINTER, *(_INTEGER,) * 3, *(ctypes.c_float,) * 2, *(_POINTER,) * 4),
+    "apply": (_INTEGER, *(_POINTER,) * 6, *(_INTEGER,) * 3, _POINTER),
     "backward": (_INTEGER, *(_POINTER,) * 6, *(_INTEGER,) * 3, *(_POINTER,) * 4),
-    "apply_pool": (_INTEGER, *(_POINTER,) * 5, _INTEGER, *(_POINTER,) * 3),
+    "apply_pool": (_INTEGER, *(_POINTER,) * 7, _INTEGER, *(_POINTER,) * 3),
     "backward_pool": (_INTEGER, *(_POINTER,) * 9, _INTEGER, *(_POINTER,) * 4),
     "max_pool": (*(_POINTER,) * 2, _INTEGER, *(_POINTER,) * 2),
     "max_pool_backward": (*(_POINTER,) * 3, _INTEGER, _POINTER),

@@ -10,14 +10,19 @@
                            : FUNCTION<T, IDENTITY>)
 
 #define EXPORT(T, NAME)                                                                           \
-    extern "C" void moments_##NAME(const T *x, int64_t rows, int64_t channels, int64_t threads,   \
-                                   float *mean, float *variance) {                                \
-        moments(x, rows, channels, threads, mean, variance);                                      \
+    extern "C" void statistics_##NAME(const T *x, int64_t rows, int64_t channels,                 \
+                                      int64_t threads, float epsilon, float momentum,             \
+                                      float *running_mean, float *running_variance, float *mean,  \
+                                      float *inverse) {                                           \
+        Running running{running_mean, running_variance, momentum};                                \
+        statistics(x, rows, channels, threads, epsilon, running, mean, inverse);                  \
     }                                                                                             \
     extern "C" void apply_##NAME(int64_t activation, const T *x, const T *residual,               \
-                                 const float *scale, const float *shift, int64_t rows,            \
-                                 int64_t channels, int64_t threads, T *out) {                     \
-        CHOOSE(apply, T)(x, residual, scale, shift, rows, channels, threads, out);                \
+                                 const float *weight, const float *bias, const float *mean,       \
+                                 const float *inverse, int64_t rows, int64_t channels,            \
+                                 int64_t threads, T *out) {                                       \
+        Affine affine(weight, bias, mean, inverse, channels);                                     \
+        CHOOSE(apply, T)(x, residual, affine, rows, channels, threads, out);                      \
     }                                                                                             \
     extern "C" void backward_##NAME(int64_t activation, const T *gradient, const T *x,            \
                                     const T *out, const float *weight, const float *mean,         \
@@ -29,11 +34,12 @@
          dweight, dbias);                                                                         \
     }                                                                                             \
     extern "C" void apply_pool_##NAME(int64_t activation, const T *x, const T *residual,          \
-                                      const float *scale, const float *shift,                     \
-                                      const int64_t *shape, int64_t threads, T *out, T *largest,  \
-                                      int32_t *which) {                                           \
-        CHOOSE(apply_pool, T)                                                                     \
-        (x, residual, scale, shift, pooling_of(shape), threads, out, largest, which);             \
+                                      const float *weight, const float *bias, const float *mean,  \
+                                      const float *inverse, const int64_t *shape,                 \
+                                      int64_t threads, T *out, T *largest, int32_t *which) {      \
+        Pooling pooling = pooling_of(shape);                                                      \
+        Affine affine(weight, bias, mean, inverse, pooling.channels);                             \
+        CHOOSE(apply_pool, T)(x, residual, affine, pooling, threads, out, largest, which);        \
     }                                                                                             \
     extern "C" void backward_pool_##NAME(                                                         \
         int64_t activation, const T *gradient, const T *x, const T *out, const T *largest,        \

@@ -34,11 +34,17 @@ void sums(const Blocks &blocks, int64_t threads, double *first, double *second, 
         }
 }
 
-// Mean and (biased) variance by channel, from sums around a value that is among the others, for
-// precision's sake: the middle one of three rows.
+// What a batch leaves behind: running means of its mean and (unbiased) variance, by channel.
+struct Running {
+    float *mean, *variance;
+    float momentum;
+};
+
+// Mean and 1 / sqrt(variance + epsilon) by channel, the variance biased, from sums around a value
+// that is among the others, for precision's sake: the middle one of three rows.
 template <class T>
-void moments(const T *x, int64_t rows, int64_t channels, int64_t threads, float *mean,
-             float *variance) {
+void statistics(const T *x, int64_t rows, int64_t channels, int64_t threads, float epsilon,
+                Running running, float *mean, float *inverse) {
     Blocks blocks(rows, channels);
     std::vector<float> origin(channels);
     for (int64_t c = 0; c < channels; c++) {
@@ -57,17 +63,36 @@ void moments(const T *x, int64_t rows, int64_t channels, int64_t threads, float 
          });
     for (int64_t c = 0; c < channels; c++) {
         double shift = sum[c] / rows;
+        double variance = std::max(squares[c] / rows - shift * shift, 0.0);
         mean[c] = static_cast<float>(origin[c] + shift);
-        variance[c] = static_cast<float>(std::max(squares[c] / rows - shift * shift, 0.0));
+        inverse[c] = static_cast<float>(1 / std::sqrt(variance + epsilon));
+        float unbiased = static_cast<float>(variance * rows / (rows - 1));
+        running.mean[c] += running.momentum * (mean[c] - running.mean[c]);
+        running.variance[c] += running.momentum * (unbiased - running.variance[c]);
     }
 }
 
-// out = activation(x * scale + shift + residual)
+// x * scale + shift = (x - mean) * inverse * weight + bias, by channel.
+struct Affine {
+    std::vector<float> scale, shift;
+
+    Affine(const float *weight, const float *bias, const float *mean, const float *inverse,
+           int64_t channels)
+        : scale(channels), shift(channels) {
+        for (int64_t c = 0; c < channels; c++) {
+            scale[c] = weight[c] * inverse[c];
+            shift[c] = bias[c] - mean[c] * scale[c];
+        }
+    }
+};
+
+// out = activation(affine(x) + residual)
 template <class T, int A>
-void apply(const T *x, const T *residual, const float *scale, const float *shift, int64_t rows,
-           int64_t channels, int64_t threads, T *out) {
+void apply(const T *x, const T *residual, const Affine &affine, int64_t rows, int64_t channels,
+           int64_t threads, T *out) {
     Blocks blocks(rows, channels);
-    std::vector<float> scales = blocks.repeated(scale), shifts = blocks.repeated(shift);
+    std::vector<float> scales = blocks.repeated(affine.scale.data());
+    std::vector<float> shifts = blocks.repeated(affine.shift.data());
     const float *a = scales.data(), *b = shifts.data();
     parallel(blocks, threads, [&](int64_t, int64_t begin, int64_t end) {
         if (residual)

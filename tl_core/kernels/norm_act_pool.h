@@ -8,13 +8,15 @@
 
 namespace {
 
-// out = the largest of activation(x * scale + shift + residual) in each window, as `max_pool`
-// finds it; `largest` is x there and `which` its place. Both may be null, `residual` too.
-template <class T, int A>
-void apply_pool(const T *x, const T *residual, const float *scale, const float *shift,
-                const Pooling &pooling, int64_t threads, T *out, T *largest, int32_t *which) {
+// out = the largest of activation(affine(x) + residual) in each window, as `max_pool` finds it;
+// `largest` is x there and `which` its place. Both may be null, `residual` too. C is the number of
+// channels where the compiler is to know it, else 0.
+template <class T, int A, int C>
+void apply_windows(const T *x, const T *residual, const Affine &affine, const Pooling &pooling,
+                   int64_t threads, T *out, T *largest, int32_t *which) {
+    const float *scale = affine.scale.data(), *shift = affine.shift.data();
     pooling.parallel(threads, [=, &pooling](int64_t begin, int64_t end) {
-        int64_t channels = pooling.channels;
+        const int64_t channels = C ? C : pooling.channels;
         std::vector<int32_t> no_place(which ? 0 : channels);
         std::vector<T> no_value(largest ? 0 : channels);
         std::vector<float> zeros(channels, 0.0f);
@@ -47,30 +49,27 @@ void apply_pool(const T *x, const T *residual, const float *scale, const float *
     });
 }
 
-// The gradients of what `apply_pool` gave, from the gradient of `out`; see `backward`.
 template <class T, int A>
-void backward_pool(const T *gradient, const T *x, const T *out, const T *largest,
-                   const int32_t *which, const float *weight, const float *mean,
-                   const float *inverse, const Pooling &pooling, int64_t threads, T *dx,
-                   T *dresidual, float *dweight, float *dbias) {
-    int64_t channels = pooling.channels;
-    Blocks blocks(pooling.images * pooling.out_height * pooling.out_width, channels);
-    std::vector<float> means = blocks.repeated(mean);
-    const float *m = means.data();
-    std::vector<double> sum(channels), product(channels);
-    sums(blocks, threads, sum.data(), product.data(),
-         [=](int64_t i, int64_t j, float &first, float &second) {
-             float g = load(gradient[i]) * slope<A>(load(out[i]));
-             first += g;
-             second += g * (load(largest[i]) - m[j]);
-         });
-    int64_t rows = pooling.images * pooling.height * pooling.width;
-    Slopes to = slopes(sum.data(), product.data(), weight, inverse, rows, channels, dweight, dbias);
+void apply_pool(const T *x, const T *residual, const Affine &affine, const Pooling &pooling,
+                int64_t threads, T *out, T *largest, int32_t *which) {
+    auto apply = pooling.channels == 8    ? apply_windows<T, A, 8>
+                 : pooling.channels == 16 ? apply_windows<T, A, 16>
+                                          : apply_windows<T, A, 0>;
+    apply(x, residual, affine, pooling, threads, out, largest, which);
+}
+
+// The second half of the backward pass: dx, and the residual's gradient, from that of `out`.
+template <class T, int A, int C>
+void spread_windows(const T *gradient, const T *x, const T *out, const int32_t *which,
+                    const float *m, const Slopes &to, const Pooling &pooling, int64_t threads,
+                    T *dx, T *dresidual) {
     const float *a = to.scale.data(), *t = to.tilt.data(), *s = to.shift.data();
     pooling.parallel(threads, [=, &pooling](int64_t begin, int64_t end) {
+        const int64_t channels = C ? C : pooling.channels;
         std::vector<float> before(channels);
         float *g = before.data();
         pooling.each(begin, end, [&](int64_t o, int64_t i, int64_t right, int64_t below) {
+#pragma GCC ivdep
             for (int64_t j = 0; j < channels; j++)
                 g[j] = load(gradient[o + j]) * slope<A>(load(out[o + j]));
             int64_t distances[] = {0, right, below, right + below};
@@ -95,6 +94,31 @@ void backward_pool(const T *gradient, const T *x, const T *out, const T *largest
             }
         });
     });
+}
+
+// The gradients of what `apply_pool` gave, from the gradient of `out`; see `backward`.
+template <class T, int A>
+void backward_pool(const T *gradient, const T *x, const T *out, const T *largest,
+                   const int32_t *which, const float *weight, const float *mean,
+                   const float *inverse, const Pooling &pooling, int64_t threads, T *dx,
+                   T *dresidual, float *dweight, float *dbias) {
+    int64_t channels = pooling.channels;
+    Blocks blocks(pooling.images * pooling.out_height * pooling.out_width, channels);
+    std::vector<float> means = blocks.repeated(mean);
+    const float *m = means.data();
+    std::vector<double> sum(channels), product(channels);
+    sums(blocks, threads, sum.data(), product.data(),
+         [=](int64_t i, int64_t j, float &first, float &second) {
+             float g = load(gradient[i]) * slope<A>(load(out[i]));
+             first += g;
+             second += g * (load(largest[i]) - m[j]);
+         });
+    int64_t rows = pooling.images * pooling.height * pooling.width;
+    Slopes to = slopes(sum.data(), product.data(), weight, inverse, rows, channels, dweight, dbias);
+    auto spread = channels == 8    ? spread_windows<T, A, 8>
+                  : channels == 16 ? spread_windows<T, A, 16>
+                                   : spread_windows<T, A, 0>;
+    spread(gradient, x, out, which, mean, to, pooling, threads, dx, dresidual);
 }
 
 }  // namespace

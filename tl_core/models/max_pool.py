@@ -7,6 +7,7 @@ Shapes: B images, C channels, H × W pixels.
 """
 
 import ctypes
+import functools
 from typing import Any
 
 import torch
@@ -44,21 +45,22 @@ def poolable(x: Tensor) -> bool:
     return readable(x) and min(x.shape) > 0 and min(x.shape[2:]) > 1
 
 
-def _halves(x: Tensor, up: bool) -> tuple[int, int]:
-    height, width = ((side + up) // 2 for side in x.shape[2:])
+def _halves(shape: torch.Size, up: bool) -> tuple[int, int]:
+    height, width = ((side + up) // 2 for side in shape[2:])
     return height, width
 
 
-def pooling_shape(x: Tensor, up: bool) -> ctypes.Array[ctypes.c_int64]:
-    """Images, H, W, pooled H and W, C: as the native functions take them."""
-    images, channels, height, width = x.shape
-    return (ctypes.c_int64 * 6)(images, height, width, *_halves(x, up), channels)
+@functools.lru_cache(maxsize=1024)
+def pooling_shape(shape: torch.Size, up: bool) -> ctypes.Array[ctypes.c_int64]:
+    """Images, H, W, pooled H and W, C of (B, C, H, W): as the native functions take them."""
+    images, channels, height, width = shape
+    return (ctypes.c_int64 * 6)(images, height, width, *_halves(shape, up), channels)
 
 
 def _pool(library: ctypes.CDLL, x: Tensor, up: bool, which: Tensor | None) -> Tensor:
     out = empty_pooled(x, up, x.dtype)
     native_function(library, "max_pool", x.dtype)(
-        x.data_ptr(), pooling_shape(x, up), torch.get_num_threads(), out.data_ptr(),
+        x.data_ptr(), pooling_shape(x.shape, up), torch.get_num_threads(), out.data_ptr(),
         None if which is None else which.data_ptr(),
     )  # fmt: skip
     return out
@@ -66,7 +68,7 @@ def _pool(library: ctypes.CDLL, x: Tensor, up: bool, which: Tensor | None) -> Te
 
 def empty_pooled(x: Tensor, up: bool, dtype: torch.dtype) -> Tensor:
     """A tensor for what pooling makes of x, halves rounded `up` or down."""
-    shape = (*x.shape[:2], *_halves(x, up))
+    shape = (*x.shape[:2], *_halves(x.shape, up))
     return torch.empty(shape, dtype=dtype, memory_format=torch.channels_last)
 
 
@@ -87,7 +89,7 @@ class _MaxPool(torch.autograd.Function):
         if not ctx.up and any(side % 2 for side in ctx.x_shape[2:]):
             dx.zero_()  # a last line is in no window
         native_function(ctx.library, "max_pool_backward", gradient.dtype)(
-            gradient.data_ptr(), which.data_ptr(), pooling_shape(dx, ctx.up),
+            gradient.data_ptr(), which.data_ptr(), pooling_shape(dx.shape, ctx.up),
             torch.get_num_threads(), dx.data_ptr(),
         )  # fmt: skip
         return None, dx, None

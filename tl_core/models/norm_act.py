@@ -59,10 +59,10 @@ def norm_act(
         y = nn.BatchNorm2d.forward(norm, x)
         return act(y if residual is None else y + residual)
     code = activation_code(act)
-    if norm.training:
-        out = _train(library, norm, x, residual, code or IDENTITY)
-    else:
-        out = _evaluate(library, norm, x, residual, code or IDENTITY)
+    train = norm.training
+    mean, inverse = batch_statistics(library, norm, x) if train else running_statistics(norm)
+    function = _NormAct.apply if train else _apply
+    out = function(library, x, residual, norm.weight, norm.bias, mean, inverse, code or IDENTITY)
     return act(out) if code is None else out
 
 
@@ -75,7 +75,7 @@ def knows(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
         and norm.affine
         and norm.track_running_stats
         and norm.momentum is not None
-        and norm.weight.dtype == torch.float32
+        and all(t.dtype == torch.float32 for t in (norm.weight, *_running(norm)))
         and (norm.training or not _differentiated(norm, tensors))
     )
 
@@ -89,60 +89,49 @@ def activation_code(act: nn.Module) -> int | None:
     return None if getattr(act, "alpha", 1.0) != 1.0 else NATIVE_ACTIVATIONS.get(type(act))
 
 
-def _train(
-    library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, code: int
-) -> Tensor:
-    mean, inverse = batch_statistics(library, norm, x)
-    return _NormAct.apply(library, x, residual, norm.weight, norm.bias, mean, inverse, code)
-
-
 def batch_statistics(
     library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Mean and 1 / standard deviation of x by channel, (C,) each; moves the running statistics."""
     channels, rows = x.shape[1], x.numel() // x.shape[1]
-    mean, variance = torch.empty(2, channels)
-    values = x.detach()
-    native_function(library, "moments", x.dtype)(
-        values.data_ptr(), rows, channels, torch.get_num_threads(),
-        mean.data_ptr(), variance.data_ptr(),
+    mean, inverse = torch.empty(2, channels)
+    running_mean, running_var = _running(norm)
+    native_function(library, "statistics", x.dtype)(
+        x.data_ptr(), rows, channels, torch.get_num_threads(), norm.eps, norm.momentum,
+        running_mean.data_ptr(), running_var.data_ptr(), mean.data_ptr(), inverse.data_ptr(),
     )  # fmt: skip
-    with torch.no_grad():
-        norm.num_batches_tracked.add_(1)  # type: ignore[union-attr]
-        norm.running_mean.lerp_(mean, norm.momentum)  # type: ignore[union-attr, arg-type]
-        unbiased = variance * (rows / (rows - 1))
-        norm.running_var.lerp_(unbiased, norm.momentum)  # type: ignore[union-attr, arg-type]
+    if norm.num_batches_tracked is not None:
+        norm.num_batches_tracked.add_(1)
+    return mean, inverse
+
+
+def running_statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    """Mean and 1 / standard deviation by channel, (C,) each, as evaluation takes them."""
+    mean, variance = _running(norm)
     return mean, torch.rsqrt(variance + norm.eps)
 
 
-def _evaluate(
-    library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None, code: int
-) -> Tensor:
-    return _apply(library, x, residual, *running_scale_and_shift(norm), code)
-
-
-def running_scale_and_shift(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """What evaluation multiplies x by and then adds, (C,) each."""
-    mean, variance = norm.running_mean, norm.running_var
-    assert mean is not None
-    assert variance is not None
-    scale = norm.weight * torch.rsqrt(variance + norm.eps)
-    return scale, norm.bias - mean * scale
+def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+    assert norm.running_mean is not None
+    assert norm.running_var is not None
+    return norm.running_mean, norm.running_var
 
 
 def _apply(
     library: ctypes.CDLL,
     x: Tensor,
     residual: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    inverse: Tensor,
     code: int,
 ) -> Tensor:
     out = torch.empty_like(x)
     native_function(library, "apply", x.dtype)(
         code, x.data_ptr(), None if residual is None else residual.data_ptr(),
-        scale.data_ptr(), shift.data_ptr(), x.numel() // x.shape[1], x.shape[1],
-        torch.get_num_threads(), out.data_ptr(),
+        weight.data_ptr(), bias.data_ptr(), mean.data_ptr(), inverse.data_ptr(),
+        x.numel() // x.shape[1], x.shape[1], torch.get_num_threads(), out.data_ptr(),
     )  # fmt: skip
     return out
 
@@ -162,8 +151,7 @@ class _NormAct(torch.autograd.Function):
         inverse: Tensor,
         code: int,
     ) -> Tensor:
-        scale = weight * inverse
-        out = _apply(library, x, residual, scale, bias - mean * scale, code)
+        out = _apply(library, x, residual, weight, bias, mean, inverse, code)
         kept = x if code == IDENTITY else out  # who comes next may then change `out` in place
         ctx.save_for_backward(x, kept, weight, mean, inverse)
         ctx.library, ctx.code, ctx.has_residual = library, code, residual is not None

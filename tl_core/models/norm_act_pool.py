@@ -22,7 +22,7 @@ from tl_core.models.norm_act import (
     activation_code,
     batch_statistics,
     knows,
-    running_scale_and_shift,
+    running_statistics,
 )
 
 
@@ -56,7 +56,8 @@ class NormActPool(NormAct):
                 library, x, residual, self.weight, self.bias, mean, inverse, code, up
             )
         out = empty_pooled(x, up, x.dtype)
-        _apply(library, x, residual, *running_scale_and_shift(self), code, up, out)
+        mean, inverse = running_statistics(self)
+        _apply(library, x, residual, self.weight, self.bias, mean, inverse, code, up, out)
         return out
 
 
@@ -64,8 +65,10 @@ def _apply(
     library: ctypes.CDLL,
     x: Tensor,
     residual: Tensor | None,
-    scale: Tensor,
-    shift: Tensor,
+    weight: Tensor,
+    bias: Tensor,
+    mean: Tensor,
+    inverse: Tensor,
     code: int,
     up: bool,
     out: Tensor,
@@ -73,9 +76,9 @@ def _apply(
     which: Tensor | None = None,
 ) -> None:
     native_function(library, "apply_pool", x.dtype)(
-        code, x.data_ptr(), _pointer(residual), scale.data_ptr(), shift.data_ptr(),
-        pooling_shape(x, up), torch.get_num_threads(), out.data_ptr(), _pointer(largest),
-        _pointer(which),
+        code, x.data_ptr(), _pointer(residual), weight.data_ptr(), bias.data_ptr(),
+        mean.data_ptr(), inverse.data_ptr(), pooling_shape(x.shape, up), torch.get_num_threads(),
+        out.data_ptr(), _pointer(largest), _pointer(which),
     )  # fmt: skip
 
 
@@ -101,8 +104,7 @@ class _NormActPool(torch.autograd.Function):
     ) -> Tensor:
         out, largest = (empty_pooled(x, up, x.dtype) for _ in range(2))
         which = empty_pooled(x, up, torch.int32)
-        scale = weight * inverse
-        _apply(library, x, residual, scale, bias - mean * scale, code, up, out, largest, which)
+        _apply(library, x, residual, weight, bias, mean, inverse, code, up, out, largest, which)
         kept = largest if code == IDENTITY else out  # who comes next may change `out` in place
         ctx.save_for_backward(x, kept, largest, which, weight, mean, inverse)
         ctx.library, ctx.code, ctx.up = library, code, up
@@ -120,7 +122,7 @@ class _NormActPool(torch.autograd.Function):
         native_function(ctx.library, "backward_pool", x.dtype)(
             ctx.code, gradient.data_ptr(), x.data_ptr(), out.data_ptr(), largest.data_ptr(),
             which.data_ptr(), weight.data_ptr(), mean.data_ptr(), inverse.data_ptr(),
-            pooling_shape(x, ctx.up), torch.get_num_threads(), dx.data_ptr(), _pointer(dresidual),
-            dweight.data_ptr(), dbias.data_ptr(),
+            pooling_shape(x.shape, ctx.up), torch.get_num_threads(), dx.data_ptr(),
+            _pointer(dresidual), dweight.data_ptr(), dbias.data_ptr(),
         )  # fmt: skip
         return None, dx, dresidual, dweight, dbias, None, None, None, None

@@ -54,7 +54,7 @@ def test_training_step_against_double_precision(native_calls, act, with_residual
     expected = act(expected if twin_residual is None else expected + twin_residual)
     expected.backward(gradient.double())
 
-    assert called == ["moments", "apply", "backward"]
+    assert called == ["statistics", "apply", "backward"]
     close = {"rtol": 1e-4, "atol": 1e-4, "check_dtype": False}
     torch.testing.assert_close(out, expected, **close)
     torch.testing.assert_close(x.grad, twin_x.grad, **close)
