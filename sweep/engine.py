@@ -29,9 +29,14 @@ _QUIET = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_WARM = {"RAY_preload_python_modules": "sweep.trainable", "PL_DISABLE_FORK": "1"}
-"""For a Ray of our own: its workers load the trainer as they start. The second is what Tune would
-set for its actors, which would then not run in the workers that wait ready."""
+_WARM = {
+    "RAY_preload_python_modules": "sweep.trainable",
+    "RAY_idle_worker_killing_time_threshold_ms": "60000",
+    "PL_DISABLE_FORK": "1",
+}
+"""For a Ray of our own: its workers load the trainer as they start, and wait for work longer than
+the second after which Ray would end them. The last is what Tune would set for its actors, which
+would then not run in the workers that wait ready."""
 GPU_CONTROL = Path("/dev/nvidiactl")
 """There where NVIDIA's driver is loaded."""
 MOST_WARM = 8
