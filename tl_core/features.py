@@ -14,7 +14,6 @@ from importlib.metadata import version
 import numpy as np
 import torch
 from torch import Tensor, fx, nn
-from torch.utils import flop_counter
 
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches import Batches
@@ -23,12 +22,9 @@ from tl_core.datasets import Split
 from tl_core.datasets.cache import cache_folder
 from tl_core.device_data import on_device
 from tl_core.feature_cache import Activations, FeatureCache
-from tl_core.lazy_compiler import keep_compiler_unloaded
 from tl_core.models.cut import Cut, Cuttable, NotCuttable, agrees
 from tl_core.precision import autocast
 from tl_core.views import draw_view, view_of_epoch
-
-keep_compiler_unloaded(flop_counter._FlopCounterMode.__torch_dispatch__)
 
 MIN_FLOPS_PER_BYTE = 20
 """Activations are kept if computing a byte of them takes more operations than this; below it,
@@ -254,9 +250,11 @@ _PROBES: dict[tuple[str, torch.Size], Probe] = {}
 
 def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
     """Try the pieces on a few images (B, C, S, S), once a process."""
+    from torch.utils.flop_counter import FlopCounterMode  # loads a compiler
+
     key = (_text(cut.prefix), images.shape)
     if key not in _PROBES:
-        with flop_counter.FlopCounterMode(display=False) as counter, torch.no_grad():
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
             activations = cut.prefix(images[:1])
         flops, size_bytes = counter.get_total_flops(), activations.nbytes
         _PROBES[key] = Probe(agrees(cut, model, images), flops, size_bytes)

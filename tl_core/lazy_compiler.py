@@ -1,6 +1,6 @@
 """torch's compiler stays unloaded where nothing is compiled.
 
-Optimizers and dispatch modes load it, two seconds of imports in every process, only to tell it to
+Optimizers load it, two seconds of imports in every process, only to tell it to
 keep off them. Here they leave that until somebody else has loaded it.
 """
 

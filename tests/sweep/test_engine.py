@@ -204,6 +204,7 @@ def test_tunes_actors_keep_their_environment_where_nothing_is_warmed(monkeypatch
 
 WARM = """
 import sys
+import time
 from sweep.engine import ray_cluster, start_early, take_warm_workers
 from sweep.options import SweepOptions
 from pathlib import Path
@@ -218,6 +219,7 @@ class Actor:
 if __name__ == "__main__":
     start_early(SweepOptions(space="ablation", cpus=1))
     with ray_cluster(address=None, cpus=1, gpus=0, log=Path(sys.argv[1]) / "ray.log"):
+        time.sleep(6)  # Ray ends workers that have waited for a second, by itself
         take_warm_workers()
         from ray.tune.execution.class_cache import _ActorClassCache
         import ray

@@ -112,10 +112,22 @@ struct Slopes {
     std::vector<float> scale, tilt, shift;
 };
 
-// From the sums by channel of g and of g * (x - mean); also the gradients of weight and bias.
-inline Slopes slopes(const double *sum, const double *product, const float *weight,
-                     const float *inverse, int64_t rows, int64_t channels, float *dweight,
-                     float *dbias) {
+// From the blocks where g may be other than 0, x there, and the `rows` of the whole batch; also the
+// gradients of weight and bias.
+template <class T, int A>
+Slopes slopes(const Blocks &blocks, const T *gradient, const T *x, const T *out,
+              const float *weight, const float *mean, const float *inverse, int64_t rows,
+              int64_t threads, float *dweight, float *dbias) {
+    int64_t channels = blocks.channels;
+    std::vector<float> means = blocks.repeated(mean);
+    const float *m = means.data();
+    std::vector<double> sum(channels), product(channels);
+    sums(blocks, threads, sum.data(), product.data(),
+         [=](int64_t i, int64_t j, float &first, float &second) {
+             float g = load(gradient[i]) * slope<A>(load(out[i]));
+             first += g;
+             second += g * (load(x[i]) - m[j]);
+         });
     Slopes found{std::vector<float>(channels), std::vector<float>(channels),
                  std::vector<float>(channels)};
     for (int64_t c = 0; c < channels; c++) {
@@ -137,14 +149,8 @@ void backward(const T *gradient, const T *x, const T *out, const float *weight, 
     Blocks blocks(rows, channels);
     std::vector<float> means = blocks.repeated(mean);
     const float *m = means.data();
-    std::vector<double> sum(channels), product(channels);
-    sums(blocks, threads, sum.data(), product.data(),
-         [=](int64_t i, int64_t j, float &first, float &second) {
-             float g = load(gradient[i]) * slope<A>(load(out[i]));
-             first += g;
-             second += g * (load(x[i]) - m[j]);
-         });
-    Slopes to = slopes(sum.data(), product.data(), weight, inverse, rows, channels, dweight, dbias);
+    Slopes to = slopes<T, A>(blocks, gradient, x, out, weight, mean, inverse, rows, threads,
+                             dweight, dbias);
     std::vector<float> scales = blocks.repeated(to.scale.data());
     std::vector<float> tilts = blocks.repeated(to.tilt.data());
     std::vector<float> shifts = blocks.repeated(to.shift.data());

@@ -19,7 +19,6 @@ void apply_windows(const T *x, const T *residual, const Affine &affine, const Po
         const int64_t channels = C ? C : pooling.channels;
         std::vector<int32_t> no_place(which ? 0 : channels);
         std::vector<T> no_value(largest ? 0 : channels);
-        std::vector<float> zeros(channels, 0.0f);
         pooling.each(begin, end, [&](int64_t o, int64_t i, int64_t right, int64_t below) {
             const T *x0 = x + i, *x1 = x0 + right, *x2 = x0 + below, *x3 = x2 + right;
             int32_t *place = which ? which + o : no_place.data();
@@ -104,17 +103,9 @@ void backward_pool(const T *gradient, const T *x, const T *out, const T *largest
                    T *dresidual, float *dweight, float *dbias) {
     int64_t channels = pooling.channels;
     Blocks blocks(pooling.images * pooling.out_height * pooling.out_width, channels);
-    std::vector<float> means = blocks.repeated(mean);
-    const float *m = means.data();
-    std::vector<double> sum(channels), product(channels);
-    sums(blocks, threads, sum.data(), product.data(),
-         [=](int64_t i, int64_t j, float &first, float &second) {
-             float g = load(gradient[i]) * slope<A>(load(out[i]));
-             first += g;
-             second += g * (load(largest[i]) - m[j]);
-         });
     int64_t rows = pooling.images * pooling.height * pooling.width;
-    Slopes to = slopes(sum.data(), product.data(), weight, inverse, rows, channels, dweight, dbias);
+    Slopes to = slopes<T, A>(blocks, gradient, largest, out, weight, mean, inverse, rows, threads,
+                             dweight, dbias);
     auto spread = channels == 8    ? spread_windows<T, A, 8>
                   : channels == 16 ? spread_windows<T, A, 16>
                                    : spread_windows<T, A, 0>;

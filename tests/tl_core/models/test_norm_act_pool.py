@@ -9,7 +9,7 @@ from tl_core.models import norm_act_pool as module
 from tl_core.models.norm_act_pool import NormActPool
 
 ACTIVATIONS = [nn.Identity(), nn.ReLU(), nn.ReLU6(), nn.ELU()]
-SHAPES = [(8, 16, 8, 8), (3, 5, 7, 9), (2, 300, 2, 5), (9, 1, 31, 2)]
+SHAPES = [(8, 16, 8, 8), (4, 8, 5, 6), (3, 5, 7, 9), (2, 300, 2, 5), (9, 1, 31, 2)]
 native = pytest.mark.skipif(kernels.layer_library() is None, reason="no C++ compiler here")
 
 
