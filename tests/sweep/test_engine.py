@@ -173,6 +173,7 @@ def started(environment, monkeypatch, options):
 def test_ray_starts_early_with_the_cpus_asked_for_and_warm_workers(started, environment):
     assert started() == [(None, 4, 0)]
     assert environment["RAY_preload_python_modules"] == "sweep.trainable"
+    assert int(environment["RAY_idle_worker_killing_time_threshold_ms"]) >= 60_000
     assert started(cpus=2) == [(None, 2, 0)]
 
 
@@ -204,7 +205,6 @@ def test_tunes_actors_keep_their_environment_where_nothing_is_warmed(monkeypatch
 
 WARM = """
 import sys
-import time
 from sweep.engine import ray_cluster, start_early, take_warm_workers
 from sweep.options import SweepOptions
 from pathlib import Path
@@ -219,7 +219,6 @@ class Actor:
 if __name__ == "__main__":
     start_early(SweepOptions(space="ablation", cpus=1))
     with ray_cluster(address=None, cpus=1, gpus=0, log=Path(sys.argv[1]) / "ray.log"):
-        time.sleep(6)  # Ray ends workers that have waited for a second, by itself
         take_warm_workers()
         from ray.tune.execution.class_cache import _ActorClassCache
         import ray

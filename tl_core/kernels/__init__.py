@@ -97,6 +97,11 @@ def native_function(library: ctypes.CDLL, name: str, dtype: torch.dtype) -> Any:
     return getattr(library, f"{name}_{str(dtype).removeprefix('torch.')}")
 
 
+def pointer(tensor: Tensor | None) -> int | None:
+    """Where a tensor lies, for a function that takes null too."""
+    return None if tensor is None else tensor.data_ptr()
+
+
 def readable(x: Tensor) -> bool:
     """Whether the functions can read a tensor (B, C, H, W) where it lies.
 

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tl_core.kernels import layer_library, native_function, readable
+from tl_core.kernels import layer_library, native_function, pointer, readable
 
 IDENTITY = 0
 NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {
@@ -62,7 +62,8 @@ def norm_act(
     train = norm.training
     mean, inverse = batch_statistics(library, norm, x) if train else running_statistics(norm)
     function = _NormAct.apply if train else _apply
-    out = function(library, x, residual, norm.weight, norm.bias, mean, inverse, code or IDENTITY)
+    terms = (norm.weight, norm.bias, mean, inverse)
+    out = function(library, code or IDENTITY, x, residual, *terms)
     return act(out) if code is None else out
 
 
@@ -118,40 +119,33 @@ def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
 
 
 def _apply(
-    library: ctypes.CDLL,
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    inverse: Tensor,
-    code: int,
+    library: ctypes.CDLL, code: int, x: Tensor, residual: Tensor | None, *terms: Tensor
 ) -> Tensor:
     out = torch.empty_like(x)
     native_function(library, "apply", x.dtype)(
-        code, x.data_ptr(), None if residual is None else residual.data_ptr(),
-        weight.data_ptr(), bias.data_ptr(), mean.data_ptr(), inverse.data_ptr(),
+        code, x.data_ptr(), pointer(residual), *map(pointer, terms),
         x.numel() // x.shape[1], x.shape[1], torch.get_num_threads(), out.data_ptr(),
     )  # fmt: skip
     return out
 
 
 class _NormAct(torch.autograd.Function):
-    """act((x - mean) · inverse · weight + bias + residual), mean and inverse being those of x."""
+    """act((x - mean) · inverse · weight + bias + residual).
+
+    `terms` are weight, bias, mean and inverse, (C,) each, the last two those of x.
+    """
 
     @staticmethod
     def forward(
         ctx: Any,
         library: ctypes.CDLL,
+        code: int,
         x: Tensor,
         residual: Tensor | None,
-        weight: Tensor,
-        bias: Tensor,
-        mean: Tensor,
-        inverse: Tensor,
-        code: int,
+        *terms: Tensor,
     ) -> Tensor:
-        out = _apply(library, x, residual, weight, bias, mean, inverse, code)
+        out = _apply(library, code, x, residual, *terms)
+        weight, _, mean, inverse = terms
         kept = x if code == IDENTITY else out  # who comes next may then change `out` in place
         ctx.save_for_backward(x, kept, weight, mean, inverse)
         ctx.library, ctx.code, ctx.has_residual = library, code, residual is not None
@@ -169,7 +163,6 @@ class _NormAct(torch.autograd.Function):
             ctx.code, gradient.data_ptr(), x.data_ptr(), out.data_ptr(), weight.data_ptr(),
             mean.data_ptr(), inverse.data_ptr(), x.numel() // x.shape[1], x.shape[1],
             torch.get_num_threads(), dx.data_ptr(),
-            None if dresidual is None else dresidual.data_ptr(),
-            dweight.data_ptr(), dbias.data_ptr(),
+            pointer(dresidual), dweight.data_ptr(), dbias.data_ptr(),
         )  # fmt: skip
-        return None, dx, dresidual, dweight, dbias, None, None, None
+        return None, None, dx, dresidual, dweight, dbias, None, None

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tl_core.kernels import layer_library, native_function
+from tl_core.kernels import layer_library, native_function, pointer
 from tl_core.models.max_pool import empty_pooled, poolable, pooling_shape, pools_two
 from tl_core.models.norm_act import (
     IDENTITY,
@@ -51,60 +51,46 @@ class NormActPool(NormAct):
         assert code is not None
         up = bool(self.pool.ceil_mode)
         if self.training:
-            mean, inverse = batch_statistics(library, self, x)
-            return _NormActPool.apply(
-                library, x, residual, self.weight, self.bias, mean, inverse, code, up
-            )
-        out = empty_pooled(x, up, x.dtype)
-        mean, inverse = running_statistics(self)
-        _apply(library, x, residual, self.weight, self.bias, mean, inverse, code, up, out)
-        return out
+            terms = (self.weight, self.bias, *batch_statistics(library, self, x))
+            return _NormActPool.apply(library, code, up, x, residual, *terms)
+        terms = (self.weight, self.bias, *running_statistics(self))
+        return _apply(library, code, up, x, residual, terms)
 
 
 def _apply(
     library: ctypes.CDLL,
-    x: Tensor,
-    residual: Tensor | None,
-    weight: Tensor,
-    bias: Tensor,
-    mean: Tensor,
-    inverse: Tensor,
     code: int,
     up: bool,
-    out: Tensor,
+    x: Tensor,
+    residual: Tensor | None,
+    terms: tuple[Tensor, ...],
     largest: Tensor | None = None,
     which: Tensor | None = None,
-) -> None:
+) -> Tensor:
+    out = empty_pooled(x, up, x.dtype)
     native_function(library, "apply_pool", x.dtype)(
-        code, x.data_ptr(), _pointer(residual), weight.data_ptr(), bias.data_ptr(),
-        mean.data_ptr(), inverse.data_ptr(), pooling_shape(x.shape, up), torch.get_num_threads(),
-        out.data_ptr(), _pointer(largest), _pointer(which),
+        code, x.data_ptr(), pointer(residual), *map(pointer, terms), pooling_shape(x.shape, up),
+        torch.get_num_threads(), out.data_ptr(), pointer(largest), pointer(which),
     )  # fmt: skip
-
-
-def _pointer(tensor: Tensor | None) -> int | None:
-    return None if tensor is None else tensor.data_ptr()
+    return out
 
 
 class _NormActPool(torch.autograd.Function):
-    """As `NormActPool`, mean and inverse being those of x."""
+    """As `NormActPool`; `terms` are those of norm_act's function."""
 
     @staticmethod
     def forward(
         ctx: Any,
         library: ctypes.CDLL,
-        x: Tensor,
-        residual: Tensor | None,
-        weight: Tensor,
-        bias: Tensor,
-        mean: Tensor,
-        inverse: Tensor,
         code: int,
         up: bool,
+        x: Tensor,
+        residual: Tensor | None,
+        *terms: Tensor,
     ) -> Tensor:
-        out, largest = (empty_pooled(x, up, x.dtype) for _ in range(2))
-        which = empty_pooled(x, up, torch.int32)
-        _apply(library, x, residual, weight, bias, mean, inverse, code, up, out, largest, which)
+        largest, which = empty_pooled(x, up, x.dtype), empty_pooled(x, up, torch.int32)
+        out = _apply(library, code, up, x, residual, terms, largest, which)
+        weight, _, mean, inverse = terms
         kept = largest if code == IDENTITY else out  # who comes next may change `out` in place
         ctx.save_for_backward(x, kept, largest, which, weight, mean, inverse)
         ctx.library, ctx.code, ctx.up = library, code, up
@@ -123,6 +109,6 @@ class _NormActPool(torch.autograd.Function):
             ctx.code, gradient.data_ptr(), x.data_ptr(), out.data_ptr(), largest.data_ptr(),
             which.data_ptr(), weight.data_ptr(), mean.data_ptr(), inverse.data_ptr(),
             pooling_shape(x.shape, ctx.up), torch.get_num_threads(), dx.data_ptr(),
-            _pointer(dresidual), dweight.data_ptr(), dbias.data_ptr(),
+            pointer(dresidual), dweight.data_ptr(), dbias.data_ptr(),
         )  # fmt: skip
-        return None, dx, dresidual, dweight, dbias, None, None, None, None
+        return None, None, None, dx, dresidual, dweight, dbias, None, None
