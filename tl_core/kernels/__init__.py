@@ -41,6 +41,10 @@ _ARGUMENTS = {
     "max_pool": (*(_POINTER,) * 2, _INTEGER, *(_POINTER,) * 2),
     "max_pool_backward": (*(_POINTER,) * 3, _INTEGER, _POINTER),
 }
+_FLOAT_ARGUMENTS = {
+    "grey_conv": (*(_POINTER,) * 3, *(_INTEGER,) * 5, _POINTER),
+    "grey_conv_backward": (*(_POINTER,) * 2, *(_INTEGER,) * 5, *(_POINTER,) * 2),
+}
 
 
 @functools.cache
@@ -53,10 +57,14 @@ def layer_library() -> ctypes.CDLL | None:
         library = ctypes.CDLL(str(_compiled(compiler)))
     except (OSError, subprocess.SubprocessError):  # a read-only disk, another compiler's flags
         return None
-    for name, arguments in _ARGUMENTS.items():
-        for dtype in ("float32", "bfloat16"):
-            function = getattr(library, f"{name}_{dtype}")
-            function.argtypes, function.restype = arguments, None
+    for arguments, dtypes in (
+        (_ARGUMENTS, ("float32", "bfloat16")),
+        (_FLOAT_ARGUMENTS, ("float32",)),
+    ):
+        for name, types in arguments.items():
+            for dtype in dtypes:
+                function = getattr(library, f"{name}_{dtype}")
+                function.argtypes, function.restype = types, None
     return library
 
 

@@ -85,17 +85,24 @@ struct Blocks {
 
 const int64_t STRIP = 64;  // blocks
 
-// Calls work(part, begin, end) for parts of the matrix, each on a thread of its own.
+// Calls work(part, begin, end) for parts of [0, count), each on a thread of its own.
+template <class Work> void share(int64_t count, int64_t threads, Work work) {
+    int64_t size = (count + threads - 1) / threads;
+    std::vector<std::thread> others;
+    for (int64_t part = 1; part * size < count; part++)
+        others.emplace_back(
+            [=] { work(part, part * size, std::min((part + 1) * size, count)); });
+    work(0, 0, std::min(size, count));
+    for (auto &thread : others) thread.join();
+}
+
+// The same for the places of a matrix, in whole strips.
 template <class Work> void parallel(const Blocks &blocks, int64_t threads, Work work) {
     int64_t strip = STRIP * blocks.width;
-    int64_t strips = (blocks.size + strip - 1) / strip;
-    int64_t share = (strips + threads - 1) / threads * strip;
-    std::vector<std::thread> others;
-    for (int64_t part = 1; part * share < blocks.size; part++)
-        others.emplace_back(
-            [=] { work(part, part * share, std::min((part + 1) * share, blocks.size)); });
-    work(0, 0, std::min(share, blocks.size));
-    for (auto &thread : others) thread.join();
+    share((blocks.size + strip - 1) / strip, threads,
+          [&](int64_t part, int64_t begin, int64_t end) {
+              work(part, begin * strip, std::min(end * strip, blocks.size));
+          });
 }
 
 // Calls element(i, j) for every place i of [begin, end); j is the place in the block.

@@ -1,6 +1,7 @@
 // Layers of channels-last image tensors that pass over memory as few times as can be: what Python
 // calls, for each type of value.
 
+#include "grey_conv.h"
 #include "norm_act_pool.h"
 
 #define CHOOSE(FUNCTION, T)                                                                       \
@@ -61,3 +62,15 @@
 
 EXPORT(float, float32)
 EXPORT(bf16, bfloat16)
+
+extern "C" void grey_conv_float32(const float *x, const float *weight, const float *bias,
+                                  int64_t images, int64_t height, int64_t width, int64_t channels,
+                                  int64_t threads, float *out) {
+    grey_conv(x, weight, bias, images, height, width, channels, threads, out);
+}
+
+extern "C" void grey_conv_backward_float32(const float *gradient, const float *x, int64_t images,
+                                           int64_t height, int64_t width, int64_t channels,
+                                           int64_t threads, float *dweight, float *dbias) {
+    grey_conv_backward(gradient, x, images, height, width, channels, threads, dweight, dbias);
+}

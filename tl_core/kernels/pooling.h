@@ -43,12 +43,8 @@ struct Pooling {
     }
 
     template <class Lines> void parallel(int64_t threads, Lines lines) const {
-        int64_t count = images * out_height, share = (count + threads - 1) / threads;
-        std::vector<std::thread> others;
-        for (int64_t begin = share; begin < count; begin += share)
-            others.emplace_back([=] { lines(begin, std::min(begin + share, count)); });
-        lines(0, std::min(share, count));
-        for (auto &thread : others) thread.join();
+        share(images * out_height, threads,
+              [&](int64_t, int64_t begin, int64_t end) { lines(begin, end); });
     }
 };
 

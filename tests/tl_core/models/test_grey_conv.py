@@ -4,12 +4,13 @@ import pytest
 import torch
 from torch import nn
 
+from tl_core.kernels import layer_library
 from tl_core.models.grey_conv import GreyConv, takes_grey
 
 
-def layers(**settings) -> tuple[GreyConv, nn.Conv2d]:
+def layers(channels=24, **settings) -> tuple[GreyConv, nn.Conv2d]:
     torch.manual_seed(0)
-    own, other = GreyConv(1, 24, 3, **settings), nn.Conv2d(1, 24, 3, **settings)
+    own, other = GreyConv(1, channels, 3, **settings), nn.Conv2d(1, channels, 3, **settings)
     other.load_state_dict(own.state_dict())
     return own, other
 
@@ -19,17 +20,19 @@ def images(**settings) -> torch.Tensor:
     return x.contiguous(memory_format=torch.channels_last)
 
 
-SETTINGS = [
-    {"padding": 1},
-    {"padding": 1, "bias": False},
+NATIVE = [{"padding": 1}, {"padding": 1, "bias": False}, {"padding": 1, "channels": 8}]
+OTHERS = [
     {"stride": 2},
+    {"padding": 1, "channels": 12},
     {"padding": 1, "padding_mode": "reflect"},
     {"dilation": 2},
 ]
 
 
-@pytest.mark.parametrize("settings", SETTINGS, ids=str)
-def test_the_same_values_and_gradients(settings):
+@pytest.mark.parametrize("threads", [1, 3])
+@pytest.mark.parametrize("settings", NATIVE + OTHERS, ids=str)
+def test_the_same_values_and_gradients(settings, threads, monkeypatch):
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     own, other = layers(**settings)
     x = images()
     out, expected = own(x), other(x)
@@ -43,16 +46,60 @@ def test_the_same_values_and_gradients(settings):
         torch.testing.assert_close(one.grad, two.grad, rtol=1e-4, atol=1e-4)
 
 
-def test_what_the_convolution_sees_has_two_channels(monkeypatch):
-    own, _ = layers(padding=1)
+@pytest.fixture
+def convolved(monkeypatch) -> list[int]:
+    """The channels that PyTorch's convolution sees, call by call."""
     seen = []
-    original = own._conv_forward
-    monkeypatch.setattr(
-        own, "_conv_forward", lambda x, *rest: seen.append(x.shape[1]) or original(x, *rest)
-    )
+    original = nn.Conv2d._conv_forward
+
+    def convolve(self, x, *rest):
+        seen.append(x.shape[1])
+        return original(self, x, *rest)
+
+    monkeypatch.setattr(nn.Conv2d, "_conv_forward", convolve)
+    return seen
+
+
+@pytest.mark.parametrize("settings", OTHERS, ids=str)
+def test_what_no_native_function_knows_has_a_second_channel(settings, convolved):
+    own, _ = layers(**settings)
     own(images())
     own(torch.randn(5, 1, 11, 9).requires_grad_())
-    assert seen == [2, 1]
+    assert convolved == [2, 1]
+
+
+@pytest.mark.skipif(layer_library() is None, reason="no C++ compiler here")
+@pytest.mark.parametrize("settings", NATIVE, ids=str)
+def test_the_usual_convolution_is_native(settings, convolved):
+    own, _ = layers(**settings)
+    own(images())
+    with torch.no_grad():
+        own(images())
+    assert convolved == []
+    with torch.autocast("cpu", torch.bfloat16):
+        assert own(images()).dtype == torch.bfloat16
+    own.to(torch.bfloat16)(images(dtype=torch.bfloat16))
+    assert convolved == [2, 2]
+
+
+def test_the_bias_alone_can_be_trained():
+    own, other = layers(padding=1)
+    for conv in (own, other):
+        conv.weight.requires_grad_(False)
+        conv(images()).square().sum().backward()
+    torch.testing.assert_close(own.bias.grad, other.bias.grad, rtol=1e-5, atol=1e-4)
+    assert own.weight.grad is None
+
+
+def test_many_images_sum_to_float_precision():
+    own, other = layers(padding=1)
+    x = torch.rand(300, 1, 16, 16).contiguous(memory_format=torch.channels_last)
+    gradient = torch.rand(300, 24, 16, 16).contiguous(memory_format=torch.channels_last)
+    own(x).backward(gradient)
+    exact = other.double()
+    exact(x.double()).backward(gradient.double())
+    torch.testing.assert_close(own.weight.grad.double(), exact.weight.grad, rtol=1e-6, atol=0)
+    torch.testing.assert_close(own.bias.grad.double(), exact.bias.grad, rtol=1e-6, atol=0)
 
 
 def test_the_gradient_of_the_images():
