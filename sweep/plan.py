@@ -30,7 +30,9 @@ from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import check_dataset
+from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
+from tl_core.feature_cache import BUDGET_VARIABLE
 from tl_core.models import check_model, stage_count
 from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.optim import check_optimization
@@ -118,6 +120,7 @@ def make_plan(options: SweepOptions) -> Plan:
     modules = tuple(read_user_module(path) for path in options.imports)
     for module in modules:
         module.load()
+    gibibytes_from(BUDGET_VARIABLE)
     space = load_space(options.space)
     changed = overrides(options)
     base = config_from_dict(changed, space.base)

@@ -11,7 +11,8 @@ import secrets
 import sys
 import sysconfig
 from pathlib import Path
-from types import ModuleType
+from types import CodeType, FunctionType, MethodType, ModuleType
+from typing import Any
 
 import numpy as np
 import torch
@@ -22,7 +23,9 @@ VERSIONED = ("torch", "timm", "torchvision", "numpy")
 """Packages whose code goes by their version."""
 _INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
 _THIS_PROCESS = secrets.token_hex(8)
-_DEPTH = 6
+LOADED_SOURCE = "__source__"
+"""Attribute of a module with what it was made of, where its file may have changed since."""
+_DEPTH = 10
 _NOT_SETTINGS = frozenset(nn.Module().__dict__) | {"train"}
 """Attributes that every module has, and `train`, which freezing puts there."""
 
@@ -45,7 +48,8 @@ def own_settings(module: nn.Module) -> dict[str, object]:
 def described(value: object, depth: int = _DEPTH) -> bytes:
     """A value in bytes, the same in every process: plain values, tensors, and what holds them.
 
-    Of functions and classes the name counts, of other objects their class and attributes.
+    Of classes the name counts, of functions also what they are made of and hold, of other objects
+    their class and what `pickle` would keep of them. What cannot be told equals nothing.
     """
     if isinstance(value, Tensor):
         tensor = value.detach().cpu().contiguous()
@@ -57,8 +61,12 @@ def described(value: object, depth: int = _DEPTH) -> bytes:
     if isinstance(value, torch.dtype | torch.device | np.generic):
         return repr(value).encode()
     kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    if depth == 0 or isinstance(value, ModuleType):
-        return kind.encode()
+    if isinstance(value, ModuleType):
+        return value.__name__.encode()
+    if isinstance(value, type):
+        return _name(value)
+    if depth == 0:
+        return _unlike_any()
     if isinstance(value, dict):
         return digest(*(described(item, depth - 1) for item in value.items())).encode()
     if isinstance(value, list | tuple):
@@ -67,10 +75,46 @@ def described(value: object, depth: int = _DEPTH) -> bytes:
         return described((kind, value.func, value.args, value.keywords), depth - 1)
     if isinstance(value, set | frozenset):
         return digest(kind, *sorted(described(item, depth - 1) for item in value)).encode()
-    name = getattr(value, "__qualname__", None)
-    if name is not None:
-        return f"{getattr(value, '__module__', '')}.{name}".encode()
-    return digest(kind, described(getattr(value, "__dict__", {}), depth - 1)).encode()
+    if isinstance(value, nn.Module):
+        parts = [(n, type(m), own_settings(m)) for n, m in value.named_modules()]
+        return digest(kind, *map(described, parts), described(value.state_dict())).encode()
+    if isinstance(value, FunctionType):
+        return _function(value, depth - 1)
+    if isinstance(value, MethodType):
+        of_module = isinstance(value.__self__, nn.Module)  # which is described by itself
+        held = b"" if of_module else described(value.__self__, depth - 1)
+        return digest(described(value.__func__, depth - 1), held).encode()
+    if isinstance(value, CodeType):
+        held = described((value.co_consts, value.co_names), depth)
+        return digest(kind, value.co_code, held).encode()
+    if getattr(value, "__qualname__", None) is not None:  # built in, or wraps a function
+        inner = getattr(value, "__wrapped__", None)
+        return digest(_name(value), described(inner, depth - 1)).encode()
+    try:
+        made = value.__reduce_ex__(4)
+    except Exception:  # a lock, a file and the like
+        return _unlike_any()
+    return digest(kind, described(made[1:3] if isinstance(made, tuple) else made, depth)).encode()
+
+
+def _name(value: Any) -> bytes:
+    return f"{getattr(value, '__module__', '')}.{value.__qualname__}".encode()
+
+
+def _unlike_any() -> bytes:
+    return secrets.token_bytes(16)
+
+
+def _function(function: FunctionType, depth: int) -> bytes:
+    """Name, code, defaults, and what the function holds of where it was made."""
+    held = []
+    for cell in function.__closure__ or ():
+        try:
+            held.append(cell.cell_contents)
+        except ValueError:  # not filled yet
+            held.append(None)
+    parts = (function.__code__, function.__defaults__, function.__kwdefaults__, held)
+    return digest(_name(function), described(parts, depth)).encode()
 
 
 def _bytes(tensor: Tensor) -> bytes:
@@ -80,8 +124,17 @@ def _bytes(tensor: Tensor) -> bytes:
 def code_hash(thing: object) -> str:
     """Hash of the source that defines a class or function, and of what that source imports.
 
-    This package counts as a whole; libraries that are installed go by name or version.
+    Of a function also what it holds counts: one that another function made, or a `partial`. This
+    package counts as a whole; libraries that are installed go by name or version.
     """
+    if isinstance(thing, functools.partial):
+        return digest(code_hash(thing.func), described((thing.args, thing.keywords)))
+    if isinstance(thing, FunctionType) and thing.__closure__:
+        return digest(_source_hash(thing), described(thing))
+    return _source_hash(thing)
+
+
+def _source_hash(thing: object) -> str:
     module = inspect.getmodule(thing)
     name = module.__name__ if module else ""
     if name.split(".")[0] in VERSIONED:
@@ -90,9 +143,11 @@ def code_hash(thing: object) -> str:
         return _own_code()
     files = sorted(_sources(module)) if module else []
     if not files:  # made at run time: known to this process alone
-        return _THIS_PROCESS
+        return digest(_THIS_PROCESS, described(thing))
+    loaded = getattr(getattr(module, LOADED_SOURCE, None), "source", None)
     try:
-        return _files_hash(tuple((file, file.stat().st_mtime_ns) for file in files))
+        dated = tuple((file, file.stat().st_mtime_ns) for file in files)
+        return digest(loaded, _files_hash(dated))
     except OSError:
         return _THIS_PROCESS
 
@@ -113,7 +168,8 @@ def _sources(module: ModuleType, known: frozenset[Path] = frozenset()) -> frozen
 @functools.cache
 def _own_code() -> str:
     """Hash of this package, as it was when first asked for."""
-    files = sorted(Path(__file__).parent.rglob("*.py"))
+    files = [f for f in Path(__file__).parent.rglob("*") if f.suffix in (".py", ".h", ".cpp")]
+    files.sort()
     return digest(*(file.read_bytes() for file in files))
 
 

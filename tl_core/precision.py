@@ -14,12 +14,14 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig, config_from_dict
+from tl_core.content import code_hash
 from tl_core.datasets import ImageData
 from tl_core.datasets.cache import cache_folder
 from tl_core.errors import BadInput
 from tl_core.hardware import device_name
 from tl_core.kernels import layer_library
-from tl_core.models import STRUCTURE_FIELDS, build_model
+from tl_core.models import MODELS, STRUCTURE_FIELDS, build_model
+from tl_core.models.timm_models import PREFIX
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
 PHASES = ("precision", "eval_precision")
@@ -146,6 +148,8 @@ def _memory(config: TrainConfig, data: ImageData) -> Path:
     model = {name: getattr(config, name) for name in names}
     about = {
         **model,
+        "code": _builder_hash(config.backbone),
+        "classes": data.num_classes,
         "batch": min(config.batch_size, LARGEST_BATCH),
         "image": (data.channels, data.image_size),
         "channels_last": config.channels_last,
@@ -157,6 +161,15 @@ def _memory(config: TrainConfig, data: ImageData) -> Path:
     }
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
     return cache_folder(config.cache_dir) / "precision" / f"{key}.json"
+
+
+def _builder_hash(backbone: str) -> str:
+    """What makes the model: a user's may be another one under the same name."""
+    if backbone.startswith(PREFIX):
+        import timm
+
+        return code_hash(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
+    return code_hash(MODELS[backbone].build)
 
 
 def _read(file: Path) -> dict[str, str]:

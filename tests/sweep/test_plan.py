@@ -304,3 +304,9 @@ def test_known_trials_are_those_that_workers_get(plan, fields):
 
 def test_a_searcher_that_learns_knows_none(plan):
     assert plan(search="optuna").known_trials() == ()
+
+
+def test_a_budget_that_is_no_number_is_refused_before_any_trial(plan, monkeypatch):
+    monkeypatch.setenv("TL_SWEEP_FEATURES_BUDGET", "plenty")
+    with pytest.raises(BadInput, match="TL_SWEEP_FEATURES_BUDGET='plenty'"):
+        plan()

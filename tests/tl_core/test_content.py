@@ -4,6 +4,9 @@ import functools
 import importlib
 import subprocess
 import sys
+import threading
+from fractions import Fraction
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -11,6 +14,7 @@ import timm
 import torch
 from torch import nn
 
+from tl_core.config import TrainConfig
 from tl_core.content import code_hash, described, digest, own_settings
 from tl_core.models import build_model
 from tl_core.models.max_pool import MaxPool
@@ -21,7 +25,17 @@ class Thing:
         self.held = held
 
 
+def times(factor):
+    """A function that holds another value each time."""
+    return lambda x: factor * x
+
+
 SAME = [
+    lambda: TrainConfig(lr=0.3),
+    lambda: (slice(1, 2), range(3), Fraction(1, 3)),
+    lambda: times(2),
+    lambda: times(Thing({"k": nn.Linear(2, 2).requires_grad_(False).weight.zero_()})),
+    lambda: Thing(nn.Sequential(nn.ReLU(), nn.Flatten())),
     lambda: {"a": (1, 2.5, "x", None, True), "b": [b"y", {3}]},
     lambda: torch.arange(4.0),
     lambda: torch.tensor([1.0, 2.0], dtype=torch.bfloat16),
@@ -42,8 +56,32 @@ def test_whatever_differs_is_described_otherwise():
         1, 1.0, "1", True, None, [1], (1,), {1: 1}, {1: 2}, torch.ones(2), torch.ones(1, 2),
         functools.partial(int, base=8), functools.partial(int, base=9),
         torch.ones(2).half(), np.ones(2), Thing(1), Thing(2), nn.ReLU, build_model,
+        TrainConfig(activation="relu"), TrainConfig(activation="elu"), slice(0, 4), slice(1, 9),
+        range(3), range(9), Fraction(1, 2), Fraction(1, 3), times(2), times(3),
+        lambda x: x + 1, lambda x: x + 2, times(nn.ReLU()), times(nn.ELU()), Thing(times(2)),
     ]  # fmt: skip
     assert len({described(value) for value in values}) == len(values)
+
+
+def test_what_cannot_be_told_equals_nothing():
+    lock = threading.Lock()
+    assert described(lock) != described(lock)
+
+
+def test_of_a_function_what_it_holds_counts_and_of_a_partial_its_arguments():
+    assert code_hash(times(2)) == code_hash(times(2)) != code_hash(times(3))
+    parts = [functools.partial(times, factor=factor) for factor in (1, 1, 2)]
+    assert code_hash(parts[0]) == code_hash(parts[1]) != code_hash(parts[2])
+
+
+def test_a_module_is_what_it_was_made_of_not_what_its_file_says_now(user_module):
+    made = user_module("SCALE = 1")
+    module = sys.modules[made.__module__]
+    found = set()
+    for text in ("SCALE = 1", "SCALE = 2"):
+        module.__source__ = SimpleNamespace(source=text)
+        found.add(code_hash(made))
+    assert len(found) == 2
 
 
 def test_what_refers_to_itself_ends():
@@ -107,4 +145,5 @@ def test_the_same_in_another_process():
 
 def test_what_was_made_at_run_time_is_known_to_this_process_alone():
     made = type("Made", (), {"__module__": "nowhere"})
-    assert code_hash(made) == code_hash(type("Other", (), {"__module__": "nowhere"}))
+    assert code_hash(made) == code_hash(type("Made", (), {"__module__": "nowhere"}))
+    assert code_hash(made) != code_hash(type("Other", (), {"__module__": "nowhere"}))

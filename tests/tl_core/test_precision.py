@@ -1,6 +1,7 @@
 """Which device and which arithmetic a run gets."""
 
 import dataclasses
+import functools
 import random
 
 import numpy as np
@@ -11,6 +12,7 @@ from tl_core import precision
 from tl_core.checkpoint import seed_everything
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.models import MODELS, ModelSpec
 from tl_core.precision import autocast, resolve_device, resolve_precision, seconds_per_step
 
 pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("one_thread")]
@@ -138,3 +140,13 @@ def test_measuring_leaves_the_generators_as_they_were(data, name, phase):
 def test_autocast_sets_the_type_of_the_products(name, dtype):
     with autocast(torch.device("cpu"), name):
         assert (torch.ones(2, 2) @ torch.ones(2, 2)).dtype == dtype
+
+
+def test_another_model_of_the_same_name_is_measured_for_itself(monkeypatch, tmp_path, data):
+    config = TrainConfig(backbone="mine", cache_dir=str(tmp_path), device="cpu")
+    found = set()
+    for width in (4, 256, 4):
+        spec = ModelSpec(functools.partial(MODELS["baseline"].build, width=width), "mine")
+        monkeypatch.setitem(MODELS, "mine", spec)
+        found.add(precision._memory(config, data))
+    assert len(found) == 2

@@ -92,7 +92,8 @@ def signature(dataset: str, files: list[Path]) -> str | None:
     try:
         for path in files:
             status = path.stat()
-            digest.update(f"{path}\0{status.st_size}\0{status.st_mtime_ns}\n".encode())
+            times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"  # a copy may keep the first
+            digest.update(f"{path}\0{status.st_size}\0{times}\n".encode())
     except OSError:
         return None
     return digest.hexdigest() if files else None

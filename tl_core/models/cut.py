@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor, fx, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from tl_core.models.stages import stages
 
@@ -69,6 +70,7 @@ class Cuttable:
         pieces = {mode: self._split(mode, depth) for mode in (True, False)}
         if _shape_of(pieces[True].prefix) != _shape_of(pieces[False].prefix):
             raise NotCuttable("the frozen part differs between training and evaluation")
+        _check_norms(self.model, pieces[False].prefix)
         rest = {mode: fx.GraphModule(self.model, piece.rest) for mode, piece in pieces.items()}
         # `forward` itself, since a call of the module looks for hooks at every step
         forward = {mode: module.forward for mode, module in rest.items()}
@@ -239,8 +241,21 @@ def _piece(graph: _Graph, nodes: set[fx.Node], start: fx.Node, end: fx.Node) -> 
     return piece
 
 
-def _shape_of(graph: fx.Graph) -> list[tuple[str, str]]:
-    return [(node.op, str(node.target)) for node in graph.nodes]
+def _shape_of(graph: fx.Graph) -> list[tuple[str, str, str]]:
+    return [(n.op, str(n.target), repr((n.args, n.kwargs))) for n in graph.nodes]
+
+
+def _check_norms(model: nn.Module, prefix: fx.Graph) -> None:
+    """Refuse what depends on the batch though it comes before the boundary."""
+    called = [model.get_submodule(str(n.target)) for n in prefix.nodes if n.op == "call_module"]
+    training = model.training
+    model.train()  # what is frozen stays in eval mode
+    try:
+        for part in (part for module in called for part in module.modules()):
+            if isinstance(part, _BatchNorm) and (part.training or part.running_mean is None):
+                raise NotCuttable("a normalization before the boundary depends on the batch")
+    finally:
+        model.train(training)
 
 
 @torch.inference_mode()

@@ -64,8 +64,10 @@ def _convolve(library: ctypes.CDLL, x: Tensor, weight: Tensor, bias: Tensor | No
     images, _, height, width = x.shape
     shape = (images, len(weight), height, width)
     out = torch.empty(shape, memory_format=torch.channels_last)
+    weight = weight.contiguous()
+    bias = None if bias is None else bias.contiguous()
     native_function(library, "grey_conv", x.dtype)(
-        x.data_ptr(), weight.contiguous().data_ptr(), pointer(bias), images, height, width,
+        x.data_ptr(), weight.data_ptr(), pointer(bias), images, height, width,
         len(weight), torch.get_num_threads(), out.data_ptr(),
     )  # fmt: skip
     return out

@@ -76,13 +76,18 @@ def knows(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
         and norm.affine
         and norm.track_running_stats
         and norm.momentum is not None
-        and all(t.dtype == torch.float32 for t in (norm.weight, *_running(norm)))
+        and all(
+            t.dtype == torch.float32 and t.is_contiguous()
+            for t in (norm.weight, norm.bias, *_running(norm))
+        )
         and (norm.training or not _differentiated(norm, tensors))
     )
 
 
 def _differentiated(norm: nn.BatchNorm2d, tensors: list[Tensor]) -> bool:
-    return torch.is_grad_enabled() and any(t.requires_grad for t in [*tensors, norm.weight])
+    return torch.is_grad_enabled() and any(
+        t.requires_grad for t in [*tensors, norm.weight, norm.bias]
+    )
 
 
 def activation_code(act: nn.Module) -> int | None:

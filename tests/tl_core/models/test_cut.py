@@ -145,3 +145,33 @@ def test_a_second_activation_across_the_boundary_is_no_cut(make, monkeypatch):
     freeze(model, 2)
     with pytest.raises(NotCuttable, match="2 activations"):
         Cuttable(model).cut(2)
+
+
+class Odd(nn.Module):
+    """Two stages and a head; `first` comes before them, `frozen` is in the first."""
+
+    def __init__(self, first=None, frozen=None, scale=1.0):
+        super().__init__()
+        self.first = first or nn.Identity()
+        self.one = nn.Sequential(nn.Conv2d(1, 4, 3), frozen or nn.Identity())
+        self.two, self.head = nn.Conv2d(4, 4, 3), nn.Linear(4, 2)
+        self.scale = scale
+
+    def forward(self, images):
+        x = self.one(self.first(images)) * (1.0 if self.training else self.scale)
+        return self.head(self.two(x).mean((2, 3)))
+
+
+def test_a_prefix_that_differs_between_training_and_evaluation_is_not_cut():
+    assert pieces(Odd(), 1)
+    with pytest.raises(NotCuttable, match="differs between training and evaluation"):
+        pieces(Odd(scale=0.5), 2)
+
+
+def test_a_normalization_by_the_batch_alone_is_not_cut():
+    with pytest.raises(NotCuttable, match="depends on the batch"):
+        pieces(Odd(frozen=nn.BatchNorm2d(4, track_running_stats=False)), 1)
+    with pytest.raises(
+        NotCuttable, match="depends on the batch"
+    ):  # without parameters: not frozen
+        pieces(Odd(first=nn.BatchNorm2d(1, affine=False)), 1)

@@ -122,3 +122,17 @@ def test_a_trace_has_the_convolution_alone():
     x = torch.randn(3, 1, 7, 7)
     torch.testing.assert_close(traced(x), other(x), rtol=1e-5, atol=1e-5)
     assert "aten::pad" not in str(traced.graph)
+
+
+def test_a_weight_that_lies_otherwise():
+    own, other = layers(padding=1)
+    for conv in (own, other):
+        turned = conv.weight.detach().permute(2, 3, 1, 0).contiguous().permute(3, 2, 0, 1)
+        conv.weight = nn.Parameter(turned)
+    assert not own.weight.is_contiguous()
+    x = images()
+    for _ in range(5):
+        torch.testing.assert_close(own(x), other(x), rtol=1e-5, atol=1e-5)
+    own(x).sum().backward()
+    other(x).sum().backward()
+    torch.testing.assert_close(own.weight.grad, other.weight.grad, rtol=1e-4, atol=1e-4)

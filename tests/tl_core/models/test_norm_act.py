@@ -155,3 +155,23 @@ def test_one_outlier_does_not_spoil_the_variance(row):
     norm(x)
     expected = x.double().transpose(0, 1).flatten(1).var(1)
     torch.testing.assert_close(norm.running_var.double() * 10 - 9, expected, rtol=1e-5, atol=0)
+
+
+@native
+@pytest.mark.parametrize("training", [True, False])
+def test_parameters_that_lie_otherwise_are_not_misread(training):
+    norm, x = layer(6, nn.ReLU()).train(training), images(4, 6, 5, 5)
+    wide = torch.linspace(-2, 2, 12)
+    norm.weight, norm.bias = nn.Parameter(wide[::2]), nn.Parameter(wide[1:2].expand(6))
+    expected = torch.relu(in_double(norm)(x.double()))
+    torch.testing.assert_close(norm(x), expected, rtol=1e-4, atol=1e-4, check_dtype=False)
+
+
+@native
+def test_a_bias_alone_is_trained_in_evaluation_mode():
+    norm, x = layer(6, nn.ReLU()).eval(), images(4, 6, 5, 5)
+    norm.weight.requires_grad_(False)
+    norm(x).sum().backward()
+    twin = in_double(norm)
+    torch.relu(twin(x.double())).sum().backward()
+    torch.testing.assert_close(norm.bias.grad, twin.bias.grad, check_dtype=False)
