@@ -168,9 +168,8 @@ def _sources(module: ModuleType, known: frozenset[Path] = frozenset()) -> frozen
 @functools.cache
 def _own_code() -> str:
     """Hash of this package, as it was when first asked for."""
-    files = [f for f in Path(__file__).parent.rglob("*") if f.suffix in (".py", ".h", ".cpp")]
-    files.sort()
-    return digest(*(file.read_bytes() for file in files))
+    files = sorted(Path(__file__).parent.rglob("*"))
+    return digest(*(f.read_bytes() for f in files if f.suffix in (".py", ".h", ".cpp")))
 
 
 def _installed(module: ModuleType) -> bool:

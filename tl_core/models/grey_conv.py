@@ -17,7 +17,7 @@ from torch.autograd.function import once_differentiable
 
 from tl_core.kernels import layer_library, native_function, pointer, readable
 
-TOGETHER = 8  # channels that the native function computes at a time
+CHANNELS_AT_ONCE = 8  # of the native function
 
 
 class GreyConv(nn.Conv2d):
@@ -40,7 +40,7 @@ class GreyConv(nn.Conv2d):
         return (
             all(getattr(self, name) == (size, size) for name, size in wanted.items())
             and self.padding_mode == "zeros"
-            and self.out_channels % TOGETHER == 0
+            and self.out_channels % CHANNELS_AT_ONCE == 0
             and x.dtype == self.weight.dtype == torch.float32
             and x.numel() > 0
             and not torch.is_autocast_enabled("cpu")

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 
-from tl_core.kernels import layer_library, native_function, readable
+from tl_core.kernels import layer_library, native_function, pointer, readable
 
 
 class MaxPool(nn.MaxPool2d):
@@ -61,7 +61,7 @@ def _pool(library: ctypes.CDLL, x: Tensor, up: bool, which: Tensor | None) -> Te
     out = empty_pooled(x, up, x.dtype)
     native_function(library, "max_pool", x.dtype)(
         x.data_ptr(), pooling_shape(x.shape, up), torch.get_num_threads(), out.data_ptr(),
-        None if which is None else which.data_ptr(),
+        pointer(which),
     )  # fmt: skip
     return out
 

@@ -12,6 +12,7 @@ import pytest
 
 from tl_core import BadInput, TrainConfig
 from tl_core.datasets import ImageData, build, identity, load_data
+from tl_core.datasets.identity import signature
 from tl_core.datasets.store import MappedStore, StreamingStore
 
 Again = Callable[..., ImageData]
@@ -247,3 +248,14 @@ def test_two_processes_build_once(dataset: str, cache: Path) -> None:
         "decode images",
         "read images",
     ]
+
+
+def test_other_content_of_the_same_size_and_time_is_seen(tmp_path):
+    file = tmp_path / "a.bmp"
+    file.write_bytes(b"one")
+    times = (file.stat().st_atime_ns, file.stat().st_mtime_ns)
+    before = signature("folder", [file])
+    file.write_bytes(b"two")
+    os.utime(file, ns=times)
+    assert file.stat().st_mtime_ns == times[1]
+    assert signature("folder", [file]) != before
