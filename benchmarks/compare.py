@@ -73,7 +73,8 @@ def options_of(case: Case, args: argparse.Namespace, results: Path) -> SweepOpti
         dataset="mnist" if case.data == "mnist" else args.cifar10,
         data_dir=args.mnist if case.data == "mnist" else None,
         cache_dir=str(args.work / "cache"),
-        weights=args.weights if case.transfer else None,
+        source=args.weights if case.transfer else None,
+        scratch=False,
         imports=(str(EXAMPLE),) if case.transfer else (),
         settings=case.short if args.short else (),
         results=results,
@@ -148,7 +149,8 @@ def project_run(case: Case, args: argparse.Namespace, folder: Path) -> dict[str,
     command = [sys.executable, "-m", "sweep", options.space, "--cache-dir", str(options.cache_dir)]
     command += ["--dataset", str(options.dataset), "--results", str(options.results)]
     command += ["--data-dir", options.data_dir] if options.data_dir else []
-    command += ["--weights", options.weights] if options.weights else []
+    command += ["--source", options.source] if options.source else []
+    command += ["--no-scratch"]
     command += ["--import", *options.imports] if options.imports else []
     for setting in options.settings:
         command += ["--set", setting]

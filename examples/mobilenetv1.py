@@ -3,7 +3,7 @@
 timm has MobileNet v1 at full width only. With this module its narrower forms are backbones too:
 
     python -m sweep transfer --import examples/mobilenetv1.py --backbone timm:mobilenetv1_050 \
-        --weights mobilenetv1_050.safetensors --set model_args=pad_type=same
+        --source mobilenetv1_050.safetensors --set model_args=pad_type=same
 
 Weights converted from TensorFlow want `pad_type=same`, TensorFlow's padding.
 

@@ -11,8 +11,10 @@ from search_spaces.domains import (
     Float,
     Int,
     Limits,
+    Points,
     Space,
     allowed,
+    is_limit,
     walk,
 )
 from tl_core.config import TrainConfig, check_field_name, field_type
@@ -36,6 +38,8 @@ def check_space(space: Space, base: TrainConfig) -> None:
         if not isinstance(domain, Choice | Int | Float):
             raise BadInput(f"{name}: {domain!r} is no domain; write Choice(...), Int or Float.")
         _check_range(name, domain)
+        if isinstance(domain, Points):
+            _check_points(name, domain, space, base)
         for value in _corners(domain):
             dataclasses.replace(base, **{name: value})
         if domain.when is not None:
@@ -108,6 +112,19 @@ def _check_range(name: str, domain: Domain) -> None:
         raise BadInput(f"{name}={domain!r}: the low bound is above the high one.")
     if domain.log and corners[0] <= 0:
         raise BadInput(f"{name}={domain!r}: a log range must start above 0.")
+
+
+def _check_points(name: str, domain: Points, space: Space, base: TrainConfig) -> None:
+    if name != "strategy":
+        raise BadInput(f"{name}: only strategy takes Points(...); write Choice(...).")
+    for label, point in domain.points.items():
+        for other, value in point.items():
+            check_field_name(str(other))
+            if other in space:
+                raise BadInput(f"{other} is set by {name}'s point {label} and is in the space.")
+            if is_limit(value) and field_type(other)[0] is not int:
+                raise BadInput(f"{name}: {label} sets {other}={value!r}, which is a whole number.")
+        dataclasses.replace(base, **{k: v for k, v in point.items() if not is_limit(v)})
 
 
 def _check_when(

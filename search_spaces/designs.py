@@ -10,7 +10,15 @@ import random
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.domains import Choice, Space, enumerate_space, is_active, walk
+from search_spaces.domains import (
+    Choice,
+    Limits,
+    Points,
+    Space,
+    enumerate_space,
+    is_active,
+    walk,
+)
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -18,7 +26,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 Point = dict[str, Any]
-Design = Callable[[Space, TrainConfig], list[Point]]
+Design = Callable[[Space, TrainConfig, Limits | None], list[Point]]
 
 LIGHT = 0.3
 """Weight of a level against a pair of levels at first: exchanges must leave balance to find a
@@ -32,7 +40,7 @@ MAX_STARTS, START_WORK = 20, 20_000_000
 a second is about enough."""
 
 
-def one_at_a_time(space: Space, base: TrainConfig) -> list[Point]:
+def one_at_a_time(space: Space, base: TrainConfig, limits: Limits | None = None) -> list[Point]:
     """The base, then each other level of each factor with all the rest at the base.
 
     A factor that is inactive at the base is not varied: it would change two things at once.
@@ -46,14 +54,18 @@ def one_at_a_time(space: Space, base: TrainConfig) -> list[Point]:
     levels = _levels(space, "one-at-a-time")
     for name, values in levels.items():
         here = getattr(base, name)
-        if here not in values and is_active(space[name], base.to_dict()):
+        named = isinstance(space[name], Points)  # the first of these is the base's
+        if here not in values and not named and is_active(space[name], base.to_dict()):
             raise BadInput(
                 f"one-at-a-time varies {name} around the base, but {name}={here!r} is not among "
                 f"its levels {values}; add it, or fix {name} with --set."
             )
 
     def at(**changed: Any) -> Point:
-        return walk(space, base, lambda name, _: changed.get(name, _nearest(base, name, levels)))
+        def pick(name: str, _: object) -> Any:
+            return changed.get(name, _nearest(base, name, levels))
+
+        return walk(space, base, pick, limits)
 
     points = [at()]
     for name, values in levels.items():
@@ -61,17 +73,19 @@ def one_at_a_time(space: Space, base: TrainConfig) -> list[Point]:
     return [point for i, point in enumerate(points) if point not in points[:i]]
 
 
-def factorial(space: Space, base: TrainConfig) -> list[Point]:
+def factorial(space: Space, base: TrainConfig, limits: Limits | None = None) -> list[Point]:
     """Every combination of the factors' levels, the last factor varying fastest.
 
     Raises:
         BadInput: a domain is no Choice, or there are more than MAX_GRID combinations.
     """
     _levels(space, "factorial")
-    return enumerate_space(space, base)
+    return enumerate_space(space, base, limits)
 
 
-def balanced_fraction(space: Space, base: TrainConfig, n: int, seed: int) -> list[Point]:
+def balanced_fraction(
+    space: Space, base: TrainConfig, n: int, seed: int, limits: Limits | None = None
+) -> list[Point]:
     """`n` configurations of the factorial in which factors can be told apart.
 
     Each level of a factor appears equally often (counts differ by at most 1), then each pair of
@@ -86,11 +100,12 @@ def balanced_fraction(space: Space, base: TrainConfig, n: int, seed: int) -> lis
         base: the values outside the space.
         n: configurations wanted.
         seed: decides between fractions that are equally balanced.
+        limits: resolves named bounds; needed only where the space has any.
 
     Raises:
         BadInput: `n` is not between 1 and the size of the factorial; or as in factorial.
     """
-    points = factorial(space, base)
+    points = factorial(space, base, limits)
     if not 1 <= n <= len(points):
         raise BadInput(
             f"{n} configurations of a factorial that has {len(points)}; "

@@ -58,6 +58,32 @@ class Choice:
         return _as_typed("Choice", self.values, self.when)
 
 
+@dataclass(frozen=True, init=False, repr=False)
+class Points(Choice):
+    """Named settings of fields that belong together, one of which is chosen by its name.
+
+    `Points(probe={"freeze_depth": "stages"}, full={"freeze_depth": 0, "lr": 1e-4})` is the domain
+    of `strategy`; the fields that the chosen point leaves out are the base's.
+
+    Args:
+        points: name → {field: value}; the name of a limit, such as "stages", stands for its value.
+    """
+
+    points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
+
+    def __init__(self, **points: Mapping[str, Any]) -> None:
+        super().__init__(*points)
+        object.__setattr__(self, "points", points)
+
+    def __repr__(self) -> str:
+        return f"Points({', '.join(f'{name}={dict(p)!r}' for name, p in self.points.items())})"
+
+    @property
+    def fields(self) -> tuple[str, ...]:
+        """Every field that some point sets."""
+        return tuple(dict.fromkeys(name for point in self.points.values() for name in point))
+
+
 @dataclass(frozen=True, repr=False)
 class Int:
     """A whole number in [low, high], both included.
@@ -108,7 +134,8 @@ def walk(
         limits: resolves named bounds; needed only where the space has any.
 
     Returns:
-        {field: value} of the space's fields; None where the field is inactive.
+        {field: value} of the space's fields, None where the field is inactive, and of the fields
+        that a chosen one of `Points` sets.
 
     Raises:
         BadInput: a resolved range is empty, or a named bound has no `limits` to resolve it.
@@ -119,6 +146,10 @@ def walk(
         active = is_active(domain, known)
         values[name] = pick(name, _resolve(name, domain, known, limits)) if active else None
         known[name] = values[name]
+        if isinstance(domain, Points):
+            point = _resolve_point(name, domain.points[values[name]], known, limits)
+            values.update(point)
+            known.update(point)
     return values
 
 
@@ -170,9 +201,47 @@ def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
     return sum(factor for _, factor in _grid(space, base, steering, limits))
 
 
-def fix(space: Space, names: Collection[str]) -> dict[str, Domain]:
-    """The space without the fields in `names`, whose values the base then decides."""
-    return {name: domain for name, domain in space.items() if name not in names}
+def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:
+    """The space without some fields, whose values the base then decides.
+
+    A point of `Points` keeps what it sets, which makes it what it is; unless it is the only one.
+
+    Args:
+        space: the domains.
+        values: the fields' names; or {field: value}, and then a field of `Points` keeps the point
+            of that name alone.
+
+    Raises:
+        BadInput: there is no such point, or every point sets a field otherwise.
+    """
+    fixed: dict[str, Domain] = {}
+    for name, domain in space.items():
+        if isinstance(domain, Points):
+            chosen = values.get(name) if isinstance(values, Mapping) else None
+            fixed[name] = _with_fixed(name, domain, values, chosen)
+        elif name not in values:
+            fixed[name] = domain
+    return fixed
+
+
+def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any) -> Points:
+    """The points where some fields are fixed; the chosen one alone, if any is."""
+    points = domain.points
+    if chosen is not None:
+        if chosen not in points:
+            raise BadInput(f"{name}={chosen!r}: one of {', '.join(points)}.")
+        points = {chosen: points[chosen]}
+    if len(points) == 1:
+        return Points(
+            **{n: {f: v for f, v in p.items() if f not in fields} for n, p in points.items()}
+        )
+    for field_name in fields:
+        if all(field_name in point for point in points.values()):
+            raise BadInput(
+                f"{field_name} cannot be fixed: every {name} of this space sets it"
+                f" ({', '.join(points)}); fix {name} too, or write a space of your own."
+            )
+    return Points(**points)
 
 
 def _grid(
@@ -249,6 +318,25 @@ def _resolve(name: str, domain: Domain, known: dict[str, Any], limits: Limits | 
             f"below {domain.low}; lower the bound or leave the backbone out."
         )
     return dataclasses.replace(domain, high=high)
+
+
+def _resolve_point(
+    name: str, point: Mapping[str, Any], known: dict[str, Any], limits: Limits | None
+) -> dict[str, Any]:
+    """The point with numbers in the place of limits."""
+    found = {other: value for other, value in point.items() if not is_limit(value)}
+    known = {**known, **found}
+    for other, value in point.items():
+        if is_limit(value):
+            bound = _resolve(name, Int(0, value), known, limits)
+            assert isinstance(bound, Int)
+            found[other] = bound.high
+    return {other: found[other] for other in point}
+
+
+def is_limit(value: Any) -> bool:
+    """Whether a point's value is the name of a limit, which depends on the model."""
+    return isinstance(value, str) and value in LIMITS
 
 
 def _as_typed(kind: str, positional: tuple[Any, ...], when: When, *, log: bool = False) -> str:

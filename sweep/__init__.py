@@ -4,7 +4,12 @@ import importlib
 from typing import Any
 
 __version__ = "0.1.0"
-_LAZY = {"run": "sweep.api", "SweepResult": "sweep.report.summary"}
+_LAZY = {
+    "run": "sweep.api",
+    "run_all": "sweep.api",
+    "predict": "sweep.prediction",
+    "SweepResult": "sweep.report.summary",
+}
 __all__ = ["__version__", *_LAZY]
 
 

@@ -6,12 +6,13 @@ one line says so. What the user named is never replaced.
 """
 
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
-from search_spaces.domains import Choice
 from sweep.plan import Plan
 from sweep.progress import loading
+from sweep.sources import keep_model, weights_of
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import DownloadFailed, load_data, on_disk
 from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
@@ -71,12 +72,10 @@ def _lacks_dataset(plan: Plan, console: Console) -> bool:
 
 
 def _lacks_weights(plan: Plan) -> bool:
-    if plan.base.weights != PRETRAINED:
-        return False
-    domain = plan.free.get("backbone")
-    backbones = list(domain.values) if isinstance(domain, Choice) else [plan.base.backbone]
+    configs = [config_from_dict(values, plan.base) for values in plan.variants()]
+    wanted = dict.fromkeys(c.backbone for c in configs if c.weights == PRETRAINED)
     try:
-        for backbone in backbones:
+        for backbone in wanted:
             if not hub_weights_on_disk(backbone):
                 fetch_hub_weights(backbone)
     except WeightsUnavailable:
@@ -117,10 +116,14 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     """
     norm = "norm" if base.batch_norm else "no-norm"
     shape = f"{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
-    path = (results / "models" / f"{SOURCE}-{shape}" / "model.safetensors").resolve()
+    attention = "" if base.attention == "none" else f"-{base.attention}"
+    name = f"{SOURCE}-{shape}{attention}"
+    path = weights_of(results, name).resolve()
     if path.exists():
         return path
-    fields = ("width", "depth", "activation", "batch_norm", "pooling", "cache_dir")
+    fields = (
+        "width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir",
+    )  # fmt: skip
     config = config_from_dict({name: getattr(base, name) for name in fields}, SOURCE_CONFIG)
     console.print(
         "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
@@ -129,13 +132,18 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     while trainer.stop_reason is None:
         trainer.run_epoch()
     trainer.restore_best()
-    save_weights(
-        path,
-        trainer.model,
-        config=config,
-        classes=trainer.data.classes,
-        mean=trainer.data.mean,
-        std=trainer.data.std,
-        accuracy=trainer.best_val_accuracy,
-    )
+    with TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        save_weights(
+            weights,
+            trainer.model,
+            config=config,
+            classes=trainer.data.classes,
+            mean=trainer.data.mean,
+            std=trainer.data.std,
+            image_size=trainer.data.image_size,
+            accuracy=trainer.best_val_accuracy,
+        )
+        accuracy = trainer.best_val_accuracy
+        keep_model(results, name, weights, val_accuracy=accuracy, test_accuracy=None, sweep=None)
     return path

@@ -14,9 +14,11 @@ from typer.exceptions import TyperException
 
 from sweep import __version__, flags
 from sweep.engine import start_early, stop_early
+from sweep.model_commands import add_model_commands
 from sweep.options import SweepOptions
 from sweep.overrides import check_overrides
 from sweep.spaces import builtin_spaces
+from sweep.user_modules import load_modules
 from tl_core.config import FIELDS, allowed
 from tl_core.errors import BadInput
 
@@ -73,15 +75,20 @@ def run_space(
     dataset: flags.Dataset = None,
     data_dir: flags.DataDir = None,
     cache_dir: flags.CacheDir = None,
+    limit_train: flags.LimitTrain = None,
+    source_dataset: flags.SourceDataset = None,
     backbone: flags.Backbone = None,
-    weights: flags.Weights = None,
+    source: flags.Source = None,
+    teacher: flags.Teacher = None,
     epochs: flags.Epochs = None,
     settings: flags.Settings = None,
+    source_settings: flags.SourceSettings = None,
     imports: flags.Imports = None,
     design: flags.Design = None,
     search: flags.Search = None,
     trials: flags.Trials = None,
     seeds: flags.Seeds = None,
+    scratch: flags.Scratch = True,
     seed: flags.Seed = 0,
     scheduler: flags.Scheduler = None,
     grace_period: flags.GracePeriod = 1,
@@ -93,6 +100,7 @@ def run_space(
     address: flags.Address = None,
     results: flags.Results = RESULTS,
     name: flags.Name = None,
+    keep_top: flags.KeepTop = 1,
     dry_run: flags.DryRun = False,
 ) -> None:
     """Run a search space."""
@@ -102,7 +110,9 @@ def run_space(
         data_dir=data_dir,
         cache_dir=cache_dir,
         backbone=backbone,
-        weights=weights,
+        source=source,
+        teacher=teacher,
+        limit_train=limit_train,
         imports=tuple(imports or ()),
         epochs=epochs,
         design=design,
@@ -115,12 +125,16 @@ def run_space(
         trials_per_gpu=sharing(trials_per_gpu),
         cpus=cpus,
         seeds=seeds,
+        scratch=scratch,
+        keep_top=keep_top,
         seed=seed,
         time_budget=seconds(time_budget) if time_budget is not None else None,
         results=results,
         name=name,
         address=address,
         settings=tuple(settings or ()),
+        source_dataset=source_dataset,
+        source_settings=tuple(source_settings or ()),
     )
     if dry_run:
         from sweep.report.dry_run import print_plan
@@ -132,17 +146,25 @@ def run_space(
         if ctx.obj:
             start_early(options)
         from sweep.report.tables import print_result
-        from sweep.runner import run_sweep
-    result = run_sweep(options, console)
-    print_result(result, console)
-    raise typer.Exit(result.exit_code)
+        from sweep.study import run_study
+    codes = []
+    for result in run_study(options, console):
+        print_result(result, console)
+        draw_pictures(result, console)
+        codes.append(result.exit_code)
+    raise typer.Exit(max(codes))
 
 
 for _name, _question in builtin_spaces().items():
+    if _name == "pretrain":  # a command of its own
+        continue
     app.command(_name, help=_question, rich_help_panel="Search spaces")(run_space)
 app.command(
     ANY_SPACE, help="Your own file, with BASE and SPACE.", rich_help_panel="Search spaces"
 )(run_space)
+
+
+add_model_commands(app, console)
 
 
 @app.command("list", rich_help_panel="Sweeps")
@@ -170,6 +192,28 @@ def show_command(
     from sweep.report.tables import print_result
 
     print_result(load_result(results, name), console)
+
+
+@app.command("pictures", rich_help_panel="Sweeps")
+def pictures_command(
+    name: Annotated[str, typer.Argument(help="Name of the sweep.")],
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Also show this layer's feature maps, before and after training."),
+    ] = None,
+    imports: flags.Imports = None,
+    results: ResultsOption = RESULTS,
+) -> None:
+    """Draw a sweep: curves, strategies, confusion matrix, right and wrong predictions."""
+    from sweep.report.summary import load_result
+
+    load_modules(imports)
+    result = load_result(results, name)
+    draw_pictures(result, console)
+    if layer is not None:
+        from sweep.report.feature_maps import draw_feature_maps
+
+        console.print(str(draw_feature_maps(result, layer)), highlight=False)
 
 
 @app.command("delete", rich_help_panel="Sweeps")
@@ -227,6 +271,19 @@ def models_command(
     from sweep.report.listing import models_table
 
     console.print(models_table(pattern))
+
+
+def draw_pictures(result: Any, console: Console) -> None:
+    """Draw a sweep's pictures and say where they are."""
+    with console.status("Drawing …"):
+        from sweep.report.pictures import draw
+
+        files = draw(result)
+    if files:
+        names = ", ".join(file.stem for file in files)
+        console.print(
+            f"Pictures: {files[0].parent} ({names})", style="dim", highlight=False, soft_wrap=True
+        )
 
 
 def seconds(text: str) -> float:

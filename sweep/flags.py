@@ -20,8 +20,33 @@ DataDir = Annotated[str | None, _flag(_DATA, help="Folder for downloaded data se
 CacheDir = Annotated[str | None, _flag(_DATA, help="Folder for decoded data sets.")]
 
 Backbone = Annotated[str | None, _flag(_MODEL, help="A name from `models`, or timm:NAME.")]
-Weights = Annotated[
-    str | None, _flag(_MODEL, help="pretrained, none, or a .safetensors / .pth file.")
+Source = Annotated[
+    str | None,
+    _flag(
+        _MODEL,
+        "--source",
+        "--weights",
+        help="Start from a model of `sources`, a .safetensors / .pth file, imagenet or none.",
+    ),
+]
+SourceDataset = Annotated[
+    str | None, _flag(_DATA, help="Train the space's own source on this data set instead.")
+]
+SourceSettings = Annotated[
+    list[str] | None,
+    _flag(
+        _MODEL,
+        "--source-set",
+        metavar="KEY=VALUE",
+        help="Fix a setting of the space's own source; repeatable.",
+    ),
+]
+Teacher = Annotated[
+    str | None, _flag(_MODEL, help="Learn from this finished model too; named like a source.")
+]
+LimitTrain = Annotated[
+    str | None,
+    _flag(_DATA, metavar="N,N,all", help="Training images to use; several sizes are compared."),
 ]
 Epochs = Annotated[int | None, _flag(_MODEL, help="Epochs of a trial, at most.")]
 Settings = Annotated[
@@ -49,9 +74,17 @@ Search = Annotated[
 ]
 Trials = Annotated[
     int | None,
-    _flag(_SEARCH, min=1, help="Configurations to try; of a factorial design, a balanced part."),
+    _flag(_SEARCH, min=1, help="Configurations to try, baselines apart; part of a factorial."),
 ]
 Seeds = Annotated[int | None, _flag(_SEARCH, min=1, help="Repeats of each configuration.")]
+Scratch = Annotated[
+    bool,
+    _flag(
+        _SEARCH,
+        "--scratch/--no-scratch",
+        help="In a transfer sweep, also train the same model from random weights.",
+    ),
+]
 Seed = Annotated[int, _flag(_SEARCH, min=0, help="First training seed, and the searcher's.")]
 Scheduler = Annotated[str | None, _flag(_SEARCH, help="asha or none.")]
 GracePeriod = Annotated[int, _flag(_SEARCH, min=1, help="Epochs before ASHA may stop a trial.")]
@@ -69,6 +102,10 @@ Address = Annotated[str | None, _flag(_MACHINE, help="Ray cluster to join, such 
 
 Results = Annotated[Path, _flag(_OUTPUT, help="Folder of all results.")]
 Name = Annotated[str | None, _flag(_OUTPUT, help="Name of the sweep (unset: SPACE-DATE-TIME).")]
+KeepTop = Annotated[
+    int,
+    _flag(_OUTPUT, min=1, help="Keep the weights of the best K configurations; they also vote."),
+]
 DryRun = Annotated[
     bool, _flag(_OUTPUT, "--dry-run", help="Print trials, epochs and resources only.")
 ]

@@ -21,10 +21,11 @@ from filelock import FileLock, Timeout
 
 from tl_core.checkpoint import load_state, save_checkpoint
 from tl_core.config import TrainConfig
+from tl_core.epoch import EpochMetrics
 from tl_core.errors import BadInput
 from tl_core.head_stack import HeadStack
 from tl_core.heads import HeadRun, shared_config, stackable
-from tl_core.trainer import EpochMetrics, Trainer
+from tl_core.trainer import Trainer
 
 if TYPE_CHECKING:
     from sweep.trainable import Job

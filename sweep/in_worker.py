@@ -2,7 +2,6 @@
 
 from typing import Any
 
-from search_spaces.domains import Choice, Domain
 from sweep.plan import Plan
 from tl_core.datasets import load_data
 
@@ -12,32 +11,33 @@ HEAVY = {
 """Fields that decide how much memory a trial takes, and which end of their range takes most."""
 
 
-def backbones_of(plan: Plan) -> list[str]:
-    """Every model that a trial of the plan may train."""
-    domain = plan.free.get("backbone")
-    return list(domain.values) if isinstance(domain, Choice) else [plan.base.backbone]
+def models_of(plan: Plan) -> dict[str, dict[str, Any]]:
+    """Every backbone that a trial of the plan may train → values of a configuration with it."""
+    found: dict[str, dict[str, Any]] = {}
+    for values in plan.variants():
+        found.setdefault(values.get("backbone", plan.base.backbone), values)
+    return found
 
 
 def heaviest_values(plan: Plan) -> list[dict[str, Any]]:
     """For each backbone, the values with which a trial takes most of a GPU."""
-    values = {f: end(_ends(plan.free[f])) for f, end in HEAVY.items() if f in plan.free}
-    return [{**values, "backbone": backbone} for backbone in backbones_of(plan)]
+    varied = {name: plan.levels(name) for name in HEAVY if len(plan.levels(name)) > 1}
+    heavy = {name: HEAVY[name](_numbers(levels)) for name, levels in varied.items()}
+    return [{**values, **heavy, "backbone": name} for name, values in models_of(plan).items()]
 
 
-def _ends(domain: Domain) -> tuple[Any, ...]:
-    if isinstance(domain, Choice):
-        return tuple(value for value in domain.values if value is not None)
-    low = domain.low if isinstance(domain.low, int | float) else 0
-    return (low, domain.high) if isinstance(domain.high, int | float) else (low,)
+def _numbers(levels: tuple[Any, ...]) -> list[Any]:
+    """The levels that are numbers; one named after the model's stages is the largest anyway."""
+    return [value for value in levels if isinstance(value, int | float)]
 
 
-def measure_precision(job: Any, backbone: str) -> dict[str, str]:
-    """What an `auto` precision means there for a backbone, by field."""
+def measure_precision(job: Any, values: dict[str, Any]) -> dict[str, str]:
+    """What an `auto` precision means there for a configuration, by field."""
     from tl_core.precision import PHASES, resolve_precision
 
     for module in job.modules:
         module.load()
-    config = job.config({"backbone": backbone})
+    config = job.config(values)
     resolved = resolve_precision(config, load_data(config))
     return {phase: getattr(resolved, phase) for phase in PHASES}
 

@@ -17,11 +17,13 @@ from ray.tune import Callback
 
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
+from sweep.selection import GROUP
 from sweep.trainable import Job, unpack
 from sweep.tune_searcher import UNFINISHED
 
-KEPT_CHECKPOINTS = 5
-"""Best weights kept while a sweep runs; the winner is one of them, or is trained again."""
+KEPT_CHECKPOINTS = 6
+"""Best weights kept of each group while a sweep runs; whoever is selected is among them, or is
+trained again."""
 
 
 @dataclass
@@ -70,7 +72,7 @@ class Ledger(Callback):
         self.statuses: Counter[str] = Counter()
         self.epochs_reported = 0
         self.best: TrialRecord | None = None
-        self.kept: list[TrialRecord] = []
+        self.kept: dict[tuple[Any, ...], list[TrialRecord]] = {}
         self.trials = TableWriter(results, "trials", job.sweep)
         self.epochs = TableWriter(results, "epochs", job.sweep)
 
@@ -160,17 +162,19 @@ class Ledger(Callback):
         record.status = status
         record.ended_at = datetime.now(UTC)
         self.statuses[status] += 1
-        self.trials.add(self._row(record))
+        row = self._row(record)
+        self.trials.add(row)
         record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
         if status == "completed":
-            self._keep_best_checkpoints(record)
+            self._keep_best_checkpoints(record, tuple(row.get(name) for name in GROUP))
 
-    def _keep_best_checkpoints(self, record: TrialRecord) -> None:
-        self.kept.append(record)
-        self.kept.sort(key=lambda r: -r.best_val_accuracy)
-        for loser in self.kept[KEPT_CHECKPOINTS:]:
+    def _keep_best_checkpoints(self, record: TrialRecord, group: tuple[Any, ...]) -> None:
+        kept = self.kept.setdefault(group, [])
+        kept.append(record)
+        kept.sort(key=lambda r: -r.best_val_accuracy)
+        for loser in kept[KEPT_CHECKPOINTS:]:
             self.job.checkpoint(loser.number).unlink(missing_ok=True)
-        del self.kept[KEPT_CHECKPOINTS:]
+        del kept[KEPT_CHECKPOINTS:]
 
     def _row(self, record: TrialRecord) -> dict[str, Any]:
         values = {name: record.result[name] for name in TRIALS.names if name in record.result}

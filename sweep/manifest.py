@@ -34,6 +34,9 @@ class Manifest:
         status: running, finished, interrupted or timed_out.
         ended_at: ISO time in UTC.
         winner: the winning trial and its accuracy on the test split.
+        loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
+            names of the model's that kept initial values (`missing`), of the file's that fit
+            nothing (`unexpected`), and of first convolutions that were adapted (`adapted`).
         host, pid: of the driver.
     """
 
@@ -52,6 +55,7 @@ class Manifest:
     status: str = "running"
     ended_at: str | None = None
     winner: dict[str, Any] | None = None
+    loaded: dict[str, dict[str, Any]] = field(default_factory=dict)
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
 

@@ -17,8 +17,10 @@ class SweepOptions:
     data_dir: str | None = None
     cache_dir: str | None = None
     backbone: str | None = None
-    weights: str | None = None
+    source: str | None = None
     imports: tuple[str, ...] = ()
+    teacher: str | None = None
+    limit_train: str | None = None
     epochs: int | None = None
     design: str | None = None
     trials: int | None = None
@@ -31,16 +33,25 @@ class SweepOptions:
     """None: measured."""
     cpus: int | None = None
     seeds: int | None = None
+    scratch: bool = True
+    keep_top: int = 1
     seed: int = 0
     time_budget: float | None = None
     results: Path = field(default_factory=lambda: Path("results"))
     name: str | None = None
     address: str | None = None
     settings: tuple[str, ...] = ()
+    source_dataset: str | None = None
+    source_settings: tuple[str, ...] = ()
 
 
 _STRATEGY = ("design", "search", "trials", "seeds", "scheduler", "name", "time_budget")
-_REPEATED = {"settings": "--set", "imports": "--import"}
+_OTHER_FLAGS = {
+    "settings": "--set",
+    "imports": "--import",
+    "source_settings": "--source-set",
+}
+_SWITCHES = {"scratch": "--no-scratch"}
 
 
 def space_command(options: SweepOptions) -> str:
@@ -51,7 +62,10 @@ def space_command(options: SweepOptions) -> str:
         name, value = option.name, getattr(options, option.name)
         if name in ("space", *_STRATEGY) or value == getattr(default, name):
             continue
-        flag = _REPEATED.get(name, f"--{name.replace('_', '-')}")
+        if name in _SWITCHES:
+            words.append(_SWITCHES[name])
+            continue
+        flag = _OTHER_FLAGS.get(name, f"--{name.replace('_', '-')}")
         for item in value if isinstance(value, tuple) else (value,):
             words += [flag, "auto" if item is None else str(item)]
     return shlex.join(words)

@@ -1,9 +1,11 @@
 """The fields of TrainConfig that the command line fixes, checked before slow imports."""
 
+import math
 from pathlib import Path
 from typing import Any
 
 from sweep.options import SweepOptions
+from sweep.sources import PRETRAINED, find_source
 from sweep.spaces import builtin_spaces, load_space
 from tl_core.config import config_from_dict, parse_value
 from tl_core.errors import BadInput
@@ -25,9 +27,12 @@ def check_overrides(options: SweepOptions) -> None:
 
 def overrides(options: SweepOptions) -> dict[str, Any]:
     """The fields of TrainConfig that the options fix, paths made absolute."""
-    flags = ("dataset", "data_dir", "cache_dir", "backbone", "weights", "epochs")
-    values = {name: getattr(options, name) for name in flags}
+    flags = ("dataset", "data_dir", "cache_dir", "backbone", "teacher", "epochs")
+    values = {"weights": options.source, **{name: getattr(options, name) for name in flags}}
     changed = {name: value for name, value in values.items() if value is not None}
+    sizes = train_sizes(options)
+    if sizes:
+        changed["limit_train"] = sizes[-1]
     for setting in options.settings:
         name, equals, text = setting.partition("=")
         if not equals:
@@ -43,14 +48,34 @@ def overrides(options: SweepOptions) -> dict[str, Any]:
             changed[name] = str(Path(changed[name]).expanduser().resolve())
     if "dataset" in changed:
         changed["dataset"] = _absolute_dataset(changed["dataset"])
-    weights = changed.get("weights")
-    if weights is not None and weights.lower() == "none":
-        changed["weights"] = None
-    elif weights is not None and weights != "pretrained":
-        changed["weights"] = str(Path(weights).expanduser().resolve())
+    for name, option in (("weights", "--source"), ("teacher", "--teacher")):
+        if changed.get(name) is not None:
+            changed[name] = find_source(changed[name], options.results, option)
+    if changed.get("teacher") == PRETRAINED:
+        raise BadInput("--teacher imagenet: it knows other classes; give a model of these data.")
     return changed
 
 
 def _absolute_dataset(name: str) -> str:
     kind, colon, path = name.partition(":")
     return f"{kind}:{Path(path).expanduser().resolve()}" if colon and path else name
+
+
+def train_sizes(options: SweepOptions) -> tuple[int | None, ...]:
+    """The numbers of training images of `--limit-train`, ascending, None for all; () if unset.
+
+    Raises:
+        BadInput: a part is no such number.
+    """
+    if options.limit_train is None:
+        return ()
+    sizes: set[int | None] = set()
+    for part in options.limit_train.split(","):
+        text = part.strip().lower()
+        if text != "all" and (not text.isdecimal() or int(text) == 0):
+            raise BadInput(
+                f"--limit-train {options.limit_train}: write numbers of images, or all, with"
+                " commas between them, such as 100,1000,all."
+            )
+        sizes.add(None if text == "all" else int(text))
+    return tuple(sorted(sizes, key=lambda size: size or math.inf))

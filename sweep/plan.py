@@ -13,9 +13,10 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
-from search_spaces.domains import Choice, Domain, Int, count, fix
+from search_spaces.domains import Choice, Domain, Int, Points, count, enumerate_space, fix
+from sweep.baseline import AfterBaseline, baseline
 from sweep.options import SweepOptions
-from sweep.overrides import overrides
+from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
     EXHAUSTIVE,
     LEARNING,
@@ -24,23 +25,27 @@ from sweep.searchers import (
     Proposer,
     SearchContext,
 )
+from sweep.sources import PRETRAINED
 from sweep.spaces import SearchSpace, builtin_spaces, load_space
 from sweep.strategy import Strategy, choose_strategy
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
 from tl_core.datasets import check_dataset
 from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
 from tl_core.models import check_model, stage_count
 from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
+from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
 from tl_core.precision import resolve_device
 
-RESERVED_NAMES = frozenset(
-    {"list", "show", "delete", "spaces", "settings", "datasets", "models", *builtin_spaces()}
-)
+_COMMANDS = (
+    "list", "show", "delete", "pretrain", "sources", "predict", "export", "pictures", "spaces",
+    "settings", "datasets", "models",
+)  # fmt: skip
+RESERVED_NAMES = frozenset((*_COMMANDS, *builtin_spaces()))
 
 
 @dataclass(frozen=True)
@@ -82,8 +87,56 @@ class Plan:
             return int(max(domain.values))
         return int(domain.high) if isinstance(domain, Int) else self.base.epochs
 
+    @property
+    def baseline(self) -> list[dict[str, Any]]:
+        """Configurations from scratch that the others are compared with."""
+        if not self.options.scratch or not self._transfers():
+            return []
+        return baseline(self.free, self.base, self.space.scratch, model_limits(self.base))
+
+    def _transfers(self) -> bool:
+        """Whether trials start from source weights, or will once the source has been trained."""
+        return self.base.weights is not None or self.trains_source
+
+    @property
+    def trains_source(self) -> bool:
+        """Whether the space's own source, not one that the user named, is what it starts from."""
+        return self.space.origin is not None and "weights" not in self.named
+
+    def levels(self, name: str) -> tuple[Any, ...]:
+        """Values of a field among the configurations; of a range, its ends."""
+        domain = self.free.get(name)
+        if isinstance(domain, Choice):
+            return domain.values
+        if domain is not None:
+            return (domain.low, domain.high)
+        mine = getattr(self.base, name)
+        named = [domain for domain in self.free.values() if isinstance(domain, Points)]
+        points = [point for domain in named for point in domain.points.values()] or [{}]
+        found = [values.get(name, mine) for values in (*points, *self.baseline)]
+        return tuple(dict.fromkeys(found))
+
+    def variants(self) -> list[dict[str, Any]]:
+        """Values of a configuration for each backbone and strategy, the baseline at the end."""
+        free = self.free.items()
+        steering = {n: d for n, d in free if n == "backbone" or isinstance(d, Points)}
+        found = enumerate_space(steering, self.base, model_limits(self.base))
+        return [*found, *self.baseline]
+
+    @property
+    def varied(self) -> tuple[str, ...]:
+        """Every field in which configurations may differ from the base."""
+        points = [d.fields for d in self.free.values() if isinstance(d, Points)]
+        own = [tuple(values) for values in self.baseline]
+        return tuple(dict.fromkeys(name for names in (self.free, *points, *own) for name in names))
+
     def proposer(self, name: str, study: Path | None) -> Proposer:
-        """What proposes the configurations of this plan."""
+        """What proposes the configurations of this plan, the baseline first."""
+        first = self.baseline
+        rest = self._proposer(name, study, self.configurations - len(first))
+        return AfterBaseline(first, rest) if first else rest
+
+    def _proposer(self, name: str, study: Path | None, trials: int) -> Proposer:
         if self.strategy.design is not None:
             return ListProposer(design_points(self))
         context = SearchContext(
@@ -91,7 +144,7 @@ class Plan:
             base=self.base,
             limits=model_limits(self.base),
             seed=self.options.seed,
-            trials=self.configurations,
+            trials=trials,
             study=study,
             name=name,
         )
@@ -104,6 +157,14 @@ class Plan:
         points = iter(self.proposer(self.space.name, None).propose, None)
         return tuple({**values, "seed": seed} for values in points for seed in self.strategy.seeds)
 
+    def with_source(self, weights: Path) -> "Plan":
+        """The plan with its source trained: what it was made with, where it was not named."""
+        changed = {"weights": str(weights)}
+        adopted = _architecture_of_source(self.base, {**dict.fromkeys(self.named), **changed})
+        values = {**adopted, **changed}
+        base, free = config_from_dict(values, self.base), fix(self.free, values)
+        return _counted(replace(self, base=base, free=free))
+
     def with_base(self, changed: Mapping[str, Any], note: str) -> "Plan":
         """The same plan with some fields of the base replaced and no longer free."""
         free = fix(self.free, changed)
@@ -111,8 +172,12 @@ class Plan:
         return replace(_counted(plan), notes=(*self.notes, note))
 
 
-def make_plan(options: SweepOptions) -> Plan:
+def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     """Check everything that can be checked without data or a GPU, and count the trials.
+
+    Args:
+        options: as asked for.
+        space: what to explore, if it is not what the file that the options name says.
 
     Raises:
         BadInput: a name, a value, a file or a combination of options is wrong.
@@ -121,10 +186,12 @@ def make_plan(options: SweepOptions) -> Plan:
     for module in modules:
         module.load()
     gibibytes_from(BUDGET_VARIABLE)
-    space = load_space(options.space)
+    space = space or load_space(options.space)
     changed = overrides(options)
     base = config_from_dict(changed, space.base)
-    free = fix(space.space, changed)
+    adopted = _architecture_of_source(base, changed)
+    base = config_from_dict(adopted, base)
+    free = {**sizes_axis(options), **fix(space.space, {**changed, **adopted})}
     plan = Plan(
         options=options,
         space=space,
@@ -139,6 +206,20 @@ def make_plan(options: SweepOptions) -> Plan:
     return _counted(_without_dead_fields(plan))
 
 
+def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The model that the user's source was made with, but for what the user set otherwise.
+
+    Nothing where the source is no file of ours, which does not say.
+    """
+    source = named.get("weights")
+    if source in (None, PRETRAINED):
+        return {}
+    made = read_metadata(source).config or {}
+    fields = (name for name in ARCHITECTURE if name in made and name not in named)
+    known = {name: made[name] for name in fields}
+    return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
+
+
 def _without_dead_fields(plan: Plan) -> Plan:
     """Drop factors that the backbone does not heed, such as the pooling of our own models."""
     dead = [name for name in plan.free if name in OWN_MODEL_FIELDS]
@@ -148,19 +229,39 @@ def _without_dead_fields(plan: Plan) -> Plan:
     return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
 
 
+def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
+    """`limit_train` as a field that varies, where the options name several sizes.
+
+    Raises:
+        BadInput: a searcher that draws or learns would choose among them, where each is wanted.
+    """
+    sizes = train_sizes(options)
+    return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}
+
+
 def _counted(plan: Plan) -> Plan:
     """The plan with its number of configurations."""
+    return replace(plan, configurations=len(plan.baseline) + _searched(plan))
+
+
+def _searched(plan: Plan) -> int:
+    """Configurations beside the baseline."""
     strategy = plan.strategy
     if strategy.design is not None:
-        return replace(plan, configurations=len(design_points(plan)))
+        return len(design_points(plan))
+    if strategy.search not in EXHAUSTIVE and len(train_sizes(plan.options)) > 1:
+        raise BadInput(
+            f"--limit-train {plan.options.limit_train}: {strategy.search} would choose among these"
+            " sizes; use --search grid or a design, which train every configuration with each."
+        )
     if strategy.search in LEARNING:
         assert strategy.trials is not None
-        return replace(plan, configurations=strategy.trials)
+        return strategy.trials
     whole = _points(plan)
     asked = strategy.trials or whole
     if strategy.search in EXHAUSTIVE and asked > whole:
         raise BadInput(f"--trials {asked}: the grid has {whole} points; ask for at most that.")
-    return replace(plan, configurations=int(min(asked, whole)))
+    return int(min(asked, whole))
 
 
 def _points(plan: Plan) -> float:
@@ -175,11 +276,17 @@ def _points(plan: Plan) -> float:
 
 def design_points(plan: Plan) -> list[dict[str, Any]]:
     """The configurations of the plan's design, in order."""
-    strategy = plan.strategy
+    strategy, sizes = plan.strategy, train_sizes(plan.options)
     assert strategy.design is not None
+    free = fix(plan.free, ("limit_train",)) if len(sizes) > 1 else plan.free
+    limits = model_limits(plan.base)
     if strategy.trials is not None:
-        return balanced_fraction(plan.free, plan.base, strategy.trials, plan.options.seed)
-    return DESIGNS[strategy.design](plan.free, plan.base)
+        points = balanced_fraction(free, plan.base, strategy.trials, plan.options.seed, limits)
+    else:
+        points = DESIGNS[strategy.design](free, plan.base, limits)
+    if len(sizes) < 2:
+        return points
+    return [{"limit_train": size, **point} for size in sizes for point in points]
 
 
 def model_limits(base: TrainConfig) -> Any:
@@ -198,15 +305,16 @@ def check_names(plan: Plan) -> None:
     check_dataset(plan.base)
     if plan.options.address is None:
         resolve_device(plan.base.device)
+    for values in plan.variants():
+        check_model(config_from_dict(values, plan.base))
     for field, check in (
-        ("backbone", check_model),
         ("optimizer", check_optimization),
         ("schedule", check_optimization),
         ("augmentation", check_augmentation),
     ):
         domain = plan.free.get(field)
-        values = domain.values if isinstance(domain, Choice) else (getattr(plan.base, field),)
-        for value in values:
+        levels = domain.values if isinstance(domain, Choice) else (getattr(plan.base, field),)
+        for value in levels:
             check(config_from_dict({field: value}, plan.base))
 
 

@@ -175,9 +175,9 @@ def describe(values: dict[str, object]) -> str:
 
 
 def short(value: object) -> str:
-    """A value as a table shows it: three digits, yes / no."""
+    """A value as a table shows it: three digits, whole numbers in full, on / off."""
     if isinstance(value, bool):
         return "on" if value else "off"
     if isinstance(value, float):
-        return f"{value:.3g}"
+        return str(int(value)) if value.is_integer() else f"{value:.3g}"
     return "–" if value is None else str(value)

@@ -57,18 +57,21 @@ class TableWriter:
         """Write the waiting rows as one new file, whole or not at all."""
         if not self.rows:
             return
+        self.write(pa.Table.from_pylist([dict(row) for row in self.rows], schema=self.schema))
+        self.rows = []
+
+    def write(self, table: pa.Table) -> None:
+        """Write rows of the table's schema as one new file, whole or not at all."""
         target = self.folder / f"part-{self.part:05d}.parquet"
         # Not beside the target: polars refuses a folder with a file of another kind, even hidden.
         self.unfinished.mkdir(parents=True, exist_ok=True)
         temporary = self.unfinished / f".{self.folder.parent.name}-{target.name}.{os.getpid()}.tmp"
-        table = pa.Table.from_pylist([dict(row) for row in self.rows], schema=self.schema)
         try:
             pq.write_table(table, temporary, compression="zstd")
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         self.part += 1
-        self.rows = []
 
 
 def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFrame:
@@ -76,7 +79,7 @@ def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFr
 
     Args:
         results: the results folder.
-        table: trials, epochs or classes.
+        table: a name from SCHEMAS.
         sweep: name of a sweep (None: all).
 
     Returns:
@@ -101,7 +104,10 @@ def delete_tables(results: Path, sweep: str) -> None:
 
 def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:
     """Append rows to a table at once, as one file."""
-    writer = TableWriter(results, table, sweep)
-    for row in rows:
-        writer.add(row)
-    writer.flush()
+    found = [dict(row) for row in rows]
+    append(results, table, sweep, pa.Table.from_pylist(found, schema=SCHEMAS[table]))
+
+
+def append(results: Path, table: str, sweep: str, rows: pa.Table) -> None:
+    """Append rows that have the table's schema, as one file."""
+    TableWriter(results, table, sweep).write(rows)

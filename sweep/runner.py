@@ -1,7 +1,6 @@
 """Run one sweep: data → plan → Ray Tune → rows → winner → result."""
 
 import dataclasses
-import math
 import os
 import shutil
 from collections.abc import Iterator
@@ -14,36 +13,36 @@ from rich.console import Console
 
 from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
+from sweep.check_models import check_models, loaded_line
 from sweep.engine import prepare_environment, ray_cluster
-from sweep.in_worker import (
-    backbones_of,
-    heaviest_values,
-    measure_packing,
-    measure_precision,
-)
+from sweep.in_worker import heaviest_values, measure_packing, measure_precision, models_of
 from sweep.manifest import Manifest, run_folder, write_manifest
 from sweep.options import SweepOptions, space_command
-from sweep.plan import Plan, make_plan, sweep_name
+from sweep.plan import Plan, make_plan, model_limits, sweep_name
 from sweep.progress import LiveView, live, loading
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, cluster_resources, local_resources, share_out
+from sweep.spaces import SearchSpace
+from sweep.study import trained_source
 from tl_core.config import config_from_dict, config_id
 from tl_core.datasets import ImageData, load_data
 from tl_core.errors import BadInput
-from tl_core.models import build_model
-from tl_core.optim import parameter_groups
-from tl_core.transfer import normalization, weights_fingerprint
+from tl_core.transfer import (
+    file_fingerprint,
+    transfer_strategy,
+    weights_fingerprint,
+)
 
-WINNER_FILE = "winner.safetensors"
-"""The winner's weights in the sweep's folder; `--weights` takes it as a source."""
 
-
-def run_sweep(options: SweepOptions, console: Console) -> SweepResult:
-    """Run a sweep from start to end.
+def run_sweep(
+    options: SweepOptions, console: Console, space: SearchSpace | None = None
+) -> SweepResult:
+    """Run a sweep from start to end; where its space has a source to train, that first.
 
     Args:
         options: as asked for.
         console: where notes and progress go.
+        space: what to explore, if it is not what the file that the options name says.
 
     Returns:
         The tables, as `load_result` reads them back at any later time.
@@ -52,7 +51,9 @@ def run_sweep(options: SweepOptions, console: Console) -> SweepResult:
         BadInput: the sweep cannot be run as asked; nothing has been written.
     """
     prepare_environment(options.address)
-    plan = make_plan(options)
+    plan = make_plan(options, space)
+    if plan.trains_source:
+        plan = plan.with_source(trained_source(plan, console))
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False)
     results = writable_folder(options.results)
@@ -63,8 +64,14 @@ def run_sweep(options: SweepOptions, console: Console) -> SweepResult:
     plan = with_bundled_defaults(plan, console)
     with loading(console) as progress:
         data = load_data(plan.base, progress=progress)
-    check_models(plan, data)
-    return _Run(plan, data, name, results, console).run()
+        for values in plan.variants():  # some may want another image size
+            load_data(config_from_dict(values, plan.base), progress=progress)
+    loaded = check_models(plan)
+    for backbone, what in loaded.items():
+        console.print(loaded_line(backbone, what), highlight=False)
+    run = _Run(plan, data, name, results, console)
+    run.manifest.loaded = loaded
+    return run.run()
 
 
 class _Run:
@@ -133,8 +140,8 @@ class _Run:
         with live(self.console, view):
             self.manifest.status = self._tune(job, ledger, resources)
         if self.manifest.status != "interrupted":
-            with waiting(self.console, "Measuring the winner on the test split"):
-                self.manifest.winner = self._measure_winner(job, resources)
+            with waiting(self.console, "Judging the best on the test split"):
+                self.manifest.winner = self._judge(job, resources)
         for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
             shutil.rmtree(self.folder / unread, ignore_errors=True)
 
@@ -161,7 +168,7 @@ class _Run:
 
     def _freezes(self) -> bool:
         """Whether there may be trials with frozen stages."""
-        return self.plan.base.freeze_depth > 0 or "freeze_depth" in self.plan.free
+        return any(self.plan.levels("freeze_depth"))
 
     def _precisions(
         self, job: Any, resources: Resources, joined: bool
@@ -178,11 +185,12 @@ class _Run:
             num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
         )
         found = {}
-        for backbone in backbones_of(self.plan):
-            known = remembered_precision(job.config({"backbone": backbone}), self.data)
+        for backbone, values in models_of(self.plan).items():
+            config = job.config(values)
+            known = remembered_precision(config, load_data(config))
             phases = {phase: getattr(known, phase) for phase in PHASES}
             if joined or "auto" in phases.values():
-                phases = ray.get(remote.remote(job, backbone))
+                phases = ray.get(remote.remote(job, values))
             found[backbone] = phases
         return found
 
@@ -213,35 +221,14 @@ class _Run:
             ledger.close(searcher.handed_out, "timed_out" if budget.fired else "interrupted")
         return status
 
-    def _measure_winner(self, job: Any, resources: Resources) -> dict[str, Any] | None:
-        import ray
+    def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
+        from sweep.judge_sweep import judge_sweep
 
-        from sweep.results import read_table, write_rows
-        from sweep.winner import choose_winner, measure_winner
-
-        winner = choose_winner(read_table(self.results, "trials", self.name))
-        if winner is None:
-            return None
-        number = int(winner["trial_id"].rsplit("_", 1)[1])
-        values = {field: plain(winner[field]) for field in (*self.plan.free, "seed")}
-        threads = resources.cpus_per_trial * resources.concurrent  # nothing else runs now
-        if self.plan.options.address is not None:
-            threads = resources.cpus_per_trial  # those are of many machines
-        remote = ray.remote(measure_winner).options(
-            num_cpus=threads, num_gpus=resources.gpus_per_trial
-        )
-        keep, epoch = self.folder / WINNER_FILE, int(winner["best_epoch"])
-        measured = ray.get(remote.remote(job, number, values, epoch, keep, threads))
-        write_rows(self.results, "classes", self.name, measured["rows"])
-        return {
-            "trial_id": winner["trial_id"],
-            "config_id": winner["config_id"],
-            "values": values,
-            "val_accuracy": measured["accuracy"]["val"],
-            "test_accuracy": measured["accuracy"]["test"],
-            "retrained": measured["retrained"],
-            "weights": str(keep) if keep.exists() else None,
-        }
+        judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
+        for note in judged.notes:
+            self.console.print(note, style="yellow", highlight=False)
+        self.manifest.notes += judged.notes
+        return judged.winner
 
     def _provenance(self) -> dict[str, Any]:
         import torch
@@ -259,11 +246,22 @@ class _Run:
         }
 
     def _identify(self, job: Any) -> Any:
+        limits = model_limits(self.plan.base)
+
         def identify(values: dict[str, Any]) -> dict[str, Any]:
             config = job.config(values)
             weights = weights_fingerprint(config)
-            identity = config_id(config, data=self.data.fingerprint, weights=weights)
-            return {**config.to_dict(), "config_id": identity, "weights_fingerprint": weights}
+            stages = limits("stages", values)
+            teacher = file_fingerprint(config.teacher) if config.teacher else None
+            identity = config_id(
+                config, data=self.data.fingerprint, weights=weights, teacher=teacher
+            )
+            return {
+                **config.to_dict(),
+                "strategy": config.strategy or transfer_strategy(config, stages),
+                "config_id": identity,
+                "weights_fingerprint": weights,
+            }
 
         return identify
 
@@ -315,19 +313,6 @@ def writable_folder(results: Path) -> Path:
     return folder
 
 
-def check_models(plan: Plan, data: ImageData) -> None:
-    """Build each backbone once on these data, so that what cannot work is refused before trials.
-
-    Raises:
-        BadInput: weights that do not fit, a freeze depth beyond the stages, and the like.
-    """
-    shape = {"channels": data.channels, "image_size": data.image_size}
-    for backbone in backbones_of(plan):
-        config = config_from_dict({"backbone": backbone}, plan.base)
-        normalization(config, data.mean, data.std, data.channels)
-        parameter_groups(build_model(config, num_classes=data.num_classes, **shape), config)
-
-
 @contextmanager
 def waiting(console: Console, what: str) -> Iterator[None]:
     """A spinner where there is a terminal."""
@@ -336,12 +321,3 @@ def waiting(console: Console, what: str) -> Iterator[None]:
         return
     with console.status(f"{what} …"):
         yield
-
-
-def plain(value: Any) -> Any:
-    """A cell of a frame as the plain value of a config field: NaN → None, an array → a tuple."""
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    return tuple(value) if isinstance(value, list) else value

@@ -138,7 +138,56 @@ CLASSES = pa.schema(
     ]
 )
 
-SCHEMAS = {"trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES}
+EVALUATIONS = pa.schema(
+    [
+        _column(
+            "trial_id", pa.string(), "", "joins with `trials`; of several that vote, SWEEP_topK"
+        ),
+        _column("split", pa.string(), "", "val or test"),
+        _column("members", pa.int64(), "models", "models that voted; 1: the trial alone"),
+        _column("images", pa.int64(), "images", "images of the split"),
+        _column("accuracy", pa.float64(), "", "share of images whose class is right"),
+        _column(
+            "top_accuracy", pa.float64(), "", "share whose class is among the 5 most probable"
+        ),
+        _column("precision", pa.float64(), "", "mean over classes of `classes.precision`"),
+        _column("recall", pa.float64(), "", "mean over classes of `classes.recall`"),
+        _column("f1", pa.float64(), "", "mean over classes of `classes.f1`"),
+        _column(
+            "calibration_error", pa.float64(), "", "expected calibration error, 15 equal bins"
+        ),
+        _column("loss", pa.float64(), "nats", "mean cross-entropy"),
+    ]
+)
+
+PREDICTIONS = pa.schema(
+    [
+        _column("trial_id", pa.string(), "", "as in `evaluations`"),
+        _column("split", pa.string(), "", "test"),
+        _column("image_index", pa.int64(), "", "position of the image in the split, from 0"),
+        _column("label", pa.int64(), "", "number of the right class"),
+        _column("label_name", pa.string(), "", "its name"),
+        _column("predicted", pa.int64(), "", "number of the predicted class"),
+        _column("predicted_name", pa.string(), "", "its name"),
+        _column("confidence", pa.float64(), "", "probability of the predicted class"),
+        _column("label_probability", pa.float64(), "", "probability of the right class"),
+        _column("top_classes", pa.list_(pa.int64()), "", "the 5 most probable classes, in order"),
+        _column(
+            "image",
+            pa.binary(),
+            "PNG",
+            "the image, where the winner got it wrong, and the first 24 others; else empty",
+        ),
+    ]
+)
+
+SCHEMAS = {
+    "trials": TRIALS,
+    "epochs": EPOCHS,
+    "classes": CLASSES,
+    "evaluations": EVALUATIONS,
+    "predictions": PREDICTIONS,
+}
 
 
 def schema_markdown(table: str) -> str:

@@ -23,8 +23,11 @@ RANDOM_ATTEMPTS = 100  # repeats in a row before a space is taken as nearly used
 class Proposer(Protocol):
     """Proposes configurations and hears how they did.
 
-    `number` counts proposals from 0. A value is a validation accuracy, in [0, 1].
+    `number` counts proposals from 0. A value is a validation accuracy, in [0, 1]. `planned` says
+    whether the next proposal is known, whatever becomes of those before it.
     """
+
+    planned: bool
 
     def propose(self) -> Values | None:
         """Values of the space's fields for the next configuration; None when there are no more."""
@@ -61,6 +64,8 @@ class SearchContext:
 
 class ListProposer:
     """Proposes given configurations in order: a grid or a design."""
+
+    planned = True
 
     def __init__(self, points: list[Values]) -> None:
         self.points: Iterator[Values] = iter(points)
@@ -110,6 +115,8 @@ class OptunaProposer:
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization; Optuna's
     `TPESampler` with `constant_liar`, so that trials running side by side spread out.
     """
+
+    planned = False
 
     def __init__(self, context: SearchContext) -> None:
         import optuna

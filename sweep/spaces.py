@@ -1,14 +1,16 @@
 """Find, load and check search spaces: the built-in ones by name, a user's own by path.
 
 A search space is a Python file with BASE, SPACE and optionally DESIGN or SEARCH, SCHEDULER,
-TRIALS and SEEDS. `--help` imports this file: nothing here may load torch, ray, optuna or pandas.
+TRIALS, SEEDS and SCRATCH; SOURCE (a
+TrainConfig) and SOURCE_SPACE for a study that trains its source first; RUNS for one of several
+sweeps. `--help` imports this file: nothing here may load torch, ray, optuna or pandas.
 """
 
 import ast
 import difflib
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -18,7 +20,7 @@ from search_spaces.checks import check_space
 from search_spaces.designs import DESIGNS
 from search_spaces.domains import Domain
 from sweep.user_modules import UserModule, read_user_module
-from tl_core.config import TrainConfig
+from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 
 DEFAULT_TRIALS = 32
@@ -52,6 +54,20 @@ class SearchSpace:
     """Configurations to try; None: all of the design or grid."""
     seeds: int
     """Repeats of each configuration; by default 3 for a design and 1 for a search."""
+    scratch: dict[str, Any]
+    """{field: value} that its baseline from scratch has in place of the base's."""
+    origin: "SearchSpace | None" = None
+    """The sweep whose winner is the source of its transfers, where the file has SOURCE."""
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name → {field: value} on top of the base, where the file asks for several sweeps."""
+
+    def with_fields(self, changed: Mapping[str, Any]) -> "SearchSpace":
+        """The same space around another base; what makes the model changes at its origin too."""
+        origin = self.origin
+        if origin is not None:
+            model = {name: value for name, value in changed.items() if name in ARCHITECTURE}
+            origin = origin.with_fields(model)
+        return replace(self, base=config_from_dict(changed, self.base), origin=origin, runs={})
 
 
 def builtin_spaces() -> dict[str, str]:
@@ -85,11 +101,57 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         raise BadInput(f"{path.name}: a search space needs BASE = TrainConfig(...).")
     try:
         check_space(space, base)
+        config_from_dict(getattr(module, "SCRATCH", None) or {}, base)
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}") from None
     question = _first_paragraph(module.__doc__)
     strategy = _strategy(module, path.name)
-    return SearchSpace(_name_of(path), path, source, question, base, dict(space), **strategy)
+    return SearchSpace(
+        name=_name_of(path),
+        path=path,
+        source=source,
+        question=question,
+        base=base,
+        space=dict(space),
+        origin=_origin(module, path, source),
+        runs=_runs(module, path.name, base),
+        **strategy,
+    )
+
+
+def _origin(module: ModuleType, path: Path, source: UserModule) -> SearchSpace | None:
+    """The sweep of one configuration, or of SOURCE_SPACE around it, that makes the source."""
+    base = _optional(module, path.name, "SOURCE", TrainConfig, "TrainConfig(...)")
+    if base is None:
+        return None
+    space = _optional(module, path.name, "SOURCE_SPACE", dict, "{field: Choice(...), ...}") or {}
+    try:
+        check_space(space, base)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: SOURCE_SPACE: {error}") from None
+    return SearchSpace(
+        name=f"{_name_of(path)}-source",
+        path=path,
+        source=source,
+        question=f"Which source serves {_name_of(path)}?",
+        base=base,
+        space=space,
+        design="one-at-a-time" if space else None,
+        search=None if space else "grid",
+        scheduler="none",
+        trials=None,
+        seeds=1,
+        scratch={},
+    )
+
+
+def _runs(module: ModuleType, file: str, base: TrainConfig) -> dict[str, dict[str, Any]]:
+    runs = _optional(module, file, "RUNS", dict, "{name: {field: value}}") or {}
+    for name, changed in runs.items():
+        if not re.fullmatch(r"[\w-]+", str(name)) or not isinstance(changed, Mapping):
+            raise BadInput(f"{file}: RUNS[{name!r}]={changed!r} must be NAME: {{field: value}}.")
+        config_from_dict(changed, base)
+    return runs
 
 
 def _find(name_or_path: str | Path) -> Path:
@@ -126,12 +188,14 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
     trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
     seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
     scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
+    scratch = _optional(module, file, "SCRATCH", dict, "{field: value} of the baseline")
     return {
         "design": design,
         "search": search,
         "scheduler": scheduler or ("none" if design else "asha"),
         "trials": trials or default_trials,
         "seeds": seeds or (DESIGN_SEEDS if design else 1),
+        "scratch": scratch or {},
     }
 
 

@@ -26,9 +26,10 @@ from sweep.tune_searcher import UNFINISHED
 from sweep.user_modules import UserModule
 from tl_core.checkpoint import save_checkpoint
 from tl_core.config import TrainConfig, config_from_dict
+from tl_core.epoch import EpochMetrics
 from tl_core.hardware import device_name, give_back_memory
 from tl_core.heads import HeadRun
-from tl_core.trainer import EpochMetrics, Trainer
+from tl_core.trainer import Trainer
 
 STATUS_OF_STOP = {
     "epochs": "completed",
@@ -265,10 +266,10 @@ def free_memory() -> None:
 
 def run_facts(trainer: Trainer) -> dict[str, Any]:
     """What is known of a run once it is set up: sizes, device and host."""
-    parameters = list(trainer.model.parameters())
+    sizes = {name: parameter.numel() for name, parameter in trainer.model.named_parameters()}
     return {
-        "params_total": sum(p.numel() for p in parameters),
-        "params_trained": sum(p.numel() for p in parameters if p.requires_grad),
+        "params_total": sum(sizes.values()),
+        "params_trained": sum(sizes[name] for name in trainer.moving if name in sizes),
         "trained_together": 1,
         "device_name": device_name(trainer.device),
         "host_name": socket.gethostname(),

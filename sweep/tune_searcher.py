@@ -6,7 +6,7 @@ from typing import Any
 
 from ray.tune.search import Searcher
 
-from sweep.searchers import ListProposer, Proposer, Values, Verdict
+from sweep.searchers import Proposer, Values, Verdict
 
 UNFINISHED = "running"
 """`status` in the results of a trial that would go on by itself."""
@@ -108,7 +108,7 @@ class TuneSearcher(Searcher):
 
         A searcher that learns has not planned them, so there are none.
         """
-        while isinstance(self.proposer, ListProposer) and len(self.handed_out) < planned:
+        while self.proposer.planned and len(self.handed_out) < planned:
             if self.suggest(f"unstarted-{len(self.handed_out)}") == Searcher.FINISHED:
                 return
 

@@ -6,6 +6,7 @@ A worker may run on another machine, or in another directory, so a module travel
 import re
 import sys
 import traceback
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from types import ModuleType
@@ -75,3 +76,13 @@ def _what_and_where(error: BaseException, path: Path) -> str:
     place = f"{path.name}:{lines[-1]}" if lines else path.name
     kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
     return f"{place}: {kind}{message}"
+
+
+def load_modules(paths: Iterable[str] | None) -> None:
+    """Load the user's modules into this process, for the models and data that they define.
+
+    Raises:
+        BadInput: one of them is no file, or fails.
+    """
+    for path in paths or ():
+        read_user_module(path).load()

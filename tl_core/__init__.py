@@ -13,9 +13,11 @@ from tl_core.errors import BadInput
 _LAZY = {
     "fit": "tl_core.trainer",
     "Trainer": "tl_core.trainer",
-    "EpochMetrics": "tl_core.trainer",
+    "EpochMetrics": "tl_core.epoch",
     "load_data": "tl_core.datasets",
     "build_model": "tl_core.models",
+    "load_model": "tl_core.saved_model",
+    "Predictor": "tl_core.predictor",
 }
 __all__ = ["BadInput", "TrainConfig", *_LAZY]
 

@@ -15,6 +15,7 @@ from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData, Split
 from tl_core.device_data import on_device
 from tl_core.errors import BadInput
+from tl_core.models import model_channels
 from tl_core.transfer import normalization
 from tl_core.views import view_of_epoch, whole_view
 
@@ -36,7 +37,8 @@ class Batches:
 
     def __init__(self, config: TrainConfig, data: ImageData, device: torch.device) -> None:
         check_augmentation(config)
-        mean, std = normalization(config, data.mean, data.std, data.channels)
+        self.channels = model_channels(config, data.channels)
+        mean, std = normalization(config, data.mean, data.std, self.channels)
         self.config = config
         self.data = data
         self.device = device
@@ -76,7 +78,7 @@ class Batches:
         else:
             images = self._load(self.data.train, positions)
             images = self.augment(images, generator, self.flip)
-        images = self.normalize(images)
+        images = self._normalized(images)
         targets = labels
         if self.config.mixup > 0 or self.config.cutmix > 0:
             one_hot = F.one_hot(labels, self.data.num_classes).to(images.dtype)
@@ -92,7 +94,11 @@ class Batches:
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model sees them."""
-        return self.layout(self.normalize(images.to(self.device)))
+        return self.layout(self._normalized(images.to(self.device)))
+
+    def _normalized(self, images: Tensor) -> Tensor:
+        """Grey images repeated to the model's channels, if need be, and normalized."""
+        return self.normalize(images.expand(-1, self.channels, -1, -1))
 
     def labels(self, split: Split, positions: np.ndarray) -> Tensor:
         """Labels (B,) int64, on the device."""

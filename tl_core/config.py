@@ -20,7 +20,10 @@ from tl_core.settings import check_value, parse_text, plain_value, setting
 ACTIVATIONS = ("elu", "relu", "gelu", "silu")
 POOLINGS = ("avg", "max", "none")
 INITS = ("default", "he", "xavier")
+ATTENTIONS = ("none", "se")
+INPUT_ADAPTATIONS = ("sum", "mean", "repeat")
 CLASS_WEIGHTS = ("none", "balanced")
+SAMPLINGS = ("shuffled", "balanced")
 PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 
 
@@ -64,6 +67,11 @@ class TrainConfig:
     flip: bool | None = setting(
         None, "horizontal flips in augmentation (None: the data set decides; off for digits)"
     )
+    sampling: str = setting(
+        "shuffled",
+        "order of training images; balanced draws every class equally often, with repeats",
+        choices=SAMPLINGS,
+    )
     mixup: float = setting(0.0, "alpha of mixup's Beta distribution (0: off)", low=0)
     cutmix: float = setting(0.0, "alpha of CutMix's Beta distribution (0: off)", low=0)
 
@@ -100,16 +108,63 @@ class TrainConfig:
     block_norm: tuple[bool, ...] | None = setting(
         None, "batch normalization per block of the plain CNN (None: batch_norm for all)"
     )
+    attention: str = setting(
+        "none", "se: squeeze-and-excitation in the residual CNN's blocks", choices=ATTENTIONS
+    )
     init: str = setting("default", "initialization of our own models", choices=INITS)
 
+    head_units: int | None = setting(
+        None,
+        "a head of one hidden dense layer with ReLU (None: the model's own head)",
+        unit="units",
+        low=1,
+    )
+    head_dropout: float = setting(0.0, "dropout after that layer (0: off)", low=0, high=0.95)
+
     # Transfer
+    strategy: str | None = setting(
+        None,
+        "name of a way of transfer; it decides nothing by itself (None: what weights and"
+        " freeze_depth amount to)",
+        identity=False,
+    )
+    input_adapt: str = setting(
+        "sum",
+        "grey images in a model of 3 channels: its first convolution's sum or mean over the"
+        " channels, or the image repeated",
+        choices=INPUT_ADAPTATIONS,
+    )
     freeze_depth: int = setting(
         0,
         "frozen stages from the input (0: none; all stages: a linear probe)",
         unit="stages",
         low=0,
     )
+    unfreeze_epochs: int | None = setting(
+        None,
+        "epochs after which one more of the frozen stages trains, from the head's side (None:"
+        " they stay frozen)",
+        unit="epochs",
+        low=1,
+    )
     head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
+    layer_lr_decay: float = setting(
+        1.0, "learning rate of a stage divided by that of the next one", above=0, high=1
+    )
+    l2_sp: float = setting(
+        0.0,
+        "decay of the body towards its source weights, in place of weight_decay (0: off)",
+        low=0,
+    )
+    teacher: str | None = setting(
+        None, "weights of a finished larger model to learn from (None: labels alone)"
+    )
+    distill_share: float = setting(
+        0.5, "share of the teacher's answers in the loss, the labels have the rest", low=0, high=1
+    )
+    distill_temperature: float = setting(
+        4.0, "temperature that softens the teacher's and the model's answers", above=0
+    )
 
     # Optimization
     optimizer: str = setting("sgd", "optimizer: a name from OPTIMIZERS")
@@ -183,11 +238,31 @@ class TrainConfig:
             raise BadInput(f"{given} is set but {missing} is not; give both or neither.")
         if self.std is not None and min(self.std) <= 0:
             raise BadInput(f"std={self.std}: every standard deviation must be greater than 0.")
+        if self.l2_sp > 0 and self.weights is None:
+            raise BadInput(
+                f"l2_sp={self.l2_sp} pulls towards source weights, but weights is none; give"
+                " weights, or l2_sp=0."
+            )
 
     def to_dict(self) -> dict[str, Any]:
         """Field name → plain value (tuples stay tuples), in field order."""
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
+
+FROM_SCRATCH: dict[str, Any] = {
+    "weights": None, "teacher": None, "freeze_depth": 0, "unfreeze_epochs": None,
+    "head_lr_ratio": 1.0, "layer_lr_decay": 1.0, "l2_sp": 0.0,
+}  # fmt: skip
+"""What makes any run one that knows nothing of a source."""
+
+STRUCTURE_FIELDS = (
+    "backbone", "model_args", "width", "depth", "channels", "block_layers", "block_pool",
+    "block_norm",
+)  # fmt: skip
+"""Fields that decide a model's stages; without dropout and its like, so that trials that differ in
+these alone share what is known of them."""
+ARCHITECTURE = (*STRUCTURE_FIELDS, "batch_norm", "activation", "pooling", "attention")
+"""Fields that decide which tensors a model has and what they mean: a source's must be the same."""
 
 FIELDS: dict[str, "dataclasses.Field[Any]"] = {f.name: f for f in dataclasses.fields(TrainConfig)}
 _HINTS: dict[str, Any] = typing.get_type_hints(TrainConfig)
@@ -251,13 +326,16 @@ def parse_value(name: str, text: str) -> Any:
     return parse_text(name, *field_type(name), text)
 
 
-def config_id(config: TrainConfig, *, data: str, weights: str | None = None) -> str:
+def config_id(
+    config: TrainConfig, *, data: str, weights: str | None = None, teacher: str | None = None
+) -> str:
     """Short hash of everything that changes the numbers, except the seed: repeats share it.
 
     Args:
         config: the run.
         data: fingerprint of the data set's content, which stands in for its name and path.
         weights: fingerprint of the source weights' content, if they come from a file.
+        teacher: fingerprint of the teacher's, if there is one.
 
     Returns:
         12 hexadecimal digits.
@@ -265,5 +343,6 @@ def config_id(config: TrainConfig, *, data: str, weights: str | None = None) -> 
     values = {k: v for k, v in config.to_dict().items() if FIELDS[k].metadata["identity"]}
     values["dataset"] = data
     values["weights"] = weights if weights is not None else config.weights
+    values["teacher"] = teacher if teacher is not None else config.teacher
     text = json.dumps(values, sort_keys=True, default=list)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()

@@ -43,23 +43,27 @@ class Probe:
     """Size of one image's activations."""
 
 
-def feature_batches(model: nn.Module, images: Batches, precision: str) -> "FeatureBatches | None":
+def feature_batches(
+    model: nn.Module, images: Batches, precision: str, depth: int
+) -> "FeatureBatches | None":
     """The run's batches as activations; None where it must, or had better, train on images.
 
-    That is so where nothing is frozen, images are augmented or mixed anew each time, the forward
-    pass cannot be cut, or the activations are cheap to compute or too large for the cache.
+    That is so where nothing is frozen, images are augmented or mixed anew each time or shown to a
+    teacher, the forward pass cannot be cut, or the activations are cheap to compute or too large
+    for the cache.
 
     Args:
         model: as it trains, its stages frozen.
         images: the run's batches.
         precision: of the frozen stages: fp32, bf16 or fp16.
+        depth: number of stages that are frozen now.
     """
     config = images.config
-    mixed = config.mixup > 0 or config.cutmix > 0
-    if config.freeze_depth == 0 or mixed or view_of_epoch(config, 0) is None:
+    needs_images = config.mixup > 0 or config.cutmix > 0 or config.teacher is not None
+    if depth == 0 or needs_images or view_of_epoch(config, 0) is None:
         return None
     try:
-        batches = FeatureBatches(model, images, precision)
+        batches = FeatureBatches(model, images, precision, depth)
     except NotCuttable:
         return None
     return batches if batches.pays() else None
@@ -77,11 +81,11 @@ class FeatureBatches:
         NotCuttable: the model's forward pass cannot be cut at its freeze depth.
     """
 
-    def __init__(self, model: nn.Module, images: Batches, precision: str) -> None:
+    def __init__(self, model: nn.Module, images: Batches, precision: str, depth: int) -> None:
         self.images = images
         self.precision = precision
         self.cuttable = Cuttable(model)
-        self.depth = images.config.freeze_depth
+        self.depth = depth
         cut = self.cuttable.cut(self.depth)
         self.prefix, self.rest = cut.prefix, cut.rest
         self.trained, self.judged = cut.trained, cut.judged

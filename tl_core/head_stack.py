@@ -18,11 +18,13 @@ from torch import Tensor, nn
 from torch.func import functional_call, vmap
 
 from tl_core.config import TrainConfig
+from tl_core.epoch import EpochMetrics, stop_reason
 from tl_core.features import FeatureBatches
 from tl_core.heads import HeadRun
 from tl_core.optim import OPTIMIZERS, SCHEDULES, Plateau
 from tl_core.precision import autocast
-from tl_core.trainer import EpochMetrics, Trainer, stop_reason
+from tl_core.sampling import epoch_order
+from tl_core.trainer import Trainer
 
 DECOUPLED = ("adamw",)
 """Optimizers that decay weights themselves; others add the decay to the gradient."""
@@ -127,7 +129,7 @@ class HeadStack:
         self.batches.start_epoch(epoch)
         count = len(self.trainer.data.train)
         size, steps = min(self.config.batch_size, count), self.trainer.steps_per_epoch
-        order = torch.randperm(count, generator=self.order).numpy()
+        order = epoch_order(self.config, self.trainer.data.train.labels, self.order)
         loss_sum = torch.zeros(len(self.configs), device=self.trainer.device)
         correct = torch.zeros_like(loss_sum)
         plateau = self._column([plateau.factor for plateau in self.plateaus])
@@ -162,7 +164,7 @@ class HeadStack:
     def _losses(self, logits: Tensor, targets: Tensor, *, plain: bool = False) -> Tensor:
         """Mean cross-entropy (M,), as the runs optimize it, or `plain`, as they validate."""
         heads, images, _ = logits.shape
-        weights = None if plain else self.trainer.class_weights
+        weights = None if plain else self.trainer.loss.class_weights
         each = F.cross_entropy(
             logits.flatten(0, 1),
             targets.repeat(heads),

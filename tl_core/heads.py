@@ -11,10 +11,11 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tl_core.config import TrainConfig
+from tl_core.epoch import EpochMetrics, stop_reason
 from tl_core.features import FeatureBatches
 from tl_core.models import head_parameters
 from tl_core.models.cut import deterministic
-from tl_core.trainer import EpochMetrics, Trainer, stop_reason
+from tl_core.trainer import Trainer
 
 MEMBER_FIELDS = ("lr", "head_lr_ratio", "weight_decay")
 """Fields in which runs that are trained together may differ."""

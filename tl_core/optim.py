@@ -14,34 +14,48 @@ from torch import nn
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.lazy_compiler import without_compiler
-from tl_core.models import is_head
+from tl_core.models import is_head, stages
 
 ParameterGroups = list[dict[str, Any]]
 
 
 def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
-    """Trainable parameters in up to four groups: body and head, each with and without decay.
+    """Trainable parameters in groups of one rate: body and head, each with and without decay.
 
-    Biases and normalization parameters (one dimension) get no weight decay. Each group carries
-    `peak_lr`, the rate that a schedule factor of 1 means; the head's is `head_lr_ratio` times
-    the body's. Frozen parameters are in no group.
+    Biases and normalization parameters (one dimension) get no weight decay, and nor does the body
+    where it is pulled towards its source (`l2_sp`). Each group carries `peak_lr`, the rate that a
+    schedule factor of 1 means; the head's is `head_lr_ratio` times the body's. With
+    `layer_lr_decay` every stage has a group of its own: the last stage has the body's rate, each
+    earlier one that of the next times the decay. Frozen parameters are in no group.
 
     Raises:
         BadInput: nothing is left to train.
     """
-    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    distances = _distances(model) if config.layer_lr_decay < 1 else {}
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            key = (is_head(model, name), parameter.ndim > 1)
+            head = is_head(model, name)
+            rate = (
+                config.head_lr_ratio if head else config.layer_lr_decay ** distances.get(name, 0)
+            )
+            decays = parameter.ndim > 1 and (head or config.l2_sp == 0)
+            key = (head, rate, decays)
             groups.setdefault(key, []).append(parameter)
     if not groups:
         raise BadInput("every parameter is frozen; lower freeze_depth to train something.")
     result: ParameterGroups = []
-    for (head, decays), parameters in sorted(groups.items(), key=lambda item: item[0]):
-        peak = config.lr * (config.head_lr_ratio if head else 1.0)
+    for (_, rate, decays), parameters in sorted(groups.items(), key=lambda item: item[0]):
+        peak = config.lr * rate
         decay = config.weight_decay if decays else 0.0
         result.append({"params": parameters, "lr": peak, "peak_lr": peak, "weight_decay": decay})
     return result
+
+
+def _distances(model: nn.Module) -> dict[str, int]:
+    """Parameter of the body → number of stages between it and the head."""
+    groups = stages(model)
+    return {name: n for n, group in enumerate(reversed(groups)) for name in group}
 
 
 SGD = without_compiler(torch.optim.SGD)
@@ -167,6 +181,20 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
     """The optimizer that `config.optimizer` names, over the trainable parameters."""
     check_optimization(config)
     return OPTIMIZERS[config.optimizer](parameter_groups(model, config), config)
+
+
+def take_over_state(optimizer: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:
+    """Go on with what `other` remembers of the parameters that both have.
+
+    Parameters that are new to SGD start with a momentum of 0, which comes to the same as none:
+    fused SGD wants all of a group to have one.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter in other.state:
+                optimizer.state[parameter] = other.state[parameter]
+            elif isinstance(optimizer, torch.optim.SGD) and group["momentum"] > 0:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
 def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:

@@ -13,14 +13,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import ARCHITECTURE, FROM_SCRATCH, TrainConfig, config_from_dict
 from tl_core.content import code_hash
 from tl_core.datasets import ImageData
 from tl_core.datasets.cache import cache_folder
 from tl_core.errors import BadInput
 from tl_core.hardware import device_name
 from tl_core.kernels import layer_library
-from tl_core.models import MODELS, STRUCTURE_FIELDS, build_model
+from tl_core.models import MODELS, build_model, model_channels
 from tl_core.models.timm_models import PREFIX
 
 DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
@@ -96,15 +96,17 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
         precision: fp32, bf16 or fp16.
         phase: `precision` for forward and backward, `eval_precision` for forward alone.
     """
-    config = dataclasses.replace(config, weights=None, freeze_depth=0)
+    config = dataclasses.replace(config, **FROM_SCRATCH)
     device = resolve_device(config.device)
     if config.threads:
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
-        shape = {"channels": data.channels, "image_size": data.image_size}
-        model = build_model(config, num_classes=data.num_classes, **shape).to(device)
-        batch, side = min(config.batch_size, LARGEST_BATCH), data.image_size
-        images = torch.randn(batch, data.channels, side, side, device=device)
+        channels, side = model_channels(config, data.channels), data.image_size
+        model = build_model(
+            config, channels=channels, num_classes=data.num_classes, image_size=side
+        ).to(device)
+        batch = min(config.batch_size, LARGEST_BATCH)
+        images = torch.randn(batch, channels, side, side, device=device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
             images = images.contiguous(memory_format=torch.channels_last)
@@ -144,14 +146,13 @@ def _eval_step(model: nn.Module, images: Tensor, precision: str) -> None:
 
 def _memory(config: TrainConfig, data: ImageData) -> Path:
     """The file that remembers what was measured for such a run."""
-    names = (*STRUCTURE_FIELDS, "batch_norm", "activation", "pooling")
-    model = {name: getattr(config, name) for name in names}
+    model = {name: getattr(config, name) for name in ARCHITECTURE}
     about = {
         **model,
         "code": _builder_hash(config.backbone),
         "classes": data.num_classes,
         "batch": min(config.batch_size, LARGEST_BATCH),
-        "image": (data.channels, data.image_size),
+        "image": (model_channels(config, data.channels), data.image_size),
         "channels_last": config.channels_last,
         "device": device_name(resolve_device(config.device)),
         "capability": torch.backends.cpu.get_cpu_capability(),

@@ -6,7 +6,6 @@ Shape legend: B images of a batch, C channels, H × W pixels, K classes.
 import math
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -26,45 +25,26 @@ from tl_core.checkpoint import (
 )
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
+from tl_core.epoch import EpochMetrics, stop_reason
 from tl_core.errors import BadInput
 from tl_core.features import FeatureBatches, feature_batches
 from tl_core.hardware import give_back_memory, keep_freed_memory
-from tl_core.models import build_model
-from tl_core.models.freezing import moving_tensors
-from tl_core.optim import SCHEDULES, Plateau, build_optimizer, set_learning_rates
+from tl_core.loss import Loss
+from tl_core.models import build_model, model_channels
+from tl_core.models.freezing import depth_of_epoch, freeze, moving_tensors
+from tl_core.optim import (
+    SCHEDULES,
+    Plateau,
+    build_optimizer,
+    set_learning_rates,
+    take_over_state,
+)
 from tl_core.precision import autocast, resolve_device, resolve_precision
+from tl_core.sampling import epoch_order
+from tl_core.source_pull import SourcePull
 
 DEFAULT_THREADS = torch.get_num_threads()
 DIVERGENCE_CHECK_STEPS = 50  # reading the loss waits for a GPU, so not at every step
-
-
-@dataclass(frozen=True, slots=True)
-class EpochMetrics:
-    """What one epoch did. Losses and accuracies are means over images; accuracies in [0, 1].
-
-    A diverged epoch (loss NaN or infinite) has NaN in `train_loss`, `val_loss` and `val_accuracy`.
-    """
-
-    epoch: int
-    """Epochs completed, from 1."""
-    train_loss: float
-    """Mean loss of the augmented training batches, as optimized."""
-    train_accuracy: float
-    """Accuracy on the augmented training batches, while the weights change."""
-    val_loss: float
-    """Mean cross-entropy on the validation split, without smoothing or weights."""
-    val_accuracy: float
-    """Accuracy on the validation split."""
-    lr: float
-    """Learning rate of the body at the epoch's last step."""
-    train_seconds: float
-    eval_seconds: float
-    images_per_second: float
-    """Training images per second of `train_seconds`."""
-    device_memory_bytes: int
-    """Peak memory of the run on its GPU so far; 0 on a CPU."""
-    host_memory_bytes: int
-    """Resident memory of the process at the epoch's end."""
 
 
 class Trainer:
@@ -88,41 +68,60 @@ class Trainer:
         self.order = torch.Generator().manual_seed(config.seed)
         self.augmentation = torch.Generator().manual_seed(config.seed + 1)
         self.model = self._build_model()
-        self.moving = moving_tensors(self.model)
+        self.moving = self._moving()
         self.optimizer = build_optimizer(self.model, config)
+        self.source = SourcePull(self.model, config.l2_sp, self.moving)
         self.plateau = Plateau(config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.images = Batches(config, self.data, self.device)
-        features = feature_batches(self.model, self.images, self.eval_precision)
-        self.batches: Batches | FeatureBatches = features or self.images
-        self.network: Callable[[Tensor], Tensor] = features.rest if features else self.model
-        self.class_weights = self._class_weights()
+        self.loss = Loss(config, self.images, self.eval_precision)
         self.rate_factor = 1.0
         self.epoch = 0
         self.best_epoch = 0
         self.best_val_accuracy = -math.inf
         self.best_weights: dict[str, Tensor] = {}
         self.stop_reason: str | None = None
+        self._read_through(depth_of_epoch(config, 0))
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
     def _build_model(self) -> nn.Module:
         model = build_model(
             self.config,
-            channels=self.data.channels,
+            channels=model_channels(self.config, self.data.channels),
             num_classes=self.data.num_classes,
             image_size=self.data.image_size,
+            classes=self.data.classes,
         )
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
 
-    def _class_weights(self) -> Tensor | None:
-        if self.config.class_weights == "none":
-            return None
-        classes = self.data.num_classes
-        counts = np.bincount(self.data.train.labels, minlength=classes).clip(min=1)
-        weights = len(self.data.train) / (classes * counts)
-        return torch.tensor(weights, dtype=torch.float32, device=self.device)
+    def _moving(self) -> tuple[str, ...]:
+        """Names of the tensors that the run may change in any of its epochs."""
+        if self.config.unfreeze_epochs is None:
+            return moving_tensors(self.model)
+        freeze(self.model, depth_of_epoch(self.config, self.config.epochs - 1))
+        moving = moving_tensors(self.model)
+        freeze(self.model, depth_of_epoch(self.config, 0))
+        return moving
+
+    def _read_through(self, depth: int) -> None:
+        """Read the images through the first `depth` stages, which are frozen, if that pays."""
+        features = feature_batches(self.model, self.images, self.eval_precision, depth)
+        self.batches: Batches | FeatureBatches = features or self.images
+        self.network: Callable[[Tensor], Tensor] = features.rest if features else self.model
+        self.depth = depth
+
+    def _unfreeze(self, epoch: int) -> None:
+        """Let the stages train that do so from an epoch on; what is known of the others stays."""
+        depth = depth_of_epoch(self.config, epoch)
+        if depth == self.depth:
+            return
+        freeze(self.model, depth)
+        optimizer = build_optimizer(self.model, self.config)
+        take_over_state(optimizer, self.optimizer)
+        self.optimizer = optimizer
+        self._read_through(depth)
 
     @property
     def steps_per_epoch(self) -> int:
@@ -157,10 +156,11 @@ class Trainer:
         )
 
     def _train_epoch(self) -> tuple[float, float, int]:
+        self._unfreeze(self.epoch)
         self.model.train()
         self.batches.start_epoch(self.epoch)
         size = min(self.config.batch_size, len(self.data.train))
-        order = torch.randperm(len(self.data.train), generator=self.order).numpy()
+        order = epoch_order(self.config, self.data.train.labels, self.order)
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device)
         images = 0
@@ -186,20 +186,17 @@ class Trainer:
         images, labels, targets = self.batches.train(positions, self.augmentation)
         with autocast(self.device, self.precision):
             logits = self.network(images).float()
-            loss = F.cross_entropy(
-                logits,
-                targets,
-                weight=self.class_weights,
-                label_smoothing=self.config.label_smoothing,
-            )
+        loss = self.loss(images, logits, targets)
         self._optimize(loss)
         return loss.detach(), (logits.detach().argmax(1) == labels).sum()
 
     def _optimize(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        if self.config.clip_norm is not None:
+        if self.source or self.config.clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
+        self.source.add_gradients()
+        if self.config.clip_norm is not None:
             trained = [p for group in self.optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
         if self.scaler.is_enabled():
@@ -276,6 +273,7 @@ class Trainer:
         if names:
             raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
         self.model.load_state_dict(state["model"])
+        self._unfreeze(max(0, state["epoch"] - 1))  # as it was when the state was taken
         self.optimizer.load_state_dict(state["optimizer"])
         self.plateau.load_state_dict(state["plateau"])
         self.scaler.load_state_dict(state["scaler"])
@@ -285,28 +283,6 @@ class Trainer:
         for name in _PLAIN_STATE:
             setattr(self, name, state[name])
         set_rng_state(state["rng"])
-
-
-def stop_reason(
-    config: TrainConfig, epoch: int, best_epoch: int, val_accuracy: float
-) -> str | None:
-    """Why a run ends after `epoch` epochs: diverged, epochs, target or patience; None: it goes on.
-
-    Args:
-        config: epochs, target_accuracy and patience are read.
-        epoch: epochs completed, from 1.
-        best_epoch: the one of the highest validation accuracy.
-        val_accuracy: of the last epoch; NaN if the loss was not finite.
-    """
-    if math.isnan(val_accuracy):
-        return "diverged"
-    if epoch >= config.epochs:
-        return "epochs"
-    if config.target_accuracy is not None and val_accuracy >= config.target_accuracy:
-        return "target"
-    if config.patience is not None and epoch - best_epoch >= config.patience:
-        return "patience"
-    return None
 
 
 _PLAIN_STATE = (

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.models.dense_head import replace_head
 from tl_core.models.freezing import freeze
 from tl_core.models.hub import (
     WeightsUnavailable,
@@ -34,9 +35,11 @@ from tl_core.models.weights_file import (
 )
 
 __all__ = [
-    "Loaded", "WeightsMetadata", "WeightsUnavailable", "fetch_hub_weights", "freeze",
+    "Loaded", "WeightsMetadata", "WeightsUnavailable", "fetch_hub_weights", "file_fingerprint",
+    "freeze",
     "head_parameters", "hub_weights_on_disk", "is_head", "load_hub_weights", "load_source",
-    "normalization", "read_metadata", "save_weights", "stages", "weights_fingerprint",
+    "normalization", "read_metadata", "save_weights", "stages", "transfer_strategy",
+    "weights_fingerprint",
 ]  # fmt: skip
 
 # timm's functions that turn other writers' names and sizes into the model's; a convention of its
@@ -56,26 +59,36 @@ class Loaded:
     """First convolutions that were adapted to the image's number of channels."""
 
 
-def load_source(model: nn.Module, weights: str) -> Loaded:
+def load_source(
+    model: nn.Module,
+    weights: str,
+    input_adapt: str = "sum",
+    classes: Sequence[str] | None = None,
+) -> Loaded:
     """Copy into the model every tensor of a weights file that fits by name and shape.
 
-    The first convolution is adapted to the model's number of channels (to one channel by the sum,
-    from one by repetition divided by the number). The head is taken over whole or not at all.
+    The first convolution is adapted to the model's number of channels: to one by the sum or the
+    mean over the file's, from one by repetition divided by the number. The head is taken over
+    whole or not at all, and not if the file says that it knows other classes.
 
     Args:
         model: changed in place.
         weights: path of a .safetensors or .pth file.
+        input_adapt: sum or mean; anything else is the sum.
+        classes: names of the model's logits; None: their number alone decides.
 
     Raises:
         BadInput: the file is missing, damaged, holds code, or fits nothing of the model's body.
     """
     path = weights_path(weights)
     source = _in_timm_names(model, read_tensors(path))
-    source, adapted = _adapt_first_convs(model, source)
+    source, adapted = _adapt_first_convs(model, source, input_adapt)
     own = model.state_dict()
     fitting = {n: t for n, t in source.items() if n in own and _fits(t, own[n])}
     head = head_parameters(model)
-    if not head <= fitting.keys():
+    known = read_metadata(weights).classes
+    others = classes is not None and known is not None and tuple(classes) != tuple(known)
+    if others or not head <= fitting.keys():
         fitting = {name: tensor for name, tensor in fitting.items() if name not in head}
     body = [name for name, _ in model.named_parameters() if name not in head]
     if not any(name in fitting for name in body):
@@ -108,8 +121,15 @@ def load_hub_weights(
         image_size=image_size,
         pretrained_file=str(file),
     )
-    head = head_parameters(model) if num_classes != cfg.num_classes else ()
+    if config.head_units is not None:
+        replace_head(model, config, num_classes)
+    new_head = config.head_units is not None or num_classes != cfg.num_classes
+    head = head_parameters(model) if new_head else ()
     convs = _first_convs(model) if channels != cfg.input_size[0] else []
+    if channels == 1 and config.input_adapt == "mean":  # timm takes the sum
+        for name in convs:
+            with torch.no_grad():
+                model.get_parameter(f"{name}.weight").div_(cfg.input_size[0])
     loaded = Loaded(
         missing=tuple(n for n in model.state_dict() if n in head),
         adapted=tuple(f"{name}.weight" for name in convs),
@@ -137,6 +157,22 @@ def normalization(
     return _for_channels("mean", mean, channels), _for_channels("std", std, channels)
 
 
+def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
+    """What weights and freezing amount to: scratch, probe, partial, progressive or full.
+
+    Args:
+        config: of the run.
+        stage_count: stages of its model.
+    """
+    if config.weights is None:
+        return "scratch"
+    if config.freeze_depth == 0:
+        return "full"
+    if config.unfreeze_epochs is not None:
+        return "progressive"
+    return "probe" if config.freeze_depth >= stage_count else "partial"
+
+
 def weights_fingerprint(config: TrainConfig) -> str | None:
     """What identifies the source weights by content: None for random weights.
 
@@ -150,7 +186,16 @@ def weights_fingerprint(config: TrainConfig) -> str | None:
     if config.weights == "pretrained":
         cfg = hub_cfg(config.backbone)
         return f"hub:{cfg.hf_hub_id or cfg.url}"
-    path = weights_path(config.weights).resolve()
+    return file_fingerprint(config.weights)
+
+
+def file_fingerprint(weights: str) -> str:
+    """Hash of a weights file's content, 16 hexadecimal digits.
+
+    Raises:
+        BadInput: there is no such file.
+    """
+    path = weights_path(weights).resolve()
     status = path.stat()
     return _file_hash(path, status.st_size, status.st_mtime_ns)
 
@@ -193,7 +238,7 @@ def _first_convs(model: nn.Module) -> list[str]:
 
 
 def _adapt_first_convs(
-    model: nn.Module, source: dict[str, Tensor]
+    model: nn.Module, source: dict[str, Tensor], input_adapt: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The source with first convolutions for the model's channels, and the names of those."""
     from timm.models import adapt_input_conv
@@ -205,7 +250,9 @@ def _adapt_first_convs(
             continue
         if there.shape[1] != here.shape[1]:
             with torch.no_grad():
-                adapted[name] = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
+                new = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
+                to_mean = input_adapt == "mean" and here.shape[1] == 1
+                adapted[name] = new / there.shape[1] if to_mean else new
     return {**source, **adapted}, list(adapted)
 
 

@@ -12,33 +12,38 @@ from sweep.options import SweepOptions
 from sweep.plan import Plan, make_plan, sweep_name
 from sweep.progress import short
 from sweep.resources import local_resources, share_out
+from sweep.study import source_plan, sweeps_of
 from tl_core.datasets import on_disk
 
 
 def print_plan(options: SweepOptions, console: Console) -> None:
-    """Check the options and print what would run.
+    """Check the options and print what would run, sweep by sweep.
 
     Raises:
         BadInput: what a real run would refuse before it loads data.
     """
-    plan = make_plan(options)
-    name = sweep_name(plan, datetime.now())
-    table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-    table.add_column(style="bold", no_wrap=True)
-    table.add_column()
-    for label, text in _rows(plan, name):
-        table.add_row(label, escape(text))
-    console.print(table, highlight=False)
+    for own, space in sweeps_of(options):
+        plan = make_plan(own, space)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for label, text in _rows(plan, sweep_name(plan, datetime.now())):
+            table.add_row(label, escape(text))
+        console.print(table, highlight=False)
 
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
     seeds = len(plan.strategy.seeds)
     epochs = plan.epochs
+    baseline = len(plan.baseline)
+    configurations = f"{plan.configurations} configurations"
+    configurations += f", {baseline} of them from scratch," if baseline else ""
     rows = [
         ("sweep", name),
         ("question", plan.space.question),
         ("data set", _dataset(plan)),
-        ("trials", f"{plan.trials} = {plan.configurations} configurations × {seeds} seeds"),
+        *_source(plan),
+        ("trials", f"{plan.trials} = {configurations} × {seeds} seeds"),
         ("epochs", f"{epochs} each at most, {plan.trials * epochs} in all at most"),
         ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
         ("resources", _resources(plan)),
@@ -50,11 +55,25 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
     return rows
 
 
+def _source(plan: Plan) -> list[tuple[str, str]]:
+    """What transfers start from, where there are any."""
+    if plan.trains_source:
+        source = source_plan(plan)
+        trials = "1 trial" if source.trials == 1 else f"{source.trials} trials"
+        about = f"{trials} of {source.epochs} epochs at most on {_own_dataset(source)}"
+        return [("source", f"trained first, unless it is kept already: {about}")]
+    return [("source", plan.base.weights)] if plan.base.weights is not None else []
+
+
 def _dataset(plan: Plan) -> str:
+    own = _own_dataset(plan)
+    replaced = own != plan.base.dataset and "dataset" not in plan.named
+    return f"{own}; where it cannot be, {DATASET} serves" if replaced else own
+
+
+def _own_dataset(plan: Plan) -> str:
     name = plan.base.dataset
-    if "dataset" in plan.named or on_disk(plan.base):
-        return name
-    return f"{name}, to be downloaded; where it cannot be, {DATASET} serves"
+    return name if on_disk(plan.base) else f"{name}, to be downloaded"
 
 
 def _resources(plan: Plan) -> str:

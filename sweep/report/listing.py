@@ -2,6 +2,8 @@
 
 import fnmatch
 
+import pandas as pd
+from rich.markup import escape
 from rich.table import Table
 
 from sweep.catalog import Entry
@@ -72,3 +74,22 @@ def size(number: float) -> str:
             return f"{number:.0f} B" if unit == "B" else f"{number:.1f} {unit}"
         number /= 1024
     return f"{number:.1f} GiB"
+
+
+def predictions_table(frame: pd.DataFrame, rows: int) -> Table:
+    """The first predictions of a frame from `predict`, with every class that was asked for."""
+    table = Table("image", "class", box=None)
+    table.add_column("confidence", justify="right")
+    several = frame["top_classes"].map(len).max() > 1
+    if several:
+        table.add_column("then")
+    for _, row in frame.head(rows).iterrows():
+        if row["error"] is not None:
+            table.add_row(row["path"], "[red]unreadable[/red]", "–")
+            continue
+        rest = zip(row["top_classes"][1:], row["top_confidences"][1:], strict=True)
+        then = ", ".join(f"{name} {share:.3f}" for name, share in rest)
+        table.add_row(
+            escape(row["path"]), escape(row["class"]), f"{row['confidence']:.4f}", escape(then)
+        )
+    return table

@@ -6,8 +6,10 @@ from typing import Any
 
 import pandas as pd
 
+from sweep.baseline import SCRATCH
 from sweep.manifest import Manifest, read_manifest, run_folder
 from sweep.report.effects import effects
+from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
 
@@ -25,7 +27,9 @@ class SweepResult:
         manifest: what was asked for, how it ended, and the winner.
         trials: one row a trial (`results/trials`).
         epochs: one row a reported epoch (`results/epochs`).
-        classes: one row a class and split of the winner (`results/classes`).
+        classes: one row a class and split of a judged trial (`results/classes`).
+        evaluations: one row a split of a judged trial (`results/evaluations`).
+        strategies: one row a strategy of transfer, by its best configuration.
         top: one row a configuration, best first: the varied fields, mean and standard deviation of
             the validation accuracy over seeds, how many ended well, parameters and time.
         effects: effect of each level of each factor, for a space of levels only; else empty.
@@ -37,6 +41,8 @@ class SweepResult:
     trials: pd.DataFrame
     epochs: pd.DataFrame
     classes: pd.DataFrame
+    evaluations: pd.DataFrame
+    strategies: pd.DataFrame
     top: pd.DataFrame
     effects: pd.DataFrame
 
@@ -61,13 +67,17 @@ def load_result(results: Path, name: str) -> SweepResult:
     """
     manifest = read_manifest(results, name)
     trials = read_table(results, "trials", name).sort_values("trial_id", ignore_index=True)
+    epochs = read_table(results, "epochs", name)
+    evaluations = read_table(results, "evaluations", name)
     return SweepResult(
         name=name,
         folder=results,
         manifest=manifest,
         trials=trials,
-        epochs=read_table(results, "epochs", name),
+        epochs=epochs,
         classes=read_table(results, "classes", name),
+        evaluations=evaluations,
+        strategies=strategies(trials, epochs, evaluations),
         top=top_configurations(trials, list(manifest.fields)),
         effects=sweep_effects(manifest, trials),
     )
@@ -114,6 +124,9 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
     listed = bool(levels) and all(isinstance(values, list) for values in levels.values())
     if not listed or trials.empty or manifest.search in ("random", "optuna"):
         return pd.DataFrame()
+    asked = "weights" in levels or SCRATCH in levels.get("strategy", [])
+    if manifest.base["weights"] is not None and not asked:  # a baseline is no level of a factor
+        trials = trials[trials["strategy"] != SCRATCH]
     return effects(trials, levels, manifest.base)
 
 

@@ -10,8 +10,10 @@ from rich.markup import escape
 from rich.table import Table
 
 from search_spaces.designs import DESIGNS
+from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
+from sweep.report.strategies import TEST_MEASURES
 from sweep.report.summary import SweepResult, winner_line
 
 TOP_SHOWN = 10
@@ -37,7 +39,7 @@ def print_result(result: SweepResult, console: Console) -> None:
         console.print(effects_table(result))
         for caveat in caveats(result):
             console.print(caveat, style="yellow", highlight=False)
-        console.print()
+    _print_strategies(result, console)
     _print_winner(result, console)
     _print_where(result, console)
 
@@ -55,15 +57,113 @@ def _print_counts(result: SweepResult, console: Console) -> None:
         console.print(f"  {number} × {escape(str(text))}", style="red", highlight=False)
 
 
+def _print_strategies(result: SweepResult, console: Console) -> None:
+    """What transfer bought; nothing where there is one strategy only."""
+    frame = result.strategies
+    if len(frame) < 2:
+        return
+    console.print(
+        "\n[bold]Strategies[/bold], the best configuration of each, on the test split",
+        highlight=False,
+    )
+    console.print(strategies_table(frame))
+    console.print(
+        "\n[bold]More of them[/bold], means over classes; train – val: at the best epoch",
+        highlight=False,
+    )
+    console.print(measures_table(frame))
+    console.print("\n[bold]What they cost[/bold], per trial", highlight=False)
+    console.print(cost_table(frame))
+
+
+def strategies_table(frame: pd.DataFrame) -> Table:
+    """Accuracy of each strategy, and what it gains on training from scratch."""
+    table = _strategy_columns(frame)
+    for name in ("val accuracy", "test accuracy", "gain", "epochs to scratch"):
+        table.add_column(name, justify="right")
+    for _, row in frame.iterrows():
+        gain, epochs = row["gain"], row["epochs_to_scratch"]
+        of_scratch = row["strategy"] == SCRATCH
+        table.add_row(
+            *_strategy_cells(frame, row),
+            _spread(row["val_accuracy"], row["val_accuracy_std"]),
+            _spread(row["test_accuracy"], row["test_accuracy_std"]),
+            "–" if of_scratch or pd.isna(gain) else f"{100 * gain:+.2f}",
+            "–" if pd.isna(epochs) else f"{epochs:.1f}",
+        )
+    return table
+
+
+def measures_table(frame: pd.DataFrame) -> Table:
+    """Precision and the like of each strategy, and how far training is ahead of validation."""
+    table = _strategy_columns(frame)
+    for name in ("precision", "recall", "F1", "top 5", "calibration error", "train – val"):
+        table.add_column(name, justify="right")
+    for _, row in frame.iterrows():
+        values = [row[name] for name in TEST_MEASURES]
+        gap = row["train_val_gap"]
+        table.add_row(
+            *_strategy_cells(frame, row),
+            *("–" if pd.isna(value) else f"{value:.4f}" for value in values),
+            "–" if pd.isna(gap) else f"{100 * gap:+.2f}",
+        )
+    return table
+
+
+def cost_table(frame: pd.DataFrame) -> Table:
+    """Time, parameters, memory and speed of each strategy."""
+    table = _strategy_columns(frame)
+    for name in ("time", "epochs", "s/epoch", "images/s", "trained", "params", "memory"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in frame.iterrows():
+        table.add_row(
+            *_strategy_cells(frame, row),
+            clock(row["train_seconds"]),
+            f"{row['epochs_trained']:.1f}",
+            f"{row['seconds_per_epoch']:.2f}",
+            f"{row['images_per_second']:.0f}",
+            count(row["params_trained"]),
+            count(row["params_total"]),
+            f"{row['memory_bytes'] / 2**20:.0f}M",
+        )
+    return table
+
+
+def _strategy_columns(frame: pd.DataFrame) -> Table:
+    table = Table(box=None, header_style="dim")
+    table.add_column("strategy", no_wrap=True)
+    if _several_sizes(frame):
+        table.add_column("images", justify="right")
+    return table
+
+
+def _strategy_cells(frame: pd.DataFrame, row: pd.Series) -> list[str]:
+    limit = row["limit_train"]
+    cells = [escape(str(row["strategy"]))]
+    if _several_sizes(frame):
+        cells.append("all" if pd.isna(limit) else f"{limit:.0f}")
+    return cells
+
+
+def _several_sizes(frame: pd.DataFrame) -> bool:
+    return len(frame["limit_train"].unique()) > 1
+
+
 def _print_winner(result: SweepResult, console: Console) -> None:
     winner = result.manifest.winner
     if winner is None:
         return
-    console.print(winner_line(winner), style="bold green", highlight=False)
+    console.print(f"\n{winner_line(winner)}", style="bold green", highlight=False)
     console.print(f"        {escape(describe(winner['values']))}", highlight=False)
     if winner["weights"] is not None:
         shown = escape(_shown(Path(winner["weights"])))
         console.print(f"        weights: {shown}", highlight=False, soft_wrap=True)
+    for _, row in result.evaluations[result.evaluations["members"] > 1].iterrows():
+        console.print(
+            f"The best {row['members']} together: test accuracy {row['accuracy']:.4f}",
+            style="bold green",
+            highlight=False,
+        )
 
 
 def top_table(result: SweepResult) -> Table:
@@ -140,7 +240,8 @@ def caveats(result: SweepResult) -> list[str]:
 def _print_where(result: SweepResult, console: Console) -> None:
     folder = _shown(result.folder)
     console.print(
-        f"\nEvery number: {folder}/trials, {folder}/epochs, {folder}/classes", style="dim"
+        f"\nEvery number: {folder}/trials, epochs, evaluations, classes, predictions",
+        style="dim",
     )
     console.print(
         f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])',
@@ -172,10 +273,13 @@ def _shown(path: Path) -> str:
 
 
 def _accuracy(row: pd.Series) -> str:
-    if pd.isna(row["val_accuracy"]):
+    return _spread(row["val_accuracy"], row["val_accuracy_std"])
+
+
+def _spread(mean: float, std: float) -> str:
+    if pd.isna(mean):
         return "–"
-    std = row["val_accuracy_std"]
-    return f"{row['val_accuracy']:.4f}" + ("" if pd.isna(std) else f" ± {std:.4f}")
+    return f"{mean:.4f}" + ("" if pd.isna(std) else f" ± {std:.4f}")
 
 
 def _points(effect: float, low: float, high: float) -> str:

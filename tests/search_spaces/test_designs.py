@@ -5,7 +5,7 @@ from collections import Counter
 import pytest
 
 from search_spaces.designs import DESIGNS, balanced_fraction, factorial, one_at_a_time
-from search_spaces.domains import Choice, Float
+from search_spaces.domains import Choice, Float, Points
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -120,3 +120,25 @@ def test_fraction_of_a_large_factorial_is_fast():
     assert time.perf_counter() - start < 4.5  # 0.6 s on two idle cores
     for name in fields:
         assert set(Counter(p[name] for p in points).values()) == {10}
+
+
+TRANSFER = {
+    "strategy": Points(probe={"freeze_depth": "stages"}, full={"freeze_depth": 0, "lr": 0.01}),
+    "batch_size": Choice(128, 64),
+}
+
+
+@pytest.mark.parametrize("design", DESIGNS)
+def test_designs_resolve_what_points_leave_to_the_model(design):
+    points = DESIGNS[design](TRANSFER, BASE, lambda name, values: 5)
+    probe, full = {"freeze_depth": 5}, {"freeze_depth": 0, "lr": 0.01}
+    expected = [("probe", probe, 128), ("probe", probe, 64), ("full", full, 128)]
+    expected += [("full", full, 64)] if design == "factorial" else []
+    found = [(p.pop("strategy"), p.pop("batch_size"), p) for p in points]
+    assert sorted(found, key=str) == sorted([(s, b, p) for s, p, b in expected], key=str)
+
+
+def test_a_fraction_resolves_it_too():
+    points = balanced_fraction(TRANSFER, BASE, 2, seed=0, limits=lambda name, values: 5)
+    assert {p["freeze_depth"] for p in points} == {0, 5}
+    assert {p["batch_size"] for p in points} == {64, 128}

@@ -11,6 +11,7 @@ from search_spaces.domains import (
     Choice,
     Float,
     Int,
+    Points,
     count,
     enumerate_space,
     fix,
@@ -233,3 +234,59 @@ def test_search_spaces_import_no_engine():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+STRATEGIES = Points(
+    probe={"freeze_depth": "stages"},
+    full={"freeze_depth": 0, "lr": 0.001},
+    scratch={"weights": None},
+)
+
+
+def test_a_point_sets_its_fields():
+    space = {"strategy": STRATEGIES, "dropout": Choice(0.0, 0.2)}
+    found = enumerate_space(space, TrainConfig(), lambda name, values: 4)
+    assert found == [
+        {"strategy": name, **fields, "dropout": dropout}
+        for name, fields in (
+            ("probe", {"freeze_depth": 4}), ("full", {"freeze_depth": 0, "lr": 0.001}),
+            ("scratch", {"weights": None}),
+        )
+        for dropout in (0.0, 0.2)
+    ]  # fmt: skip
+    assert STRATEGIES.values == ("probe", "full", "scratch")
+    assert STRATEGIES.fields == ("freeze_depth", "lr", "weights")
+
+
+def test_points_keep_what_they_set_where_others_are_fixed():
+    assert fix({"strategy": STRATEGIES}, ["lr", "weights"])["strategy"] == STRATEGIES
+    every = Points(a={"lr": 0.1}, b={"lr": 0.2, "dropout": 0.1})
+    with pytest.raises(BadInput, match=r"lr cannot be fixed: every strategy .* \(a, b\)"):
+        fix({"strategy": every}, {"lr": 0.3})
+
+
+def test_one_point_may_be_chosen():
+    fixed = fix({"strategy": STRATEGIES}, {"strategy": "full", "dropout": 0.1})["strategy"]
+    assert fixed.points == {"full": {"freeze_depth": 0, "lr": 0.001}}
+    fixed = fix({"strategy": STRATEGIES}, {"strategy": "full", "lr": 0.1})["strategy"]
+    assert fixed.points == {"full": {"freeze_depth": 0}}
+    with pytest.raises(BadInput, match="strategy='half': one of probe, full, scratch"):
+        fix({"strategy": STRATEGIES}, {"strategy": "half"})
+
+
+@pytest.mark.parametrize(
+    ("space", "message"),
+    [
+        ({"dropout": Points(a={})}, "dropout: only strategy takes Points"),
+        ({"strategy": Points(a={"lrr": 1})}, "'lrr' is no field of TrainConfig"),
+        ({"strategy": Points(a={"lr": -1.0})}, "lr"),
+        (
+            {"strategy": Points(a={"lr": 0.1}), "lr": Float(0.1, 1)},
+            "lr is set by strategy's point",
+        ),
+        ({"strategy": Points(a={"lr": "stages"})}, "a sets lr='stages', which is a whole number"),
+    ],
+)
+def test_points_that_cannot_be(space, message):
+    with pytest.raises(BadInput, match=message):
+        check_space(space, TrainConfig())

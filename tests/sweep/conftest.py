@@ -1,6 +1,6 @@
 """What tests of the sweep share: spaces in files, options, manifests and rows made by hand."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -83,3 +83,16 @@ def terminal() -> Console:
 def page() -> Console:
     """80 columns without a terminal behind them, such as a pipe."""
     return Console(width=80, file=StringIO(), force_terminal=False)
+
+
+@pytest.fixture(scope="module")
+def ray_of_one_cpu() -> Iterator[None]:
+    """One CPU: one actor trains all trials of a sweep, one after another."""
+    import ray
+
+    ray.init(
+        address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
+        object_store_memory=100 * 2**20,
+    )  # fmt: skip
+    yield
+    ray.shutdown()

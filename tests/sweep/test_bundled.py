@@ -7,6 +7,7 @@ from rich.console import Console
 from sweep import bundled
 from sweep.bundled import bundled_source, with_bundled_defaults
 from sweep.plan import make_plan
+from sweep.sources import list_models
 from tl_core.config import TrainConfig
 from tl_core.datasets import DownloadFailed
 from tl_core.models.hub import WeightsUnavailable
@@ -97,7 +98,7 @@ def test_a_named_data_set_is_never_replaced(world, settle):
     [
         {"backbone": TRANSFER_BACKBONES[1]},
         {"settings": (f"backbone={TRANSFER_BACKBONES[1]}",)},
-        {"weights": "pretrained"},
+        {"source": "pretrained"},
     ],
 )
 def test_a_named_backbone_is_never_replaced(world, settle, fields):
@@ -115,13 +116,13 @@ def test_a_named_image_size_stays(world, settle):
 
 def test_random_weights_need_no_hub(world, settle):
     world.data_on_disk = True
-    assert settle("transfer", weights="none").base.backbone == TRANSFER_BACKBONES[0]
+    assert settle("transfer", source="none").base.backbone == TRANSFER_BACKBONES[0]
     assert settle("ablation").base.weights is None
     assert world.asked == []
 
 
 def test_the_count_of_trials_stays(world, settle):
-    assert settle("transfer").trials == 32
+    assert settle("transfer").trials == 32 + 1  # the baseline of the bundled model
     assert settle("ablation").trials == 27
 
 
@@ -164,6 +165,8 @@ def test_the_source_is_trained_once_and_kept(trained, tmp_path):
     out = Console(file=StringIO(), width=80)
     path = bundled_source(tmp_path / "results", base, out)
     assert bundled_source(tmp_path / "results", base, out) == path
+    (model,) = list_models(tmp_path / "results")
+    assert (model.name, model.image_size) == (path.parent.name, 8)
     assert len(trained) == 1
     assert out.file.getvalue().count("Pretraining the residual CNN on shapes") == 1
     assert path.is_relative_to(tmp_path / "results" / "models")

@@ -5,6 +5,7 @@ import sys
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+import torch
 import typer
 
 from sweep import __version__, resources, runner
@@ -12,29 +13,51 @@ from sweep.cli import app, main, seconds
 from sweep.manifest import run_folder, write_manifest
 from sweep.results import read_table, write_rows
 from sweep.spaces import builtin_spaces
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.models import build_model
+from tl_core.transfer import save_weights
 
-COMMANDS = [
-    "PATH.py", "ablation", "datasets", "delete", "list", "models", "settings", "show", "spaces",
-    "transfer",
+STUDIES = [
+    "cifar10_to_cifar100_svhn", "cifar10_to_emnist", "mobilenetv2_cifar10", "resnet18_cifar10",
+    "stl10_to_mnist",
 ]  # fmt: skip
+COMMANDS = sorted([
+    "PATH.py", "ablation", "transfer", *STUDIES, "pretrain", "sources", "predict", "export",
+    "list", "show", "pictures", "delete", "datasets", "models", "settings", "spaces",
+])  # fmt: skip
+DATA_AND_MODEL = {
+    "--dataset": None, "--data-dir": None, "--cache-dir": None, "--limit-train": None,
+    "--backbone": None, "--source": None, "--weights": None, "--teacher": None, "--epochs": None,
+    "--set": None, "--import": None, "--seed": 0, "--gpus": None, "--cpus": None,
+    "--results": "results", "--name": None,
+}  # fmt: skip
 SPACE_OPTIONS = {
-    "--dataset": None, "--data-dir": None, "--cache-dir": None, "--backbone": None,
-    "--weights": None, "--epochs": None, "--set": None, "--import": None, "--design": None,
-    "--search": None, "--trials": None, "--seeds": None, "--seed": 0, "--scheduler": None,
-    "--grace-period": 1, "--reduction-factor": 3.0, "--time-budget": None, "--gpus": None,
-    "--trials-per-gpu": "1", "--cpus": None, "--address": None, "--results": "results",
-    "--name": None, "--dry-run": False,
+    **DATA_AND_MODEL, "--source-dataset": None, "--source-set": None, "--design": None,
+    "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--scheduler": None,
+    "--grace-period": 1, "--reduction-factor": 3.0, "--time-budget": None,
+    "--trials-per-gpu": "1", "--address": None, "--keep-top": 1, "--dry-run": False,
 }  # fmt: skip
 OTHER_OPTIONS = {
     "settings": {},
     "list": {"--results": "results"},
     "show": {"name": None, "--results": "results"},
+    "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False},
     "spaces": {},
     "datasets": {},
     "models": {"pattern": None},
-}
+    "pretrain": {**DATA_AND_MODEL, "--from": None},
+    "sources": {"--results": "results"},
+    "predict": {
+        "name": None, "images": None, "--top-k": 1, "--top": 1, "--out": None,
+        "--device": "auto", "--import": None, "--results": "results",
+    },
+    "export": {
+        "name": None, "--format": "safetensors", "--out": None, "--import": None,
+        "--results": "results",
+    },
+}  # fmt: skip
 
 
 @pytest.fixture(autouse=True)
@@ -127,6 +150,10 @@ REFUSED = {
     "value": (["--set", "lr=fast"], "lr='fast' is not a number"),
     "out of range": (["--set", "dropout=2"], "dropout=2.0: the largest value is 0.95"),
     "weights": (["--weights", "/no/such.pth"], "no such file"),
+    "source": (["--source", "nowhere"], "--source nowhere: no such model in"),
+    "teacher": (["--teacher", "nowhere"], "--teacher nowhere: no such model in"),
+    "sizes": (["--limit-train", "few"], "--limit-train few: "),
+    "models to keep": (["--keep-top", "0"], "'--keep-top'"),
     "import": (["--import", "/no/such.py"], "/no/such.py is no Python file"),
     "search": (["--search", "bayes"], "--search bayes: one of grid, random, optuna"),
     "time budget": (["--time-budget", "soon"], "--time-budget soon: write 90s, 30m or 2h."),
@@ -149,6 +176,62 @@ REFUSED = {
 def test_bad_input_is_one_line(refused, sweep_arguments, case):
     arguments, message = REFUSED[case]
     assert message in refused(*sweep_arguments, *arguments)
+
+
+class Code:
+    """What a file with code in it holds."""
+
+    def __reduce__(self):
+        return (print, ("run",))
+
+
+@pytest.fixture
+def sources(tmp_path):
+    """Name → a checkpoint that cannot be a source of the residual CNN on digits."""
+    config = TrainConfig(backbone="plain", channels=(4, 4))
+    shape = {"channels": 1, "num_classes": 10, "image_size": 8}
+    other = tmp_path / "other.safetensors"
+    about = {"config": config, "classes": "0123456789", "mean": [0.5], "std": [0.5]}
+    save_weights(other, build_model(config, **shape), image_size=8, **about)
+    truncated = tmp_path / "truncated.safetensors"
+    truncated.write_bytes(other.read_bytes()[:-100])
+    code = tmp_path / "code.pth"
+    torch.save({"state_dict": Code()}, code)
+    return {"other": other, "truncated": truncated, "code": code}
+
+
+@pytest.mark.parametrize(
+    ("name", "message"),
+    [
+        ("truncated", "cannot be read, cut off or in another format"),
+        ("code", "holds pickled code, which is not run"),
+        ("other", "fits nothing of ResidualCNN: its tensors have other names"),
+    ],
+)
+def test_a_source_that_cannot_be_one_is_refused(refused, sweep_arguments, sources, name, message):
+    arguments = ("--source", sources[name], "--backbone", "residual")
+    said = refused(*sweep_arguments, *arguments)
+    assert message in said
+    assert str(sources[name]) in said
+
+
+def test_a_source_of_other_channels_and_classes_says_what_was_adapted(
+    call, sweep_arguments, tmp_path, monkeypatch
+):
+    config = TrainConfig()
+    model = build_model(config, channels=3, num_classes=7, image_size=32)
+    about = {"config": config, "classes": "abcdefg", "mean": [0.5] * 3, "std": [0.5] * 3}
+    save_weights(tmp_path / "mine.safetensors", model, image_size=32, **about)
+
+    def start(self):
+        raise BadInput("started")
+
+    monkeypatch.setattr(runner._Run, "run", start)
+    code, out, err = call(*sweep_arguments, "--source", tmp_path / "mine.safetensors")
+    assert (code, err) == (2, "error: started\n")
+    line = " ".join(out.split())
+    assert "tensors of residual from mine.safetensors; new: head" in line
+    assert f"adapted: {model.first_conv}.weight" in line
 
 
 @pytest.mark.parametrize("dry", [(), ("--dry-run",)])

@@ -8,8 +8,8 @@ import torch
 
 from sweep import head_stacks
 from sweep.head_stacks import REACH, HeadStacks
+from sweep.judging import judge_trial
 from sweep.trainable import Job, TrialActor, run_facts, unpack
-from sweep.winner import measure_winner
 from tl_core import TrainConfig, Trainer
 from tl_core.head_stack import HeadStack
 
@@ -159,7 +159,7 @@ def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
     assert results_of(job(), 2)[-1]["status"] == "completed"
     assert len(tried) == 1
     job().checkpoint(2).unlink()  # as if it had been stopped
-    assert measure_winner(job(), 2, dict(PLANNED[2]), 1)["retrained"]
+    assert judge_trial(job(), 2, dict(PLANNED[2]), 1).retrained
 
 
 def test_memory_that_runs_out_is_told(job, monkeypatch):
@@ -192,9 +192,9 @@ def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch)
 def test_a_stopped_winner_is_trained_again_with_the_others_of_its_stack(job):
     reported = results_of(job(), 3)[:1]  # stopped after its first epoch
     job().checkpoint(3).unlink()
-    measured = measure_winner(job(), 3, dict(PLANNED[3]), 1)
-    assert measured["retrained"]
-    assert measured["accuracy"]["val"] == pytest.approx(reported[0]["val_accuracy"])
+    measured = judge_trial(job(), 3, dict(PLANNED[3]), 1)
+    assert measured.retrained
+    assert measured.accuracy["val"] == pytest.approx(reported[0]["val_accuracy"])
     weights = worker(job()).weights_at(3, PLANNED[3], 1)
     alone = Trainer(job().config(PLANNED[3]))
     alone.run_epoch()

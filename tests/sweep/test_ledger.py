@@ -230,7 +230,7 @@ def test_the_best_so_far(sweep):
 
 def test_only_the_best_checkpoints_are_kept(sweep):
     accuracies = [0.5, 0.9, 0.1, 0.7, 0.3, 0.8, 0.6]
-    assert KEPT_CHECKPOINTS == 5
+    assert KEPT_CHECKPOINTS == 6
     for accuracy in accuracies:
         trial = sweep.start(lr=accuracy)
         file = sweep.job.checkpoint(trial.config["number"])
@@ -239,8 +239,9 @@ def test_only_the_best_checkpoints_are_kept(sweep):
         sweep.epoch(trial, val_accuracy=accuracy, status="completed")
         sweep.complete(trial)
     left = sorted(path.stem for path in sweep.job.checkpoint(0).parent.iterdir())
-    assert left == ["s1_00000", "s1_00001", "s1_00003", "s1_00005", "s1_00006"]
-    assert [record.number for record in sweep.ledger.kept] == [1, 5, 3, 6, 0]
+    assert left == [f"s1_0000{n}" for n in (0, 1, 3, 4, 5, 6)]
+    (kept,) = sweep.ledger.kept.values()
+    assert [record.number for record in kept] == [1, 5, 3, 6, 0, 4]
 
 
 def test_rows_are_readable_before_the_end(sweep, monkeypatch):

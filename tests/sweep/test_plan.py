@@ -73,13 +73,12 @@ def test_a_part_of_the_factorial_is_balanced(plan):
 
 def test_transfer_searches_32_configurations_once(plan):
     made = plan("transfer")
-    assert (made.strategy.name, made.strategy.scheduler, made.configurations) == (
-        "optuna",
-        "asha",
-        32,
-    )
+    assert (made.strategy.name, made.strategy.scheduler) == ("optuna", "asha")
+    backbones = len(made.free["backbone"].values)
+    assert made.configurations == 32 + backbones  # a baseline from scratch each
     assert made.strategy.seeds == [0]
-    assert plan("transfer", seeds=3, trials=4).trials == 12
+    assert plan("transfer", scratch=False).configurations == 32
+    assert plan("transfer", seeds=3, trials=4, scratch=False).trials == 12
 
 
 def test_seeds_are_consecutive_from_the_first(plan):
@@ -98,7 +97,7 @@ def test_set_fixes_a_field_and_takes_it_out_of_the_space(plan):
 
 
 def test_flags_fix_fields_too(plan):
-    made = plan("transfer", backbone="timm:test_resnet", weights="none", dataset="digits")
+    made = plan("transfer", backbone="timm:test_resnet", source="none", dataset="digits")
     assert (made.base.backbone, made.base.weights, made.base.dataset) == (
         "timm:test_resnet",
         None,
@@ -112,7 +111,7 @@ def test_relative_paths_are_made_absolute(plan, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (tmp_path / "images").mkdir()
     (tmp_path / "mine.pth").touch()
-    made = plan(dataset="folder:images", data_dir="down", cache_dir="../kept", weights="mine.pth")
+    made = plan(dataset="folder:images", data_dir="down", cache_dir="../kept", source="mine.pth")
     assert made.base.dataset == f"folder:{tmp_path / 'images'}"
     assert made.base.data_dir == str(tmp_path / "down")
     assert made.base.cache_dir == str(tmp_path.parent / "kept")
@@ -156,8 +155,8 @@ REFUSED = {
     "data path": ({"dataset": "folder:/no/such"}, "/no/such"),
     "model": ({"backbone": "residaul"}, "did you mean residual"),
     "timm model": ({"backbone": "timm:resnet1"}, "timm:resnet1"),
-    "weights": ({"weights": "/no/such.pth"}, "no such file"),
-    "weights of none": ({"weights": "pretrained"}, "residual has no published weights"),
+    "weights": ({"source": "/no/such.pth"}, "no such file"),
+    "weights of none": ({"source": "pretrained"}, "residual has no published weights"),
     "model_args": ({"settings": ("model_args=a=1",)}, "only timm models"),
     "optimizer": ({"settings": ("optimizer=sdg",)}, "optimizer='sdg': one of sgd"),
     "schedule": ({"settings": ("schedule=linear",)}, "schedule='linear': one of constant"),
@@ -225,7 +224,7 @@ def test_the_freeze_depth_ends_at_the_stages_of_each_model(plan, write_file):
 
 
 def test_replaced_defaults_leave_the_space_and_are_noted(plan):
-    made = plan("transfer", seeds=2)
+    made = plan("transfer", seeds=2, scratch=False)
     after = made.with_base({"backbone": "residual", "weights": None}, "Another backbone.")
     assert (after.base.backbone, after.base.weights) == ("residual", None)
     assert after.base.lr == made.base.lr

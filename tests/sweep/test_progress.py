@@ -157,8 +157,9 @@ def test_clock():
 
 def test_values_in_short():
     cases = [
-        (0.1, "0.1"), (0.123456, "0.123"), (1e-5, "1e-05"), (True, "on"), (False, "off"),
-        (64, "64"), ("sgd", "sgd"), (None, "–"), ((8, 16), "(8, 16)"),
+        (0.1, "0.1"), (0.123456, "0.123"), (1e-5, "1e-05"), (5000.0, "5000"),
+        (True, "on"), (False, "off"), (64, "64"), ("sgd", "sgd"), (None, "–"),
+        ((8, 16), "(8, 16)"),
     ]  # fmt: skip
     assert [short(value) for value, _ in cases] == [text for _, text in cases]
 

@@ -28,7 +28,7 @@ def ask(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "get", lambda asked: IN_A_WORKER)
     remote = SimpleNamespace(options=lambda **share: SimpleNamespace(remote=lambda *about: None))
     monkeypatch.setattr(ray, "remote", lambda function: remote)
-    run = SimpleNamespace(plan=SimpleNamespace(free={}, base=BASE), data=data)
+    run = SimpleNamespace(plan=SimpleNamespace(variants=lambda: [{}], base=BASE), data=data)
     return lambda joined: runner._Run._precisions(run, job, ONE, joined)
 
 

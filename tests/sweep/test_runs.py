@@ -17,30 +17,17 @@ import pytest
 
 import sweep.searchers as searchers
 from sweep import run
+from sweep.judging import judge_trial
 from sweep.options import SweepOptions
 from sweep.plan import make_plan
 from sweep.trainable import Job
-from sweep.winner import measure_winner
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 
 TINY = {"width": 8, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
 DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6  # its depths
 SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]
-
-
-@pytest.fixture(scope="module", autouse=True)
-def ray_of_one_cpu():
-    """One CPU: one actor trains all trials of a sweep, one after another."""
-    import ray
-
-    ray.init(
-        address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
-        object_store_memory=100 * 2**20,
-    )  # fmt: skip
-    yield
-    ray.shutdown()
 
 
 def write_space(folder: Path, text: str) -> str:
@@ -85,7 +72,8 @@ def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
     means = result.trials.groupby("config_id")["best_val_accuracy"].mean()
     assert means[winner["config_id"]] == means.max()
     assert winner["val_accuracy"] == pytest.approx(row_best[winner["trial_id"]], abs=1e-6)
-    test = result.classes[result.classes["split"] == "test"]
+    of_winner = result.classes[result.classes["trial_id"] == winner["trial_id"]]
+    test = of_winner[of_winner["split"] == "test"]
     right = sum(row["predicted"][row["class_index"]] for _, row in test.iterrows())
     assert right / test["images"].sum() == pytest.approx(winner["test_accuracy"])
     assert test["images"].sum() == 359  # 20% of 1,797, rounded class by class
@@ -202,10 +190,9 @@ def test_winner_trained_again_equals_its_checkpoint(tmp_path: Path) -> None:
     row = result.trials.set_index("trial_id").loc[winner["trial_id"]]
     number = int(winner["trial_id"].rsplit("_", 1)[1])
     values = {name: value for name, value in winner["values"].items() if name in ("lr", "seed")}
-    again = measure_winner(job, number, values, int(row["best_epoch"]))
-    assert again["retrained"]
-    assert again["accuracy"]["test"] == winner["test_accuracy"]
-    assert again["accuracy"]["val"] == winner["val_accuracy"]
+    again = judge_trial(job, number, values, int(row["best_epoch"]))
+    assert again.retrained
+    assert again.accuracy == {"val": winner["val_accuracy"], "test": winner["test_accuracy"]}
 
 
 def test_time_budget_leaves_a_row_for_every_trial(tmp_path: Path) -> None:
@@ -254,7 +241,7 @@ def test_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
 def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
     """A timm backbone under Optuna and ASHA: conditions and bounds hold in every row."""
     result = run(
-        "transfer", dataset="digits", backbone="timm:test_resnet", weights="none", epochs=2,
+        "transfer", dataset="digits", backbone="timm:test_resnet", source="none", epochs=2,
         trials=4, cpus=1, results=tmp_path, quiet=True, name="stages",
         set={"image_size": 32, "limit_train": 200, "precision": "fp32", "eval_precision": "fp32"},
     )  # fmt: skip

@@ -11,6 +11,8 @@ from sweep.tune_searcher import TuneSearcher, judge
 class Heard:
     """A proposer of endless rates that writes down what it is told."""
 
+    planned = False
+
     def __init__(self, most=100):
         self.most = most
         self.proposed = 0

@@ -205,6 +205,7 @@ def test_the_id_is_shared_by_what_changes_no_number():
     same = [
         {"seed": 7}, {"threads": 2}, {"device": "cpu"}, {"eval_batch_size": 10},
         {"data_dir": "/elsewhere"}, {"cache_dir": "/elsewhere"}, {"dataset": "folder:/copy"},
+        {"strategy": "probe"},
     ]  # fmt: skip
     for values in same:
         assert config_id(TrainConfig(**values), data=DATA) == base, values
@@ -212,11 +213,15 @@ def test_the_id_is_shared_by_what_changes_no_number():
 
 def test_the_id_changes_with_every_other_field():
     """One other value for each field that changes the numbers, and the data and weights."""
-    neutral = {"seed", "threads", "device", "eval_batch_size", "data_dir", "cache_dir", "dataset"}
+    neutral = {
+        "seed", "threads", "device", "eval_batch_size", "data_dir", "cache_dir", "dataset",
+        "strategy",
+    }  # fmt: skip
     ids = {"base": config_id(TrainConfig(), data=DATA)}
-    for name in FIELDS.keys() - neutral - {"mean", "std"}:
+    for name in FIELDS.keys() - neutral - {"mean", "std", "l2_sp"}:
         ids[name] = config_id(TrainConfig(**{name: other_value(name)}), data=DATA)
     ids["mean"] = config_id(TrainConfig(mean=(0.5,), std=(0.5,)), data=DATA)
+    ids["l2_sp"] = config_id(TrainConfig(weights="another", l2_sp=0.1), data=DATA)
     ids["data"] = config_id(TrainConfig(), data="another fingerprint")
     ids["content"] = config_id(TrainConfig(), data=DATA, weights="a fingerprint")
     assert len(set(ids.values())) == len(ids)

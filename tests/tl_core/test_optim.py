@@ -15,6 +15,7 @@ from tl_core.optim import (
     check_optimization,
     parameter_groups,
     set_learning_rates,
+    take_over_state,
 )
 
 pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("one_thread")]
@@ -65,6 +66,31 @@ def test_a_linear_probe_trains_the_head_alone():
     model = build_model(probe, **shape)
     groups = parameter_groups(model, probe)
     assert [names_of(model, g) for g in groups] == [{"head.bias"}, {"head.weight"}]
+
+
+def test_every_stage_has_its_own_rate():
+    config = TrainConfig(width=4, lr=0.1, head_lr_ratio=10.0, layer_lr_decay=0.5, weight_decay=0.0)
+    model = build_model(config, channels=1, num_classes=3, image_size=8)
+    rates = {}
+    for group in parameter_groups(model, config):
+        for name in names_of(model, group):
+            rates[name] = group["peak_lr"]
+    assert rates["head.weight"] == rates["head.bias"] == pytest.approx(1.0)
+    assert rates["stages.2.0.conv1.weight"] == pytest.approx(0.1)
+    assert rates["stages.1.0.norm2.bias"] == pytest.approx(0.05)
+    assert rates["stages.0.0.conv2.weight"] == pytest.approx(0.025)
+    assert rates["stem.0.weight"] == pytest.approx(0.0125)
+    assert len(rates) == len(list(model.parameters()))
+
+
+def test_state_of_the_parameters_that_both_have_is_taken_over(small):
+    first = build_optimizer(small, TrainConfig())
+    small[3].weight.grad = torch.ones_like(small[3].weight)
+    first.step()
+    second = build_optimizer(small, TrainConfig())
+    take_over_state(second, first)
+    assert not second.state[small[0].weight]["momentum_buffer"].any()
+    assert second.state[small[3].weight] is first.state[small[3].weight]
 
 
 def test_a_factor_scales_every_peak(small):

@@ -272,7 +272,7 @@ def test_the_number_of_threads_is_the_configs(plain_run, unequal):
 @pytest.mark.parametrize(
     ("field", "table"),
     [
-        ("augmentation", "none, light, standard"),
+        ("augmentation", "none, light, blurred, standard, photo"),
         ("optimizer", "sgd, adam"),
         ("schedule", "constant, step"),
     ],

@@ -21,6 +21,7 @@ from tl_core.transfer import (
     normalization,
     read_metadata,
     save_weights,
+    transfer_strategy,
     weights_fingerprint,
 )
 
@@ -100,6 +101,14 @@ def test_a_head_of_other_classes_is_left_out_and_the_body_loaded(tmp_path, backb
     assert all(torch.equal(fresh[name], here[name]) for name in head)
 
 
+def test_a_head_of_as_many_other_classes_is_left_out(source):
+    config = TrainConfig(backbone="residual", width=4, weights=source)
+    shape = {"channels": 3, "num_classes": 5, "image_size": 32}
+    same, other = (build_model(config, **shape, classes=names) for names in ("abcde", "vwxyz"))
+    assert same.loaded.missing == ()
+    assert set(other.loaded.missing) == set(other.loaded.unexpected) == head_parameters(other)
+
+
 @pytest.mark.parametrize(
     ("backbone", "conv"),
     [
@@ -121,6 +130,37 @@ def test_the_first_convolution_sums_three_channels_and_repeats_one(tmp_path, bac
     assert not grey.loaded.missing
     back = build(backbone, weights=save(tmp_path / "1.safetensors", grey, backbone), seed=2)
     torch.testing.assert_close(back.get_submodule(conv).weight, adapted.repeat(1, 3, 1, 1) / 3)
+
+
+@pytest.mark.parametrize(
+    ("backbone", "conv"), [("residual", "stem.0"), ("timm:test_resnet", "conv1.0")]
+)
+def test_the_first_convolution_may_take_the_mean(tmp_path, backbone, conv):
+    colour = build(backbone)
+    path = save(tmp_path / "3.safetensors", colour, backbone)
+    grey = build(backbone, colours=1, weights=path, seed=1, input_adapt="mean")
+    weight = colour.get_submodule(conv).weight
+    torch.testing.assert_close(grey.get_submodule(conv).weight, weight.mean(1, keepdim=True))
+    back = build(
+        backbone, weights=save(tmp_path / "1.safetensors", grey, backbone), input_adapt="mean"
+    )
+    expected = grey.get_submodule(conv).weight.repeat(1, 3, 1, 1) / 3
+    torch.testing.assert_close(back.get_submodule(conv).weight, expected)
+
+
+@pytest.mark.parametrize(
+    ("fields", "stage_count", "name"),
+    [
+        ({}, 4, "scratch"),
+        ({"freeze_depth": 4}, 4, "scratch"),
+        ({"weights": "pretrained"}, 4, "full"),
+        ({"weights": "pretrained", "freeze_depth": 3}, 4, "partial"),
+        ({"weights": "pretrained", "freeze_depth": 4}, 4, "probe"),
+        ({"weights": "pretrained", "freeze_depth": 4, "unfreeze_epochs": 1}, 4, "progressive"),
+    ],
+)
+def test_what_a_transfer_is_called(fields, stage_count, name):
+    assert transfer_strategy(TrainConfig(**fields), stage_count) == name
 
 
 def test_grey_images_give_what_their_colour_copies_gave(tmp_path, source):

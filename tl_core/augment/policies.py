@@ -31,6 +31,11 @@ def light(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
     return padded_crop(images, generator)
 
 
+def blurred(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+    """`light`, then Gaussian blur of some images: (B, C, H, W), the dtype that blurring gives."""
+    return random_blur(light(images, generator, flip), generator)
+
+
 def standard(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
     """`light`, RandAugment (2 steps, magnitude 9) and random erasing of a quarter of the images.
 
@@ -61,6 +66,7 @@ def photo(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
 AUGMENTATIONS: dict[str, Policy] = {
     "none": none,
     "light": light,
+    "blurred": blurred,
     "standard": standard,
     "photo": photo,
 }

@@ -55,7 +55,7 @@ def read(request: Request) -> Records:
     for part, folder in found:
         if folder.name not in classes:
             raise BadInput(f"{folder} is a class that {root / 'train'} lacks; add or remove it.")
-        files = _files_below(folder)
+        files = files_below(folder)
         if not files and part == TRAIN:
             raise BadInput(f"The class folder {folder} is empty; add images or remove it.")
         paths += files
@@ -72,7 +72,7 @@ def read(request: Request) -> Records:
 
 def files(request: Request) -> list[Path]:
     """Every image file, in the order of `read`."""
-    return [path for _, folder in _class_folders(_root(request)) for path in _files_below(folder)]
+    return [path for _, folder in _class_folders(_root(request)) for path in files_below(folder)]
 
 
 def _root(request: Request) -> Path:
@@ -109,7 +109,8 @@ def _sub_folders(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.is_dir() and _is_data(path.name))
 
 
-def _files_below(folder: Path) -> list[Path]:
+def files_below(folder: Path) -> list[Path]:
+    """Every file below a folder, sorted, but hidden ones and those of file managers."""
     paths: list[str] = []
     for where, folders, names in os.walk(folder, followlinks=True):
         folders[:] = _data_names(folders)

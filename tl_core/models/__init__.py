@@ -14,17 +14,18 @@ registered through `timm.models.register_model` needs no row: it is `timm:NAME`.
 
 import difflib
 import functools
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import nn
 
-from tl_core.config import TrainConfig
+from tl_core.config import STRUCTURE_FIELDS, TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
+from tl_core.models.dense_head import replace_head
 from tl_core.models.hub import hub_cfg
 from tl_core.models.native import use_native_layers
 from tl_core.models.plain import PlainCNN, plan_blocks
@@ -34,8 +35,8 @@ from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_ar
 from tl_core.models.weights_file import first_line, weights_path
 
 __all__ = [
-    "MODELS", "ModelSpec", "build_model", "check_model", "head_parameters", "is_head",
-    "stage_count", "stages",
+    "MODELS", "ModelSpec", "build_model", "check_model",
+    "head_parameters", "is_head", "model_channels", "stage_count", "stages",
 ]  # fmt: skip
 
 
@@ -75,7 +76,12 @@ MODELS: dict[str, ModelSpec] = {
 
 
 def build_model(
-    config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+    config: TrainConfig,
+    *,
+    channels: int,
+    num_classes: int,
+    image_size: int,
+    classes: Sequence[str] | None = None,
 ) -> nn.Module:
     """The model that the config describes: initialized, source weights loaded, stages frozen.
 
@@ -84,9 +90,11 @@ def build_model(
 
     Args:
         config: the model and transfer fields are read.
-        channels: of the images.
+        channels: of the images as the model sees them (`model_channels`).
         num_classes: logits; a head of another number in the source is left out.
         image_size: side of the images, in pixels.
+        classes: names of the logits; a head for others in the source is left out. None: their
+            number alone decides.
 
     Raises:
         BadInput: an unknown backbone or arguments, weights that cannot be had or do not fit, or a
@@ -101,7 +109,8 @@ def build_model(
     else:
         model = _random_model(config, **shape)
         if config.weights is not None:
-            model.loaded = transfer.load_source(model, config.weights)  # type: ignore[assignment]
+            loaded = transfer.load_source(model, config.weights, config.input_adapt, classes)
+            model.loaded = loaded  # type: ignore[assignment]
     transfer.freeze(model, config.freeze_depth)
     use_native_layers(model)
     return model
@@ -132,6 +141,11 @@ def check_model(config: TrainConfig) -> None:
         weights_path(config.weights)
 
 
+def model_channels(config: TrainConfig, image_channels: int) -> int:
+    """Channels that the model takes: 3 where grey images are repeated, else the images' own."""
+    return 3 if config.input_adapt == "repeat" and image_channels == 1 else image_channels
+
+
 def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_size: int) -> int:
     """Number of stages that `freeze_depth` may count, without allocating the weights.
 
@@ -141,13 +155,6 @@ def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_s
     """
     structure = TrainConfig(**{name: getattr(config, name) for name in STRUCTURE_FIELDS})
     return _stage_count(structure, channels, num_classes, image_size)
-
-
-# Without dropout and its like, so that trials that differ in these alone share one answer.
-STRUCTURE_FIELDS = (
-    "backbone", "model_args", "width", "depth", "channels", "block_layers", "block_pool",
-    "block_norm",
-)  # fmt: skip
 
 
 @functools.lru_cache(maxsize=4096)
@@ -181,7 +188,10 @@ def _random_model(
 ) -> nn.Module:
     timm_backbone = config.backbone.startswith(PREFIX)
     build = create_timm_model if timm_backbone else _row(config.backbone).build
-    return build(config, channels=channels, num_classes=num_classes, image_size=image_size)
+    model = build(config, channels=channels, num_classes=num_classes, image_size=image_size)
+    if config.head_units is not None:
+        replace_head(model, config, num_classes)
+    return model
 
 
 def _row(backbone: str) -> ModelSpec:

@@ -4,6 +4,7 @@ from collections.abc import Iterator
 
 from torch import nn
 
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models.stages import stages
 
@@ -39,6 +40,15 @@ def freeze(model: nn.Module, depth: int) -> None:
     for module in list(_frozen_modules(model, members, before=False, after=False)):
         module.__dict__["train"] = _StayInEval(module)
     model.train(model.training)
+
+
+def depth_of_epoch(config: TrainConfig, epoch: int) -> int:
+    """Frozen stages in epoch `epoch`, from 0: fewer as progressive unfreezing goes on.
+
+    Source: gradual unfreezing, Howard & Ruder 2018 "Universal Language Model Fine-tuning".
+    """
+    unfrozen = epoch // config.unfreeze_epochs if config.unfreeze_epochs else 0
+    return max(0, config.freeze_depth - unfrozen)
 
 
 def moving_tensors(model: nn.Module) -> tuple[str, ...]:

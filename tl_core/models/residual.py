@@ -2,8 +2,9 @@
 
 The stages have width, 2 · width and 4 · width channels.
 
-Block: conv 3×3 → BN → activation → dropout2d → conv 3×3 → BN, plus the shortcut (1×1 conv → BN
-where the shape changes), activation. The first and the second stage halve the sides at last.
+Block: conv 3×3 → BN → activation → dropout2d → conv 3×3 → BN → attention, plus the shortcut (1×1
+conv → BN where the shape changes), activation. The first and the second stage end with
+max-pooling, which halves the sides.
 
 Shapes: B images, C channels, S × S pixels, K classes.
 Source: He et al. 2016 "Deep residual learning for image recognition"; ELU: Clevert et al. 2016.
@@ -14,7 +15,9 @@ from typing import Any
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
+from tl_core.models.attention import AttendAct
 from tl_core.models.layers import (
+    activation_layer,
     conv_layer,
     dropout_layer,
     initialize,
@@ -42,7 +45,12 @@ class ResidualBlock(nn.Module):
         self.drop = dropout_layer(config.dropout, spatial=True)
         self.conv2 = conv_layer(outputs, outputs, 3, bias=bias)
         halving = nn.MaxPool2d(2, ceil_mode=True) if halve else None
-        self.norm2 = norm_act_layer(outputs, config.batch_norm, config.activation, halving)
+        self.attend: AttendAct | None = None
+        if config.attention == "none":
+            self.norm2 = norm_act_layer(outputs, config.batch_norm, config.activation, halving)
+        else:
+            self.norm2 = norm_act_layer(outputs, config.batch_norm)
+            self.attend = AttendAct(outputs, activation_layer(config.activation), halving)
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs:
             projection = conv_layer(inputs, outputs, 1, bias=bias)
@@ -50,15 +58,18 @@ class ResidualBlock(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """The block's output; shapes as the class says."""
-        inner = self.drop(self.norm1(self.conv1(images)))
-        return self.norm2(self.conv2(inner), self.shortcut(images))
+        inner = self.conv2(self.drop(self.norm1(self.conv1(images))))
+        shortcut = self.shortcut(images)
+        if self.attend is None:
+            return self.norm2(inner, shortcut)
+        return self.attend(self.norm2(inner), shortcut)
 
 
 class ResidualCNN(nn.Module):
     """(B, C, S, S) float → (B, K) logits. S matters only where pooling is `none`.
 
     Config: width, depth, activation, batch_norm (off: convolutions have biases instead), dropout,
-    pooling, init. Width 64 is the published 64, 128, 256.
+    attention, pooling, init. Width 64 is the published 64, 128, 256.
     """
 
     first_conv = "stem.0"

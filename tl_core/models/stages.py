@@ -31,7 +31,7 @@ def is_head(model: nn.Module, parameter_name: str) -> bool:
 
 
 def _head_members(model: nn.Module) -> set[int]:
-    return {id(parameter) for module in _classifiers(model) for parameter in module.parameters()}
+    return {id(parameter) for module in classifiers(model) for parameter in module.parameters()}
 
 
 def _groups(model: nn.Module) -> Iterator[list[str]]:
@@ -60,7 +60,8 @@ def _children_groups(model: nn.Module) -> Iterator[list[str]]:
         yield own
 
 
-def _classifiers(model: nn.Module) -> list[nn.Module]:
+def classifiers(model: nn.Module) -> list[nn.Module]:
+    """The modules that make up the head, usually one."""
     get_classifier = getattr(model, "get_classifier", None)
     if callable(get_classifier):
         found = get_classifier()

@@ -54,7 +54,7 @@ def test_part_of_a_factorial_of_one_thread(show):
 
 def test_a_search_over_ranges(show):
     shown = show("transfer")
-    assert shown["trials"].startswith("32 = 32 configurations × 1 seed")
+    assert shown["trials"].startswith("35 = 35 configurations, 3 of them from scratch, × 1 seed")
     assert shown["search"] == "optuna, scheduler asha"
     assert shown["freeze_depth"] == "Int(0, 'stages')"
     assert shown["momentum"] == "Float(0.5, 0.99, when={'optimizer': 'sgd'})"

@@ -32,7 +32,8 @@ def result(manifest, trial_row):
         listed = made.search not in ("random", "optuna")
         return SweepResult(
             name=made.name, folder=Path(folder), manifest=made, trials=frame,
-            epochs=pd.DataFrame(), classes=pd.DataFrame(),
+            epochs=pd.DataFrame(), classes=pd.DataFrame(), strategies=pd.DataFrame(),
+            evaluations=pd.DataFrame({"members": pd.Series(dtype=int)}),
             top=top_configurations(frame, list(made.fields)),
             effects=effects(frame, made.fields, made.base) if listed else pd.DataFrame(),
         )  # fmt: skip
@@ -205,7 +206,7 @@ def test_the_whole_report(result):
     assert "dropout=0.2 batch_size=64 seed=1" in text
     assert "weights: results/runs/s1/winner.safetensors" in text
     assert "momentum" not in text
-    assert "results/trials, results/epochs, results/classes" in flat
+    assert "results/trials, epochs, evaluations, classes, predictions" in flat
     assert 'pd.read_parquet("results/trials", filters=[("sweep", "==", "s1")])' in text
     assert "python -m sweep show s1" in text
 

@@ -7,7 +7,8 @@ import timm
 import torch
 import torch.nn.functional as F
 
-from tl_core.models import MODELS, head_parameters, stages
+from tl_core.config import TrainConfig
+from tl_core.models import MODELS, build_model, head_parameters, stages
 from tl_core.transfer import freeze
 
 TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
@@ -79,3 +80,11 @@ def test_a_fully_frozen_body_still_drops_out_before_the_head(make):
     vit.train()
     assert vit.pos_drop.training
     assert images.shape == (4, 3, 32, 32)
+
+
+def test_a_frozen_resnet18_trains_the_parameters_that_were_published():
+    config = TrainConfig(backbone="timm:resnet18")
+    model = build_model(config, channels=3, num_classes=10, image_size=64)
+    assert sum(p.numel() for p in model.parameters()) == 11_181_642
+    freeze(model, len(stages(model)))
+    assert sum(p.numel() for p in model.parameters() if p.requires_grad) == 5_130

@@ -102,3 +102,25 @@ def test_initialization_has_the_published_variance(make, init, variance):
     assert not any(m.bias.any() for m in model.modules() if isinstance(m, nn.Linear))
     limit = (6 / (288 + 1152)) ** 0.5
     assert (weight.abs().max().item() <= limit) == (init == "xavier")
+
+
+def test_attention_weighs_the_channels_before_the_sum(make):
+    model, images = make("residual", attention="se", width=16)
+    block = model.stages[0][0].eval()
+    hidden = model.stem.eval()(images)
+    inner = block.norm2(block.conv2(block.norm1(block.conv1(hidden))))
+    squeeze = block.attend.attention
+    weights = inner.mean((2, 3), keepdim=True)
+    weights = torch.sigmoid(squeeze.fc2(F.relu(squeeze.fc1(weights))))
+    assert squeeze.fc1.out_channels == 4
+    expected = F.max_pool2d(F.elu(inner * weights + hidden), 2)
+    torch.testing.assert_close(block(hidden), expected)
+
+
+def test_attention_adds_two_small_layers_a_block(make):
+    count = {
+        kind: sum(p.numel() for p in make("residual", attention=kind, width=64)[0].parameters())
+        for kind in ("none", "se")
+    }
+    added = sum((c * (c // 16) + c // 16) + (c * (c // 16) + c) for c in (64, 128, 256))
+    assert count["se"] - count["none"] == added

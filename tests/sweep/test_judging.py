@@ -1,60 +1,15 @@
+"""What the test split says of a trial, worked out by hand."""
+
 from types import SimpleNamespace
 
 import numpy as np
-import pandas as pd
 import pytest
 import torch
 
-from sweep import winner as module
+from sweep import judging as module
+from sweep.judging import judge_trial
 from sweep.trainable import Job
-from sweep.winner import choose_winner, measure_winner
 from tl_core.checkpoint import save_checkpoint
-
-NAN = float("nan")
-
-
-def trials(*rows):
-    frame = pd.DataFrame(rows, columns=["config_id", "status", "best_val_accuracy"])
-    return frame.assign(trial_id=[f"s1_{number:05d}" for number in range(len(rows))])
-
-
-WINNERS = {
-    "the highest mean, not the highest trial": (
-        [("a", "completed", 0.9), ("b", "completed", 0.8), ("a", "completed", 0.5),
-         ("b", "completed", 0.7)],
-        1,
-    ),
-    "the best seed of the best": (
-        [("a", "completed", 0.5), ("b", "completed", 0.7), ("b", "completed", 0.8)], 2,
-    ),
-    "stopped trials count": ([("a", "completed", 0.5), ("b", "stopped", 0.6)], 1),
-    "one with a failed seed does not win": (
-        [("a", "completed", 0.9), ("a", "failed", NAN), ("b", "completed", 0.4)], 2,
-    ),
-    "nor one with a diverged seed, whatever it reached": (
-        [("a", "diverged", 0.95), ("a", "completed", 0.9), ("b", "completed", 0.4)], 2,
-    ),
-    "nor one with an interrupted seed": (
-        [("a", "completed", 0.9), ("b", "completed", 0.4), ("a", "interrupted", 0.3)], 1,
-    ),
-    "unless there is no other": (
-        [("a", "failed", 0.3), ("a", "completed", 0.5), ("b", "timed_out", 0.4)], 1,
-    ),
-    "a sound one without a value is none": (
-        [("a", "completed", NAN), ("b", "timed_out", 0.4)], 1,
-    ),
-}  # fmt: skip
-
-
-@pytest.mark.parametrize("case", WINNERS)
-def test_the_winner(case):
-    rows, number = WINNERS[case]
-    assert choose_winner(trials(*rows))["trial_id"] == f"s1_{number:05d}"
-
-
-def test_without_an_accuracy_there_is_no_winner():
-    assert choose_winner(trials()) is None
-    assert choose_winner(trials(("a", "failed", NAN), ("b", "interrupted", NAN))) is None
 
 
 class Recorder:
@@ -77,14 +32,19 @@ class Recorder:
 
     def predict(self, split):
         self.threads = torch.get_num_threads()
-        labels = torch.tensor(split["labels"])
-        return torch.nn.functional.one_hot(torch.tensor(split["predicted"]), 2), labels
+        labels = torch.tensor(split.labels)
+        return 9.0 * torch.nn.functional.one_hot(torch.tensor(split.predicted), 2), labels
 
 
 DATA = SimpleNamespace(
     classes=("cat", "dog"),
-    val={"labels": [0, 1], "predicted": [0, 1]},
-    test={"labels": [0, 0, 0, 1], "predicted": [0, 0, 1, 1]},
+    val=SimpleNamespace(labels=[0, 1], predicted=[0, 1]),
+    test=SimpleNamespace(
+        labels=[0, 0, 0, 1],
+        predicted=[0, 0, 1, 1],
+        indices=np.arange(4),
+        images=SimpleNamespace(take=lambda at: np.full((len(at), 1, 2, 2), 7, np.uint8)),
+    ),
 )
 
 
@@ -98,22 +58,22 @@ def job(tmp_path, monkeypatch):
 def test_the_winner_is_measured_from_its_checkpoint(job):
     weights = {"weight": torch.tensor([[3.0]]), "bias": torch.tensor([4.0])}
     save_checkpoint(job.checkpoint(7), {"model": weights})
-    measured = measure_winner(job, 7, {"lr": 0.3, "seed": 2}, 5)
+    measured = judge_trial(job, 7, {"lr": 0.3, "seed": 2}, 5)
     trainer = Recorder.made
-    assert (trainer.epoch, measured["retrained"]) == (0, False)
+    assert (trainer.epoch, measured.retrained) == (0, False)
     assert (trainer.model.weight.item(), trainer.model.bias.item()) == (3.0, 4.0)
     assert (trainer.config.lr, trainer.config.seed, trainer.config.epochs) == (0.3, 2, 9)
-    assert measured["accuracy"] == {"val": 1.0, "test": 0.75}
+    assert measured.accuracy == {"val": 1.0, "test": 0.75}
 
 
 def test_without_a_checkpoint_it_is_trained_to_its_best_epoch(job):
-    measured = measure_winner(job, 7, {}, 5)
+    measured = judge_trial(job, 7, {}, 5)
     assert (Recorder.made.epoch, Recorder.made.restored) == (5, True)
-    assert measured["retrained"]
+    assert measured.retrained
 
 
 def test_every_class_of_both_splits_has_a_row(job):
-    rows = measure_winner(job, 7, {}, 1)["rows"]
+    rows = judge_trial(job, 7, {}, 1).tables["classes"].to_pylist()
     assert [(row["split"], row["class_index"], row["class_name"]) for row in rows] == [
         ("val", 0, "cat"),
         ("val", 1, "dog"),
@@ -131,7 +91,38 @@ def test_it_is_judged_on_as_many_threads_as_there_are_for_it(job):
     before = torch.get_num_threads()
     try:
         for threads in (1, 2):
-            measure_winner(job, 7, {}, 1, threads=threads)
+            judge_trial(job, 7, {}, 1, threads=threads)
             assert Recorder.made.threads == threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_both_splits_are_evaluated(job):
+    val, test = judge_trial(job, 7, {}, 1).tables["evaluations"].to_pylist()
+    assert (val["split"], val["accuracy"], val["images"]) == ("val", 1.0, 2)
+    assert (test["split"], test["accuracy"], test["images"], test["members"]) == (
+        "test",
+        0.75,
+        4,
+        1,
+    )
+    assert test["recall"] == pytest.approx((2 / 3 + 1) / 2)
+
+
+def test_predictions_are_kept_with_the_images_that_were_wrong(job, monkeypatch):
+    monkeypatch.setattr(module, "RIGHT_EXAMPLES", 1)
+    rows = judge_trial(job, 7, {}, 1, with_images=True).tables["predictions"].to_pylist()
+    assert [(r["image_index"], r["label_name"], r["predicted_name"]) for r in rows] == [
+        (0, "cat", "cat"), (1, "cat", "cat"), (2, "cat", "dog"), (3, "dog", "dog"),
+    ]  # fmt: skip
+    assert [r["image"] is not None for r in rows] == [True, False, True, False]
+    assert rows[2]["image"].startswith(b"\x89PNG")
+    assert rows[2]["top_classes"] == [1, 0]
+    assert rows[2]["confidence"] == pytest.approx(1 - rows[2]["label_probability"])
+    others = judge_trial(job, 8, {}, 1).tables["predictions"].to_pylist()
+    assert {r["image"] for r in others} == {None}
+
+
+def test_probabilities_come_along_only_where_they_vote(job):
+    assert judge_trial(job, 7, {}, 1).probabilities is None
+    assert judge_trial(job, 7, {}, 1, votes=True).probabilities.shape == (4, 2)

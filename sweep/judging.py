@@ -1,0 +1,222 @@
+"""What the test split says of a trial, once it has been selected: runs where trials run.
+
+Shapes: N images of a split, C channels, S × S pixels, K classes.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import torch
+from PIL import Image
+
+from sweep.head_stacks import HeadStacks
+from sweep.schema import CLASSES, EVALUATIONS, PREDICTIONS
+from sweep.trainable import Job, run_facts
+from tl_core.checkpoint import load_checkpoint
+from tl_core.datasets import Split, load_data
+from tl_core.evaluation import TOP, Evaluation, evaluate
+from tl_core.models.weights_file import save_weights
+from tl_core.trainer import Trainer
+
+RIGHT_EXAMPLES = 24
+"""Images kept of those that were classified right, to look at."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured of one trial.
+
+    Attributes:
+        accuracy: split → accuracy in [0, 1].
+        retrained: whether its weights were gone and it was trained again.
+        tables: name of a table → rows for it.
+        probabilities: (N, K) float32 of the test split, for an ensemble; None if not wanted.
+    """
+
+    accuracy: dict[str, float]
+    retrained: bool
+    tables: dict[str, pa.Table]
+    probabilities: np.ndarray | None = None
+
+
+def judge_trial(
+    job: Job,
+    number: int,
+    values: dict[str, Any],
+    epoch: int,
+    keep: Path | None = None,
+    threads: int | None = None,
+    *,
+    votes: bool = False,
+    with_images: bool = False,
+) -> Judgement:
+    """Evaluate a trial's best weights on the validation and the test split.
+
+    The weights come from the trial's checkpoint; where there is none (the trial was stopped, or
+    ran on another machine) the trial is trained again, to the epoch that was best.
+
+    Args:
+        job: what the sweep's trials share.
+        number: of the trial.
+        values: the trial's own fields.
+        epoch: its best epoch.
+        keep: safetensors file for the weights, where its folder can be seen from here; None to
+            keep none.
+        threads: for the evaluation, when nothing else runs (None: as in training).
+        votes: whether its probabilities are wanted.
+        with_images: whether the misclassified images go with the predictions.
+    """
+    for module in job.modules:
+        module.load()
+    config = job.config(values)
+    trainer = Trainer(config, load_data(config))
+    retrained = _take_best_weights(trainer, job, number, values, epoch)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    trial_id = job.trial_id(number)
+    accuracy, evaluations, classes = {}, [], []
+    for name in ("val", "test"):
+        split = getattr(trainer.data, name)
+        probabilities, labels = _probabilities(trainer, split)
+        judged = evaluate(probabilities, labels)
+        accuracy[name] = judged.accuracy
+        evaluations.append({"trial_id": trial_id, "split": name, **evaluation_row(judged)})
+        classes += [
+            {"trial_id": trial_id, "split": name, **row}
+            for row in class_rows(judged, trainer.data.classes)
+        ]
+    if keep is not None and keep.parent.is_dir():
+        _keep_weights(trainer, keep, accuracy["val"])
+    images = _examples(split, probabilities.argmax(1) == labels) if with_images else None
+    predictions = predictions_table(trial_id, trainer.data.classes, probabilities, labels, images)
+    tables = {
+        "evaluations": pa.Table.from_pylist(evaluations, EVALUATIONS),
+        "classes": pa.Table.from_pylist(classes, CLASSES),
+        "predictions": predictions,
+    }
+    return Judgement(accuracy, retrained, tables, probabilities if votes else None)
+
+
+def _take_best_weights(
+    trainer: Trainer, job: Job, number: int, values: dict[str, Any], epoch: int
+) -> bool:
+    """Put a trial's best weights into its model; True if it had to be trained again for them."""
+    retrained = not job.checkpoint(number).exists()
+    best = (
+        HeadStacks(job, run_facts).weights_at(number, values, epoch)
+        if retrained
+        else load_checkpoint(job.checkpoint(number))["model"]
+    )
+    if best is None:
+        while trainer.epoch < epoch:
+            trainer.run_epoch()
+        trainer.restore_best()
+    else:
+        trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
+    return retrained
+
+
+def _probabilities(trainer: Trainer, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    logits, labels = trainer.predict(split)
+    return logits.softmax(1).cpu().numpy(), labels.cpu().numpy()
+
+
+def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
+    """A row of `evaluations`, but for what was judged."""
+    return {
+        "members": members,
+        "images": int(judged.images.sum()),
+        "accuracy": judged.accuracy,
+        "top_accuracy": judged.top_accuracy,
+        "precision": float(judged.precision.mean()),
+        "recall": float(judged.recall.mean()),
+        "f1": float(judged.f1.mean()),
+        "calibration_error": judged.calibration_error,
+        "loss": judged.loss,
+    }
+
+
+def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of `classes`, but for what was judged."""
+    return [
+        {
+            "class_index": index,
+            "class_name": name,
+            "images": int(judged.images[index]),
+            "precision": float(judged.precision[index]),
+            "recall": float(judged.recall[index]),
+            "f1": float(judged.f1[index]),
+            "predicted": judged.confusion[index].tolist(),
+            "split_accuracy": judged.accuracy,
+        }
+        for index, name in enumerate(classes)
+    ]
+
+
+def predictions_table(
+    trial_id: str,
+    classes: Sequence[str],
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    images: list[bytes | None] | None = None,
+) -> pa.Table:
+    """One row an image of the test split.
+
+    Args:
+        trial_id: who predicted.
+        classes: K names.
+        probabilities: (N, K) float.
+        labels: (N,) int.
+        images: PNG files, None where one is not kept; None: none is.
+    """
+    names = np.array(classes, dtype=object)
+    top = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
+    predicted = probabilities.argmax(1)
+    count = len(labels)
+    columns = {
+        "trial_id": [trial_id] * count,
+        "split": ["test"] * count,
+        "image_index": np.arange(count),
+        "label": labels,
+        "label_name": names[labels],
+        "predicted": predicted,
+        "predicted_name": names[predicted],
+        "confidence": probabilities.max(1).astype(np.float64),
+        "label_probability": probabilities[np.arange(count), labels].astype(np.float64),
+        "top_classes": list(top),
+        "image": images or [None] * count,
+    }
+    return pa.Table.from_pydict(columns, schema=PREDICTIONS)
+
+
+def _examples(split: Split, right: np.ndarray) -> list[bytes | None]:
+    """PNG files of the misclassified images and of the first few others, None elsewhere."""
+    kept = ~right | (np.cumsum(right) <= RIGHT_EXAMPLES)
+    return [_png(split, position) if keep else None for position, keep in enumerate(kept)]
+
+
+def _png(split: Split, position: int) -> bytes:
+    """The image as it was decoded, (C, S, S) uint8, as a PNG file."""
+    pixels = split.images.take(split.indices[position : position + 1])[0]
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    file = io.BytesIO()
+    picture.save(file, format="png")
+    return file.getvalue()
+
+
+def _keep_weights(trainer: Trainer, path: Path, val_accuracy: float) -> None:
+    save_weights(
+        path,
+        trainer.model,
+        config=trainer.config,
+        classes=trainer.data.classes,
+        mean=trainer.images.mean.tolist(),
+        std=trainer.images.std.tolist(),
+        image_size=trainer.data.image_size,
+        accuracy=val_accuracy,
+    )

@@ -1,0 +1,132 @@
+"""Classify images with what a sweep or `pretrain` found.
+
+from sweep import predict
+frame = predict("my-sweep", ["photos/"])
+"""
+
+import glob
+from collections.abc import Callable, Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+from PIL import Image
+
+from sweep.manifest import FILE, run_folder
+from sweep.sources import list_models, weights_of
+from tl_core.datasets.folder import files_below
+from tl_core.errors import BadInput
+from tl_core.predictor import Predictor
+
+COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error")
+
+
+def predict(
+    name: str,
+    images: Iterable[str | Path],
+    *,
+    results: str | Path = "results",
+    top: int = 1,
+    top_k: int = 1,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+) -> pd.DataFrame:
+    """Classify image files.
+
+    Args:
+        name: a sweep, whose winner serves, a model of `sources`, or a weights file of ours.
+        images: files, folders (searched for images, subfolders too), and globs.
+        results: the results folder.
+        top: models that vote, of a sweep that kept the weights of so many (`--keep-top`).
+        top_k: classes to name for each image.
+        device: auto, cpu, cuda or cuda:N.
+        progress: called as progress(done, total).
+
+    Returns:
+        One row an image: path, class, confidence, top_classes, top_confidences, and error, in one
+        line, where the file could not be read.
+
+    Raises:
+        BadInput: there is no such model, or no image at all.
+    """
+    predictor = Predictor(*model_files(Path(results), name, top), device=device, top=top_k)
+    files = image_files(images)
+    rows = []
+    for done, found in enumerate(predictor(files), start=1):
+        rows.append(
+            {
+                "path": str(found.path),
+                "class": found.classes[0] if found.classes else None,
+                "confidence": found.confidences[0] if found.confidences else None,
+                "top_classes": list(found.classes),
+                "top_confidences": list(found.confidences),
+                "error": found.error,
+            }
+        )
+        progress(done, len(files))
+    return pd.DataFrame(rows, columns=list(COLUMNS))
+
+
+def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
+    """The weights that `name` stands for, the best first.
+
+    Raises:
+        BadInput: there is no such sweep or model, or it kept fewer weights.
+    """
+    folder = run_folder(results, name)
+    if (folder / FILE).is_file():
+        return _of_sweep(folder, name, top)
+    path = weights_of(results, name)
+    path = path if path.is_file() else Path(name).expanduser()
+    if not path.is_file():
+        known = ", ".join(model.name for model in list_models(results)) or "none yet"
+        raise BadInput(
+            f"{name}: no sweep, model ({known}) or weights file of this name in {results};"
+            " `list` and `sources` show what there is."
+        )
+    if top > 1:
+        raise BadInput(f"--top {top}: {name} is one model; only a sweep has several.")
+    return [path]
+
+
+def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
+    from sweep.judge_sweep import weights_file
+
+    files = [weights_file(folder, place) for place in range(top)]
+    kept = sum(file.is_file() for file in files)
+    if kept == 0:
+        raise BadInput(f"{name} has no winner's weights: no trial of it was measured.")
+    if kept < top:
+        raise BadInput(
+            f"--top {top}: {name} kept the weights of {kept}; a sweep with --keep-top {top} keeps"
+            " more."
+        )
+    return files
+
+
+def image_files(images: Iterable[str | Path]) -> list[Path]:
+    """Files, those in folders, and those that globs match, in order, each once.
+
+    A file that is not there is in the list all the same: who reads it reports it.
+
+    Raises:
+        BadInput: nothing is left.
+    """
+    images = list(images)
+    found = list(dict.fromkeys(file for image in images for file in _files(str(image))))
+    if not found:
+        raise BadInput(
+            f"no images in {', '.join(map(str, images)) or 'nothing'}; give files, or folders or"
+            " globs of them."
+        )
+    return found
+
+
+def _files(text: str) -> Iterator[Path]:
+    path = Path(text).expanduser()
+    if path.is_dir():
+        known = Image.registered_extensions()
+        yield from (file for file in files_below(path) if file.suffix.lower() in known)
+    elif not path.exists() and glob.has_magic(text):
+        yield from (Path(p) for p in sorted(glob.glob(str(path), recursive=True)))
+    else:
+        yield path

@@ -1,0 +1,123 @@
+"""Names of models, and images on the command line."""
+
+import pytest
+from PIL import Image
+
+from sweep.cli import main
+from sweep.judge_sweep import weights_file
+from sweep.manifest import run_folder, write_manifest
+from sweep.prediction import image_files, model_files, predict
+from sweep.sources import weights_of
+from tl_core import models
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+from tl_core.models import build_model
+from tl_core.transfer import save_weights
+
+
+@pytest.fixture
+def keep(tmp_path):
+    """keep(path, **fields) writes a small model of classes a and b."""
+
+    def write(path, **fields):
+        config = TrainConfig(width=4, **fields)
+        model = build_model(config, channels=1, num_classes=2, image_size=8)
+        save_weights(path, model, config=config, classes="ab", mean=[0.5], std=[0.2], image_size=8)
+        return path
+
+    return write
+
+
+@pytest.fixture
+def sweep(tmp_path, manifest):
+    """The run folder of the sweep s1."""
+    folder = run_folder(tmp_path, "s1")
+    folder.mkdir(parents=True)
+    write_manifest(tmp_path, manifest())
+    return folder
+
+
+def test_a_sweep_stands_for_its_winner_and_its_best_few(tmp_path, keep, sweep):
+    files = [keep(weights_file(sweep, place)) for place in range(2)]
+    assert model_files(tmp_path, "s1") == files[:1]
+    assert model_files(tmp_path, "s1", 2) == files
+    with pytest.raises(BadInput, match=r"--top 3: s1 kept the weights of 2; .*--keep-top 3"):
+        model_files(tmp_path, "s1", 3)
+
+
+def test_a_sweep_without_a_winner(tmp_path, sweep):
+    with pytest.raises(BadInput, match="s1 has no winner's weights"):
+        model_files(tmp_path, "s1")
+
+
+def test_a_named_model_and_a_file(tmp_path, keep):
+    kept = keep(weights_of(tmp_path, "mine"))
+    assert model_files(tmp_path, "mine") == model_files(tmp_path, str(kept)) == [kept]
+    with pytest.raises(BadInput, match="--top 2: mine is one model"):
+        model_files(tmp_path, "mine", 2)
+    with pytest.raises(BadInput, match="other: no sweep, model"):
+        model_files(tmp_path, "other")
+
+
+@pytest.fixture
+def pictures(tmp_path):
+    """A folder with two pictures, one of them deeper, and a text."""
+    folder = tmp_path / "pictures"
+    (folder / "deeper").mkdir(parents=True)
+    paths = [folder / "b.png", folder / "deeper" / "a.JPG"]
+    for path in paths:
+        Image.new("L", (9, 9), 100).save(path, "png")
+    (folder / "notes.txt").write_text("no picture")
+    return folder, paths
+
+
+def test_folders_globs_and_files_each_once(pictures):
+    folder, (one, two) = pictures
+    assert image_files([folder]) == [one, two]
+    assert image_files([one, f"{folder}/*.png", folder]) == [one, two]
+    assert image_files([f"{folder}/**/*.JPG"]) == [two]
+    assert image_files([folder / "absent.png"]) == [folder / "absent.png"]
+    with pytest.raises(BadInput, match=r"no images in .*; give files"):
+        image_files([f"{folder}/*.gif"])
+
+
+def test_a_frame_with_what_could_not_be_read(tmp_path, keep, pictures):
+    folder, (one, two) = pictures
+    keep(weights_of(tmp_path, "mine"))
+    done = []
+    frame = predict(
+        "mine", [folder, folder / "notes.txt"], results=tmp_path, top_k=2, device="cpu",
+        progress=lambda *step: done.append(step),
+    )  # fmt: skip
+    assert frame["path"].tolist() == [str(one), str(two), str(folder / "notes.txt")]
+    assert frame["error"].isna().tolist() == [True, True, False]
+    for _, row in frame[:2].iterrows():
+        assert set(row["top_classes"]) == {"a", "b"}
+        assert row["class"] == row["top_classes"][0]
+        assert sum(row["top_confidences"]) == pytest.approx(1)
+    assert done == [(1, 3), (2, 3), (3, 3)]
+
+
+OWN = """
+from tl_core.models import MODELS
+MODELS["mine"] = MODELS["residual"]
+"""
+
+
+@pytest.mark.parametrize("command", [["predict"], ["export", "--out", "out"]])
+def test_a_model_of_ones_own_is_imported(tmp_path, keep, pictures, monkeypatch, capsys, command):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(models, "MODELS", dict(models.MODELS))
+    (tmp_path / "own.py").write_text(OWN)
+    models.MODELS["mine"] = models.MODELS["residual"]
+    keep("mine.safetensors", backbone="mine")
+    arguments = [command[0], "mine.safetensors", *command[1:]]
+    arguments += [str(pictures[0])] if command[0] == "predict" else []
+    codes = []
+    for more in ([], ["--import", "own.py"]):
+        models.MODELS.pop("mine", None)
+        with pytest.raises(SystemExit) as caught:
+            main([*arguments, *more])
+        codes.append(caught.value.code)
+    assert codes == [2, 0]
+    assert "backbone='mine': no such model" in capsys.readouterr().err

@@ -1,0 +1,126 @@
+"""Classify image files with a finished model, or with several that vote.
+
+    from tl_core import Predictor
+    for found in Predictor("results/models/mine/weights.safetensors")(["cat.png", "dog.jpg"]):
+        print(found.path, found.classes[0], found.confidences[0])
+
+Shapes: B images of a batch, C channels, S × S pixels, K classes.
+"""
+
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tl_core.augment import normalize
+from tl_core.datasets.decode import decode, thread_count
+from tl_core.errors import BadInput
+from tl_core.models.weights_file import first_line
+from tl_core.precision import resolve_device
+from tl_core.saved_model import SavedModel, load_model
+
+BATCH = 128
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """What a model says of one image file."""
+
+    path: Path
+    classes: tuple[str, ...] = ()
+    """The most probable classes, the first is the answer; empty where there is an error."""
+    confidences: tuple[float, ...] = ()
+    """Their probabilities, in [0, 1]."""
+    error: str | None = None
+    """Why the file could not be read, in one line."""
+
+
+class Predictor:
+    """One or several models of the same classes; the probabilities of several are averaged.
+
+    Args:
+        weights: files that a sweep or `pretrain` kept.
+        device: auto, cpu, cuda or cuda:N.
+        top: classes to name for each image; fewer where the model knows fewer.
+
+    Raises:
+        BadInput: a file cannot be read, or the models know different classes.
+    """
+
+    def __init__(self, *weights: str | Path, device: str = "auto", top: int = 1) -> None:
+        self.device = resolve_device(device)
+        self.models = [load_model(path) for path in weights]
+        if not self.models:
+            raise BadInput("a predictor needs the weights of at least one model.")
+        for saved in self.models:
+            if saved.classes != self.models[0].classes:
+                raise BadInput(
+                    f"{saved.path} knows other classes than {self.models[0].path}; models that"
+                    " vote must know the same."
+                )
+            saved.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+        self.top = min(top, len(self.classes))
+
+    @property
+    def classes(self) -> tuple[str, ...]:
+        """K names, in the order of the probabilities."""
+        return self.models[0].classes
+
+    def __call__(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
+        """A prediction for each file, in order; one that is no image has an `error`."""
+        remaining = iter(map(Path, paths))
+        with ThreadPoolExecutor(thread_count(), thread_name_prefix="read") as pool:
+            while batch := list(islice(remaining, BATCH)):
+                yield from self._predict(batch, list(pool.map(_read, batch)))
+
+    def _predict(self, paths: list[Path], contents: "list[bytes | str]") -> Iterator[Prediction]:
+        members = [self._member(saved, contents) for saved in self.models]
+        for number, path in enumerate(paths):
+            answers = [member[number] for member in members]
+            error = next((answer for answer in answers if isinstance(answer, str)), None)
+            if error is not None:
+                yield Prediction(path, error=error)
+                continue
+            best = torch.stack(answers).mean(0).topk(self.top)  # type: ignore[arg-type]
+            names = tuple(self.classes[index] for index in best.indices.tolist())
+            yield Prediction(path, names, tuple(best.values.tolist()))
+
+    def _member(self, saved: SavedModel, contents: "list[bytes | str]") -> "list[Tensor | str]":
+        """One model's probabilities (K,) for each file, or why it cannot be read."""
+        decoded = [_decoded(content, saved) for content in contents]
+        images = [image for image in decoded if not isinstance(image, str)]
+        found = iter(self.probabilities(saved, np.stack(images)) if images else ())
+        return [image if isinstance(image, str) else next(found) for image in decoded]
+
+    @torch.inference_mode()
+    def probabilities(self, saved: SavedModel, images: np.ndarray) -> Tensor:
+        """(B, K) float32, on the CPU, of images (B, C, S, S) uint8."""
+        mean, std = torch.tensor(saved.mean), torch.tensor(saved.std)
+        pixels = normalize(torch.from_numpy(images).to(self.device), mean, std)
+        logits = saved.model(pixels.contiguous(memory_format=torch.channels_last))
+        return logits.float().softmax(1).cpu()
+
+
+def _read(path: Path) -> "bytes | str":
+    """The file's bytes, or why it cannot be read."""
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        return f"cannot be read: {error.strerror or type(error).__name__}"
+
+
+def _decoded(content: "bytes | str", saved: SavedModel) -> "np.ndarray | str":
+    """(C, S, S) uint8, or why the file is no image."""
+    if isinstance(content, str):
+        return content
+    try:
+        return decode(content, saved.channels, saved.image_size)
+    except MemoryError:
+        raise
+    except Exception as error:  # PIL's plugins raise half a dozen kinds for damaged files
+        return f"no readable image: {first_line(error)}"

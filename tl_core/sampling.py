@@ -1,0 +1,32 @@
+"""Which training images an epoch sees, and in which order.
+
+Shapes: N images of the training split.
+"""
+
+import numpy as np
+import torch
+
+from tl_core.config import TrainConfig
+
+
+def epoch_order(config: TrainConfig, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
+    """N positions in the training split, in the order of an epoch.
+
+    `shuffled`: each image once. `balanced`: drawn with replacement, so that every class that has
+    images is equally likely.
+
+    Args:
+        config: sampling is read.
+        labels: (N,) int, the class of each image.
+        generator: lives on the CPU.
+
+    Returns:
+        (N,) int64.
+    """
+    if config.sampling == "shuffled":
+        return torch.randperm(len(labels), generator=generator).numpy()
+    shares = 1.0 / np.bincount(labels).clip(min=1)
+    cumulative = np.cumsum(shares[labels])
+    drawn = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
+    found = np.searchsorted(cumulative, drawn * cumulative[-1], side="right")
+    return found.clip(max=len(labels) - 1)  # where the product was rounded up

@@ -1,0 +1,111 @@
+"""A finished model from its file: what `save_weights` wrote, ready to be used.
+
+Shapes: B images, C channels, S × S pixels, K classes.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
+from tl_core.errors import BadInput
+from tl_core.models import build_model
+from tl_core.models.weights_file import read_metadata
+from tl_core.transfer import load_source
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A trained model with what goes with it."""
+
+    path: Path
+    model: nn.Module
+    """(B, C, S, S) float32, normalized → logits (B, K); in eval mode, on the CPU."""
+    config: TrainConfig
+    """How it was trained."""
+    classes: tuple[str, ...]
+    """K names, in the order of the logits."""
+    mean: tuple[float, ...]
+    """Per channel, of [0, 1] pixels."""
+    std: tuple[float, ...]
+    image_size: int
+    """S."""
+    accuracy: float | None
+    """On its validation split."""
+
+    @property
+    def channels(self) -> int:
+        """C: 1 for grey images, 3 for colours."""
+        return len(self.mean)
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file of ours says of itself, all of it there."""
+
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: int
+    accuracy: float | None
+
+
+def described_weights(path: str | Path) -> Description:
+    """Config, classes, normalization and image size of a weights file.
+
+    Raises:
+        BadInput: the file is missing, damaged, or says less of itself.
+    """
+    about = asdict(read_metadata(path))
+    absent = [name for name, value in about.items() if value is None and name != "accuracy"]
+    if absent:
+        raise BadInput(
+            f"{path} does not say how it was made ({', '.join(absent)} missing); give a file that"
+            " a sweep or `pretrain` wrote."
+        )
+    return Description(**about)
+
+
+def load_model(path: str | Path) -> SavedModel:
+    """Read a model that a sweep or `pretrain` kept.
+
+    Raises:
+        BadInput: the file is missing, damaged, or says too little of itself to build the model;
+            or its architecture is no longer what the file was written with.
+    """
+    about = described_weights(path)
+    config = config_from_dict(about.config)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(
+            config_from_dict(FROM_SCRATCH, config),
+            channels=len(about.mean),
+            num_classes=len(about.classes),
+            image_size=about.image_size,
+        )
+    loaded = load_source(model, str(path))
+    if loaded.missing or loaded.unexpected:
+        name = (loaded.missing or loaded.unexpected)[0]
+        raise BadInput(f"{path} does not fill {config.backbone} ({name}); train it again.")
+    return SavedModel(
+        path=Path(path),
+        model=model.eval(),
+        config=config,
+        classes=about.classes,
+        mean=about.mean,
+        std=about.std,
+        image_size=about.image_size,
+        accuracy=about.accuracy,
+    )
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """(B, C, S, S) float → (B, C, side, side), bilinear, antialiased; itself where it fits."""
+    if images.shape[-1] == side:
+        return images
+    return nn.functional.interpolate(
+        images, size=(side, side), mode="bilinear", antialias=True, align_corners=False
+    )

@@ -1,0 +1,46 @@
+"""L2-SP: weight decay towards the source weights instead of towards zero.
+
+Source: Li, Grandvalet & Davoine 2018 "Explicit Inductive Bias for Transfer Learning with
+Convolutional Networks", eq. 2; the new head decays towards zero, by `weight_decay`, as there.
+"""
+
+from collections.abc import Collection
+
+import torch
+from torch import nn
+
+from tl_core.models import head_parameters
+
+
+class SourcePull:
+    """The gradient of strength / 2 · ‖w − w₀‖² for each weight w that came from the source as w₀.
+
+    Args:
+        model: source weights loaded.
+        strength: 0 for none of it.
+        moving: names of the tensors that may train.
+    """
+
+    def __init__(self, model: nn.Module, strength: float, moving: Collection[str]) -> None:
+        self.strength = strength
+        new = {*head_parameters(model), *_not_loaded(model)}
+        self.pairs = [
+            (parameter, parameter.detach().clone())
+            for name, parameter in model.named_parameters()
+            if strength > 0 and name in moving and name not in new
+        ]
+
+    def __bool__(self) -> bool:
+        return bool(self.pairs)
+
+    @torch.no_grad()
+    def add_gradients(self) -> None:
+        """Add it to the gradients of the weights that have one."""
+        for parameter, source in self.pairs:
+            if parameter.grad is not None:
+                parameter.grad.add_(parameter - source, alpha=self.strength)
+
+
+def _not_loaded(model: nn.Module) -> tuple[str, ...]:
+    loaded = getattr(model, "loaded", None)
+    return () if loaded is None else loaded.missing
