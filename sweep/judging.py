@@ -25,6 +25,8 @@ from tl_core.trainer import Trainer
 
 RIGHT_EXAMPLES = 24
 """Images kept of those that were classified right, to look at."""
+FAST = 1
+"""Compression of the images kept: a third of the default's time, a tenth more bytes."""
 
 
 @dataclass(frozen=True)
@@ -205,7 +207,7 @@ def _png(split: Split, position: int) -> bytes:
     pixels = split.images.take(split.indices[position : position + 1])[0]
     picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
     file = io.BytesIO()
-    picture.save(file, format="png")
+    picture.save(file, format="png", compress_level=FAST)
     return file.getvalue()
 
 
