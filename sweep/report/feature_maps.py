@@ -130,7 +130,8 @@ def _figure(images: Tensor, maps: dict[str, Tensor], layer: str) -> plt.Figure:
     plt.switch_backend("agg")
     shown = min(MAPS, maps["after"].shape[1])
     lines = 2 * len(images)
-    figure, grid = plt.subplots(lines, shown + 1, figsize=(1.3 * (shown + 1), 1.45 * lines))
+    size = (1.3 * (shown + 1), 1.45 * lines)
+    figure, grid = plt.subplots(lines, shown + 1, figsize=size, layout="constrained")
     for axes in np.ravel(grid):
         axes.axis("off")
     for number, image in enumerate(images):
