@@ -90,8 +90,8 @@ def test_reused_actor_equals_fresh_process(tmp_path: Path) -> None:
     """One actor trains a trial with dropout and mixup, then the same trial in a fresh process."""
     space = write_space(
         tmp_path,
-        "BASE = TrainConfig(dataset='digits', width=8, epochs=2, precision='fp32', eval_precision='fp32',"
-        " dropout=0.2, augmentation='standard', mixup=0.2)\n"
+        "BASE = TrainConfig(dataset='digits', width=8, epochs=2, dropout=0.2, mixup=0.2,"
+        " augmentation='standard', precision='fp32', eval_precision='fp32')\n"
         "SPACE = {'batch_norm': Choice(True, False), 'lr': Choice(0.1, 0.2)}\nSEARCH = 'grid'\n",
     )
     result = run(space, cpus=1, scheduler="none", results=tmp_path, quiet=True, name="reused")
