@@ -9,6 +9,7 @@ from tl_core.config import config_from_dict
 from tl_core.datasets import load_data
 from tl_core.models import build_model, model_channels
 from tl_core.optim import parameter_groups
+from tl_core.teacher import check_teacher
 from tl_core.transfer import normalization
 
 NAMED = 3
@@ -28,6 +29,8 @@ def check_models(plan: Plan) -> dict[str, dict[str, Any]]:
     for values in plan.variants():
         config = config_from_dict(values, plan.base)
         data = load_data(config)
+        if config.teacher is not None:
+            check_teacher(config.teacher, data.classes)
         channels = model_channels(config, data.channels)
         normalization(config, data.mean, data.std, channels)
         model = build_model(

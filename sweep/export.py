@@ -15,6 +15,7 @@ from pathlib import Path
 
 import torch
 
+from sweep.folders import make_folder
 from tl_core.errors import BadInput
 from tl_core.saved_model import SavedModel, load_model
 
@@ -39,7 +40,7 @@ def export_model(weights: Path, form: str, out: Path) -> list[Path]:
     if form not in FORMATS:
         raise BadInput(f"--format {form}: one of {', '.join(FORMATS)}.")
     saved = load_model(weights)
-    out.mkdir(parents=True, exist_ok=True)
+    make_folder(out, "--out")
     suffix, write = FORMATS[form]
     model = out / f"model.{suffix}"
     write(saved, model)

@@ -9,6 +9,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from sweep import flags
+from sweep.folders import make_folder
 from sweep.options import SweepOptions
 from sweep.user_modules import load_modules
 from tl_core.errors import BadInput
@@ -53,6 +54,17 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
         from sweep.pretrain import keep_winner, pretrain
 
         if from_sweep is not None:
+            given = {
+                "--dataset": dataset, "--data-dir": data_dir, "--limit-train": limit_train,
+                "--backbone": backbone, "--source": source, "--teacher": teacher,
+                "--epochs": epochs, "--set": settings, "--import": imports,
+            }  # fmt: skip
+            unheeded = [option for option, value in given.items() if value]
+            if unheeded:
+                raise BadInput(
+                    f"--from {from_sweep} trains nothing, so {', '.join(unheeded)} would not"
+                    " count; leave out the one or the other."
+                )
             model = keep_winner(results, from_sweep, name)
         else:
             options = SweepOptions(
@@ -121,6 +133,8 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
         """Classify image files with a finished model."""
         if out is not None and out.suffix not in (".csv", ".parquet"):
             raise BadInput(f"--out {out}: end it in .csv or .parquet.")
+        if out is not None:
+            make_folder(out.parent, "--out")
         load_modules(imports)
         from sweep.prediction import predict
         from sweep.progress import loading

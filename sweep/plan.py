@@ -5,10 +5,8 @@ nothing and decodes no image, so that `--dry-run` is quick.
 """
 
 import math
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +24,7 @@ from sweep.searchers import (
     SearchContext,
 )
 from sweep.sources import PRETRAINED
-from sweep.spaces import SearchSpace, builtin_spaces, load_space
+from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
@@ -40,12 +38,6 @@ from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
 from tl_core.precision import resolve_device
-
-_COMMANDS = (
-    "list", "show", "delete", "pretrain", "sources", "predict", "export", "pictures", "spaces",
-    "settings", "datasets", "models",
-)  # fmt: skip
-RESERVED_NAMES = frozenset((*_COMMANDS, *builtin_spaces()))
 
 
 @dataclass(frozen=True)
@@ -202,8 +194,19 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         strategy=choose_strategy(options, space),
         configurations=0,
     )
+    _check_source_options(plan)
     check_names(plan)
     return _counted(_without_dead_fields(plan))
+
+
+def _check_source_options(plan: Plan) -> None:
+    """Refuse settings of a source that is not trained."""
+    options = plan.options
+    given = {"--source-dataset": options.source_dataset, "--source-set": options.source_settings}
+    named = [option for option, value in given.items() if value]
+    if named and not plan.trains_source:
+        why = "--source names one" if plan.space.origin else f"{plan.space.name} has no SOURCE"
+        raise BadInput(f"{' and '.join(named)}: no source is trained, since {why}; leave it out.")
 
 
 def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -316,28 +319,3 @@ def check_names(plan: Plan) -> None:
         levels = domain.values if isinstance(domain, Choice) else (getattr(plan.base, field),)
         for value in levels:
             check(config_from_dict({field: value}, plan.base))
-
-
-def sweep_name(plan: Plan, now: datetime) -> str:
-    """`--name`, or SPACE-YYYYMMDD-HHMMSS, with a number behind it where that is taken.
-
-    Raises:
-        BadInput: the name has other characters, or is that of a sweep in these results.
-    """
-    runs = plan.options.results / "runs"
-    name = plan.options.name
-    if name is None:
-        stem = f"{plan.space.name}-{now:%Y%m%d-%H%M%S}"
-        taken = {path.name for path in runs.glob(f"{stem}*")}
-        others = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
-        return next(free for free in (stem, *others) if free not in taken)
-    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
-        raise BadInput(f"--name {name!r}: a letter, then letters, digits, - and _ only.")
-    if name in RESERVED_NAMES:
-        raise BadInput(f"--name {name}: this is the name of a command; take another.")
-    if (runs / name).exists():
-        raise BadInput(
-            f"--name {name}: a sweep of this name is in {plan.options.results}; take another "
-            f"name, or `delete {name}` first."
-        )
-    return name

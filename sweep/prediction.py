@@ -63,7 +63,10 @@ def predict(
             }
         )
         progress(done, len(files))
-    return pd.DataFrame(rows, columns=list(COLUMNS))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("class", "error"):  # else some rows have NaN in place of None
+        frame[name] = pd.Series([row[name] for row in rows], dtype=object)
+    return frame
 
 
 def model_files(results: Path, name: str, top: int = 1) -> list[Path]:

@@ -1,7 +1,6 @@
 """Run one sweep: data → plan → Ray Tune → rows → winner → result."""
 
 import dataclasses
-import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -15,10 +14,12 @@ from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
 from sweep.check_models import check_models, loaded_line
 from sweep.engine import prepare_environment, ray_cluster
+from sweep.folders import writable_folder
 from sweep.in_worker import heaviest_values, measure_packing, measure_precision, models_of
 from sweep.manifest import Manifest, run_folder, write_manifest
+from sweep.names import sweep_name
 from sweep.options import SweepOptions, space_command
-from sweep.plan import Plan, make_plan, model_limits, sweep_name
+from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, cluster_resources, local_resources, share_out
@@ -291,26 +292,6 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         notes=list(plan.notes),
         started_at=datetime.now(UTC).isoformat(),
     )
-
-
-def writable_folder(results: Path) -> Path:
-    """The results folder, absolute, made if needed.
-
-    Raises:
-        BadInput: it cannot be written.
-    """
-    folder = results.expanduser().resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadInput(
-            f"--results {results} cannot be written ({reason}); give a folder that can."
-        ) from None
-    return folder
 
 
 @contextmanager

@@ -15,13 +15,14 @@ from pathlib import Path
 
 import numpy as np
 import torch
+from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from tl_core.augment import normalize
 from tl_core.datasets.decode import decode, thread_count
 from tl_core.errors import BadInput
 from tl_core.models.weights_file import first_line
-from tl_core.precision import resolve_device
+from tl_core.precision import autocast, resolve_device
 from tl_core.saved_model import SavedModel, load_model
 
 BATCH = 128
@@ -102,7 +103,8 @@ class Predictor:
         """(B, K) float32, on the CPU, of images (B, C, S, S) uint8."""
         mean, std = torch.tensor(saved.mean), torch.tensor(saved.std)
         pixels = normalize(torch.from_numpy(images).to(self.device), mean, std)
-        logits = saved.model(pixels.contiguous(memory_format=torch.channels_last))
+        with autocast(self.device, saved.eval_precision):
+            logits = saved.model(pixels.contiguous(memory_format=torch.channels_last))
         return logits.float().softmax(1).cpu()
 
 
@@ -122,5 +124,7 @@ def _decoded(content: "bytes | str", saved: SavedModel) -> "np.ndarray | str":
         return decode(content, saved.channels, saved.image_size)
     except MemoryError:
         raise
+    except UnidentifiedImageError:
+        return "no readable image: damaged, or in no format that is known"
     except Exception as error:  # PIL's plugins raise half a dozen kinds for damaged files
         return f"no readable image: {first_line(error)}"

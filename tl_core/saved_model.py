@@ -41,6 +41,12 @@ class SavedModel:
         """C: 1 for grey images, 3 for colours."""
         return len(self.mean)
 
+    @property
+    def eval_precision(self) -> str:
+        """In which it was judged: fp32, bf16 or fp16."""
+        precision = self.config.eval_precision
+        return "fp32" if precision == "auto" else precision
+
 
 @dataclass(frozen=True)
 class Description:

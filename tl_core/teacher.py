@@ -3,13 +3,15 @@
 Shapes: B images, C channels, S × S pixels, K classes.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
 from tl_core.batches import Batches
 from tl_core.errors import BadInput
 from tl_core.precision import autocast
-from tl_core.saved_model import load_model, resized
+from tl_core.saved_model import described_weights, load_model, resized
 
 
 class Teacher:
@@ -25,12 +27,8 @@ class Teacher:
     """
 
     def __init__(self, path: str, batches: Batches, precision: str) -> None:
+        check_teacher(path, batches.data.classes)
         saved = load_model(path)
-        if saved.classes != tuple(batches.data.classes):
-            raise BadInput(
-                f"teacher={path!r} knows the classes {_listed(saved.classes)}, but the data have"
-                f" {_listed(batches.data.classes)}; give a teacher of the same data set."
-            )
         device = batches.device
         layout = torch.channels_last if batches.config.channels_last else torch.contiguous_format
         self.model = saved.model.to(device, memory_format=layout)  # type: ignore[call-overload]
@@ -50,6 +48,20 @@ class Teacher:
         own = (resized(pixels, self.image_size) - self.mean) / self.std
         with autocast(self.batches.device, self.precision):
             return self.model(self.batches.layout(own)).float()
+
+
+def check_teacher(path: str, classes: Sequence[str]) -> None:
+    """Refuse a teacher that cannot teach these classes.
+
+    Raises:
+        BadInput: the file cannot be read, does not say how it was made, or has other classes.
+    """
+    known = described_weights(path).classes
+    if known != tuple(classes):
+        raise BadInput(
+            f"teacher={path!r} knows the classes {_listed(known)}, but the data have"
+            f" {_listed(tuple(classes))}; give a teacher of the same data set."
+        )
 
 
 def _listed(classes: tuple[str, ...]) -> str:

@@ -46,6 +46,9 @@ __all__ = [
 # modules, and a name that is missed only leaves tensors of such files in `Loaded.unexpected`.
 TIMM_FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn")
 
+ADAPTABLE = (1, 3)
+"""Channels of a source's images from which a first convolution is adapted to others."""
+
 
 @dataclass(frozen=True)
 class Loaded:
@@ -82,7 +85,7 @@ def load_source(
     """
     path = weights_path(weights)
     source = _in_timm_names(model, read_tensors(path))
-    source, adapted = _adapt_first_convs(model, source, input_adapt)
+    source, adapted = _adapt_first_convs(model, weights, source, input_adapt)
     own = model.state_dict()
     fitting = {n: t for n, t in source.items() if n in own and _fits(t, own[n])}
     head = head_parameters(model)
@@ -238,7 +241,7 @@ def _first_convs(model: nn.Module) -> list[str]:
 
 
 def _adapt_first_convs(
-    model: nn.Module, source: dict[str, Tensor], input_adapt: str
+    model: nn.Module, weights: str, source: dict[str, Tensor], input_adapt: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The source with first convolutions for the model's channels, and the names of those."""
     from timm.models import adapt_input_conv
@@ -249,6 +252,11 @@ def _adapt_first_convs(
         if there is None or here is None or there.ndim != 4 or here.ndim != 4:
             continue
         if there.shape[1] != here.shape[1]:
+            if there.shape[1] not in ADAPTABLE:
+                raise BadInput(
+                    f"weights={weights!r} are for images of {there.shape[1]} channels, the model"
+                    f" takes {here.shape[1]}; give a source of grey or RGB images."
+                )
             with torch.no_grad():
                 new = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
                 to_mean = input_adapt == "mean" and here.shape[1] == 1

@@ -8,8 +8,9 @@ from rich.table import Table
 
 from search_spaces.domains import Choice
 from sweep.bundled import DATASET
+from sweep.names import sweep_name
 from sweep.options import SweepOptions
-from sweep.plan import Plan, make_plan, sweep_name
+from sweep.plan import Plan, make_plan
 from sweep.progress import short
 from sweep.resources import local_resources, share_out
 from sweep.study import source_plan, sweeps_of

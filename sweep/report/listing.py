@@ -85,7 +85,7 @@ def predictions_table(frame: pd.DataFrame, rows: int) -> Table:
         table.add_column("then")
     for _, row in frame.head(rows).iterrows():
         if row["error"] is not None:
-            table.add_row(row["path"], "[red]unreadable[/red]", "–")
+            table.add_row(escape(row["path"]), "[red]unreadable[/red]", "–")
             continue
         rest = zip(row["top_classes"][1:], row["top_confidences"][1:], strict=True)
         then = ", ".join(f"{name} {share:.3f}" for name, share in rest)

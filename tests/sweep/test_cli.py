@@ -178,6 +178,22 @@ def test_bad_input_is_one_line(refused, sweep_arguments, case):
     assert message in refused(*sweep_arguments, *arguments)
 
 
+def test_a_teacher_of_other_classes_is_refused_before_any_trial(
+    refused, sweep_arguments, tmp_path
+):
+    config = TrainConfig()
+    model = build_model(config, channels=1, num_classes=2, image_size=8)
+    about = {"config": config, "classes": "ab", "mean": [0.5], "std": [0.5], "image_size": 8}
+    save_weights(tmp_path / "other.safetensors", model, **about)
+    said = refused(*sweep_arguments, "--teacher", tmp_path / "other.safetensors")
+    assert "knows the classes a, b, but the data have 0, 1, 2, … (10)" in said
+
+
+def test_what_a_kept_sweep_cannot_heed_is_refused(refused, tmp_path):
+    said = refused("pretrain", "--from", "s1", "--epochs", 5, "--results", tmp_path)
+    assert said.startswith("--from s1 trains nothing, so --epochs would not count")
+
+
 class Code:
     """What a file with code in it holds."""
 

@@ -6,7 +6,8 @@ import pytest
 
 from search_spaces.checks import check_point
 from search_spaces.domains import Choice
-from sweep.plan import make_plan, sweep_name
+from sweep.names import sweep_name
+from sweep.plan import make_plan
 from sweep.tune_searcher import TuneSearcher
 from tl_core.errors import BadInput
 from tl_core.models import MODELS
@@ -309,3 +310,11 @@ def test_a_budget_that_is_no_number_is_refused_before_any_trial(plan, monkeypatc
     monkeypatch.setenv("TL_SWEEP_FEATURES_BUDGET", "plenty")
     with pytest.raises(BadInput, match="TL_SWEEP_FEATURES_BUDGET='plenty'"):
         plan()
+
+
+@pytest.mark.parametrize(
+    "given", [{"source_dataset": "shapes"}, {"source_settings": ("epochs=1",)}]
+)
+def test_settings_of_a_source_that_is_not_trained_are_refused(plan, given):
+    with pytest.raises(BadInput, match=r"--source-.*: no source is trained, since ablation has"):
+        plan(**given)

@@ -1,5 +1,7 @@
 """Names of models, and images on the command line."""
 
+from pathlib import Path
+
 import pytest
 from PIL import Image
 
@@ -96,6 +98,34 @@ def test_a_frame_with_what_could_not_be_read(tmp_path, keep, pictures):
         assert row["class"] == row["top_classes"][0]
         assert sum(row["top_confidences"]) == pytest.approx(1)
     assert done == [(1, 3), (2, 3), (3, 3)]
+    assert [frame["error"][0], frame["class"][2]] == [None, None]  # not NaN
+
+
+def test_the_table_marks_what_could_not_be_read_and_only_that(
+    tmp_path, keep, pictures, capsys, monkeypatch
+):
+    monkeypatch.chdir(pictures[0])
+    keep(weights_of(tmp_path, "mine"))
+    Path("[x].png").write_text("no picture")
+    with pytest.raises(SystemExit):
+        main(["predict", "mine", "b.png", "[x].png", "--results", str(tmp_path)])
+    said = " ".join(capsys.readouterr().out.split())
+    assert said.count("unreadable") == 1
+    assert "[x].png unreadable" in said
+    assert "[x].png: no readable image: damaged, or in no format that is known" in said
+
+
+@pytest.mark.parametrize("command", [["predict", "b.png"], ["export"]])
+def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, keep, capsys, command):
+    (tmp_path / "file").touch()
+    keep(tmp_path / "mine.safetensors")
+    name, *more = command
+    out = tmp_path / "file" / "found.csv"
+    with pytest.raises(SystemExit) as caught:
+        main([name, str(tmp_path / "mine.safetensors"), *more, "--out", str(out)])
+    assert caught.value.code == 2
+    said = capsys.readouterr().err
+    assert "no such folder can be made" in " ".join(said.split())
 
 
 OWN = """

@@ -1,5 +1,7 @@
 """Saved models and their predictions on files."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tl_core import BadInput, Predictor, TrainConfig, Trainer, load_model
 from tl_core.models import build_model
-from tl_core.transfer import save_weights
+from tl_core.transfer import read_metadata, save_weights
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 
@@ -100,6 +102,21 @@ def test_several_models_vote_by_their_mean(trained, digits, files, tmp_path):
         shares = [dict(zip(a[n].classes, a[n].confidences, strict=True)) for a in alone]
         for name, share in zip(found.classes, found.confidences, strict=True):
             assert share == pytest.approx((shares[0][name] + shares[1][name]) / 2, abs=1e-6)
+
+
+def test_a_model_predicts_in_the_precision_that_it_was_judged_in(trained, files, tmp_path):
+    run, path = trained
+    config = dataclasses.replace(run.config, eval_precision="bf16")
+    about = read_metadata(path)
+    rounded = tmp_path / "rounded.safetensors"
+    save_weights(
+        rounded, load_model(path).model, config=config, classes=about.classes, mean=about.mean,
+        std=about.std, image_size=8,
+    )  # fmt: skip
+    exact, found = (list(Predictor(p, device="cpu")(files[:20])) for p in (path, rounded))
+    assert [f.confidences for f in exact] != [f.confidences for f in found]
+    sure = [f.confidences[0] for f in exact]
+    assert [f.confidences[0] for f in found] == pytest.approx(sure, abs=0.05)
 
 
 def test_models_of_other_classes_do_not_vote_together(trained, tmp_path):

@@ -1,6 +1,7 @@
 """Source weights into models: what loads, what is adapted, what is refused; normalization."""
 
 import importlib.util
+import os
 import pickle
 import sys
 import warnings
@@ -99,6 +100,13 @@ def test_a_head_of_other_classes_is_left_out_and_the_body_loaded(tmp_path, backb
     assert all(torch.equal(there[name], here[name]) for name in here if name not in head)
     fresh = build(backbone, classes=7, seed=1).state_dict()
     assert all(torch.equal(fresh[name], here[name]) for name in head)
+
+
+def test_a_source_of_neither_grey_nor_colour_images_is_refused(tmp_path):
+    path = save(tmp_path / "four.safetensors", build(colours=4))
+    with pytest.raises(BadInput, match=r"are for images of 4 channels, the model takes 3; give"):
+        build(weights=path)
+    assert build(colours=4, weights=path).loaded.adapted == ()
 
 
 def test_a_head_of_as_many_other_classes_is_left_out(source):
@@ -202,6 +210,11 @@ class Bomb:
         return (Path.touch, (Path("exploded"),))
 
 
+class Shell:
+    def __reduce__(self):
+        return (os.system, ("touch exploded",))
+
+
 def bad_files(folder, source):
     whole = Path(source).read_bytes()
     (folder / "cut.safetensors").write_bytes(whole[: len(whole) // 2])
@@ -211,6 +224,8 @@ def bad_files(folder, source):
     (folder / "empty.safetensors").write_bytes(b"")
     torch.save({"state_dict": {"a": Bomb()}}, folder / "code.pth")
     (folder / "legacy.pth").write_bytes(pickle.dumps(Bomb(), protocol=2))
+    (folder / "newer.pth").write_bytes(pickle.dumps(Bomb(), protocol=4))
+    torch.save({"state_dict": Shell()}, folder / "system.pth")
     torch.save([1, 2], folder / "list.pth")
     (folder / "notes.txt").write_text("x")
     save_file({"odd": torch.zeros(2)}, folder / "other.safetensors")
@@ -225,6 +240,8 @@ def bad_files(folder, source):
         ("empty.safetensors", "cannot be read, cut off"),
         ("code.pth", "pickled code, which is not run"),
         ("legacy.pth", "pickled code, which is not run"),
+        ("system.pth", "pickled code, which is not run"),
+        ("newer.pth", "pickled code, which is not run"),
         ("list.pth", "no named tensors"),
         ("notes.txt", r"\.txt is not \.safetensors"),
         ("nowhere.pth", "no such file"),

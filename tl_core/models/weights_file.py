@@ -8,6 +8,7 @@ Our files are safetensors whose metadata (JSON strings) says how the weights wer
 import json
 import os
 import pickle
+import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,7 +24,11 @@ from tl_core.errors import BadInput
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
-SIGNS_OF_CODE = ("Unsupported global", "Unsupported class", "Trying to call reduce")
+SIGNS_OF_CODE = (
+    "Unsupported global", "unsupported GLOBAL", "Unsupported class", "Trying to call reduce",
+)  # fmt: skip
+A_PICKLE, SIGN_OF_PICKLE = b"\x80", "Unsupported operand"
+"""How a pickle that torch.save did not write begins, and what torch says of one."""
 PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and of data-parallel training
 
 
@@ -152,10 +157,11 @@ def save_weights(
 
 def _torch_load(path: Path) -> Any:
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        with warnings.catch_warnings(action="ignore"):  # on pickles that torch.save did not write
+            return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if not any(sign in str(error) for sign in SIGNS_OF_CODE):
-            raise _unreadable(path, error) from error
+        if not _holds_code(path, str(error)):
+            raise _unreadable(path, "torch.save did not write it") from error
         raise BadInput(
             f"weights {path} holds pickled code, which is not run; save the model's state_dict"
             " alone, as .safetensors or with torch.save."
@@ -164,10 +170,17 @@ def _torch_load(path: Path) -> Any:
         raise _unreadable(path, error) from error
 
 
-def _unreadable(path: Path, error: Exception) -> BadInput:
+def _holds_code(path: Path, error: str) -> bool:
+    if SIGN_OF_PICKLE in error:  # in a text, too
+        with open(path, "rb") as file:
+            return file.read(1) == A_PICKLE
+    return any(sign in error for sign in SIGNS_OF_CODE)
+
+
+def _unreadable(path: Path, reason: Exception | str) -> BadInput:
+    why = reason if isinstance(reason, str) else first_line(reason)
     return BadInput(
-        f"weights {path} cannot be read, cut off or in another format ({first_line(error)});"
-        " get it again."
+        f"weights {path} cannot be read, cut off or in another format ({why}); get it again."
     )
 
 
