@@ -10,24 +10,16 @@ GROUP = ("strategy", "limit_train")
 """Columns whose values are compared with each other: the best configuration of each is judged."""
 
 
-def choose_winner(trials: pd.DataFrame) -> pd.Series | None:
-    """The trial that stands for the sweep: the best seed of the best configuration.
+def best_configurations(trials: pd.DataFrame, count: int) -> list[str]:
+    """`config_id` of the best configurations, the best first; fewer where there are fewer.
 
-    The best configuration has the highest mean of `best_val_accuracy` over its seeds; one of
-    which any seed did not end as completed or stopped does not win, unless there is no other.
+    The best has the highest mean of `best_val_accuracy` over its seeds; one of which any seed did
+    not end as completed or stopped does not count, unless there is no other.
 
     Args:
         trials: rows of the `trials` table of one sweep.
-
-    Returns:
-        The row of the winning trial; None where no trial has a validation accuracy.
+        count: how many.
     """
-    best = best_configurations(trials, 1)
-    return _best_seed(trials, best[0]) if best else None
-
-
-def best_configurations(trials: pd.DataFrame, count: int) -> list[str]:
-    """`config_id` of the best configurations, the best first; fewer where there are fewer."""
     measured = trials[trials["best_val_accuracy"].notna()]
     unsound = set(trials.loc[~trials["status"].isin(CANDIDATES), "config_id"])
     sound = measured[~measured["config_id"].isin(unsound)]

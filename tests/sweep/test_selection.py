@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from sweep.selection import best_configurations, best_seeds, choose_winner, to_judge
+from sweep.selection import best_configurations, best_seeds, to_judge
 
 NAN = float("nan")
 
@@ -45,12 +45,12 @@ WINNERS = {
 @pytest.mark.parametrize("case", WINNERS)
 def test_the_winner(case):
     rows, number = WINNERS[case]
-    assert choose_winner(trials(*rows))["trial_id"] == f"s1_{number:05d}"
+    assert best_seeds(trials(*rows), 1)[0]["trial_id"] == f"s1_{number:05d}"
 
 
 def test_without_an_accuracy_there_is_no_winner():
-    assert choose_winner(trials()) is None
-    assert choose_winner(trials(("a", "failed", NAN), ("b", "interrupted", NAN))) is None
+    assert best_seeds(trials(), 1) == []
+    assert best_seeds(trials(("a", "failed", NAN), ("b", "interrupted", NAN)), 1) == []
     assert to_judge(trials()).empty
 
 
