@@ -68,7 +68,7 @@ def test_who_starts_again_waits_until_only_the_reduced_number_is_inside(places):
     assert not waits(places(3), 5)
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_a_process_that_is_killed_gives_its_place_back(places, tmp_path):
     command = [sys.executable, "-c", HOLD, str(tmp_path)]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as holder:

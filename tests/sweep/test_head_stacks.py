@@ -13,8 +13,6 @@ from sweep.trainable import Job, TrialActor, run_facts, unpack
 from tl_core import TrainConfig, Trainer
 from tl_core.head_stack import HeadStack
 
-pytestmark = pytest.mark.timeout(60, func_only=True)
-
 BASE = TrainConfig(
     dataset="digits", width=4, depth=1, freeze_depth=4, epochs=2, threads=1, precision="fp32",
     eval_precision="fp32", augmentation="none",

@@ -18,8 +18,6 @@ from tl_core.checkpoint import (
 )
 from tl_core.errors import BadInput
 
-pytestmark = pytest.mark.timeout(5, func_only=True)
-
 
 @pytest.fixture
 def path(tmp_path):

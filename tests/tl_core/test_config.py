@@ -20,8 +20,6 @@ from tl_core.config import (
 )
 from tl_core.errors import BadInput
 
-pytestmark = pytest.mark.timeout(5, func_only=True)
-
 DATA = "0123456789abcdef"
 
 
@@ -263,7 +261,7 @@ def test_numpy_floats_become_plain_ones():
     assert (config.lr, config.mean, config.std) == (0.25, (0.5,), (1.0,))
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_the_id_is_the_same_in_another_process():
     code = (
         "from tl_core.config import *; "

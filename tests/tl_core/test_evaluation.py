@@ -5,7 +5,7 @@ import pytest
 
 from tl_core.evaluation import calibration_error, evaluate
 
-pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.filterwarnings("error")]
+pytestmark = pytest.mark.filterwarnings("error")
 
 LABELS = np.array([0, 0, 0, 1, 1, 2])
 PREDICTED = np.array([0, 0, 1, 1, 0, 0])  # class 2 is never predicted

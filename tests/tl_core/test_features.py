@@ -11,7 +11,7 @@ from tl_core.batches import Batches
 from tl_core.feature_cache import BUDGET_VARIABLE, FeatureCache
 from tl_core.features import FeatureBatches
 
-pytestmark = [pytest.mark.timeout(10, func_only=True), pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 FIELDS = {
     "width": 4, "depth": 1, "freeze_depth": 3, "epochs": 3, "threads": 1, "device": "cpu",

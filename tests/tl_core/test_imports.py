@@ -23,7 +23,7 @@ def output(code: str) -> list[set[str]]:
     return [set(line.split()) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_the_trainer_loads_none_of_the_sweep():
     imported, loaded = output(IMPORT_EVERYTHING)
     walked = {"tl_core.trainer", "tl_core.models.timm_models", "tl_core.datasets.parquet"}
@@ -31,7 +31,7 @@ def test_the_trainer_loads_none_of_the_sweep():
     assert loaded.isdisjoint({"ray", "optuna", "pandas", "typer", "sweep", "search_spaces"})
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "statement",
     ["import tl_core.config", "import tl_core", "from tl_core import TrainConfig, BadInput"],
@@ -42,7 +42,7 @@ def test_the_configuration_loads_without_torch(statement):
     assert loaded.isdisjoint({"torch", "torchvision", "timm", "numpy"})
 
 
-@pytest.mark.timeout(60)
+@pytest.mark.timeout(300)
 def test_lazy_names_are_the_modules_own():
     import tl_core
     from tl_core import datasets, models, trainer

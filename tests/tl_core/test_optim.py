@@ -18,7 +18,7 @@ from tl_core.optim import (
     take_over_state,
 )
 
-pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 @pytest.fixture

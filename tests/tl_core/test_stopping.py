@@ -7,7 +7,7 @@ import torch
 
 from tl_core import TrainConfig, fit
 
-pytestmark = [pytest.mark.timeout(5, func_only=True), pytest.mark.usefixtures("one_thread")]
+pytestmark = pytest.mark.usefixtures("one_thread")
 
 
 def scripted(run, monkeypatch, accuracies, losses=None):

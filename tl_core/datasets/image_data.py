@@ -48,6 +48,8 @@ class ImageData:
     """Per channel, of pixels in [0, 1], over the training split before `limit_train`."""
     std: tuple[float, ...]
     """As `mean`; at least 1/255."""
+    notes: tuple[str, ...] = ()
+    """One line each on what a user should know of the images, such as how they were scaled."""
 
     @property
     def channels(self) -> int:
