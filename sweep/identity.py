@@ -78,7 +78,7 @@ class Identifier:
         return self._find(values).config_id
 
     def _find(self, values: dict[str, Any]) -> _Found:
-        key = _text({name: value for name, value in values.items() if name != "seed"})
+        key = id_of_fields(values)
         if key not in self._found:
             config = _attempt(lambda: self._config(values))
             self._found[key] = self._without_config(values) if config is None else self._of(config)
@@ -86,9 +86,7 @@ class Identifier:
 
     def _without_config(self, values: dict[str, Any]) -> _Found:
         """For values of which no configuration can be made."""
-        fields = {**self._base, **values}
-        fields.pop("seed", None)
-        digest = hashlib.blake2b(_text(fields).encode(), digest_size=6).hexdigest()
+        digest = id_of_fields({**self._base, **values})
         return _Found(digest, strategy=None, data=None, weights=None)
 
     def _of(self, config: TrainConfig) -> _Found:
@@ -136,6 +134,12 @@ class Identifier:
         return _attempt(
             lambda: transfer_strategy(config, self._limits("stages", config.to_dict()))
         )
+
+
+def id_of_fields(fields: Mapping[str, Any]) -> str:
+    """An id from the plain fields of a configuration that cannot be read otherwise."""
+    named = {name: value for name, value in fields.items() if name != "seed"}
+    return hashlib.blake2b(_text(named).encode(), digest_size=6).hexdigest()
 
 
 def _attempt(find: Callable[[], T]) -> T | None:

@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import ray
 
+from sweep.faults import last_line
 from sweep.judging import (
     Judgement,
     class_rows,
@@ -20,7 +21,7 @@ from sweep.plan import Plan
 from sweep.resources import Resources
 from sweep.results import append, read_table, write_rows
 from sweep.selection import best_seeds, to_judge
-from sweep.trainable import Job, last_line
+from sweep.trainable import Job
 from tl_core.config import field_type
 from tl_core.evaluation import evaluate
 

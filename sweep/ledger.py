@@ -15,6 +15,8 @@ from typing import Any
 
 from ray.tune import Callback
 
+from sweep.faults import Faults
+from sweep.identity import id_of_fields
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
 from sweep.selection import GROUP
@@ -56,6 +58,7 @@ class Ledger(Callback):
         results: the results folder.
         provenance: columns that are the same in every row.
         identify: (config values) → columns that name the configuration.
+        faults: where its own errors are noted.
     """
 
     def __init__(
@@ -64,10 +67,12 @@ class Ledger(Callback):
         results: Path,
         provenance: dict[str, Any],
         identify: Callable[[dict[str, Any]], dict[str, Any]],
+        faults: Faults | None = None,
     ) -> None:
         self.job = job
         self.provenance = provenance
         self.identify = identify
+        self.faults = faults or Faults()
         self.records: dict[int, TrialRecord] = {}
         self.statuses: Counter[str] = Counter()
         self.epochs_reported = 0
@@ -128,8 +133,9 @@ class Ledger(Callback):
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Between two events: write what is due."""
-        self.trials.flush_if_due()
-        self.epochs.flush_if_due()
+        for table in (self.trials, self.epochs):
+            with self.faults.noted("writing results"):
+                table.flush_if_due()
 
     def close(self, handed_out: list[dict[str, Any]], status: str) -> None:
         """End every trial that has no end yet with `status`, and write all rows.
@@ -142,9 +148,13 @@ class Ledger(Callback):
         for number, values in enumerate(handed_out):
             record = self.records.setdefault(number, TrialRecord(number, values))
             if record.ended_at is None:
-                self._end(record, status)
-        self.epochs.flush()
-        self.trials.flush()
+                with self.faults.noted("ending a trial"):
+                    self._end(record, status)
+        for table in (self.epochs, self.trials):
+            with self.faults.noted("writing results"):
+                table.flush()
+            for line in table.misfits:
+                self.faults.say(line)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, but a sweep is not restored through Tune."""
@@ -166,7 +176,8 @@ class Ledger(Callback):
         self.trials.add(row)
         record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
         if status == "completed":
-            self._keep_best_checkpoints(record, tuple(row.get(name) for name in GROUP))
+            with self.faults.noted("dropping checkpoints"):
+                self._keep_best_checkpoints(record, tuple(row.get(name) for name in GROUP))
 
     def _keep_best_checkpoints(self, record: TrialRecord, group: tuple[Any, ...]) -> None:
         kept = self.kept.setdefault(group, [])
@@ -182,7 +193,7 @@ class Ledger(Callback):
         return {
             **values,
             **self.provenance,
-            **self.identify(record.values),
+            **self._identified(record.values),
             "trial_id": self.job.trial_id(record.number),
             "status": record.status,
             "last_val_accuracy": record.result.get("val_accuracy"),
@@ -197,6 +208,15 @@ class Ledger(Callback):
             "ended_at": record.ended_at,
         }
 
+    def _identified(self, values: dict[str, Any]) -> dict[str, Any]:
+        """What names the configuration; its plain values alone where that cannot be found."""
+        try:
+            return self.identify(values)
+        except Exception as error:
+            self.faults.add("naming a configuration", error)
+            fields = {**self.job.base, **values}
+            return {**fields, "config_id": id_of_fields(fields)}
+
 
 def forget(trial: Any) -> None:
     """Free what Tune keeps of an ended trial: most of what it takes in memory."""
@@ -208,7 +228,9 @@ def forget(trial: Any) -> None:
 
 def error_text(path: str | None) -> str:
     """What Tune wrote of a worker's death, in one sentence."""
-    lines = Path(path).read_text().splitlines() if path and Path(path).exists() else []
+    lines = (
+        Path(path).read_text(errors="replace").splitlines() if path and Path(path).exists() else []
+    )
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     named = [line for line in told if _EXCEPTION.match(line) or "died" in line]
     return (named or told or ["the worker process died"])[-1].split(". Worker exit")[0]

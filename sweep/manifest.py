@@ -31,12 +31,14 @@ class Manifest:
         base: all fields of the base configuration.
         notes: lines that the user was shown before it ran, such as a replaced default.
         started_at: ISO time in UTC.
-        status: running, finished, interrupted or timed_out.
+        status: running, finished, interrupted, timed_out, or failed: an error of the sweep's own
+            ended it.
         ended_at: ISO time in UTC.
         winner: the winning trial and its accuracy on the test split.
         loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
             names of the model's that kept initial values (`missing`), of the file's that fit
             nothing (`unexpected`), and of first convolutions that were adapted (`adapted`).
+        errors: one line each on what went wrong beside the trials; they make the exit code 1.
         host, pid: of the driver.
     """
 
@@ -56,6 +58,7 @@ class Manifest:
     ended_at: str | None = None
     winner: dict[str, Any] | None = None
     loaded: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
 

@@ -29,6 +29,9 @@ class TableWriter:
 
     Rows wait in memory until there are `FLUSH_ROWS` of them or the oldest is `FLUSH_SECONDS` old,
     so that a sweep of thousands of short trials does not write thousands of files.
+
+    Attributes:
+        misfits: one line a column for whose type a value did not do; such a cell is null.
     """
 
     def __init__(self, results: Path, table: str, sweep: str) -> None:
@@ -39,6 +42,7 @@ class TableWriter:
         self.part = len(list(self.folder.glob("part-*.parquet")))
         self.rows: list[Row] = []
         self.oldest = 0.0
+        self.misfits: list[str] = []
 
     def add(self, row: Row) -> None:
         """Take one row; it reaches the disk at one of the next `flush_if_due` calls."""
@@ -57,8 +61,30 @@ class TableWriter:
         """Write the waiting rows as one new file, whole or not at all."""
         if not self.rows:
             return
-        self.write(pa.Table.from_pylist([dict(row) for row in self.rows], schema=self.schema))
+        self.oldest = time.monotonic()  # a write that fails is tried again as late as others
+        self.write(self._table())
         self.rows = []
+
+    def _table(self) -> pa.Table:
+        rows = [dict(row) for row in self.rows]
+        try:
+            return pa.Table.from_pylist(rows, schema=self.schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return pa.Table.from_pylist([self._fitted(row) for row in rows], schema=self.schema)
+
+    def _fitted(self, row: Row) -> dict[str, Any]:
+        """The row without the values that are not of their columns' types."""
+        return {n: row[n] for n in self.schema.names if n in row and self._fits(n, row[n])}
+
+    def _fits(self, name: str, value: Any) -> bool:
+        kind = self.schema.field(name).type
+        try:
+            pa.array([value], kind)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            line = f"{name}={value!r} is no {kind}: left empty in {self.folder.parent.name}."
+            self.misfits += [] if line in self.misfits else [line]
+            return False
+        return True
 
     def write(self, table: pa.Table) -> None:
         """Write rows of the table's schema as one new file, whole or not at all."""

@@ -8,12 +8,14 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 from rich.console import Console
 
 from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
 from sweep.check_models import check_models, loaded_line
 from sweep.engine import prepare_environment, ray_cluster
+from sweep.faults import Faults
 from sweep.folders import writable_folder
 from sweep.identity import Identifier
 from sweep.in_worker import heaviest_values, measure_packing, measure_precision, models_of
@@ -24,8 +26,10 @@ from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, cluster_resources, local_resources, share_out
+from sweep.results import delete_tables, read_table
 from sweep.spaces import SearchSpace
 from sweep.study import trained_source
+from sweep.unsound_sources import unsound_source_lines
 from tl_core.config import config_from_dict
 from tl_core.datasets import ImageData, load_data
 from tl_core.errors import BadInput
@@ -84,6 +88,9 @@ class _Run:
         self.console = console
         self.folder = run_folder(results, name)
         self.manifest = new_manifest(plan, name)
+        self.faults = Faults()
+        self.began = False
+        """Whether trials may have run."""
 
     def run(self) -> SweepResult:
         options = self.plan.options
@@ -96,9 +103,8 @@ class _Run:
                 self._run_on_ray(options.address is not None)
         except KeyboardInterrupt:
             self.manifest.status = "interrupted"
-        except BadInput:  # refused before the first trial: leave nothing behind
-            shutil.rmtree(self.folder)
-            raise
+        except Exception as error:
+            self._break_off(error)
         except BaseException:
             self.manifest.status = "interrupted"
             self._end()
@@ -106,7 +112,22 @@ class _Run:
         self._end()
         return load_result(self.results, self.name)
 
+    def _break_off(self, error: Exception) -> None:
+        """Note an error after the first trial; raise one before it, and leave nothing behind."""
+        if self.began:
+            self.faults.add("running the sweep", error)
+            self.manifest.status = "failed"
+            return
+        if isinstance(error, BadInput):
+            shutil.rmtree(self.folder)
+            delete_tables(self.results, self.name)
+        else:
+            self.manifest.status = "failed"
+            self._end()
+        raise error
+
     def _end(self) -> None:
+        self.manifest.errors += self.faults.lines
         self.manifest.ended_at = datetime.now(UTC).isoformat()
         write_manifest(self.results, self.manifest)
 
@@ -122,7 +143,7 @@ class _Run:
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
         identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
-        ledger = Ledger(job, self.results, self._provenance(), identifier.identify)
+        ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
             f"most, {resources}",
@@ -135,10 +156,14 @@ class _Run:
             epochs=self.plan.epochs,
             concurrent=resources.concurrent,
         )
+        self.began = True
         with live(self.console, view):
             self.manifest.status = self._tune(job, ledger, resources)
         if self.manifest.status != "interrupted":
-            with waiting(self.console, "Judging the best on the test split"):
+            with (
+                waiting(self.console, "Judging the best on the test split"),
+                self.faults.noted("judging"),
+            ):
                 self.manifest.winner = self._judge(job, resources)
         for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
             shutil.rmtree(self.folder / unread, ignore_errors=True)
@@ -208,25 +233,41 @@ class _Run:
         proposer = self.plan.proposer(self.name, self.folder / "study.log")
         searcher = TuneSearcher(proposer, self.plan.strategy.seeds)
         budget = TimeBudget(self.plan.options.time_budget)
-        status = "interrupted"
+        status = "failed"
         try:
-            tune_trials(self.plan, job, searcher, ledger, resources, budget, self.folder)
-            status = "timed_out" if budget.fired else ledger_status(ledger, searcher)
+            with self.faults.noted("running the trials"):
+                tune_trials(self.plan, job, searcher, ledger, resources, budget, self.folder)
+                status = "timed_out" if budget.fired else self._status(ledger, searcher)
         finally:
-            if status != "finished":
-                searcher.hand_out_rest(self.plan.trials)
-            searcher.close()
+            with self.faults.noted("closing the search"):
+                if status != "finished":
+                    searcher.hand_out_rest(self.plan.trials)
+                searcher.close()
             ledger.close(searcher.handed_out, "timed_out" if budget.fired else "interrupted")
         return status
+
+    def _status(self, ledger: Any, searcher: Any) -> str:
+        """How a run ended that Tune returned from."""
+        ended = sum(ledger.statuses.values())
+        if ended < len(searcher.handed_out):
+            return "interrupted"
+        return "failed" if self.faults.lines and ended < self.plan.trials else "finished"
 
     def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
         from sweep.judge_sweep import judge_sweep
 
         judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
+        if judged.winner is None:
+            for line in (*judged.notes, *unsound_source_lines(self._trials())):
+                self.faults.say(line)
+            return None
         for note in judged.notes:
             self.console.print(note, style="yellow", highlight=False)
         self.manifest.notes += judged.notes
         return judged.winner
+
+    def _trials(self) -> pd.DataFrame:
+        return read_table(self.results, "trials", self.name)
 
     def _provenance(self) -> dict[str, Any]:
         import torch
@@ -241,12 +282,6 @@ class _Run:
             "sweep_version": __version__,
             "torch_version": torch.__version__,
         }
-
-
-def ledger_status(ledger: Any, searcher: Any) -> str:
-    """`finished` if every trial that was handed out has ended, else `interrupted`."""
-    ended = sum(ledger.statuses.values())
-    return "finished" if ended == len(searcher.handed_out) else "interrupted"
 
 
 def new_manifest(plan: Plan, name: str) -> Manifest:

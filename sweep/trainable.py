@@ -20,6 +20,7 @@ from typing import Any
 import torch
 from ray import tune
 
+from sweep.faults import last_line
 from sweep.gpu_places import GpuPlaces
 from sweep.head_stacks import HeadStacks
 from sweep.tune_searcher import UNFINISHED
@@ -177,7 +178,8 @@ class TrialActor(tune.Trainable):
         reason = self.trainer.stop_reason
         status = STATUS_OF_STOP[reason] if reason else UNFINISHED
         if status == "completed":
-            self._keep_best(self.trainer)
+            with contextlib.suppress(OSError):  # without a checkpoint, judging trains it again
+                self._keep_best(self.trainer)
         return self._result(metrics, status, None)
 
     def _train(self) -> EpochMetrics:
@@ -280,9 +282,3 @@ def failure_status(error: BaseException) -> str:
     """`out_of_memory` for what torch and Python raise when memory is short, else `failed`."""
     short = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return "out_of_memory" if short or "can't allocate memory" in str(error) else "failed"
-
-
-def last_line(error: BaseException) -> str:
-    """The last line that a traceback would print: type and message."""
-    message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__

@@ -6,6 +6,8 @@ from typing import Any
 
 from ray import tune
 from ray.tune import Stopper
+from ray.tune.schedulers import TrialScheduler
+from ray.tune.search import Searcher
 
 from sweep.engine import take_warm_workers
 from sweep.ledger import Ledger
@@ -14,6 +16,22 @@ from sweep.resources import Resources
 from sweep.schedulers import SchedulerContext, build_scheduler
 from sweep.trainable import Job, TrialActor
 from sweep.tune_searcher import TuneSearcher
+
+SEARCHING = {"suggest": Searcher.FINISHED, "on_trial_result": None, "on_trial_complete": None}
+SCHEDULING = {
+    "on_trial_add": None,
+    "on_trial_result": TrialScheduler.CONTINUE,
+    "on_trial_complete": None,
+    "on_trial_error": None,
+    "on_trial_remove": None,
+    "choose_trial_to_run": None,
+}
+FOLLOWING = dict.fromkeys(
+    (
+        "on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end",
+    )
+)  # fmt: skip
+"""Methods that Tune calls, and what it is told where one of them raises."""
 
 
 class TimeBudget(Stopper):
@@ -51,6 +69,9 @@ def tune_trials(
 ) -> None:
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
+    Errors of the searcher, the scheduler and the ledger are noted in `ledger.faults`. A searcher
+    that cannot propose is taken to have no more; the trials under way go on to their ends.
+
     Args:
         plan: names the scheduler and the number of trials.
         job: what the trials share.
@@ -70,11 +91,18 @@ def tune_trials(
         reduction_factor=plan.options.reduction_factor,
         concurrent=resources.concurrent,
     )
+    scheduler = build_scheduler(plan.strategy.scheduler, context)
+    for part, doing, methods in (
+        (searcher, "searching", SEARCHING),
+        (scheduler, "scheduling", SCHEDULING),
+        (ledger, "following a trial", FOLLOWING),
+    ):
+        ledger.faults.guard(part, doing, methods)
     tuner = tune.Tuner(
         with_share,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
-            scheduler=build_scheduler(plan.strategy.scheduler, context),
+            scheduler=scheduler,
             num_samples=plan.trials,
             max_concurrent_trials=resources.concurrent,
             reuse_actors=True,

@@ -48,9 +48,13 @@ class SweepResult:
 
     @property
     def exit_code(self) -> int:
-        """0, 1 if a trial failed, ran out of memory or of time, 130 if interrupted."""
+        """0, 130 if interrupted, 1 if a trial failed, ran out of memory or of time, if there is no
+        winner, or if something went wrong beside the trials."""
         if self.manifest.status == "interrupted":
             return 130
+        unjudged = self.manifest.winner is None and self.manifest.status != "running"
+        if unjudged or self.manifest.errors:
+            return 1
         return int(self.trials["status"].isin(FAILURES).any())
 
     @property

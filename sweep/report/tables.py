@@ -13,6 +13,7 @@ from search_spaces.designs import DESIGNS
 from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
+from sweep.report.no_winner import no_winner_line
 from sweep.report.strategies import TEST_MEASURES
 from sweep.report.summary import SweepResult, winner_line
 
@@ -55,6 +56,8 @@ def _print_counts(result: SweepResult, console: Console) -> None:
     errors = result.trials["error"].dropna().value_counts()
     for text, number in list(errors.items())[:ERRORS_SHOWN]:
         console.print(f"  {number} × {escape(str(text))}", style="red", highlight=False)
+    for line in result.manifest.errors:
+        console.print(escape(line), style="bold red", highlight=False)
 
 
 def _print_strategies(result: SweepResult, console: Console) -> None:
@@ -152,6 +155,9 @@ def _several_sizes(frame: pd.DataFrame) -> bool:
 def _print_winner(result: SweepResult, console: Console) -> None:
     winner = result.manifest.winner
     if winner is None:
+        if result.manifest.state() != "running":
+            line = no_winner_line(result.manifest, result.trials)
+            console.print(f"\n{escape(line)}", style="bold red", highlight=False)
         return
     console.print(f"\n{winner_line(winner)}", style="bold green", highlight=False)
     console.print(f"        {escape(describe(winner['values']))}", highlight=False)

@@ -308,3 +308,72 @@ def test_tunes_statistics_of_an_ended_trial_are_freed(sweep):
     sweep.complete(trial)
     assert not trial.run_metadata.metric_analysis
     assert not trial.run_metadata.metric_n_steps
+
+
+def test_a_trial_that_cannot_be_named_has_its_row(sweep):
+    def refuse(values):
+        raise FileNotFoundError("the weights are gone")
+
+    sweep.ledger.identify = refuse
+    for seed in (0, 1):
+        sweep.complete(sweep.start(lr=0.3, seed=seed))
+    sweep.complete(sweep.start(lr=0.4))
+    trials = sweep.rows()
+    assert trials["lr"].tolist() == [0.3, 0.3, 0.4]
+    assert trials["width"].tolist() == [4] * 3
+    assert trials["seed"].tolist() == [0, 1, 0]
+    first, second, third = trials["config_id"]
+    assert first == second != third
+    assert sweep.ledger.faults.lines == [
+        "Error while naming a configuration: FileNotFoundError: the weights are gone"
+    ]
+
+
+def test_a_value_of_another_type_costs_its_cell_alone(sweep):
+    sweep.ledger.identify = lambda values: {"config_id": "a", **values}
+    for values in ({"lr": "high"}, {"lr": 0.3}, {"seed": 2**70}):
+        sweep.complete(sweep.start(**values))
+    trials = sweep.rows()
+    assert trials["lr"].isna().tolist() == [True, False, True]
+    assert trials["seed"].isna().tolist() == [False, False, True]
+    assert trials["config_id"].tolist() == ["a"] * 3
+    assert [line.split("=")[0] for line in sweep.ledger.faults.lines] == ["lr", "seed"]
+
+
+def test_rows_that_could_not_be_written_are_written_later(sweep, monkeypatch):
+    monkeypatch.setattr("sweep.results.FLUSH_SECONDS", -1.0)
+
+    def full(table, *args, **options):
+        raise OSError(28, "No space left on device")
+
+    trial = sweep.start(lr=0.3)
+    sweep.epoch(trial, status="completed")
+    sweep.complete(trial)
+    with monkeypatch.context() as patch:
+        patch.setattr("sweep.results.pq.write_table", full)
+        sweep.ledger.on_step_end(0, [])
+    assert "No space left on device" in sweep.ledger.faults.lines[0]
+    assert sweep.row()["status"] == "completed"
+    assert len(sweep.rows("epochs")) == 1
+
+
+def test_what_cannot_be_written_at_the_end_is_said(sweep, monkeypatch):
+    sweep.epoch(sweep.start(lr=0.3))
+
+    def full(table, *args, **options):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("sweep.results.pq.write_table", full)
+    sweep.ledger.close(sweep.handed_out, "interrupted")
+    (line,) = sweep.ledger.faults.lines
+    assert "No space left on device" in line
+
+
+def test_a_checkpoint_that_cannot_be_dropped_costs_no_row(sweep):
+    for accuracy in range(KEPT_CHECKPOINTS + 2):
+        trial = sweep.start(lr=0.3)
+        sweep.job.checkpoint(trial.config["number"]).mkdir(parents=True)  # cannot be unlinked
+        sweep.epoch(trial, val_accuracy=accuracy / 10, status="completed")
+        sweep.complete(trial)
+    assert len(sweep.rows()) == KEPT_CHECKPOINTS + 2
+    assert "Error while dropping checkpoints" in sweep.ledger.faults.lines[0]

@@ -191,9 +191,13 @@ def test_nothing_written_yet(tmp_path):
     assert list(read_table(tmp_path, "epochs", "a").columns) == [*EPOCHS.names, "sweep"]
 
 
-def test_a_value_of_the_wrong_type_is_refused(tmp_path):
+def test_a_value_of_the_wrong_type_is_left_out_and_said(tmp_path):
     writer = TableWriter(tmp_path, "epochs", "a")
-    writer.add({"trial_id": "s_0", "epoch": "first"})
-    with pytest.raises(Exception, match="int"):
-        writer.flush()
-    assert list(writer.folder.iterdir()) == []
+    writer.add({"trial_id": "s_0", "epoch": "first", "lr": 0.1})
+    writer.add({"trial_id": "s_1", "epoch": 1})
+    writer.flush()
+    rows = read_table(tmp_path, "epochs", "a")
+    assert rows["trial_id"].tolist() == ["s_0", "s_1"]
+    assert rows["epoch"].isna().tolist() == [True, False]
+    assert rows["lr"].tolist()[0] == 0.1
+    assert writer.misfits == ["epoch='first' is no int64: left empty in epochs."]

@@ -126,6 +126,7 @@ EXIT_CODES = {
     "out of time": ("timed_out", ["completed", "timed_out"], 1),
     "in time after all": ("timed_out", ["completed"], 0),
     "interrupted": ("interrupted", ["failed", "interrupted"], 130),
+    "broken off": ("failed", ["completed"], 1),
 }
 
 
@@ -133,7 +134,15 @@ EXIT_CODES = {
 def test_the_exit_code(keep, case):
     status, ends, code = EXIT_CODES[case]
     trials = [("a", n, 0.5, {"status": end}) for n, end in enumerate(ends)]
-    assert keep(trials, status=status).exit_code == code
+    errors = ["Error while searching: OSError: disk full"] if status == "failed" else []
+    assert keep(trials, status=status, winner=WINNER, errors=errors).exit_code == code
+
+
+def test_a_sweep_without_a_winner_has_not_gone_well(keep):
+    diverged = [("a", n, None, {"status": "diverged"}) for n in range(3)]
+    assert keep(diverged).exit_code == 1
+    assert keep(diverged, status="running").exit_code == 0
+    assert keep(diverged, status="interrupted").exit_code == 130
 
 
 def test_an_unknown_sweep(tmp_path):

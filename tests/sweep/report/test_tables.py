@@ -263,3 +263,12 @@ def test_numbers_in_short():
     shown = {0: "0", 999: "999", 1234: "1.2k", 11_181_642: "11.2M", 2.5e9: "2.5G", 56.7: "56"}
     assert {number: count(number) for number in shown} == shown
     assert count(math.nan) == "–"
+
+
+def test_a_sweep_without_a_winner_says_why(result):
+    trials = [("a", 0, None, {"status": "diverged", "lr": 9.0})] * 2
+    text = printed(result(trials, errors=["weights='bad.pth': a holds NaN"]))
+    assert "No winner: all 2 trials diverged; lower lr (here 9)" in " ".join(text.split())
+    assert "weights='bad.pth': a holds NaN" in text
+    assert "No winner" not in printed(result(trials, status="running"))
+    assert "No winner" not in printed(result(TRIALS, winner=WINNER))

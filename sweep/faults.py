@@ -1,0 +1,72 @@
+"""Errors of the parts that Ray Tune calls: noted and shown, and no trial lost by them."""
+
+import contextlib
+import functools
+import logging
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+LOG = logging.getLogger("ray.tl_sweep")
+"""Below Ray's logger, which writes to `ray.log` of the sweep's folder while Ray runs."""
+
+
+class Faults:
+    """One line an error, each once, in the order in which they came.
+
+    Tune logs some errors of searchers, schedulers and callbacks and goes on without a word, and
+    ends the whole run at others. A part that is guarded does neither.
+    """
+
+    def __init__(self) -> None:
+        self.lines: list[str] = []
+
+    def add(self, doing: str, error: BaseException) -> None:
+        """Note an error, the traceback in the log.
+
+        Args:
+            doing: what failed, such as "writing results".
+            error: what it raised.
+        """
+        LOG.error("Error while %s", doing, exc_info=error)
+        self.say(f"Error while {doing}: {last_line(error)}")
+
+    def say(self, line: str) -> None:
+        """Note a line, unless it is noted already."""
+        if line not in self.lines:
+            self.lines.append(line)
+
+    @contextlib.contextmanager
+    def noted(self, doing: str) -> Iterator[None]:
+        """Note what the block raises, and go on after it."""
+        try:
+            yield
+        except Exception as error:
+            self.add(doing, error)
+
+    def guard(self, part: object, doing: str, methods: Mapping[str, Any]) -> None:
+        """Let methods of an object note what they raise.
+
+        Args:
+            part: whose methods are replaced, on this object alone.
+            doing: what the methods do, such as "searching".
+            methods: name → what the method returns in the place of an error.
+        """
+        for name, otherwise in methods.items():
+            setattr(part, name, self._guarded(getattr(part, name), doing, otherwise))
+
+    def _guarded(self, method: Callable[..., Any], doing: str, otherwise: Any) -> Any:
+        @functools.wraps(method)
+        def call(*args: Any, **named: Any) -> Any:
+            try:
+                return method(*args, **named)
+            except Exception as error:
+                self.add(doing, error)
+                return otherwise
+
+        return call
+
+
+def last_line(error: BaseException) -> str:
+    """The last line that a traceback would print: type and message."""
+    message = str(error).strip().splitlines()
+    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__

@@ -1,0 +1,63 @@
+"""What becomes of errors in the parts that Tune calls."""
+
+import logging
+
+import pytest
+
+from sweep.faults import Faults, last_line
+
+
+class Part:
+    """One method that works and one that does not."""
+
+    def works(self, value):
+        return value + 1
+
+    def breaks(self, value):
+        raise KeyError(value)
+
+
+def test_a_guarded_part_returns_and_its_error_is_noted_once(caplog):
+    faults, part = Faults(), Part()
+    faults.guard(part, "searching", {"works": None, "breaks": "FINISHED"})
+    logging.getLogger("ray").propagate = True
+    with caplog.at_level(logging.ERROR):
+        assert [part.works(1), part.breaks("x"), part.breaks(value="x")] == [
+            2,
+            "FINISHED",
+            "FINISHED",
+        ]
+    assert faults.lines == ["Error while searching: KeyError: 'x'"]
+    assert "raise KeyError(value)" in caplog.text
+
+
+def test_others_of_its_kind_are_not_guarded():
+    Faults().guard(Part(), "searching", {"breaks": None})
+    with pytest.raises(KeyError):
+        Part().breaks("x")
+
+
+def test_an_interrupt_goes_through():
+    class Interrupted(Part):
+        def breaks(self, value):
+            raise KeyboardInterrupt
+
+    faults, part = Faults(), Interrupted()
+    faults.guard(part, "searching", {"breaks": None})
+    with pytest.raises(KeyboardInterrupt):
+        part.breaks(1)
+    assert faults.lines == []
+
+
+def test_a_block_that_raises_is_noted_and_left():
+    faults = Faults()
+    with faults.noted("writing results"):
+        raise OSError(28, "No space left on device")
+    assert faults.lines == [
+        "Error while writing results: OSError: [Errno 28] No space left on device"
+    ]
+
+
+def test_an_error_of_several_lines_is_one():
+    assert last_line(ValueError("first\nsecond")) == "ValueError: first"
+    assert last_line(ValueError()) == "ValueError"
