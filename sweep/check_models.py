@@ -1,13 +1,23 @@
-"""What is built once before the first trial, so that what cannot work is refused at once."""
+"""What is built once before the first trial: what no trial can do is refused at once."""
 
 import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
+from torch import nn
+
+from sweep.faults import last_line
 from sweep.plan import Plan
-from tl_core.config import config_from_dict
+from sweep.progress import LoadProgress, describe
+from sweep.trial_shapes import SHAPING
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import load_data
+from tl_core.errors import BadInput
 from tl_core.models import build_model, model_channels
+from tl_core.models.weights_file import first_line
 from tl_core.optim import parameter_groups
 from tl_core.teacher import check_teacher
 from tl_core.transfer import normalization
@@ -16,39 +26,103 @@ NAMED = 3
 """Tensors that the line on source weights names."""
 
 
-def check_models(plan: Plan) -> dict[str, dict[str, Any]]:
-    """Build every model once on the data, so that what cannot work is refused before trials.
+@dataclass
+class Checked:
+    """What building a sweep's models has shown.
 
-    Returns:
-        Backbone → what its source weights left: see `Manifest.loaded`.
+    Attributes:
+        loaded: backbone → what its source weights left: see `Manifest.loaded`.
+        sound: values of the trials that can be built and take their images.
+        notes: one line on each kind of trials that will fail.
+    """
+
+    loaded: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sound: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_models(
+    plan: Plan, shapes: Iterable[dict[str, Any]], progress: LoadProgress | None = None
+) -> Checked:
+    """Load the data of every kind of trial, build its model and show it images.
+
+    Args:
+        plan: of the sweep.
+        shapes: values of trials, as `trial_shapes` gives them.
+        progress: called while images are decoded.
 
     Raises:
-        BadInput: weights that do not fit, a freeze depth beyond the stages, and the like.
+        BadInput: no trial can work, the baseline's apart: weights that do not fit, a freeze depth
+            beyond the stages, images of a size that the model does not take, and the like.
     """
-    found: dict[str, dict[str, Any]] = {}
-    for values in plan.variants():
-        config = config_from_dict(values, plan.base)
-        data = load_data(config)
-        if config.teacher is not None:
-            check_teacher(config.teacher, data.classes)
-        channels = model_channels(config, data.channels)
-        normalization(config, data.mean, data.std, channels)
-        model = build_model(
-            config,
-            channels=channels,
-            num_classes=data.num_classes,
-            image_size=data.image_size,
-            classes=data.classes,
-        )
-        parameter_groups(model, config)
-        loaded = getattr(model, "loaded", None)
-        if loaded is not None:
-            found[config.backbone] = {
-                "weights": config.weights,
-                "loaded": len(model.state_dict()) - len(loaded.missing),
-                **{name: list(names) for name, names in dataclasses.asdict(loaded).items()},
-            }
-    return found
+    checked = Checked()
+    refusals: list[BadInput] = []
+    for values in shapes:
+        try:
+            _check(config_from_dict(values, plan.base), checked.loaded, progress)
+        except Exception as error:
+            refused = error if isinstance(error, BadInput) else BadInput(_of_model(error, values))
+            refusals.append(refused)
+            _note(checked, f"Trials with {_kind(plan, values)} will fail: {refused}")
+        else:
+            checked.sound.append(values)
+    baseline = plan.baseline
+    if refusals and all(values in baseline for values in checked.sound):
+        raise refusals[0]
+    return checked
+
+
+def _note(checked: Checked, line: str) -> None:
+    checked.notes += [] if line in checked.notes else [line]
+
+
+def _kind(plan: Plan, values: dict[str, Any]) -> str:
+    """What tells trials from others of the plan: their model, data and size."""
+    fields = {**plan.base.to_dict(), **values}
+    own = {n: fields[n] for n in SHAPING if n in values and fields[n] is not None}
+    return describe(own or {"backbone": fields["backbone"]})
+
+
+def _of_model(error: Exception, values: dict[str, Any]) -> str:
+    return f"the model of {describe(values) or 'the base'} cannot be built ({last_line(error)})"
+
+
+def _check(
+    config: TrainConfig, found: dict[str, dict[str, Any]], progress: LoadProgress | None
+) -> None:
+    data = load_data(config, progress=progress)
+    if config.teacher is not None:
+        check_teacher(config.teacher, data.classes)
+    channels = model_channels(config, data.channels)
+    normalization(config, data.mean, data.std, channels)
+    model = build_model(
+        config,
+        channels=channels,
+        num_classes=data.num_classes,
+        image_size=data.image_size,
+        classes=data.classes,
+    )
+    parameter_groups(model, config)
+    _show_images(model, config, channels, data.image_size)
+    loaded = getattr(model, "loaded", None)
+    if loaded is not None:
+        found[config.backbone] = {
+            "weights": config.weights,
+            "loaded": len(model.state_dict()) - len(loaded.missing),
+            **{name: list(names) for name, names in dataclasses.asdict(loaded).items()},
+        }
+
+
+@torch.no_grad()
+def _show_images(model: nn.Module, config: TrainConfig, channels: int, side: int) -> None:
+    """Raise BadInput where the model does not take images of that many pixels."""
+    try:
+        model.eval()(torch.zeros(2, channels, side, side))
+    except Exception as error:
+        raise BadInput(
+            f"backbone={config.backbone!r} cannot take images of image_size={side} pixels"
+            f" ({first_line(error)}); choose another image_size."
+        ) from error
 
 
 def loaded_line(backbone: str, loaded: dict[str, Any]) -> str:

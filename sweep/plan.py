@@ -39,6 +39,9 @@ from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
 from tl_core.precision import resolve_device
 
+OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384)
+"""Image sizes, in pixels, one of which nearly every model takes."""
+
 
 @dataclass(frozen=True)
 class Plan:
@@ -293,12 +296,21 @@ def design_points(plan: Plan) -> list[dict[str, Any]]:
 
 
 def model_limits(base: TrainConfig) -> Any:
-    """Resolver of bounds that depend on the model; stages do not depend on the data set."""
+    """Resolver of bounds that depend on the model; stages do not depend on the data set.
+
+    Nor do they depend on the image size: where a model does not take the configuration's own, its
+    stages are counted at another, and the trial says for itself that it cannot be trained.
+    """
 
     def limit(name: str, values: dict[str, Any]) -> int:
         config = config_from_dict(values, base)
-        size = config.image_size or 64
-        return stage_count(config, channels=3, num_classes=10, image_size=size)
+        refusals = []
+        for size in (config.image_size or OTHER_SIZES[0], *OTHER_SIZES):
+            try:
+                return stage_count(config, channels=3, num_classes=10, image_size=size)
+            except BadInput as error:
+                refusals.append(error)
+        raise refusals[0]
 
     return limit
 

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,8 +18,8 @@ from sweep.engine import prepare_environment, ray_cluster
 from sweep.faults import Faults
 from sweep.folders import writable_folder
 from sweep.identity import Identifier
-from sweep.in_worker import heaviest_values, measure_packing, measure_precision, models_of
 from sweep.manifest import Manifest, run_folder, write_manifest
+from sweep.measurements import measured_packing, measured_precisions
 from sweep.names import sweep_name
 from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, model_limits
@@ -29,10 +29,10 @@ from sweep.resources import Resources, cluster_resources, local_resources, share
 from sweep.results import delete_tables, read_table
 from sweep.spaces import SearchSpace
 from sweep.study import trained_source
+from sweep.trial_shapes import trial_shapes
 from sweep.unsound_sources import unsound_source_lines
-from tl_core.config import config_from_dict
-from tl_core.datasets import ImageData, load_data
 from tl_core.errors import BadInput
+from tl_core.precision import PHASES
 
 
 def run_sweep(
@@ -64,25 +64,36 @@ def run_sweep(
         share_out(options, cpus, gpus, trials=plan.trials, threads=plan.base.threads)
     plan = with_bundled_defaults(plan, console)
     with loading(console) as progress:
-        data = load_data(plan.base, progress=progress)
-        for values in plan.variants():  # some may want another image size
-            load_data(config_from_dict(values, plan.base), progress=progress)
-    loaded = check_models(plan)
-    for backbone, what in loaded.items():
+        checked = check_models(plan, trial_shapes(plan), progress)
+    for backbone, what in checked.loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
-    run = _Run(plan, data, name, results, console)
-    run.manifest.loaded = loaded
+    run = _Run(plan, checked.sound, name, results, console)
+    run.manifest.loaded = checked.loaded
+    run.note(checked.notes)
     return run.run()
 
 
 class _Run:
-    """One sweep under way."""
+    """One sweep under way.
+
+    Args:
+        plan: what is run.
+        shapes: values of trials to measure on, as `trial_shapes` gives them.
+        name: of the sweep.
+        results: the results folder.
+        console: where notes and progress go.
+    """
 
     def __init__(
-        self, plan: Plan, data: ImageData, name: str, results: Path, console: Console
+        self,
+        plan: Plan,
+        shapes: list[dict[str, Any]],
+        name: str,
+        results: Path,
+        console: Console,
     ) -> None:
         self.plan = plan
-        self.data = data
+        self.shapes = shapes
         self.name = name
         self.results = results
         self.console = console
@@ -137,8 +148,7 @@ class _Run:
         resources = self._resources(joined)
         job = self._job(resources, joined)
         if resources.gpus and self.plan.options.trials_per_gpu is None:
-            with waiting(self.console, "Measuring how many trials fit on a GPU"):
-                packed = self._packing(job)
+            packed = self._packed(job)
             resources = self._resources(joined, packed)
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
@@ -184,46 +194,40 @@ class _Run:
         checkpoints = str(self.folder / "checkpoints")
         planned = self.plan.known_trials() if self._freezes() else ()
         job = Job(self.name, base, self.plan.modules, {}, checkpoints, planned=planned)
-        if "auto" not in (base["precision"], base["eval_precision"]):
+        auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
+        if not auto:
             return job
-        with waiting(self.console, "Measuring which precision is faster"):
-            return dataclasses.replace(job, precisions=self._precisions(job, resources, joined))
+        with (
+            waiting(self.console, "Measuring which precision is faster"),
+            self.faults.noted("measuring precision"),
+        ):
+            precisions, notes = measured_precisions(
+                job, self.shapes, auto, resources, here=not joined
+            )
+            self.note(notes)
+            return dataclasses.replace(job, precisions=precisions)
+        return job
+
+    def _packed(self, job: Any) -> int:
+        """Trials that share a GPU, as measured."""
+        with (
+            waiting(self.console, "Measuring how many trials fit on a GPU"),
+            self.faults.noted("measuring how many trials fit on a GPU"),
+        ):
+            packed, notes = measured_packing(job, self.shapes)
+            self.note(notes)
+            return packed
+        return 1
 
     def _freezes(self) -> bool:
         """Whether there may be trials with frozen stages."""
         return any(self.plan.levels("freeze_depth"))
 
-    def _precisions(
-        self, job: Any, resources: Resources, joined: bool
-    ) -> dict[str, dict[str, str]]:
-        """Measure every backbone where trials run: in a worker with a trial's resources.
-
-        What is remembered on this machine serves where the trials run here too.
-        """
-        import ray
-
-        from tl_core.precision import PHASES, remembered_precision
-
-        remote = ray.remote(measure_precision).options(
-            num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
-        )
-        found = {}
-        for backbone, values in models_of(self.plan).items():
-            config = job.config(values)
-            known = remembered_precision(config, load_data(config))
-            phases = {phase: getattr(known, phase) for phase in PHASES}
-            if joined or "auto" in phases.values():
-                phases = ray.get(remote.remote(job, values))
-            found[backbone] = phases
-        return found
-
-    def _packing(self, job: Any) -> int:
-        """Trials that share a GPU, by what the heaviest of each backbone takes of a whole one."""
-        import ray
-
-        remote = ray.remote(measure_packing).options(num_cpus=1, num_gpus=1)
-        heaviest = heaviest_values(self.plan)
-        return min(ray.get([remote.remote(job, values) for values in heaviest]))
+    def note(self, lines: Iterable[str]) -> None:
+        """Show lines and keep them with the sweep."""
+        for line in lines:
+            self.console.print(line, style="yellow", highlight=False)
+            self.manifest.notes.append(line)
 
     def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:
         """Run all trials; returns the sweep's status."""
@@ -261,9 +265,7 @@ class _Run:
             for line in (*judged.notes, *unsound_source_lines(self._trials())):
                 self.faults.say(line)
             return None
-        for note in judged.notes:
-            self.console.print(note, style="yellow", highlight=False)
-        self.manifest.notes += judged.notes
+        self.note(judged.notes)
         return judged.winner
 
     def _trials(self) -> pd.DataFrame:

@@ -5,6 +5,7 @@ import hashlib
 import json
 import os
 import time
+import warnings
 from collections.abc import Callable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -59,11 +60,31 @@ def autocast(device: torch.device, precision: str) -> AbstractContextManager[obj
 
 
 def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The config with every `auto` precision replaced: `measured_precision`, or fp32 without it.
+
+    Warns:
+        UserWarning: says why nothing could be measured.
+    """
+    try:
+        return measured_precision(config, data)
+    except Exception as error:
+        warnings.warn(
+            f"the precision of {config.backbone} could not be measured ({error}): fp32",
+            stacklevel=2,
+        )
+        open_fields = (phase for phase in PHASES if getattr(config, phase) == "auto")
+        return config_from_dict(dict.fromkeys(open_fields, "fp32"), config)
+
+
+def measured_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
     """The config with every `auto` precision replaced by the faster of fp32 and bf16.
 
     Training and evaluation are measured apart, on random images for a few steps, with the global
     generators left as they were. The answer is remembered in the cache folder for this model,
-    image size, device, number of threads and version of torch.
+    image size, batch, device, number of threads and version of torch.
+
+    Raises:
+        Exception: whatever the model raises that does not take images of that size or number.
     """
     config = remembered_precision(config, data)
     for phase in PHASES:
@@ -105,7 +126,7 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
         model = build_model(
             config, channels=channels, num_classes=data.num_classes, image_size=side
         ).to(device)
-        batch = min(config.batch_size, LARGEST_BATCH)
+        batch = _batch(config, data)
         images = torch.randn(batch, channels, side, side, device=device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
@@ -114,6 +135,11 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
         step = _train_step if phase == "precision" else _eval_step
         times = [_timed(step, model, images, precision) for _ in range(TIMED_STEPS + 1)]
     return min(times[1:])
+
+
+def _batch(config: TrainConfig, data: ImageData) -> int:
+    """Images of a timed step: those of a step of the run, but not more than are enough to tell."""
+    return min(config.batch_size, len(data.train), LARGEST_BATCH)
 
 
 def _timed(
@@ -151,7 +177,7 @@ def _memory(config: TrainConfig, data: ImageData) -> Path:
         **model,
         "code": _builder_hash(config.backbone),
         "classes": data.num_classes,
-        "batch": min(config.batch_size, LARGEST_BATCH),
+        "batch": _batch(config, data),
         "image": (model_channels(config, data.channels), data.image_size),
         "channels_last": config.channels_last,
         "device": device_name(resolve_device(config.device)),

@@ -7,8 +7,9 @@ import pytest
 from search_spaces.checks import check_point
 from search_spaces.domains import Choice
 from sweep.names import sweep_name
-from sweep.plan import make_plan
+from sweep.plan import make_plan, model_limits
 from sweep.tune_searcher import TuneSearcher
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import MODELS
 
@@ -318,3 +319,10 @@ def test_a_budget_that_is_no_number_is_refused_before_any_trial(plan, monkeypatc
 def test_settings_of_a_source_that_is_not_trained_are_refused(plan, given):
     with pytest.raises(BadInput, match=r"--source-.*: no source is trained, since ablation has"):
         plan(**given)
+
+
+def test_stages_are_counted_where_a_model_does_not_take_the_trials_size():
+    count = model_limits(TrainConfig(backbone="timm:inception_v3"))
+    assert count("stages", {"image_size": 48}) == count("stages", {"image_size": 96}) > 0
+    with pytest.raises(BadInput, match="no_such"):
+        count("stages", {"backbone": "timm:no_such"})

@@ -127,3 +127,13 @@ def test_a_run_does_not_inherit_the_places_of_another_of_its_name(tmp_path):
     jobs = [Job("sweep", BASE.to_dict(), (), {}, str(tmp_path), 2) for _ in range(2)]
     assert jobs[0].run_id != jobs[1].run_id
     assert dataclasses.replace(jobs[0], trials_per_gpu=4).run_id == jobs[0].run_id
+
+
+def test_a_checkpoint_that_cannot_be_written_costs_no_result(run, monkeypatch):
+    def full(path, state):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(trainable, "save_checkpoint", full)
+    results, _ = run(1, fits=4)
+    assert results[-1]["status"] == "completed"
+    assert results[-1]["val_accuracy"] == results[-1]["val_accuracy"]

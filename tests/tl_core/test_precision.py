@@ -150,3 +150,32 @@ def test_another_model_of_the_same_name_is_measured_for_itself(monkeypatch, tmp_
         monkeypatch.setitem(MODELS, "mine", spec)
         found.add(precision._memory(config, data))
     assert len(found) == 2
+
+
+def test_a_model_that_cannot_be_measured_runs_in_fp32_with_a_warning(monkeypatch, tmp_path, data):
+    def fail(config, data, name, phase):
+        raise RuntimeError("the kernel is larger than the image")
+
+    monkeypatch.setattr(precision, "seconds_per_step", fail)
+    config = TrainConfig(eval_precision="bf16", cache_dir=str(tmp_path), **TINY)
+    with pytest.warns(UserWarning, match="could not be measured .*kernel is larger.*fp32"):
+        resolved = resolve_precision(config, data)
+    assert (resolved.precision, resolved.eval_precision) == ("fp32", "bf16")
+    assert not (tmp_path / "precision").exists()  # another try may succeed
+    with pytest.raises(RuntimeError, match="kernel"):
+        precision.measured_precision(config, data)
+
+
+def test_a_step_is_timed_with_no_more_images_than_a_step_of_the_run(monkeypatch, data):
+    seen = []
+
+    def step(model, images, name):
+        seen.append(tuple(images.shape))
+
+    monkeypatch.setattr(precision, "_train_step", step)
+    for batch_size in (2, 4, 1_000):
+        config = TrainConfig(**{**TINY, "batch_size": batch_size})
+        seconds_per_step(config, data, "fp32", "precision")
+    images = len(data.train)
+    assert images < 1_000
+    assert {shape[0] for shape in seen} == {2, min(4, images), images}
