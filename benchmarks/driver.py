@@ -132,7 +132,9 @@ def _run(plan: Plan, root: Path, clock: Clock) -> list[dict[str, float]]:
 
     ledger = Marking(job, root / "results", {}, identify)
     searcher = TuneSearcher(plan.proposer("idle", None), [0])
-    resources = Resources(cpus=2, gpus=0, concurrent=2, cpus_per_trial=1, gpus_per_trial=0.0)
+    resources = Resources(
+        cpus=2, gpus=0, concurrent=2, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=2
+    )
     budget = TimeBudget(None)
     tune_trials(plan, job, searcher, ledger, resources, budget, root, trainable=IdleActor)
     ledger.close(searcher.handed_out, "interrupted")

@@ -37,8 +37,14 @@ _WARM = {
 """For a Ray of our own: its workers load the trainer as they start, and wait for work longer than
 the second after which Ray would end them. The last is what Tune would set for its actors, which
 would then not run in the workers that wait ready."""
-GPU_CONTROL = Path("/dev/nvidiactl")
-"""There where NVIDIA's driver is loaded."""
+GPU_SIGNS = (
+    Path("/dev/nvidiactl"),
+    Path("/proc/driver/nvidia"),
+    Path("/dev/dxg"),
+    Path("/dev/kfd"),
+    Path("/dev/nvmap"),
+)
+"""One is there where a GPU may be: NVIDIA's driver, WSL2, AMD's ROCm, and NVIDIA's Jetson."""
 MOST_WARM = 8
 """CPUs up to which workers are warmed: Ray starts one a CPU, and each takes memory."""
 OBJECT_STORE_BYTES = 200 * 2**20  # only configurations and metrics pass through it
@@ -68,11 +74,12 @@ _early: list[Future[None]] = []
 def start_early(options: SweepOptions) -> None:
     """Start Ray while this process still loads its own modules and plans.
 
-    `ray_cluster` takes over what was started. Nothing is started where a cluster is to be joined,
-    or where there may be GPUs, which torch has to count first.
+    `ray_cluster` takes over what was started, and starts it again where the guess made here was
+    wrong. Nothing is started where a cluster is to be joined, or where there may be GPUs, which
+    torch has to count first.
     """
     cpus = cpu_count() if options.cpus is None else options.cpus
-    if options.address is not None or options.gpus or GPU_CONTROL.exists():
+    if options.address is not None or options.gpus or any(sign.exists() for sign in GPU_SIGNS):
         return
     if not 0 < cpus <= cpu_count():
         return
@@ -102,7 +109,8 @@ def ray_cluster(
 ) -> Iterator[None]:
     """Start a Ray of `cpus` and `gpus` on this machine, or join the cluster at `address`.
 
-    A Ray that this process is connected to already is used as it is and left running.
+    A Ray that this process is connected to already is used as it is and left running. One that
+    `start_early` started is taken over, or started again with other processors.
 
     Raises:
         BadInput: nothing answers at `address`.
@@ -112,15 +120,28 @@ def ray_cluster(
     with _logs_to(log):
         early = _early.pop() if _early else None
         owned = early is not None or not ray.is_initialized()
-        if early is not None:
-            early.result()
-        elif owned:
+        if early is None and owned:
+            _start(address, cpus, gpus)
+        elif early is not None and not _started_with(early, cpus, gpus):
+            ray.shutdown()
             _start(address, cpus, gpus)
         try:
             yield
         finally:
             if owned:
                 ray.shutdown()
+
+
+def _started_with(early: Future[None], cpus: int | None, gpus: int | None) -> bool:
+    """Whether Ray could be started early, with the processors that are wanted now."""
+    import ray
+
+    try:
+        early.result()
+    except Exception:  # started again, its error is raised where the user sees it
+        return False
+    has = ray.cluster_resources()
+    return (has.get("CPU", 0), has.get("GPU", 0)) == (cpus, gpus)
 
 
 def take_warm_workers() -> None:

@@ -80,9 +80,8 @@ def _judge(
     top: list[str],
 ) -> tuple[dict[str, Judgement], list[str]]:
     """The judgements by trial, and notes on those that could not be made."""
-    threads = resources.cpus_per_trial
-    if len(rows) == 1 and plan.options.address is None:
-        threads *= resources.concurrent  # nothing else runs now
+    alone = len(rows) == 1  # nothing else runs now
+    threads = resources.cpus_alone if alone else resources.cpus_per_trial
     remote = ray.remote(judge_trial).options(num_cpus=threads, num_gpus=resources.gpus_per_trial)
     waiting = {}
     for trial, row in rows.iterrows():

@@ -25,7 +25,7 @@ from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
 from sweep.report.summary import SweepResult, load_result
-from sweep.resources import Resources, cluster_resources, local_resources, share_out
+from sweep.resources import Resources, local_resources, ray_resources, share_out
 from sweep.results import delete_tables, read_table
 from sweep.spaces import SearchSpace
 from sweep.study import trained_source
@@ -60,8 +60,8 @@ def run_sweep(
     results = writable_folder(options.results)
     name = sweep_name(plan, datetime.now())
     if options.address is None:  # refuse what this machine lacks before data are loaded
-        cpus, gpus = local_resources(options)
-        share_out(options, cpus, gpus, trials=plan.trials, threads=plan.base.threads)
+        pool = local_resources(options)
+        share_out(options, pool, trials=plan.trials, threads=plan.base.threads)
     plan = with_bundled_defaults(plan, console)
     with loading(console) as progress:
         checked = check_models(plan, trial_shapes(plan), progress)
@@ -105,7 +105,8 @@ class _Run:
 
     def run(self) -> SweepResult:
         options = self.plan.options
-        cpus, gpus = (None, None) if options.address else local_resources(options)
+        local = None if options.address else local_resources(options)
+        cpus, gpus = (local.cpus, local.gpus) if local else (None, None)
         self.folder.mkdir(parents=True)
         write_manifest(self.results, self.manifest)
         log = self.folder / "ray.log"
@@ -145,11 +146,11 @@ class _Run:
     def _run_on_ray(self, joined: bool) -> None:
         from sweep.ledger import Ledger
 
-        resources = self._resources(joined)
+        resources = self._resources()
         job = self._job(resources, joined)
         if resources.gpus and self.plan.options.trials_per_gpu is None:
             packed = self._packed(job)
-            resources = self._resources(joined, packed)
+            resources = self._resources(packed)
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
         identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
@@ -178,11 +179,11 @@ class _Run:
         for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
             shutil.rmtree(self.folder / unread, ignore_errors=True)
 
-    def _resources(self, joined: bool, packed: int = 1) -> Resources:
+    def _resources(self, packed: int = 1) -> Resources:
+        """Shares of the Ray in use, which is another than asked for where one ran already."""
         options, plan = self.plan.options, self.plan
-        cpus, gpus = cluster_resources(options) if joined else local_resources(options)
-        threads = plan.base.threads
-        return share_out(options, cpus, gpus, trials=plan.trials, threads=threads, packed=packed)
+        pool, threads = ray_resources(options), plan.base.threads
+        return share_out(options, pool, trials=plan.trials, threads=threads, packed=packed)
 
     def _job(self, resources: Resources, joined: bool) -> Any:
         from sweep.trainable import Job

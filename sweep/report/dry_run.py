@@ -81,5 +81,5 @@ def _resources(plan: Plan) -> str:
     options = plan.options
     if options.address is not None:
         return f"those of the cluster at {options.address}"
-    cpus, gpus = local_resources(options)
-    return str(share_out(options, cpus, gpus, trials=plan.trials, threads=plan.base.threads))
+    pool = local_resources(options)
+    return str(share_out(options, pool, trials=plan.trials, threads=plan.base.threads))

@@ -3,6 +3,7 @@ import os
 import subprocess
 import sys
 import warnings
+from concurrent.futures import Future
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,8 @@ import ray
 from sweep import engine
 from sweep.engine import prepare_environment, ray_cluster
 from tl_core.errors import BadInput
+
+SIGNS = engine.GPU_SIGNS
 
 
 @pytest.fixture
@@ -166,7 +169,7 @@ def started(environment, monkeypatch, options):
         return found
 
     monkeypatch.setattr(engine, "cpu_count", lambda: 4)
-    monkeypatch.setattr(engine, "GPU_CONTROL", Path("/no/such/device"))
+    monkeypatch.setattr(engine, "GPU_SIGNS", (Path("/no/such/device"),))
     return of
 
 
@@ -184,8 +187,54 @@ def test_ray_does_not_start_early_where_the_options_may_be_refused(started, envi
 
 
 def test_ray_does_not_start_early_where_gpus_must_be_counted(started, monkeypatch, tmp_path):
-    monkeypatch.setattr(engine, "GPU_CONTROL", tmp_path)
-    assert started() == []
+    for sign in range(len(SIGNS)):
+        signs = [Path("/no/such/device")] * len(SIGNS)
+        signs[sign] = tmp_path
+        monkeypatch.setattr(engine, "GPU_SIGNS", tuple(signs))
+        assert started() == []
+
+
+def test_signs_of_gpus_are_those_of_nvidia_wsl_and_rocm():
+    assert {"/dev/nvidiactl", "/dev/dxg", "/dev/kfd"} <= {str(sign) for sign in SIGNS}
+
+
+@pytest.fixture
+def early(calls, monkeypatch):
+    """early(cpus, gpus, error=) → a Ray that was started early, taken over; what was called."""
+
+    def of(cpus, gpus, error=None):
+        future = Future()
+        future.set_exception(error) if error else future.set_result(None)
+        monkeypatch.setattr(engine, "_early", [future])
+        has = {"CPU": float(cpus), "memory": 1e9, **({"GPU": float(gpus)} if gpus else {})}
+        monkeypatch.setattr(ray, "cluster_resources", lambda: has)
+        monkeypatch.setattr(ray, "is_initialized", lambda: True)
+        return calls
+
+    return of
+
+
+def test_a_ray_started_early_is_taken_over(early, tmp_path):
+    made = early(2, 0)
+    with cluster(tmp_path):
+        assert made == []
+    assert [name for name, _ in made] == ["shutdown"]
+
+
+@pytest.mark.parametrize("wrong", [(2, 1), (4, 0)])
+def test_a_ray_started_early_with_other_processors_is_started_again(early, tmp_path, wrong):
+    made = early(*wrong)
+    with cluster(tmp_path):
+        (end, _), (begin, how) = made
+        assert (end, begin) == ("shutdown", "init")
+        assert (how["num_cpus"], how["num_gpus"]) == (2, 0)
+    assert [name for name, _ in made] == ["shutdown", "init", "shutdown"]
+
+
+def test_a_ray_that_did_not_start_early_is_started(early, tmp_path):
+    made = early(2, 0, error=RuntimeError("no port"))
+    with cluster(tmp_path):
+        assert [name for name, _ in made] == ["shutdown", "init"]
 
 
 def test_many_workers_are_not_warmed(started, monkeypatch, environment):

@@ -12,7 +12,7 @@ from tl_core import TrainConfig, precision
 from tl_core.datasets import load_data
 from tl_core.precision import PHASES, resolve_precision
 
-ONE = Resources(cpus=1, gpus=0, concurrent=1, cpus_per_trial=1, gpus_per_trial=0.0)
+ONE = Resources(1, 0, concurrent=1, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=1)
 BASE = TrainConfig(dataset="digits", width=4, threads=1, device="cpu")
 IN_A_WORKER = {"precision": "bf16", "eval_precision": "fp32"}
 
