@@ -209,11 +209,12 @@ def pictures_command(
 
     load_modules(imports)
     result = load_result(results, name)
-    draw_pictures(result, console)
+    whole = draw_pictures(result, console)
     if layer is not None:
         from sweep.report.feature_maps import draw_feature_maps
 
         console.print(str(draw_feature_maps(result, layer)), highlight=False)
+    raise typer.Exit(0 if whole else 1)
 
 
 @app.command("delete", rich_help_panel="Sweeps")
@@ -273,17 +274,24 @@ def models_command(
     console.print(models_table(pattern))
 
 
-def draw_pictures(result: Any, console: Console) -> None:
-    """Draw a sweep's pictures and say where they are."""
-    with console.status("Drawing …"):
+def draw_pictures(result: Any, console: Console) -> bool:
+    """Draw a sweep's pictures and say where they are; whether all could be drawn."""
+    from sweep.faults import Faults
+
+    faults = Faults()
+    files = []
+    with console.status("Drawing …"), faults.noted("drawing"):
         from sweep.report.pictures import draw
 
-        files = draw(result)
+        files = draw(result, faults)
     if files:
         names = ", ".join(file.stem for file in files)
         console.print(
             f"Pictures: {files[0].parent} ({names})", style="dim", highlight=False, soft_wrap=True
         )
+    for line in faults.lines:
+        console.print(escape(line), style="red", highlight=False)
+    return not faults.lines
 
 
 def seconds(text: str) -> float:

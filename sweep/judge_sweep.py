@@ -63,9 +63,13 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
     for judgement in found.values():
         for table, part in judgement.tables.items():
             append(results, table, job.sweep, part)
-    voters = [found[trial] for trial in top if trial in found]
+    data = rows["data_fingerprint"]
+    voters = [found[trial] for trial in top if trial in found and data[trial] == data[top[0]]]
     if len(voters) > 1:
-        _write_ensemble(results, job.sweep, voters)
+        try:
+            _write_ensemble(results, job.sweep, voters)
+        except Exception as error:
+            notes.append(f"The best {len(voters)} could not vote together: {last_line(error)}")
     if top[0] not in found:
         return Judged(None, notes)
     return Judged(_winner(plan, folder, rows.loc[top[0]], found[top[0]]), notes)
@@ -83,21 +87,27 @@ def _judge(
     alone = len(rows) == 1  # nothing else runs now
     threads = resources.cpus_alone if alone else resources.cpus_per_trial
     remote = ray.remote(judge_trial).options(num_cpus=threads, num_gpus=resources.gpus_per_trial)
-    waiting = {}
-    for trial, row in rows.iterrows():
+    waiting, found, notes = {}, {}, []
+
+    def ask(trial: str, row: pd.Series) -> None:
         place = top.index(trial) if trial in top else None
-        waiting[str(trial)] = remote.remote(
+        waiting[trial] = remote.remote(
             job, trial_number(row), trial_values(plan, row), int(row["best_epoch"]),
             None if place is None else weights_file(folder, place), threads,
             votes=place is not None and len(top) > 1, with_images=place == 0,
         )  # fmt: skip
-    found, notes = {}, []
-    for trial, reference in waiting.items():
-        try:
-            found[trial] = ray.get(reference)
-        except ray.exceptions.RayError as error:
-            cause = getattr(error, "cause", None) or error
-            notes.append(f"{trial} could not be judged on the test split: {last_line(cause)}")
+
+    def hear(trial: str, row: pd.Series) -> None:
+        if trial in waiting:
+            found[trial] = ray.get(waiting[trial])
+
+    for step in (ask, hear):
+        for trial, row in rows.iterrows():
+            try:
+                step(str(trial), row)
+            except Exception as error:
+                cause = getattr(error, "cause", None) or error
+                notes.append(f"{trial} could not be judged on the test split: {last_line(cause)}")
     return found, notes
 
 

@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from PIL import Image
 
+from sweep.faults import Faults
 from sweep.report.summary import SweepResult
 from sweep.results import read_table
 
@@ -26,18 +27,25 @@ MOST_CLASSES_WITH_NUMBERS = 20
 DOTS_PER_INCH = 150
 
 
-def draw(result: SweepResult) -> list[Path]:
-    """Draw what the tables have data for; returns the files."""
+def draw(result: SweepResult, faults: Faults) -> list[Path]:
+    """Draw what the tables have data for; returns the files.
+
+    Args:
+        result: of the sweep.
+        faults: where a picture that cannot be drawn is noted; the others are drawn.
+    """
     folder = result.run_folder / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     plt.switch_backend("agg")
     files = []
     for name, picture in PICTURES.items():
-        figure = picture(result)
-        if figure is not None:
-            files.append(folder / f"{name}.png")
-            figure.savefig(files[-1], dpi=DOTS_PER_INCH, bbox_inches="tight")
-            plt.close(figure)
+        with faults.noted(f"drawing {name}.png"):
+            figure = picture(result)
+            if figure is not None:
+                file = folder / f"{name}.png"
+                figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight")
+                plt.close(figure)
+                files.append(file)
     return files
 
 

@@ -1,11 +1,16 @@
-"""What a judged trial had for values, read back from its row."""
+"""The judging of the selected trials: their values, and what an error of one costs."""
 
 from types import SimpleNamespace
 
+import numpy as np
+import pyarrow as pa
 import pytest
 
-from sweep.judge_sweep import trial_number, trial_values
+from sweep.judge_sweep import judge_sweep, trial_number, trial_values
+from sweep.judging import Judgement
+from sweep.resources import Resources
 from sweep.results import read_table, write_rows
+from sweep.schema import CLASSES, PREDICTIONS
 from tl_core.config import TrainConfig
 
 
@@ -34,3 +39,77 @@ def test_values_are_those_that_the_trial_had(rows):
         values = trial_values(plan, row)
         assert values == {**{k: wanted[k] for k in plan.varied}, "seed": number}
         TrainConfig(**values)  # refuses 96.0 pixels
+
+
+RESOURCES = Resources(1, 0, concurrent=1, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=1)
+
+
+@pytest.fixture
+def judge(tmp_path, monkeypatch, trial_row, options):
+    """judge(answers, **fields): the judging of three trials, the last the best, by `answers`.
+
+    An answer is an error to raise or the number of images of the test split; fields are lists of
+    one value a trial.
+    """
+
+    def of(answers, keep_top=3, **fields):
+        folder = tmp_path / "runs" / "s1"
+        folder.mkdir(parents=True)
+        shared = {"data_fingerprint": "d", "strategy": "scratch"}
+        written = [
+            trial_row(
+                n, 0.5 + n / 10, config_id=f"c{n}",
+                **{**shared, **{k: values[n] for k, values in fields.items()}},
+            )
+            for n in range(3)
+        ]  # fmt: skip
+        write_rows(tmp_path, "trials", "s1", written)
+        remote = SimpleNamespace(remote=lambda job, number, *about, **more: answers[number])
+        wanted = SimpleNamespace(options=lambda **share: remote)
+        monkeypatch.setattr("ray.remote", lambda function: wanted)
+        monkeypatch.setattr("ray.get", judgement)
+        plan = SimpleNamespace(varied=("lr",), options=options(keep_top=keep_top))
+        job = SimpleNamespace(sweep="s1")
+        return judge_sweep(plan, job, tmp_path, folder, RESOURCES)
+
+    return of
+
+
+def judgement(answer):
+    if isinstance(answer, Exception):
+        raise answer
+    probabilities = np.full((answer, 2), 0.5)
+    labels = np.arange(answer) % 2
+    row = {"split": "test", "class_name": "a", "predicted": [1, 0]}
+    tables = {
+        "predictions": pa.Table.from_pylist([{"label": int(n)} for n in labels], PREDICTIONS),
+        "classes": pa.Table.from_pylist([row, {**row, "class_name": "b"}], CLASSES),
+    }
+    return Judgement({"val": 0.7, "test": 0.6}, False, tables, probabilities)
+
+
+def test_a_trial_that_cannot_be_judged_does_not_cost_the_winner(judge, tmp_path):
+    judged = judge([4, RuntimeError("no room"), 4])
+    assert judged.winner["trial_id"] == "s1_00002"
+    assert judged.notes == [
+        "s1_00001 could not be judged on the test split: RuntimeError: no room"
+    ]
+    assert read_table(tmp_path, "evaluations")["members"].tolist() == [2]
+
+
+def test_a_trial_that_cannot_even_be_asked_about_is_said(judge):
+    judged = judge([4, 4, 4], best_epoch=[1, None, 1])
+    assert judged.winner["trial_id"] == "s1_00002"
+    assert judged.notes[0].startswith("s1_00001 could not be judged on the test split: ")
+
+
+def test_votes_that_cannot_be_counted_do_not_cost_the_winner(judge):
+    judged = judge([4, 6, 4])
+    assert judged.winner["trial_id"] == "s1_00002"
+    assert judged.notes[0].startswith("The best 3 could not vote together: ValueError")
+
+
+def test_only_trials_on_the_winners_data_vote(judge, tmp_path):
+    judged = judge([4, 6, 4], data_fingerprint=["d", "other", "d"])
+    assert judged.notes == []
+    assert read_table(tmp_path, "evaluations")["members"].tolist() == [2]

@@ -20,7 +20,9 @@ from sweep import run
 from sweep.judging import judge_trial
 from sweep.options import SweepOptions
 from sweep.plan import make_plan
+from sweep.schedulers import Asha
 from sweep.trainable import Job
+from sweep.tune_searcher import TuneSearcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 
@@ -279,3 +281,39 @@ def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(tmp_path: P
     assert not winner["retrained"]
     assert winner["val_accuracy"] == pytest.approx(trials["best_val_accuracy"].max())
     assert not list((tmp_path / "runs" / "heads").glob("checkpoints*"))
+
+
+def test_errors_on_the_driver_lose_no_row(tmp_path: Path, monkeypatch) -> None:
+    """A searcher and a scheduler that raise at every result, on two data sets."""
+    space = write_space(
+        tmp_path,
+        "BASE = TrainConfig(dataset='digits', width=4, epochs=2, image_size=16, limit_train=40,"
+        " augmentation='none')\n"
+        "SPACE = {'dataset': Choice('digits', 'shapes'), 'lr': Choice(0.1, 0.2)}\n"
+        "SEARCH, SCHEDULER = 'grid', 'asha'\n",
+    )
+
+    def fail(*args, **named):
+        raise ValueError("a driver's own")
+
+    monkeypatch.setattr(TuneSearcher, "on_trial_complete", fail)
+    monkeypatch.setattr(TuneSearcher, "on_trial_result", fail)
+    monkeypatch.setattr(Asha, "on_trial_result", fail)
+    monkeypatch.setattr(Asha, "on_trial_complete", fail)
+    result = run(space, cpus=1, results=tmp_path, quiet=True, name="faults")
+    trials = result.trials
+    assert trials["status"].tolist() == ["completed"] * 4
+    assert trials["epochs_trained"].tolist() == [2] * 4
+    assert result.exit_code == 1
+    assert result.manifest.errors == [
+        "Error while scheduling: ValueError: a driver's own",
+        "Error while searching: ValueError: a driver's own",
+    ]
+    assert trials["config_id"].nunique() == 4
+    prints = trials.groupby("dataset")["data_fingerprint"].unique()
+    assert [len(found) for found in prints] == [1, 1]
+    assert prints["digits"][0] != prints["shapes"][0]
+    winner = result.manifest.winner
+    assert winner["values"]["dataset"] == trials.set_index("trial_id").loc[
+        winner["trial_id"], "dataset"
+    ]  # fmt: skip

@@ -7,6 +7,7 @@ import pandas as pd
 import pytest
 from PIL import Image
 
+from sweep.faults import Faults
 from sweep.manifest import run_folder, write_manifest
 from sweep.report.pictures import PICTURES, bars, confusion, curves, draw, right, wrong
 from sweep.report.summary import load_result
@@ -57,7 +58,7 @@ def result(tmp_path, manifest, trial_row):
 
 
 def test_every_picture_is_a_file(result):
-    files = draw(result)
+    files = draw(result, Faults())
     assert [file.name for file in files] == [f"{name}.png" for name in PICTURES]
     assert all(Image.open(file).format == "PNG" for file in files)
 
@@ -65,7 +66,7 @@ def test_every_picture_is_a_file(result):
 def test_without_rows_there_are_no_pictures(tmp_path, manifest):
     run_folder(tmp_path, "s1").mkdir(parents=True)
     write_manifest(tmp_path, manifest())
-    assert draw(load_result(tmp_path, "s1")) == []
+    assert draw(load_result(tmp_path, "s1"), Faults()) == []
 
 
 def test_bars_are_test_accuracies_with_their_spread(result):
@@ -107,3 +108,14 @@ def test_rows_of_others_are_not_the_winners(result, tmp_path):
     shown = [axes for axes in wrong(load_result(tmp_path, "s1")).axes if axes.images]
     assert len(shown) == 2
     assert isinstance(result.trials, pd.DataFrame)
+
+
+def test_a_picture_that_cannot_be_drawn_does_not_cost_the_others(result, monkeypatch):
+    def fail(result):
+        raise ValueError("no such font")
+
+    monkeypatch.setitem(PICTURES, "confusion", fail)
+    faults = Faults()
+    drawn = {file.stem for file in draw(result, faults)}
+    assert drawn == set(PICTURES) - {"confusion"}
+    assert faults.lines == ["Error while drawing confusion.png: ValueError: no such font"]

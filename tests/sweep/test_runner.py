@@ -1,0 +1,72 @@
+"""What stays of a sweep that breaks off, before its first trial and after it."""
+
+import contextlib
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from sweep import runner
+from sweep.plan import make_plan
+from sweep.results import read_table, write_rows
+from tl_core.errors import BadInput
+
+
+@pytest.fixture
+def sweep(options, tmp_path, monkeypatch):
+    """sweep(run_on_ray) → a sweep whose trials are what that function does with it."""
+    monkeypatch.setattr(runner, "ray_cluster", lambda **how: contextlib.nullcontext())
+
+    def make(run_on_ray):
+        plan = make_plan(options(space="ablation", dataset="digits", cpus=1, gpus=0))
+        monkeypatch.setattr(runner._Run, "_run_on_ray", lambda run, joined: run_on_ray(run))
+        return runner._Run(plan, [], "s1", tmp_path, Console(file=StringIO()))
+
+    return make
+
+
+def test_a_refusal_before_the_first_trial_leaves_nothing_behind(sweep, tmp_path):
+    def refuse(run):
+        write_rows(tmp_path, "trials", "s1", [])
+        raise BadInput("threads=9: there are 2 CPUs")
+
+    with pytest.raises(BadInput, match="threads=9"):
+        sweep(refuse).run()
+    assert not (tmp_path / "runs" / "s1").exists()
+    assert not (tmp_path / "trials" / "sweep=s1").exists()
+
+
+@pytest.mark.parametrize("kind", [BadInput, ValueError, OSError])
+def test_after_the_first_trial_everything_stays(sweep, tmp_path, trial_row, kind):
+    def trial_and_error(run):
+        run.began = True
+        write_rows(tmp_path, "trials", "s1", [trial_row(0, 0.5)])
+        raise kind("the weights are gone")
+
+    result = sweep(trial_and_error).run()
+    assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
+    assert len(read_table(tmp_path, "trials", "s1")) == len(result.trials) == 1
+    assert (result.manifest.status, result.exit_code) == ("failed", 1)
+    assert result.manifest.ended_at is not None
+    assert result.manifest.errors == [
+        f"Error while running the sweep: {kind.__name__}: the weights are gone"
+    ]
+
+
+def test_an_interrupt_is_no_error(sweep):
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    result = sweep(interrupt).run()
+    assert (result.manifest.status, result.exit_code) == ("interrupted", 130)
+
+
+def test_an_error_of_ours_before_the_first_trial_is_raised_and_kept(sweep, tmp_path):
+    def fail(run):
+        raise RuntimeError("Ray did not start")
+
+    run = sweep(fail)
+    with pytest.raises(RuntimeError, match="Ray did not start"):
+        run.run()
+    assert run.manifest.status == "failed"
+    assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
