@@ -13,6 +13,7 @@ from pathlib import Path
 from rich.console import Console
 
 from sweep import run
+from sweep.faults import Faults
 from sweep.report.pictures import draw
 from sweep.report.tables import print_result
 
@@ -47,7 +48,7 @@ def main() -> None:
         results=args.results,
     )
     print_result(result, Console())
-    for file in draw(result):
+    for file in draw(result, Faults()):
         print(file)
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
-from search_spaces.domains import Choice, Domain, Int, Points, count, enumerate_space, fix
+from search_spaces.domains import Choice, Domain, Int, Limits, Points, count, enumerate_space, fix
 from sweep.baseline import AfterBaseline, baseline
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
@@ -137,7 +137,7 @@ class Plan:
         context = SearchContext(
             space=self.free,
             base=self.base,
-            limits=model_limits(self.base),
+            limits=_whatever_the_model(model_limits(self.base)),
             seed=self.options.seed,
             trials=trials,
             study=study,
@@ -311,6 +311,18 @@ def model_limits(base: TrainConfig) -> Any:
             except BadInput as error:
                 refusals.append(error)
         raise refusals[0]
+
+    return limit
+
+
+def _whatever_the_model(limits: Limits) -> Limits:
+    """Limits that are 1 where the model cannot be built, so that a trial is proposed and fails."""
+
+    def limit(name: str, values: dict[str, Any]) -> int:
+        try:
+            return limits(name, values)
+        except BadInput:
+            return 1
 
     return limit
 

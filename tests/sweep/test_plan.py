@@ -326,3 +326,22 @@ def test_stages_are_counted_where_a_model_does_not_take_the_trials_size():
     assert count("stages", {"image_size": 48}) == count("stages", {"image_size": 96}) > 0
     with pytest.raises(BadInput, match="no_such"):
         count("stages", {"backbone": "timm:no_such"})
+
+
+UNBUILDABLE = """
+BASE = TrainConfig(dataset="digits", backbone="timm:test_resnet")
+SPACE = {
+    "model_args": Choice("layers=(1,1,1,1)", "no_such_argument=1"),
+    "freeze_depth": Int(0, "stages"),
+    "lr": Float(0.1, 0.2),
+}
+SEARCH, TRIALS = "random", 8
+"""
+
+
+def test_a_model_that_cannot_be_built_is_proposed_too(options, write_file):
+    plan = make_plan(options(space=write_file(UNBUILDABLE)))
+    proposer = plan.proposer("s1", None)
+    proposed = [values["model_args"] for values in iter(proposer.propose, None)]
+    assert len(proposed) == 8
+    assert set(proposed) == {"layers=(1,1,1,1)", "no_such_argument=1"}

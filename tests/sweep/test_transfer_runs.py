@@ -13,6 +13,7 @@ from PIL import Image
 from sklearn.metrics import accuracy_score, f1_score, precision_score, recall_score
 
 from sweep import predict, run
+from sweep.faults import Faults
 from sweep.report.pictures import PICTURES, draw
 from sweep.report.summary import SweepResult
 from sweep.sources import list_models
@@ -170,7 +171,7 @@ def test_the_best_two_together(result, tables, pictures):
 
 
 def test_pictures_of_all_that_was_found(result):
-    files = draw(result)
+    files = draw(result, Faults())
     assert [file.stem for file in files] == list(PICTURES)
     for file in files:
         with Image.open(file) as picture:
