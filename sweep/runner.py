@@ -15,6 +15,7 @@ from sweep.bundled import with_bundled_defaults
 from sweep.check_models import check_models, loaded_line
 from sweep.engine import prepare_environment, ray_cluster
 from sweep.folders import writable_folder
+from sweep.identity import Identifier
 from sweep.in_worker import heaviest_values, measure_packing, measure_precision, models_of
 from sweep.manifest import Manifest, run_folder, write_manifest
 from sweep.names import sweep_name
@@ -25,14 +26,9 @@ from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, cluster_resources, local_resources, share_out
 from sweep.spaces import SearchSpace
 from sweep.study import trained_source
-from tl_core.config import config_from_dict, config_id
+from tl_core.config import config_from_dict
 from tl_core.datasets import ImageData, load_data
 from tl_core.errors import BadInput
-from tl_core.transfer import (
-    file_fingerprint,
-    transfer_strategy,
-    weights_fingerprint,
-)
 
 
 def run_sweep(
@@ -125,7 +121,8 @@ class _Run:
             resources = self._resources(joined, packed)
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
-        ledger = Ledger(job, self.results, self._provenance(), self._identify(job))
+        identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
+        ledger = Ledger(job, self.results, self._provenance(), identifier.identify)
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
             f"most, {resources}",
@@ -241,30 +238,9 @@ class _Run:
             "search": self.plan.strategy.name,
             "scheduler": self.plan.strategy.scheduler,
             "search_seed": self.plan.options.seed,
-            "data_fingerprint": self.data.fingerprint,
             "sweep_version": __version__,
             "torch_version": torch.__version__,
         }
-
-    def _identify(self, job: Any) -> Any:
-        limits = model_limits(self.plan.base)
-
-        def identify(values: dict[str, Any]) -> dict[str, Any]:
-            config = job.config(values)
-            weights = weights_fingerprint(config)
-            stages = limits("stages", values)
-            teacher = file_fingerprint(config.teacher) if config.teacher else None
-            identity = config_id(
-                config, data=self.data.fingerprint, weights=weights, teacher=teacher
-            )
-            return {
-                **config.to_dict(),
-                "strategy": config.strategy or transfer_strategy(config, stages),
-                "config_id": identity,
-                "weights_fingerprint": weights,
-            }
-
-        return identify
 
 
 def ledger_status(ledger: Any, searcher: Any) -> str:
