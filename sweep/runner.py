@@ -122,6 +122,8 @@ class _Run:
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
         identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
+        if self._freezes():
+            job = dataclasses.replace(job, planned=self.plan.known_trials(identifier.config_id))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify)
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
@@ -136,7 +138,7 @@ class _Run:
             concurrent=resources.concurrent,
         )
         with live(self.console, view):
-            self.manifest.status = self._tune(job, ledger, resources)
+            self.manifest.status = self._tune(job, ledger, resources, identifier)
         if self.manifest.status != "interrupted":
             with waiting(self.console, "Judging the best on the test split"):
                 self.manifest.winner = self._judge(job, resources)
@@ -157,8 +159,7 @@ class _Run:
         if not resources.gpus and base["device"] == "auto":
             base["device"] = "cpu"
         checkpoints = str(self.folder / "checkpoints")
-        planned = self.plan.known_trials() if self._freezes() else ()
-        job = Job(self.name, base, self.plan.modules, {}, checkpoints, planned=planned)
+        job = Job(self.name, base, self.plan.modules, {}, checkpoints)
         if "auto" not in (base["precision"], base["eval_precision"]):
             return job
         with waiting(self.console, "Measuring which precision is faster"):
@@ -200,13 +201,14 @@ class _Run:
         heaviest = heaviest_values(self.plan)
         return min(ray.get([remote.remote(job, values) for values in heaviest]))
 
-    def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:
+    def _tune(self, job: Any, ledger: Any, resources: Resources, identifier: Identifier) -> str:
         """Run all trials; returns the sweep's status."""
         from sweep.tune_run import TimeBudget, tune_trials
         from sweep.tune_searcher import TuneSearcher
 
-        proposer = self.plan.proposer(self.name, self.folder / "study.log")
-        searcher = TuneSearcher(proposer, self.plan.strategy.seeds)
+        study = self.folder / "study.log"
+        proposer = self.plan.proposer(self.name, study, identifier.config_id, self._note)
+        searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self._note)
         budget = TimeBudget(self.plan.options.time_budget)
         status = "interrupted"
         try:
@@ -219,13 +221,17 @@ class _Run:
             ledger.close(searcher.handed_out, "timed_out" if budget.fired else "interrupted")
         return status
 
+    def _note(self, note: str) -> None:
+        """Say what the user should know, now and in the manifest."""
+        self.console.print(note, style="yellow", highlight=False)
+        self.manifest.notes.append(note)
+
     def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
         from sweep.judge_sweep import judge_sweep
 
         judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
         for note in judged.notes:
-            self.console.print(note, style="yellow", highlight=False)
-        self.manifest.notes += judged.notes
+            self._note(note)
         return judged.winner
 
     def _provenance(self) -> dict[str, Any]:
