@@ -129,12 +129,14 @@ def test_contract_the_sweep_says_what_is_the_same(name):
     distinct = Distinct(lambda values: (values["weights"][-5], values["lr"]))
     assert distinct.add({"weights": "b.pth", "lr": 0.1})
     trials = None if name in EXHAUSTIVE else 6
-    proposer = SEARCHERS[name](context(space, trials, distinct=distinct))
+    said = []
+    proposer = SEARCHERS[name](context(space, trials, distinct=distinct, say=said.append))
     proposed = drive(proposer)
     assert {(values["weights"][-5], values["lr"]) for values in proposed} == {
         ("a", 0.1), ("a", 0.2), ("b", 0.2),
     }  # fmt: skip
     assert len(proposed) == 3
+    assert len(said) == 1
 
 
 def test_a_random_search_of_a_long_range_ends_with_it():
