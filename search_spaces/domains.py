@@ -167,7 +167,7 @@ def sample(
     space: Space, base: TrainConfig, rng: random.Random, limits: Limits | None = None
 ) -> dict[str, Any]:
     """One configuration at random, like `walk`: levels equally likely, ranges uniform or log."""
-    return walk(space, base, lambda name, domain: _draw(domain, rng), limits)
+    return walk(space, base, lambda name, domain: draw(domain, rng), limits)
 
 
 def enumerate_space(
@@ -290,7 +290,8 @@ def _levels(name: str, domain: Domain) -> tuple[Any, ...]:
     )
 
 
-def _draw(domain: Domain, rng: random.Random) -> Any:
+def draw(domain: Domain, rng: random.Random) -> Any:
+    """One value at random: levels equally likely, a range uniform, or log where it says so."""
     if isinstance(domain, Choice):
         return rng.choice(domain.values)
     if isinstance(domain, Int):

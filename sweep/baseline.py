@@ -8,7 +8,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.domains import Choice, Domain, Limits, Points, enumerate_space, walk
-from sweep.searchers import ListProposer, Proposer, Values, Verdict
+from sweep.distinct import Values
+from sweep.proposer import Proposer, Verdict
 from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
 
 SCRATCH = "scratch"
@@ -50,20 +51,19 @@ def baseline(
 class AfterBaseline(Proposer):
     """Hands out the baseline, then what another proposer proposes."""
 
-    planned = True
-
     def __init__(self, points: list[Values], proposer: Proposer) -> None:
-        self.first = ListProposer(points)
+        self.left = list(points)
         self.count = len(points)
         self.proposer = proposer
 
+    @property
+    def planned(self) -> bool:
+        """Whether the next proposal is of the baseline, or the other proposer knows it."""
+        return bool(self.left) or self.proposer.planned
+
     def propose(self) -> Values | None:
         """The next of the baseline while there is one."""
-        values = self.first.propose()
-        if values is not None:
-            return values
-        self.planned = self.proposer.planned
-        return self.proposer.propose()
+        return self.left.pop(0) if self.left else self.proposer.propose()
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """The searcher does not hear of the baseline."""

@@ -1,5 +1,6 @@
 """The sweeps in a results folder: list them with their disk use, delete one."""
 
+import math
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
@@ -7,6 +8,7 @@ from pathlib import Path
 from sweep.manifest import Manifest, all_manifests, read_manifest, run_folder
 from sweep.results import delete_tables, read_table
 from sweep.schema import SCHEMAS
+from sweep.selection import rank_configurations
 from tl_core.errors import BadInput
 
 
@@ -17,7 +19,7 @@ class Entry:
     Attributes:
         manifest: what it is.
         trials: rows in the `trials` table so far.
-        best_val_accuracy: NaN before the first.
+        best_val_accuracy: of the best configuration, mean over its seeds; NaN before the first.
         disk_bytes: of its tables and its run folder.
     """
 
@@ -34,10 +36,12 @@ def list_sweeps(results: Path) -> list[Entry]:
 
 def _entry(results: Path, manifest: Manifest) -> Entry:
     trials = read_table(results, "trials", manifest.name)
+    ranked = rank_configurations(trials)["val_accuracy"]
+    best = math.nan if ranked.empty else float(ranked.iloc[0])
     return Entry(
         manifest=manifest,
         trials=len(trials),
-        best_val_accuracy=float(trials["best_val_accuracy"].max()),
+        best_val_accuracy=best,
         disk_bytes=sum(folder_bytes(folder) for folder in _folders(results, manifest.name)),
     )
 

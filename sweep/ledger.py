@@ -17,6 +17,7 @@ from ray.tune import Callback
 
 from sweep.faults import Faults
 from sweep.identity import id_of_fields
+from sweep.leader import Leader, Run
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
 from sweep.selection import GROUP
@@ -76,10 +77,15 @@ class Ledger(Callback):
         self.records: dict[int, TrialRecord] = {}
         self.statuses: Counter[str] = Counter()
         self.epochs_reported = 0
-        self.best: TrialRecord | None = None
+        self.leader = Leader()
         self.kept: dict[tuple[Any, ...], list[TrialRecord]] = {}
         self.trials = TableWriter(results, "trials", job.sweep)
         self.epochs = TableWriter(results, "epochs", job.sweep)
+
+    @property
+    def best(self) -> Run | None:
+        """The best run of the best configuration so far."""
+        return self.leader.best
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker took the trial."""
@@ -101,8 +107,7 @@ class Ledger(Callback):
         else:  # what the trial reached before it failed stays
             failure = {"status": result["status"], "error": result["error"]}
             record.result = {**heard, **record.result, **failure}
-        if self.best is None or record.best_val_accuracy > self.best.best_val_accuracy:
-            self.best = record if math.isfinite(record.best_val_accuracy) else self.best
+        self.leader.hear(record)
 
     def _take_epoch(self, record: TrialRecord, result: dict[str, Any]) -> None:
         record.epoch = result["epoch"]
@@ -171,6 +176,7 @@ class Ledger(Callback):
             return
         record.status = status
         record.ended_at = datetime.now(UTC)
+        self.leader.hear(record)
         self.statuses[status] += 1
         row = self._row(record)
         self.trials.add(row)

@@ -4,15 +4,15 @@ Planning reads the user's files and checks every name and value; it trains nothi
 nothing and decodes no image, so that `--dry-run` is quick.
 """
 
-import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.designs import DESIGNS, balanced_fraction
-from search_spaces.domains import Choice, Domain, Int, Limits, Points, count, enumerate_space, fix
+from search_spaces.domains import Choice, Domain, Int, Limits, Points, enumerate_space, fix
 from sweep.baseline import AfterBaseline, baseline
+from sweep.counting import Counted, count_list, count_search
+from sweep.distinct import Distinct, Identify, by_settings
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
@@ -22,10 +22,11 @@ from sweep.searchers import (
     ListProposer,
     Proposer,
     SearchContext,
+    once_each,
 )
 from sweep.sources import PRETRAINED
 from sweep.spaces import SearchSpace, load_space
-from sweep.strategy import Strategy, choose_strategy
+from sweep.strategy import Strategy, choose_strategy, design_points
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
@@ -57,6 +58,7 @@ class Plan:
         strategy: how the space is explored.
         configurations: how many there will be.
         notes: lines to show before the sweep runs.
+        count_note: the one of them on the number of configurations, if there is any.
     """
 
     options: SweepOptions
@@ -68,6 +70,7 @@ class Plan:
     strategy: Strategy
     configurations: int
     notes: tuple[str, ...] = ()
+    count_note: str | None = None
 
     @property
     def trials(self) -> int:
@@ -84,10 +87,13 @@ class Plan:
 
     @property
     def baseline(self) -> list[dict[str, Any]]:
-        """Configurations from scratch that the others are compared with."""
+        """Configurations from scratch that the others are compared with, each once."""
         if not self.options.scratch or not self._transfers():
             return []
-        return baseline(self.free, self.base, self.space.scratch, model_limits(self.base))
+        distinct = Distinct(by_settings(self.base))
+        limits = model_limits(self.base)
+        found = baseline(self.free, self.base, self.space.scratch, limits)
+        return [values for values in found if distinct.add(values)]
 
     def _transfers(self) -> bool:
         """Whether trials start from source weights, or will once the source has been trained."""
@@ -125,31 +131,56 @@ class Plan:
         own = [tuple(values) for values in self.baseline]
         return tuple(dict.fromkeys(name for names in (self.free, *points, *own) for name in names))
 
-    def proposer(self, name: str, study: Path | None) -> Proposer:
-        """What proposes the configurations of this plan, the baseline first."""
-        first = self.baseline
-        rest = self._proposer(name, study, self.configurations - len(first))
-        return AfterBaseline(first, rest) if first else rest
+    def proposer(
+        self,
+        name: str,
+        study: Path | None,
+        identify: Identify | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> Proposer:
+        """What proposes the configurations of this plan, each once, the baseline first.
 
-    def _proposer(self, name: str, study: Path | None, trials: int) -> Proposer:
-        if self.strategy.design is not None:
-            return ListProposer(design_points(self))
+        Args:
+            name: of the sweep.
+            study: file for the searcher's own state, None to keep it in memory.
+            identify: (values) → the same id for configurations that train the same; None: by
+                their settings alone.
+            say: takes notes for the user while the sweep runs.
+        """
+        distinct = Distinct(identify or by_settings(self.base))
+        first = [values for values in self.baseline if distinct.add(values)]
         context = SearchContext(
             space=self.free,
             base=self.base,
             limits=_whatever_the_model(model_limits(self.base)),
             seed=self.options.seed,
-            trials=trials,
+            trials=self.configurations - len(self.baseline),
             study=study,
             name=name,
+            distinct=distinct,
+            say=say or (lambda note: None),
         )
-        return SEARCHERS[self.strategy.name](context)
+        if self.strategy.design is not None:
+            rest: Proposer = ListProposer(once_each(self.design_points, context))
+        else:
+            rest = SEARCHERS[self.strategy.name](context)
+        return AfterBaseline(first, rest) if first else rest
 
-    def known_trials(self) -> tuple[dict[str, Any], ...]:
-        """Values of all trials, by number; none where a searcher learns from those before."""
+    @property
+    def design_points(self) -> list[dict[str, Any]]:
+        """The configurations of the design, in order."""
+        limits = model_limits(self.base)
+        return design_points(self.strategy, self.options, self.free, self.base, limits)
+
+    def known_trials(self, identify: Identify | None = None) -> tuple[dict[str, Any], ...]:
+        """Values of all trials, by number; none where a searcher learns from those before.
+
+        Args:
+            identify: as in `proposer`.
+        """
         if self.strategy.search in LEARNING:
             return ()
-        points = iter(self.proposer(self.space.name, None).propose, None)
+        points = iter(self.proposer(self.space.name, None, identify).propose, None)
         return tuple({**values, "seed": seed} for values in points for seed in self.strategy.seeds)
 
     def with_source(self, weights: Path) -> "Plan":
@@ -246,53 +277,29 @@ def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
 
 
 def _counted(plan: Plan) -> Plan:
-    """The plan with its number of configurations."""
-    return replace(plan, configurations=len(plan.baseline) + _searched(plan))
+    """The plan with its number of configurations, and a note where repeats are left out."""
+    first = plan.baseline
+    searched, note = _searched(plan, first)
+    others = tuple(other for other in plan.notes if other != plan.count_note)
+    notes = (*others, note) if note else others
+    return replace(plan, configurations=len(first) + searched, notes=notes, count_note=note)
 
 
-def _searched(plan: Plan) -> int:
+def _searched(plan: Plan, first: list[dict[str, Any]]) -> Counted:
     """Configurations beside the baseline."""
-    strategy = plan.strategy
+    strategy, limits = plan.strategy, model_limits(plan.base)
+    had = Distinct(by_settings(plan.base))
+    for values in first:
+        had.add(values)
     if strategy.design is not None:
-        return len(design_points(plan))
+        return count_list(plan.design_points, had)
     if strategy.search not in EXHAUSTIVE and len(train_sizes(plan.options)) > 1:
         raise BadInput(
             f"--limit-train {plan.options.limit_train}: {strategy.search} would choose among these"
             " sizes; use --search grid or a design, which train every configuration with each."
         )
-    if strategy.search in LEARNING:
-        assert strategy.trials is not None
-        return strategy.trials
-    whole = _points(plan)
-    asked = strategy.trials or whole
-    if strategy.search in EXHAUSTIVE and asked > whole:
-        raise BadInput(f"--trials {asked}: the grid has {whole} points; ask for at most that.")
-    return int(min(asked, whole))
-
-
-def _points(plan: Plan) -> float:
-    """Configurations that the space holds; infinite for a range, which a grid refuses."""
-    try:
-        return count(plan.free, plan.base, model_limits(plan.base))
-    except BadInput:
-        if plan.strategy.search in EXHAUSTIVE:
-            raise
-        return math.inf
-
-
-def design_points(plan: Plan) -> list[dict[str, Any]]:
-    """The configurations of the plan's design, in order."""
-    strategy, sizes = plan.strategy, train_sizes(plan.options)
-    assert strategy.design is not None
-    free = fix(plan.free, ("limit_train",)) if len(sizes) > 1 else plan.free
-    limits = model_limits(plan.base)
-    if strategy.trials is not None:
-        points = balanced_fraction(free, plan.base, strategy.trials, plan.options.seed, limits)
-    else:
-        points = DESIGNS[strategy.design](free, plan.base, limits)
-    if len(sizes) < 2:
-        return points
-    return [{"limit_train": size, **point} for size in sizes for point in points]
+    exhaustive = strategy.search in EXHAUSTIVE
+    return count_search(plan.free, plan.base, limits, strategy.trials, had, exhaustive)
 
 
 def model_limits(base: TrainConfig) -> Any:

@@ -2,7 +2,7 @@
 
 import dataclasses
 import shutil
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -69,7 +69,7 @@ def run_sweep(
         console.print(loaded_line(backbone, what), highlight=False)
     run = _Run(plan, checked.sound, name, results, console)
     run.manifest.loaded = checked.loaded
-    run.note(checked.notes)
+    run.note(*checked.notes)
     return run.run()
 
 
@@ -154,6 +154,8 @@ class _Run:
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
         identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
+        if self._freezes():
+            job = dataclasses.replace(job, planned=self.plan.known_trials(identifier.config_id))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
@@ -169,7 +171,7 @@ class _Run:
         )
         self.began = True
         with live(self.console, view):
-            self.manifest.status = self._tune(job, ledger, resources)
+            self.manifest.status = self._tune(job, ledger, resources, identifier)
         if self.manifest.status != "interrupted":
             with (
                 waiting(self.console, "Judging the best on the test split"),
@@ -193,8 +195,7 @@ class _Run:
         if not resources.gpus and base["device"] == "auto":
             base["device"] = "cpu"
         checkpoints = str(self.folder / "checkpoints")
-        planned = self.plan.known_trials() if self._freezes() else ()
-        job = Job(self.name, base, self.plan.modules, {}, checkpoints, planned=planned)
+        job = Job(self.name, base, self.plan.modules, {}, checkpoints)
         auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
         if not auto:
             return job
@@ -205,7 +206,7 @@ class _Run:
             precisions, notes = measured_precisions(
                 job, self.shapes, auto, resources, here=not joined
             )
-            self.note(notes)
+            self.note(*notes)
             return dataclasses.replace(job, precisions=precisions)
         return job
 
@@ -216,7 +217,7 @@ class _Run:
             self.faults.noted("measuring how many trials fit on a GPU"),
         ):
             packed, notes = measured_packing(job, self.shapes)
-            self.note(notes)
+            self.note(*notes)
             return packed
         return 1
 
@@ -224,19 +225,20 @@ class _Run:
         """Whether there may be trials with frozen stages."""
         return any(self.plan.levels("freeze_depth"))
 
-    def note(self, lines: Iterable[str]) -> None:
+    def note(self, *lines: str) -> None:
         """Show lines and keep them with the sweep."""
         for line in lines:
             self.console.print(line, style="yellow", highlight=False)
             self.manifest.notes.append(line)
 
-    def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:
+    def _tune(self, job: Any, ledger: Any, resources: Resources, identifier: Identifier) -> str:
         """Run all trials; returns the sweep's status."""
         from sweep.tune_run import TimeBudget, tune_trials
         from sweep.tune_searcher import TuneSearcher
 
-        proposer = self.plan.proposer(self.name, self.folder / "study.log")
-        searcher = TuneSearcher(proposer, self.plan.strategy.seeds)
+        study = self.folder / "study.log"
+        proposer = self.plan.proposer(self.name, study, identifier.config_id, self.note)
+        searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self.note)
         budget = TimeBudget(self.plan.options.time_budget)
         status = "failed"
         try:
@@ -266,7 +268,7 @@ class _Run:
             for line in (*judged.notes, *unsound_source_lines(self._trials())):
                 self.faults.say(line)
             return None
-        self.note(judged.notes)
+        self.note(*judged.notes)
         return judged.winner
 
     def _trials(self) -> pd.DataFrame:

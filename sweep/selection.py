@@ -1,55 +1,144 @@
 """Which trials stand for a sweep: the winner, the best of each strategy, and the best few.
 
 All are chosen by validation accuracy; what the test split says of them is measured afterwards.
+There is one rule, `rank_configurations`, and everything that names a best follows it:
+
+1. A run is a configuration with a seed. Rows with the same `config_id` and seed are one run; the
+   one with the highest accuracy stands for it, since it trained furthest, and a failed one only
+   where all failed.
+2. A run counts if it has a finite `best_val_accuracy` and did not fail: completed, stopped, timed
+   out or interrupted. To fail is to diverge, to run out of memory, or to end in an error.
+3. Of the configurations with an accuracy those come first of which no run failed; then those of
+   which another run counts; then those with an accuracy from failed runs alone, which is then
+   what counts. Configurations without an accuracy come last.
+4. Among these, the one with more runs that count comes first, so that a single lucky seed does
+   not beat a configuration that was measured with all seeds.
+5. Then the one with the higher mean accuracy of the runs that count.
+6. Then the one that was proposed first, by its lowest trial number.
 """
 
+import numpy as np
 import pandas as pd
 
-CANDIDATES = ("completed", "stopped")
+FAILED = ("diverged", "out_of_memory", "failed")
+"""Statuses that put a configuration behind those without."""
 GROUP = ("strategy", "limit_train")
 """Columns whose values are compared with each other: the best configuration of each is judged."""
 
 
-def best_configurations(trials: pd.DataFrame, count: int) -> list[str]:
-    """`config_id` of the best configurations, the best first; fewer where there are fewer.
-
-    The best has the highest mean of `best_val_accuracy` over its seeds; one of which any seed did
-    not end as completed or stopped does not count, unless there is no other.
+def distinct_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials in the order of their numbers, each configuration and seed once.
 
     Args:
-        trials: rows of the `trials` table of one sweep.
-        count: how many.
+        trials: rows of the `trials` table of one sweep, in any order.
+
+    Returns:
+        Rows of `trials`.
     """
-    measured = trials[trials["best_val_accuracy"].notna()]
-    unsound = set(trials.loc[~trials["status"].isin(CANDIDATES), "config_id"])
-    sound = measured[~measured["config_id"].isin(unsound)]
-    candidates = sound if not sound.empty else measured
-    means = candidates.groupby("config_id", sort=False)["best_val_accuracy"].mean()
-    return list(means.sort_values(ascending=False, kind="stable").index[:count])
+    runs = trials.assign(
+        _number=trial_numbers(trials),
+        _accuracy=_finite(trials["best_val_accuracy"]),
+        _failed=trials["status"].isin(FAILED),
+    )
+    keys = ["_failed", "_accuracy", "_number"]
+    runs = runs.sort_values(keys, ascending=[True, False, True], kind="stable")
+    if "seed" in runs:
+        runs = runs.drop_duplicates(["config_id", "seed"])
+    runs = runs.sort_values("_number", kind="stable")
+    return runs.drop(columns=["_number", "_accuracy", "_failed"])
+
+
+def trial_numbers(trials: pd.DataFrame) -> pd.Series:
+    """The number at the end of each `trial_id`."""
+    return trials["trial_id"].astype(str).str.extract(r"(\d+)$")[0].astype("float64")
+
+
+def counting_runs(trials: pd.DataFrame) -> pd.DataFrame:
+    """The distinct runs whose accuracy enters their configuration's mean.
+
+    Returns:
+        Rows of `trials`, in the order of their numbers: the runs that count, and the failed ones
+        with an accuracy of configurations of which no run counts.
+    """
+    runs = distinct_runs(trials)
+    measured = runs[_finite(runs["best_val_accuracy"]).notna()]
+    failed = measured["status"].isin(FAILED)
+    sound = measured.loc[~failed, "config_id"]
+    return measured[~failed | ~measured["config_id"].isin(sound)]
+
+
+def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
+    """Every configuration, the best first, by the rule at the top of this file.
+
+    Args:
+        trials: rows of the `trials` table of one sweep, in any order.
+
+    Returns:
+        Indexed by `config_id`: `val_accuracy` and `val_accuracy_std` over the runs that count
+        (NaN where there are none, and a deviation where there are fewer than two), and `runs`,
+        how many count.
+    """
+    counting = counting_runs(trials)
+    accuracy = counting["best_val_accuracy"].astype("float64").groupby(counting["config_id"])
+    failed = trials["status"].isin(FAILED)
+    each = trials.assign(_number=trial_numbers(trials), _failed=failed).groupby("config_id")
+    ranked = pd.DataFrame(
+        {
+            "failed": each["_failed"].any(),
+            "number": each["_number"].min(),
+            "only_failed": counting["status"].isin(FAILED).groupby(counting["config_id"]).all(),
+            "val_accuracy": accuracy.mean(),
+            "val_accuracy_std": accuracy.std(),
+            "runs": accuracy.size(),
+        }
+    )
+    ranked = ranked.assign(
+        unmeasured=ranked["val_accuracy"].isna(),
+        only_failed=ranked["only_failed"].eq(True),
+        runs=ranked["runs"].fillna(0).astype("int64"),
+    )
+    worse = ["unmeasured", "only_failed", "failed", "runs", "val_accuracy", "number"]
+    ascending = [True, True, True, False, False, True]
+    ranked = ranked.sort_values(worse, ascending=ascending, kind="stable")
+    return ranked[["val_accuracy", "val_accuracy_std", "runs"]].rename_axis("config_id")
+
+
+def best_configurations(trials: pd.DataFrame, count: int) -> list[str]:
+    """`config_id` of the best configurations, the best first; fewer where fewer are measured."""
+    ranked = rank_configurations(trials)
+    return list(ranked.index[ranked["runs"] > 0][:count])
 
 
 def best_seeds(trials: pd.DataFrame, count: int) -> list[pd.Series]:
-    """The best seed of each of the best configurations, the winner first."""
-    return [_best_seed(trials, config) for config in best_configurations(trials, count)]
+    """The best run of each of the best configurations, the winner first.
+
+    It has the highest accuracy of the runs that count, and of equal ones the lowest number.
+    """
+    runs = counting_runs(trials)
+    best = []
+    for config in best_configurations(trials, count):
+        seeds = runs[runs["config_id"] == config]
+        best.append(seeds.iloc[int(np.argmax(seeds["best_val_accuracy"]))])
+    return best
 
 
 def to_judge(trials: pd.DataFrame, count: int = 1) -> pd.DataFrame:
     """The trials that the test split is to judge.
 
-    These are the best seeds of the `count` best configurations, the winner first, then every seed
-    of the best configuration of each strategy and number of training images.
+    These are the best seeds of the `count` best configurations, the winner first, then every run
+    that counts of the best configuration of each strategy and number of training images.
 
     Returns:
         Rows of `trials`, each once.
     """
     chosen = [row["trial_id"] for row in best_seeds(trials, count)]
-    for _, group in trials.groupby(list(GROUP), dropna=False, sort=False):
+    for _, group in distinct_runs(trials).groupby(list(GROUP), dropna=False, sort=False):
+        runs = counting_runs(group)
         for config in best_configurations(group, 1):
-            seeds = group[(group["config_id"] == config) & group["best_val_accuracy"].notna()]
-            chosen += list(seeds["trial_id"])
+            chosen += list(runs.loc[runs["config_id"] == config, "trial_id"])
     return trials.set_index("trial_id", drop=False).loc[list(dict.fromkeys(chosen))]
 
 
-def _best_seed(trials: pd.DataFrame, config: str) -> pd.Series:
-    seeds = trials[(trials["config_id"] == config) & trials["best_val_accuracy"].notna()]
-    return seeds.iloc[int(seeds["best_val_accuracy"].argmax())]
+def _finite(accuracy: pd.Series) -> pd.Series:
+    values = accuracy.astype("float64")
+    return values.where(np.isfinite(values))

@@ -9,10 +9,13 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from search_spaces.designs import DESIGNS
+from search_spaces.designs import DESIGNS, balanced_fraction
+from search_spaces.domains import Domain, Limits, fix
 from sweep.options import SweepOptions
+from sweep.overrides import train_sizes
 from sweep.searchers import EXHAUSTIVE, SEARCHERS
 from sweep.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 FRACTION = "factorial"
@@ -114,3 +117,31 @@ def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: b
     usual = space.seeds if own else DESIGN_SEEDS if design is not None else 1
     repeats = options.seeds or (1 if part else usual)
     return list(range(options.seed, options.seed + repeats))
+
+
+def design_points(
+    strategy: Strategy,
+    options: SweepOptions,
+    free: Mapping[str, Domain],
+    base: TrainConfig,
+    limits: Limits,
+) -> list[dict[str, Any]]:
+    """The configurations of a design, in order; each with every number of training images.
+
+    Args:
+        strategy: names the design.
+        options: name the numbers of training images, and the seed of a part of a factorial.
+        free: the free fields.
+        base: the values of the others.
+        limits: resolves bounds that depend on the model.
+    """
+    assert strategy.design is not None
+    sizes = train_sizes(options)
+    space = fix(free, ("limit_train",)) if len(sizes) > 1 else free
+    if strategy.trials is not None:
+        points = balanced_fraction(space, base, strategy.trials, options.seed, limits)
+    else:
+        points = DESIGNS[strategy.design](space, base, limits)
+    if len(sizes) < 2:
+        return points
+    return [{"limit_train": size, **point} for size in sizes for point in points]

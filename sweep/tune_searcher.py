@@ -1,15 +1,18 @@
 """A proposer behind Ray Tune's Searcher interface: numbers trials, repeats seeds, judges ends."""
 
 import statistics
+from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, TypeVar
 
 from ray.tune.search import Searcher
 
-from sweep.searchers import Proposer, Values, Verdict
+from sweep.distinct import Values
+from sweep.proposer import Proposer, Verdict
 
 UNFINISHED = "running"
 """`status` in the results of a trial that would go on by itself."""
+T = TypeVar("T")
 
 
 @dataclass
@@ -29,17 +32,24 @@ class TuneSearcher(Searcher):
 
     The proposer hears an epoch when all seeds have reported it (their mean), and the end when all
     seeds have ended: `complete` with the mean of their best values if all completed, `fail` if any
-    failed, else `pruned`.
+    failed, else `pruned`. An error of the proposer costs no trial: it is said once, and the
+    trials that run go on.
 
     Args:
         proposer: where configurations come from.
         seeds: training seeds, one trial each.
+        say: takes notes for the user on errors of the proposer.
     """
 
-    def __init__(self, proposer: Proposer, seeds: list[int]) -> None:
+    def __init__(
+        self, proposer: Proposer, seeds: list[int], say: Callable[[str], None] | None = None
+    ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self.proposer = proposer
         self.seeds = seeds
+        self.say = say
+        self.said: set[str] = set()
+        self.ended = False
         self.proposed = 0
         self.open: dict[int, Repeats] = {}
         self.trials: dict[str, int] = {}
@@ -58,14 +68,31 @@ class TuneSearcher(Searcher):
         return {"number": number, "values": self.handed_out[number]}
 
     def _current(self) -> Repeats | None:
-        current = self.open.get(self.proposed - 1)
-        if current is None or not current.seeds_left:
-            values = self.proposer.propose()
-            if values is None:
-                return None
-            current = self.open[self.proposed] = Repeats(list(self.seeds), values)
-            self.proposed += 1
+        if (current := self._begun()) is not None:
+            return current
+        values = None if self.ended else self._ask(self.proposer.propose)
+        if values is None:
+            self.ended = True
+            return None
+        current = self.open[self.proposed] = Repeats(list(self.seeds), values)
+        self.proposed += 1
         return current
+
+    def _begun(self) -> Repeats | None:
+        """The last configuration, if some of its seeds have not been handed out."""
+        current = self.open.get(self.proposed - 1)
+        return current if current is not None and current.seeds_left else None
+
+    def _ask(self, method: Callable[..., T], *arguments: Any) -> T | None:
+        """What a method of the proposer returns; None, and a note, where it raises."""
+        try:
+            return method(*arguments)
+        except Exception as error:
+            note = f"The search failed to {method.__name__}: {type(error).__name__}: {error}"
+            if self.say is not None and note not in self.said:
+                self.said.add(note)
+                self.say(note)
+            return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Collect one epoch of one seed; pass the mean on when all seeds have it."""
@@ -75,7 +102,7 @@ class TuneSearcher(Searcher):
         heard = repeats.epochs.setdefault(epoch, [])
         heard.append(result["val_accuracy"])
         if len(heard) == len(self.seeds):
-            self.proposer.report(number, epoch, statistics.fmean(heard))
+            self._ask(self.proposer.report, number, epoch, statistics.fmean(heard))
 
     def on_trial_complete(
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
@@ -99,23 +126,24 @@ class TuneSearcher(Searcher):
         worst: tuple[Verdict, ...] = ("fail", "pruned")
         for verdict in worst:
             if verdict in repeats.verdicts:
-                self.proposer.finish(number, verdict, None)
+                self._ask(self.proposer.finish, number, verdict, None)
                 return
-        self.proposer.finish(number, "complete", statistics.fmean(repeats.best))
+        self._ask(self.proposer.finish, number, "complete", statistics.fmean(repeats.best))
 
     def hand_out_rest(self, planned: int) -> None:
         """Number the trials that no worker will get, up to `planned` in all.
 
-        A searcher that learns has not planned them, so there are none.
+        These are the seeds that are left of the last configuration, and what a list has left. A
+        searcher that learns has planned nothing more, and is not asked.
         """
-        while self.proposer.planned and len(self.handed_out) < planned:
+        while len(self.handed_out) < planned and (self._begun() or self.proposer.planned):
             if self.suggest(f"unstarted-{len(self.handed_out)}") == Searcher.FINISHED:
                 return
 
     def close(self) -> None:
         """Tell the proposer `fail` for every configuration whose trials did not all end."""
         for number in self.open:
-            self.proposer.finish(number, "fail", None)
+            self._ask(self.proposer.finish, number, "fail", None)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its searcher, but a sweep is not restored through Tune."""

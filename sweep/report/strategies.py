@@ -1,7 +1,7 @@
 """What transfer bought: strategies side by side, from the Parquet tables alone.
 
 A strategy is a value of `trials.strategy`; it is compared at each number of training images by
-the best of its configurations, every seed of it.
+the best of its configurations, every run of it that counts.
 """
 
 import math
@@ -10,7 +10,7 @@ from typing import Any
 import pandas as pd
 
 from sweep.baseline import SCRATCH
-from sweep.selection import GROUP, best_configurations
+from sweep.selection import GROUP, best_configurations, counting_runs, distinct_runs
 
 TEST_MEASURES = ("precision", "recall", "f1", "top_accuracy", "calibration_error")
 """Columns of `evaluations` beside the accuracy."""
@@ -37,9 +37,10 @@ def strategies(
         images_per_second, params_trained, params_total, memory_bytes (of the GPU, or resident).
         Sorted by number of images, then by test accuracy.
     """
+    runs = counting_runs(trials)
     rows = [
-        _row(group[group["config_id"] == config], epochs, evaluations)
-        for _, group in trials.groupby(list(GROUP), dropna=False, sort=False)
+        _row(runs[runs["config_id"] == config], epochs, evaluations)
+        for _, group in distinct_runs(trials).groupby(list(GROUP), dropna=False, sort=False)
         for config in best_configurations(group, 1)
     ]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
@@ -51,7 +52,7 @@ def strategies(
         baseline = scratch.iloc[0]
         frame.loc[index, "gain"] = row["test_accuracy"] - baseline["test_accuracy"]
         frame.loc[index, "epochs_to_scratch"] = epochs_to(
-            epochs, trials[trials["config_id"] == row["config_id"]], baseline["val_accuracy"]
+            epochs, runs[runs["config_id"] == row["config_id"]], baseline["val_accuracy"]
         )
     return frame.sort_values(
         ["limit_train", "test_accuracy", "val_accuracy"],

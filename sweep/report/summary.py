@@ -12,9 +12,12 @@ from sweep.report.effects import effects
 from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
+from sweep.selection import distinct_runs, rank_configurations
 
 COUNTED = ("completed", "stopped")
-"""Statuses whose accuracy enters a mean."""
+"""Statuses of a run that ended well."""
+MEANS = ("epochs_trained", "params_total", "params_trained", "train_seconds")
+"""Columns of `top` that are means over a configuration's runs."""
 
 
 @dataclass(frozen=True)
@@ -30,8 +33,8 @@ class SweepResult:
         classes: one row a class and split of a judged trial (`results/classes`).
         evaluations: one row a split of a judged trial (`results/evaluations`).
         strategies: one row a strategy of transfer, by its best configuration.
-        top: one row a configuration, best first: the varied fields, mean and standard deviation of
-            the validation accuracy over seeds, how many ended well, parameters and time.
+        top: one row a configuration, the winner first: the varied fields, mean and standard
+            deviation of the validation accuracy over seeds, how many ended well, parameters, time.
         effects: effect of each level of each factor, for a space of levels only; else empty.
     """
 
@@ -88,38 +91,37 @@ def load_result(results: Path, name: str) -> SweepResult:
 
 
 def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
-    """One row a configuration, by mean best validation accuracy over its seeds.
+    """One row a configuration, the best first, by the rule of `sweep.selection`.
 
     Args:
         trials: rows of the `trials` table of one sweep.
         fields: the varied fields, shown as columns.
 
     Returns:
-        Columns: config_id, the fields, `val_accuracy` (mean), `val_accuracy_std` (NaN for one
-        seed), `trials`, `ended_well` (completed or stopped), `epochs_trained`, `params_total`,
-        `params_trained`, `train_seconds` (means). Configurations without an accuracy come last.
+        Columns: config_id, the fields, `val_accuracy` (mean over the runs that count),
+        `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (completed or
+        stopped), `epochs_trained`, `params_total`, `params_trained`, `train_seconds` (means).
     """
+    columns = ["config_id", *fields, "val_accuracy", "val_accuracy_std", "trials", "ended_well"]
+    if trials.empty:
+        return pd.DataFrame(columns=[*columns, *MEANS])
+    runs = distinct_runs(trials)
+    places = runs.groupby("config_id").indices
     rows = []
-    for config_id, group in trials.groupby("config_id", sort=False):
-        well = group[group["status"].isin(COUNTED)]
-        first: dict[str, Any] = {name: group[name].iloc[0] for name in fields}
+    for config_id, rank in rank_configurations(trials).iterrows():
+        group = runs.iloc[places[str(config_id)]]
         row = {
             "config_id": config_id,
-            **first,
-            "val_accuracy": well["best_val_accuracy"].mean(),
-            "val_accuracy_std": well["best_val_accuracy"].std(),
+            **{name: group[name].iloc[0] for name in fields},
+            "val_accuracy": rank["val_accuracy"],
+            "val_accuracy_std": rank["val_accuracy_std"],
             "trials": len(group),
-            "ended_well": len(well),
+            "ended_well": int(group["status"].isin(COUNTED).sum()),
         }
-        for name in ("epochs_trained", "params_total", "params_trained", "train_seconds"):
+        for name in MEANS:
             row[name] = group[name].mean()
         rows.append(row)
-    columns = ["config_id", *fields, "val_accuracy", "val_accuracy_std", "trials", "ended_well"]
-    columns += ["epochs_trained", "params_total", "params_trained", "train_seconds"]
-    frame = pd.DataFrame(rows, columns=columns)
-    return frame.sort_values(
-        "val_accuracy", ascending=False, na_position="last", ignore_index=True
-    )
+    return pd.DataFrame(rows, columns=[*columns, *MEANS])
 
 
 def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:

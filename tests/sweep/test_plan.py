@@ -345,3 +345,46 @@ def test_a_model_that_cannot_be_built_is_proposed_too(options, write_file):
     proposed = [values["model_args"] for values in iter(proposer.propose, None)]
     assert len(proposed) == 8
     assert set(proposed) == {"layers=(1,1,1,1)", "no_such_argument=1"}
+
+
+FOUR = """
+BASE = TrainConfig(dataset="digits", limit_train=100, epochs=1, width=4)
+SPACE = {"dropout": Choice(0.0, 0.2), "batch_norm": Choice(True, False)}
+"""
+LABELS = """
+BASE = TrainConfig(dataset="digits", epochs=1, lr=0.1)
+SPACE = {"strategy": Points(a={"lr": 0.5}, b={"lr": 0.5}, c={}), "dropout": Choice(0.0, 0.2)}
+"""
+COUNTS = {
+    "a search": (FOUR, {"search": "optuna", "trials": 8}, 4, "before the 8 asked for"),
+    "chance": (FOUR, {"search": "random", "trials": 8}, 4, "before the 8 asked for"),
+    "a part": (FOUR, {"search": "optuna", "trials": 3}, 3, None),
+    "a grid": (FOUR, {"search": "grid"}, 4, None),
+    "labels in a grid": (LABELS, {"search": "grid"}, 4, "2 of 6 configurations train the same"),
+    "labels in a design": (LABELS, {"design": "factorial"}, 4, "2 of 6 configurations train the"),
+    "labels in a search": (LABELS, {"search": "optuna", "trials": 5}, 4, "the 5 asked for"),
+}
+
+
+@pytest.mark.parametrize("case", COUNTS)
+def test_the_trials_that_are_counted_are_those_that_differ(plan, tmp_path, case):
+    text, fields, different, note = COUNTS[case]
+    file = tmp_path / "four_points.py"
+    file.write_text(
+        '"""Which?"""\nfrom search_spaces.domains import Choice, Points\n'
+        f"from tl_core.config import TrainConfig\n{text}"
+    )
+    made = plan(str(file), **fields, seeds=2)
+    assert (made.configurations, made.trials) == (different, 2 * different)
+    assert len(propose_all(made)) == different
+    said = [line for line in made.notes if "configurations" in line]
+    assert len(said) == (note is not None)
+    assert all(note in line for line in said)
+    again = made.with_base({"epochs": 2}, "two epochs")
+    assert len(again.notes) == len(made.notes) + 1
+
+
+def test_known_trials_follow_what_the_sweep_takes_for_the_same(plan):
+    made = plan(search="grid")
+    known = made.known_trials(lambda values: values["lr"])
+    assert [values["lr"] for values in known] == [0.1, 0.2, 0.4]

@@ -1,11 +1,16 @@
+import errno
+import re
+
 import optuna
 import pytest
+from optuna.distributions import IntDistribution
 from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
 from search_spaces.checks import check_point
-from search_spaces.domains import Choice, Float, Int
+from search_spaces.domains import Choice, Float, Int, Points
+from sweep.distinct import Distinct, by_settings
 from sweep.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, OptunaProposer, SearchContext
 from sweep.tune_searcher import TuneSearcher
 from tl_core.config import TrainConfig, config_from_dict
@@ -29,23 +34,24 @@ RANGES = {
 }
 
 
-def context(space=LEVELS, trials=5, seed=0, study=None, name="s1"):
+def context(space=LEVELS, trials=5, seed=0, study=None, name="s1", **more):
     return SearchContext(
         space=space, base=BASE, limits=lambda name, known: 2, seed=seed, trials=trials,
-        study=study, name=name,
+        study=study, name=name, **more,
     )  # fmt: skip
 
 
 def drive(proposer, most=50):
     """Every proposal, each finished at once with a value that favours a high rate."""
     proposed = []
-    for number in range(most):
+    for number in range(most + 1):
         values = proposer.propose()
         if values is None:
             return proposed
         proposed.append(values)
-        proposer.report(number, 1, values["lr"] / 2)
-        proposer.finish(number, "complete", values["lr"])
+        rate = values.get("lr", 0.5)
+        proposer.report(number, 1, rate / 2)
+        proposer.finish(number, "complete", rate)
     pytest.fail("the proposer does not end")
 
 
@@ -80,16 +86,68 @@ def test_contract_ranges_conditions_and_limits(name):
     assert {values["channels"] for values in proposed} == {(8, 16), (16, 32)}
 
 
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_contract_no_configuration_twice_and_a_space_that_is_used_up(name):
+    said = []
+    trials = None if name in EXHAUSTIVE else 40
+    proposer = SEARCHERS[name](context(trials=trials, say=said.append))
+    proposed = drive(proposer)
+    assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
+    assert proposer.propose() is None
+    assert [POINTS] * len(said) == [int(*re.findall(r"its (\d+) different", s)) for s in said]
+    assert len(said) == (name not in EXHAUSTIVE)
+
+
+ALIKE = {
+    "a label": (
+        {"strategy": Points(a={"lr": 0.7}, b={"lr": 0.7}, c={}), "dropout": Choice(0.0, 0.2)}, 4,
+    ),
+    "a level twice": ({"lr": Choice(0.1, 0.1, 0.2), "dropout": Choice(0.0, 0.2)}, 4),
+    "a whole number as a real one": ({"width": Choice(8, 16, 8), "lr": Choice(1, 1.0)}, 2),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", ALIKE)
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_contract_proposals_that_train_the_same_are_one(name, case):
+    space, different = ALIKE[case]
+    said = []
+    trials = None if name in EXHAUSTIVE else 20
+    proposer = SEARCHERS[name](context(space, trials, say=said.append))
+    proposed = []
+    while (values := proposer.propose()) is not None:
+        proposer.finish(len(proposed), "pruned", None)
+        proposed.append(by_settings(BASE)(values))
+    assert len(proposed) == len(set(proposed)) == different
+    assert len(said) == 1
+
+
+@pytest.mark.parametrize("name", SEARCHERS)
+def test_contract_the_sweep_says_what_is_the_same(name):
+    """Two paths of one file, and a configuration that the sweep has had."""
+    space = {"weights": Choice("a.pth", "./a.pth", "b.pth"), "lr": Choice(0.1, 0.2)}
+    distinct = Distinct(lambda values: (values["weights"][-5], values["lr"]))
+    assert distinct.add({"weights": "b.pth", "lr": 0.1})
+    trials = None if name in EXHAUSTIVE else 6
+    said = []
+    proposer = SEARCHERS[name](context(space, trials, distinct=distinct, say=said.append))
+    proposed = drive(proposer)
+    assert {(values["weights"][-5], values["lr"]) for values in proposed} == {
+        ("a", 0.1), ("a", 0.2), ("b", 0.2),
+    }  # fmt: skip
+    assert len(proposed) == 3
+    assert len(said) == 1
+
+
+def test_a_random_search_of_a_long_range_ends_with_it():
+    assert len(drive(SEARCHERS["random"](context({"width": Int(1, 70)}, 90)), 90)) == 70
+
+
 def test_a_grid_is_proposed_whole_and_once():
     proposed = drive(SEARCHERS["grid"](context(trials=None)))
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
     with pytest.raises(BadInput, match="--trials 10: the grid has 9 points"):
         SEARCHERS["grid"](context(trials=10))
-
-
-def test_a_random_search_repeats_nothing_and_ends_with_the_space():
-    proposed = drive(SEARCHERS["random"](context(trials=40)))
-    assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
 
 
 def test_a_list_is_proposed_in_order():
@@ -153,7 +211,7 @@ def test_no_trial_is_left_running_when_the_sweep_ends_early():
     told = proposer.study.get_trials()
     assert [trial.state for trial in told] == [TrialState.COMPLETE, TrialState.FAIL]
     assert told[0].value == pytest.approx(0.6)
-    assert len(searcher.handed_out) == 3
+    assert len(searcher.handed_out) == 4  # the other seed of the second configuration
 
 
 def test_the_study_is_kept_in_a_file_that_optuna_reads(tmp_path):
@@ -173,3 +231,117 @@ def test_the_study_is_kept_in_a_file_that_optuna_reads(tmp_path):
         assert trial.params["lr"] == values["lr"]
         assert trial.params["channels"] == str(values["channels"])
         assert trial.params["weights"] == values["weights"]
+
+
+def test_a_repeat_is_told_fail_and_the_nearest_takes_its_place():
+    proposer = OptunaProposer(context(trials=POINTS))
+    proposed = drive(proposer)
+    told = proposer.study.get_trials()
+    kept = [trial for trial in told if trial.state == TrialState.COMPLETE]
+    repeats = [trial for trial in told if trial.state == TrialState.FAIL]
+    assert len(kept) == POINTS
+    assert repeats
+    assert len(told) == POINTS + len(repeats)
+    assert [trial.user_attrs["values"] for trial in kept] == proposed
+    for trial in kept:
+        params = dict(trial.params, lr=LEVELS["lr"].values[trial.params["lr"]])
+        assert params == {k: v for k, v in trial.user_attrs["values"].items() if v is not None}
+        assert trial.value == trial.user_attrs["values"]["lr"]
+    assert not any(trial.constraints for trial in told)  # no news of the configuration
+
+
+def test_a_proposal_that_still_trains_is_not_repeated():
+    proposer = OptunaProposer(context(trials=POINTS))
+    proposed = [proposer.propose() for _ in range(POINTS)]
+    assert len({tuple(values.items()) for values in proposed}) == POINTS
+    running = [t for t in proposer.study.get_trials() if t.state == TrialState.RUNNING]
+    assert len(running) == POINTS
+
+
+def test_optuna_gets_numbers_in_their_order():
+    space = {
+        "lr": Choice(0.4, 0.1, 0.2),
+        "batch_size": Choice(256, 64, 128),
+        "dropout": Choice(0.0, 0.2),
+        "clip_norm": Choice(None, 1.0, 5.0),
+        "batch_norm": Choice(True, False),
+        "channels": Choice((8,), (16,), (32,)),
+    }
+    proposer = OptunaProposer(context(space, trials=20))
+    proposed = [proposer.propose() for _ in range(20)]
+    trials = [t for t in proposer.study.get_trials() if t.state == TrialState.RUNNING]
+    for trial, values in zip(trials, proposed, strict=True):
+        ranks = {n for n, d in trial.distributions.items() if isinstance(d, IntDistribution)}
+        assert ranks == {"lr", "batch_size"}
+        for name in ranks:
+            assert sorted(space[name].values)[trial.params[name]] == values[name]
+            assert trial.user_attrs["values"][name] == values[name]
+        assert trial.params["clip_norm"] == values["clip_norm"]
+
+
+def test_a_trial_without_a_result_ranks_last():
+    proposer = OptunaProposer(context())
+    for _ in range(3):
+        proposer.propose()
+    proposer.finish(0, "fail", None)
+    proposer.finish(1, "pruned", None)
+    proposer.finish(2, "complete", 0.5)
+    told = proposer.study.get_trials()
+    violated = [sum(trial.constraints.values()) > 0 for trial in told]
+    assert violated == [True, False, False]
+
+
+def test_optuna_leaves_where_trials_diverge():
+    """The best rates border on those that diverge, 37.5% of the space."""
+    space = {"lr": Float(1e-3, 1.0, log=True)}
+    edge = 10 ** (-3 + 3 * 0.625)
+    shares = []
+    for seed in range(3):
+        proposer = OptunaProposer(context(space, trials=40, seed=seed))
+        diverged = 0
+        for number in range(40):
+            lr = proposer.propose()["lr"]
+            diverged += lr > edge
+            proposer.finish(number, *(("fail", None) if lr > edge else ("complete", lr)))
+        shares.append(diverged / 40)
+    assert max(shares) < 0.5  # told nothing of failures: 0.7 to 0.9
+
+
+def test_while_all_fail_the_search_goes_on_at_random():
+    proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=40))
+    for number in range(40):
+        rate = proposer.propose()["lr"]
+        proposer.finish(number, "fail", None)
+        if number > 20:
+            assert 0 <= rate <= 1
+    rates = [trial.params["lr"] for trial in proposer.study.get_trials()[20:]]
+    assert max(rates) - min(rates) > 0.8
+
+
+def test_a_full_disk_does_not_end_the_search(tmp_path, monkeypatch):
+    file = tmp_path / "study.log"
+    said = []
+    proposer = OptunaProposer(context(trials=8, study=file, name="full", say=said.append))
+    for _ in range(3):
+        proposer.propose()
+    proposer.finish(0, "complete", 0.4)
+    whole = file.read_bytes()
+
+    def full(self, logs):
+        with file.open("ab") as torn:
+            torn.write(b'{"op_code"')
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(JournalFileBackend, "append_logs", full)
+    proposer.report(1, 1, 0.3)
+    proposer.finish(1, "complete", 0.3)
+    rest = [proposer.propose() for _ in range(5)]
+    assert None not in rest
+    assert len(said) == 1
+    assert "study.log is written no further (No space left on device)" in said[0]
+    assert file.read_bytes() == whole  # no half line, which Optuna could not read
+    assert proposer.study.best_value == 0.4
+    assert proposer.study.get_trials()[1].state == TrialState.COMPLETE
+    monkeypatch.undo()
+    storage = JournalStorage(JournalFileBackend(str(file)))
+    assert len(optuna.load_study(study_name="full", storage=storage).get_trials()) == 3

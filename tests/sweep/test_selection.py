@@ -1,17 +1,24 @@
 """Who stands for a sweep, and whom the test split is to judge."""
 
+import math
+
 import pandas as pd
 import pytest
 
-from sweep.selection import best_configurations, best_seeds, to_judge
+from sweep.selection import best_configurations, best_seeds, rank_configurations, to_judge
 
 NAN = float("nan")
 
 
-def trials(*rows):
-    columns = ["config_id", "status", "best_val_accuracy", "strategy", "limit_train"]
-    frame = pd.DataFrame([(*row, "full", NAN)[:5] for row in rows], columns=columns)
-    return frame.assign(trial_id=[f"s1_{number:05d}" for number in range(len(rows))])
+def trials(*rows, **columns):
+    """Rows: config_id, status, accuracy, and if wanted strategy and limit_train.
+
+    Each row of a configuration is another seed, unless `seed` says otherwise.
+    """
+    names = ["config_id", "status", "best_val_accuracy", "strategy", "limit_train"]
+    frame = pd.DataFrame([(*row, "full", NAN)[:5] for row in rows], columns=names)
+    frame["seed"] = frame.groupby("config_id").cumcount()
+    return frame.assign(trial_id=[f"s1_{n:05d}" for n in range(len(rows))], **columns)
 
 
 WINNERS = {
@@ -21,23 +28,41 @@ WINNERS = {
         1,
     ),
     "the best seed of the best": (
-        [("a", "completed", 0.5), ("b", "completed", 0.7), ("b", "completed", 0.8)], 2,
+        [("a", "completed", 0.5), ("a", "completed", 0.5), ("b", "completed", 0.7),
+         ("b", "completed", 0.8)],
+        3,
     ),
     "stopped trials count": ([("a", "completed", 0.5), ("b", "stopped", 0.6)], 1),
-    "one with a failed seed does not win": (
+    "timed-out trials count": ([("a", "completed", 0.5), ("b", "timed_out", 0.6)], 1),
+    "interrupted trials count": (
+        [("a", "completed", 0.9), ("a", "interrupted", 0.3), ("b", "completed", 0.4),
+         ("b", "completed", 0.4)],
+        0,
+    ),
+    "one with a failed seed comes after those without": (
         [("a", "completed", 0.9), ("a", "failed", NAN), ("b", "completed", 0.4)], 2,
     ),
-    "nor one with a diverged seed, whatever it reached": (
+    "and one with a diverged seed, whatever it reached": (
         [("a", "diverged", 0.95), ("a", "completed", 0.9), ("b", "completed", 0.4)], 2,
     ),
-    "nor one with an interrupted seed": (
-        [("a", "completed", 0.9), ("b", "completed", 0.4), ("a", "interrupted", 0.3)], 1,
+    "and one that ran out of memory": (
+        [("a", "out_of_memory", 0.9), ("b", "timed_out", 0.4)], 1,
     ),
-    "unless there is no other": (
-        [("a", "failed", 0.3), ("a", "completed", 0.5), ("b", "timed_out", 0.4)], 1,
+    "but before one of which all failed": (
+        [("a", "failed", 0.9), ("b", "completed", 0.4), ("b", "failed", 0.95)], 1,
+    ),
+    "a failed run serves where there is no other": ([("a", "failed", 0.3)], 0),
+    "a lucky seed does not beat a full set": (
+        [("a", "completed", 0.99), ("a", "interrupted", NAN), ("b", "completed", 0.7),
+         ("b", "completed", 0.8)],
+        3,
     ),
     "a sound one without a value is none": (
         [("a", "completed", NAN), ("b", "timed_out", 0.4)], 1,
+    ),
+    "an infinite value is none": ([("a", "completed", math.inf), ("b", "completed", 0.4)], 1),
+    "equal ones in the order of their proposal": (
+        [("b", "completed", 0.5), ("a", "completed", 0.5), ("c", "completed", 0.5)], 0,
     ),
 }  # fmt: skip
 
@@ -46,6 +71,33 @@ WINNERS = {
 def test_the_winner(case):
     rows, number = WINNERS[case]
     assert best_seeds(trials(*rows), 1)[0]["trial_id"] == f"s1_{number:05d}"
+
+
+@pytest.mark.parametrize("case", WINNERS)
+def test_the_order_of_the_rows_decides_nothing(case):
+    rows, number = WINNERS[case]
+    frame = trials(*rows)
+    for seed in range(3):
+        shuffled = frame.sample(frac=1, random_state=seed)
+        assert best_configurations(shuffled, 9) == best_configurations(frame, 9)
+        assert best_seeds(shuffled, 1)[0]["trial_id"] == f"s1_{number:05d}"
+        assert list(to_judge(shuffled, 3)["trial_id"]) == list(to_judge(frame, 3)["trial_id"])
+
+
+def test_equal_configurations_are_ordered_by_number_not_by_text():
+    frame = trials(("b", "completed", 0.5), ("a", "completed", 0.5))
+    frame["trial_id"] = ["s1_100000", "s1_99999"]
+    assert best_configurations(frame, 2) == ["a", "b"]
+
+
+def test_a_repeat_of_a_run_is_no_other_seed():
+    rows = [("a", "completed", 0.9), ("b", "completed", 0.8), ("a", "stopped", 0.4)]
+    frame = trials(*rows, seed=[0, 0, 0])
+    assert best_configurations(frame, 2) == ["a", "b"]
+    ranked = rank_configurations(frame)
+    assert ranked["val_accuracy"].tolist() == [0.9, 0.8]
+    assert ranked["runs"].tolist() == [1, 1]
+    assert list(to_judge(frame, 2)["trial_id"].str[-1]) == ["0", "1"]
 
 
 def test_without_an_accuracy_there_is_no_winner():

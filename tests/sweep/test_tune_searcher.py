@@ -4,6 +4,7 @@ import pickle
 import pytest
 from ray.tune.search import Searcher
 
+from sweep.baseline import AfterBaseline
 from sweep.searchers import ListProposer
 from sweep.tune_searcher import TuneSearcher, judge
 
@@ -149,7 +150,59 @@ def test_a_list_hands_out_its_rest_and_a_learner_does_not(heard):
     learning = TuneSearcher(heard, [0])
     learning.suggest("a")
     learning.hand_out_rest(4)
-    assert len(learning.handed_out) == 1
+    assert (len(learning.handed_out), heard.proposed) == (1, 1)
+
+
+def test_the_seeds_left_of_a_configuration_are_handed_out_at_the_end(heard):
+    searcher = TuneSearcher(heard, [0, 1, 2])
+    for name in "abcd":
+        searcher.suggest(name)
+    searcher.hand_out_rest(30)
+    assert searcher.handed_out == [{"lr": lr, "seed": s} for lr in (0.1, 0.2) for s in range(3)]
+    assert heard.proposed == 2
+
+
+@pytest.mark.parametrize("before", [0, 1, 2])
+def test_no_learner_is_asked_for_a_trial_that_nobody_will_run(heard, before):
+    searcher = TuneSearcher(AfterBaseline([{"lr": 9.0}, {"lr": 8.0}], heard), [0])
+    for number in range(before):
+        searcher.suggest(str(number))
+    searcher.hand_out_rest(10)
+    assert [values["lr"] for values in searcher.handed_out] == [9.0, 8.0]
+    assert heard.proposed == 0
+
+
+class Broken(Heard):
+    """Raises whenever it is told something, and after two proposals."""
+
+    def propose(self):
+        if self.proposed == 2:
+            raise RuntimeError("no more")
+        return super().propose()
+
+    def report(self, number, epoch, value):
+        raise OSError("disk full")
+
+    def finish(self, number, verdict, value):
+        raise OSError("disk full")
+
+
+def test_an_error_of_the_proposer_costs_no_trial_and_is_said_once():
+    said = []
+    searcher = TuneSearcher(Broken(), [0], said.append)
+    for name in "ab":
+        assert searcher.suggest(name) != Searcher.FINISHED
+    for name in "ab":
+        searcher.on_trial_result(name, epoch(1, 0.5))
+        searcher.on_trial_complete(name, epoch(2, 0.5, "completed"))
+    assert searcher.suggest("c") == searcher.suggest("d") == Searcher.FINISHED
+    searcher.close()
+    assert len(searcher.handed_out) == 2
+    assert said == [
+        "The search failed to report: OSError: disk full",
+        "The search failed to finish: OSError: disk full",
+        "The search failed to propose: RuntimeError: no more",
+    ]
 
 
 def test_tune_can_pickle_it_whatever_the_proposer_holds(heard):

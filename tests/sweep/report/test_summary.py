@@ -6,6 +6,7 @@ import pytest
 from sweep.manifest import run_folder, write_manifest
 from sweep.report.summary import load_result, sweep_effects, top_configurations, winner_line
 from sweep.results import write_rows
+from sweep.selection import best_configurations
 from tl_core.errors import BadInput
 
 WINNER = {
@@ -57,7 +58,7 @@ def test_configurations_by_their_mean_over_seeds(keep):
     assert top["train_seconds"].tolist() == [65, 65, 20]
 
 
-def test_only_trials_that_ended_well_enter_a_mean(keep):
+def test_failed_trials_enter_no_mean_and_put_a_configuration_behind(keep):
     top = keep(
         [
             ("a", 0, 0.5, {}),
@@ -68,12 +69,31 @@ def test_only_trials_that_ended_well_enter_a_mean(keep):
             ("d", 0, 0.1, {"status": "completed"}),
         ]
     ).top
-    assert top["config_id"].tolist() == ["a", "b", "d", "c"]
-    assert top["val_accuracy"].tolist()[:3] == pytest.approx([0.7, 0.6, 0.1])
+    assert top["config_id"].tolist() == ["a", "d", "b", "c"]
+    assert top["val_accuracy"].tolist()[:3] == pytest.approx([0.7, 0.1, 0.6])
     assert math.isnan(top["val_accuracy"].iloc[3])
-    assert top["trials"].tolist() == [2, 2, 1, 1]
+    assert top["trials"].tolist() == [2, 1, 2, 1]
     assert top["ended_well"].tolist() == [2, 1, 1, 0]
-    assert math.isnan(top["val_accuracy_std"].iloc[1])
+    assert math.isnan(top["val_accuracy_std"].iloc[2])
+
+
+def test_the_table_is_in_the_order_that_names_the_winner(keep):
+    """A repeat is no other seed, a stopped clock no failure, and one seed no match for two."""
+    result = keep(
+        [
+            ("a", 0, 0.6, {}),
+            ("a", 1, 0.8, {"status": "timed_out"}),
+            ("b", 0, 0.7, {}),
+            ("b", 0, 0.2, {"status": "stopped"}),
+            ("b", 1, 0.68, {"status": "interrupted"}),
+            ("c", 0, 0.9, {}),
+        ]
+    )
+    assert result.top["config_id"].tolist() == best_configurations(result.trials, 3)
+    assert result.top["config_id"].tolist() == ["a", "b", "c"]
+    assert result.top["val_accuracy"].tolist() == pytest.approx([0.7, 0.69, 0.9])
+    assert result.top["trials"].tolist() == [2, 2, 1]
+    assert result.strategies["val_accuracy"].tolist() == pytest.approx([0.7])
 
 
 def test_effects_by_hand(keep):

@@ -1,0 +1,69 @@
+"""The best configuration so far, while a sweep runs, by the rule of `sweep.selection`."""
+
+import heapq
+import math
+from collections.abc import Collection
+from typing import Any, Protocol
+
+from sweep.selection import FAILED
+
+Rank = tuple[bool, bool, bool, int, float, int]
+
+
+class Run(Protocol):
+    """What is known of a trial while it runs."""
+
+    number: int
+    values: dict[str, Any]
+    status: str
+
+    @property
+    def best_val_accuracy(self) -> float:
+        """NaN before the first epoch."""
+
+
+class Leader:
+    """Ranks configurations run by run, in a time that grows with the logarithm of their number."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[int, Run]] = {}
+        self.ranks: dict[str, Rank] = {}
+        self.heap: list[tuple[Rank, str]] = []
+
+    def hear(self, run: Run) -> None:
+        """Take in a trial that has a new accuracy or status."""
+        config = repr([item for item in run.values.items() if item[0] != "seed"])
+        runs = self.runs.setdefault(config, {})
+        runs[run.number] = run
+        rank = _rank(runs.values())
+        if rank != self.ranks.get(config):
+            self.ranks[config] = rank
+            heapq.heappush(self.heap, (rank, config))
+        if len(self.heap) > 2 * len(self.ranks) + 100:  # mostly earlier ranks
+            self.heap = [(rank, config) for config, rank in self.ranks.items()]
+            heapq.heapify(self.heap)
+
+    @property
+    def best(self) -> Run | None:
+        """The best run of the best configuration; None while there is no accuracy."""
+        while self.heap and self.ranks[self.heap[0][1]] != self.heap[0][0]:
+            heapq.heappop(self.heap)  # an earlier rank of that configuration
+        if not self.heap or self.heap[0][0][0]:
+            return None
+        counting = _counting(self.runs[self.heap[0][1]].values())
+        return max(counting, key=lambda run: (run.best_val_accuracy, -run.number))
+
+
+def _counting(runs: Collection[Run]) -> list[Run]:
+    measured = [run for run in runs if math.isfinite(run.best_val_accuracy)]
+    return [run for run in measured if run.status not in FAILED] or measured
+
+
+def _rank(runs: Collection[Run]) -> Rank:
+    """The keys of `rank_configurations`, the best lowest."""
+    counting = _counting(runs)
+    failed = any(run.status in FAILED for run in runs)
+    mean = sum(run.best_val_accuracy for run in counting) / max(len(counting), 1)
+    number = min(run.number for run in runs)
+    only_failed = all(run.status in FAILED for run in counting)
+    return (not counting, only_failed, failed, -len(counting), -mean, number)

@@ -1,0 +1,72 @@
+"""The best so far is the one that the finished sweep would name."""
+
+import math
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import pandas as pd
+
+from sweep.leader import Leader
+from sweep.selection import best_seeds
+
+STATUSES = ("running", "completed", "stopped", "timed_out", "failed", "diverged")
+
+
+@dataclass
+class Run:
+    number: int
+    values: dict[str, Any] = field(default_factory=dict)
+    status: str = "running"
+    best_val_accuracy: float = math.nan
+
+
+def winner(runs):
+    rows = [
+        {
+            "trial_id": f"s1_{run.number:05d}", "config_id": str(run.values["lr"]),
+            "seed": run.values["seed"], "status": run.status,
+            "best_val_accuracy": run.best_val_accuracy,
+        }
+        for run in runs
+    ]  # fmt: skip
+    best = best_seeds(pd.DataFrame(rows), 1)
+    return int(best[0]["trial_id"][-5:]) if best else None
+
+
+def test_at_every_moment_it_is_the_winner_of_what_is_known():
+    rng = random.Random(0)
+    leader = Leader()
+    runs = [Run(n, {"lr": n // 2, "seed": n % 2}) for n in range(12)]
+    for step in range(150):
+        known = runs[: 2 + step // 4]
+        run = rng.choice(known)
+        if rng.random() < 0.9:
+            run.best_val_accuracy = rng.choice((0.25, 0.5, 0.75))
+        else:
+            run.status = rng.choice(STATUSES)
+        leader.hear(run)
+        if step % 5 == 0:
+            best = leader.best
+            assert (best and best.number) == winner([r for r in known if heard(leader, r)])
+
+
+def heard(leader, run):
+    return any(run in runs.values() for runs in leader.runs.values())
+
+
+def test_what_it_keeps_does_not_grow_with_the_epochs():
+    leader = Leader()
+    run = Run(0, {"lr": 0.1, "seed": 0})
+    for epoch in range(1000):
+        run.best_val_accuracy = epoch / 1000
+        leader.hear(run)
+    assert len(leader.heap) < 110
+    assert leader.best is run
+
+
+def test_before_the_first_accuracy_there_is_none():
+    leader = Leader()
+    assert leader.best is None
+    leader.hear(Run(0, {"lr": 0.1, "seed": 0}))
+    assert leader.best is None
