@@ -13,6 +13,7 @@ from typing import Any
 from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Choice, Domain, Int, Points, count, enumerate_space, fix
 from sweep.baseline import AfterBaseline, baseline
+from sweep.devices import check_device, without_idle_gpus
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
@@ -37,7 +38,6 @@ from tl_core.models import check_model, stage_count
 from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
-from tl_core.precision import resolve_device
 
 
 @dataclass(frozen=True)
@@ -185,7 +185,7 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     base = config_from_dict(adopted, base)
     free = {**sizes_axis(options), **fix(space.space, {**changed, **adopted})}
     plan = Plan(
-        options=options,
+        options=options if "device" in free else without_idle_gpus(options, base.device),
         space=space,
         base=base,
         free=free,
@@ -306,8 +306,8 @@ def model_limits(base: TrainConfig) -> Any:
 def check_names(plan: Plan) -> None:
     """Check the base and every listed choice against the tables of models, optimizers, …."""
     check_dataset(plan.base)
-    if plan.options.address is None:
-        resolve_device(plan.base.device)
+    for device in plan.levels("device"):
+        check_device(device, plan.options)
     for values in plan.variants():
         check_model(config_from_dict(values, plan.base))
     for field, check in (
