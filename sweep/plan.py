@@ -12,6 +12,7 @@ from typing import Any
 from search_spaces.domains import Choice, Domain, Int, Limits, Points, enumerate_space, fix
 from sweep.baseline import AfterBaseline, baseline
 from sweep.counting import Counted, count_list, count_search
+from sweep.devices import check_device, without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
@@ -38,7 +39,6 @@ from tl_core.models import check_model, stage_count
 from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
-from tl_core.precision import resolve_device
 
 OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384)
 """Image sizes, in pixels, one of which nearly every model takes."""
@@ -219,7 +219,7 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     base = config_from_dict(adopted, base)
     free = {**sizes_axis(options), **fix(space.space, {**changed, **adopted})}
     plan = Plan(
-        options=options,
+        options=options if "device" in free else without_idle_gpus(options, base.device),
         space=space,
         base=base,
         free=free,
@@ -337,8 +337,8 @@ def _whatever_the_model(limits: Limits) -> Limits:
 def check_names(plan: Plan) -> None:
     """Check the base and every listed choice against the tables of models, optimizers, …."""
     check_dataset(plan.base)
-    if plan.options.address is None:
-        resolve_device(plan.base.device)
+    for device in plan.levels("device"):
+        check_device(device, plan.options)
     for values in plan.variants():
         check_model(config_from_dict(values, plan.base))
     for field, check in (

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tl_core.datasets.cache import cache_folder
 from tl_core.kernels import layer_library
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
@@ -24,8 +25,11 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """The decoded images of the tests: not the user's, and shared with worker processes."""
     folder = tmp_path_factory.mktemp("cache")
     before = os.environ.get("TL_SWEEP_CACHE")
+    layer_library()  # compiled here, once, not in the time of some test
+    compiled = cache_folder(None) / "kernels"
+    if compiled.is_dir():
+        (folder / "kernels").symlink_to(compiled)
     os.environ["TL_SWEEP_CACHE"] = str(folder)
-    layer_library()  # compiled here, not in the time of some test
     yield folder
     if before is None:
         del os.environ["TL_SWEEP_CACHE"]

@@ -3,13 +3,10 @@
 For keys of what is kept: two parts of the same content may share it.
 """
 
-import ast
 import functools
 import hashlib
-import inspect
 import secrets
 import sys
-import sysconfig
 from pathlib import Path
 from types import CodeType, FunctionType, MethodType, ModuleType
 from typing import Any
@@ -18,13 +15,12 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from tl_core.user_code import SourceUnknown, is_library, sources_of, version_of
+
 OWN = "tl_core"
 VERSIONED = ("torch", "timm", "torchvision", "numpy")
-"""Packages whose code goes by their version."""
-_INSTALLED = tuple({sysconfig.get_path(name) for name in ("stdlib", "purelib", "platlib")})
+"""Libraries whose code goes by their version, except where they are a checkout of the user's."""
 _THIS_PROCESS = secrets.token_hex(8)
-LOADED_SOURCE = "__source__"
-"""Attribute of a module with what it was made of, where its file may have changed since."""
 _DEPTH = 10
 _NOT_SETTINGS = frozenset(nn.Module().__dict__) | {"train"}
 """Attributes that every module has, and `train`, which freezing puts there."""
@@ -122,76 +118,42 @@ def _bytes(tensor: Tensor) -> bytes:
 
 
 def code_hash(thing: object) -> str:
-    """Hash of the source that defines a class or function, and of what that source imports.
+    """Hash of the source that defines a class, a function or an object's class, imports included.
 
-    Of a function also what it holds counts: one that another function made, or a `partial`. This
-    package counts as a whole; libraries that are installed go by name or version.
+    Of a function that another one made, a `partial` and any other object what they hold counts
+    too. This package counts as a whole; installed libraries go by name and version, those in
+    `VERSIONED` by name.
     """
     if isinstance(thing, functools.partial):
         return digest(code_hash(thing.func), described((thing.args, thing.keywords)))
-    if isinstance(thing, FunctionType) and thing.__closure__:
-        return digest(_source_hash(thing), described(thing))
-    return _source_hash(thing)
+    plain = isinstance(thing, FunctionType) and not thing.__closure__
+    if plain or isinstance(thing, type):
+        return _source_hash(thing)
+    return digest(_source_hash(thing), described(thing))
 
 
 def _source_hash(thing: object) -> str:
-    module = inspect.getmodule(thing)
-    name = module.__name__ if module else ""
-    if name.split(".")[0] in VERSIONED:
-        return name
-    if name.split(".")[0] == OWN:
-        return _own_code()
-    files = sorted(_sources(module)) if module else []
-    if not files:  # made at run time: known to this process alone
-        return digest(_THIS_PROCESS, described(thing))
-    loaded = getattr(getattr(module, LOADED_SOURCE, None), "source", None)
+    name = str(getattr(thing, "__module__", None))
+    top = name.split(".")[0]
+    if top == OWN:
+        return _package_hash(OWN)
+    if top in VERSIONED:
+        return name if is_library(top) else digest(name, _package_hash(top))
     try:
-        dated = tuple((file, file.stat().st_mtime_ns) for file in files)
-        return digest(loaded, _files_hash(dated))
-    except OSError:
-        return _THIS_PROCESS
+        sources = sources_of(name, leave_out=OWN, by_version=VERSIONED)
+    except SourceUnknown:  # made at run time: known to this process alone
+        return digest(_THIS_PROCESS, described(thing))
+    return digest(_package_hash(OWN), name, sources)
 
 
-def _sources(module: ModuleType, known: frozenset[Path] = frozenset()) -> frozenset[Path]:
-    """The module's file, and those of modules that it imports and that are not installed."""
-    file = Path(getattr(module, "__file__", None) or "")
-    if not file.is_file() or file in known:
-        return known
-    known |= {file}
-    for name in _imported(file, module.__name__, file.stat().st_mtime_ns):
-        other = sys.modules.get(name)
-        if other is not None and not _installed(other):
-            known = _sources(other, known)
-    return known
+def library_versions() -> tuple[str, ...]:
+    """Name and version of the libraries that go by it."""
+    return tuple(map(version_of, VERSIONED))
 
 
 @functools.cache
-def _own_code() -> str:
-    """Hash of this package, as it was when first asked for."""
-    files = sorted(Path(__file__).parent.rglob("*"))
+def _package_hash(name: str) -> str:
+    """Hash of the sources of a loaded package, as they were when first asked for."""
+    (folder, *_) = sys.modules[name].__path__
+    files = sorted(Path(folder).rglob("*"))
     return digest(*(f.read_bytes() for f in files if f.suffix in (".py", ".h", ".cpp")))
-
-
-def _installed(module: ModuleType) -> bool:
-    name, file = module.__name__.split(".")[0], getattr(module, "__file__", None) or ""
-    return name == OWN or file.startswith(_INSTALLED)
-
-
-@functools.lru_cache(maxsize=256)
-def _imported(file: Path, name: str, mtime_ns: int) -> tuple[str, ...]:
-    """Full names of what a source file may import."""
-    package = name if file.name == "__init__.py" else name.rpartition(".")[0]
-    found: list[str] = []
-    for node in ast.walk(ast.parse(file.read_bytes())):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-            base = ".".join([*(parents if node.level else []), *filter(None, [node.module])])
-            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(found)
-
-
-@functools.lru_cache(maxsize=64)
-def _files_hash(files: tuple[tuple[Path, int], ...]) -> str:
-    return digest(_own_code(), *(path.read_bytes() for path, _ in files))

@@ -11,6 +11,7 @@ import contextlib
 import os
 import shutil
 from collections.abc import Callable, Iterator
+from itertools import chain
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ import torch
 from filelock import FileLock, Timeout
 from torch import Tensor
 
+from tl_core.array_file import array_writer
 from tl_core.datasets.cache import gibibytes_from
 
 BUDGET_VARIABLE = "TL_SWEEP_FEATURES_BUDGET"
@@ -103,19 +105,18 @@ class FeatureCache:
     def _build(self, key: str, count: int, parts: Iterator[Tensor]) -> None:
         """Write the content, under the key's lock; nothing is kept where there is no room."""
         partial = self.folder / f".{key}.partial"
-        whole: np.ndarray | None = None
-        done = 0
+        stored = map(_stored, parts)
+        first = next(stored)
+        shape, done = (count, *first.shape[1:]), 0
         try:
-            for part in parts:
-                stored = _stored(part)
-                if whole is None:
-                    shape = (count, *stored.shape[1:])
-                    with FileLock(self.folder / ".evict.lock"):
-                        if not self.make_room(stored[0].nbytes * count):
-                            return
-                        whole = np.lib.format.open_memmap(partial, "w+", stored.dtype, shape)
-                whole[done : done + len(stored)] = stored
-                done += len(stored)
+            with contextlib.ExitStack() as file:
+                with FileLock(self.folder / ".evict.lock"):
+                    if not self.make_room(first[0].nbytes * count):
+                        return
+                    write = file.enter_context(array_writer(partial, shape, first.dtype))
+                for part in chain([first], stored):
+                    write(part)
+                    done += len(part)
             if done == count:
                 partial.replace(self._path(key))
         finally:

@@ -9,7 +9,6 @@ Shapes: B images of a batch, N of a split, C channels, S × S pixels; activation
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib.metadata import version
 
 import numpy as np
 import torch
@@ -17,7 +16,7 @@ from torch import Tensor, fx, nn
 
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches import Batches
-from tl_core.content import code_hash, described, digest, own_settings
+from tl_core.content import code_hash, described, digest, library_versions, own_settings
 from tl_core.datasets import Split
 from tl_core.datasets.cache import cache_folder
 from tl_core.device_data import on_device
@@ -194,7 +193,7 @@ class FeatureBatches:
         of_split = digest(
             self.images.data.fingerprint, self.images.data.image_size, split.indices.tobytes(),
             self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
-            self.precision, torch.__version__, version("timm"), *drawn,
+            self.precision, *library_versions(), *drawn,
         )  # fmt: skip
 
         def parts() -> Iterator[Tensor]:

@@ -4,6 +4,7 @@ import dataclasses
 import hashlib
 import json
 import os
+import re
 import time
 import warnings
 from collections.abc import Callable
@@ -38,18 +39,26 @@ def resolve_device(name: str) -> torch.device:
     Raises:
         BadInput: the device does not exist on this machine.
     """
-    if name == "auto":
+    device = device_named(name)
+    if device is None:
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
-    try:
-        device = torch.device(name)
-    except RuntimeError:
-        device = None
-    if device is None or device.type not in ("cpu", "cuda"):
-        raise BadInput(f"device={name!r}: one of auto, cpu, cuda, cuda:N.")
     if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
         found = torch.cuda.device_count()
         raise BadInput(f"device={name!r}: this machine has {found} GPUs; device=cpu trains on it.")
     return device
+
+
+def device_named(name: str) -> torch.device | None:
+    """The device of that name, whether it exists here or not; None for `auto`.
+
+    Raises:
+        BadInput: the name is none of auto, cpu, cuda and cuda:N.
+    """
+    if name == "auto":
+        return None
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
+        raise BadInput(f"device={name!r}: one of auto, cpu, cuda, cuda:N.")
+    return torch.device(name)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

@@ -98,7 +98,7 @@ def test_a_deeper_prefix_goes_on_from_a_shallower_one(run, monkeypatch):
         raise AssertionError("computed from the images")
 
     monkeypatch.setattr(FeatureBatches, "_compute", fail)
-    np.testing.assert_allclose(numbers(deeper), whole, rtol=1e-5)
+    np.testing.assert_allclose(numbers(deeper), whole, rtol=2e-4)
 
 
 def test_the_test_split_is_judged_through_the_pieces_too(run, digits, monkeypatch):
@@ -260,21 +260,15 @@ def test_while_another_process_computes_the_training_images_validation_is_done(r
     assert counts == [len(trainer.data.val), len(trainer.data.train)]
 
 
-def test_settings_that_no_tensor_holds_make_another_prefix(tmp_path):
+def test_settings_that_no_tensor_holds_make_another_prefix(by_hand, tmp_path):
     """Heads of attention divide the same weights otherwise."""
-    found = [
-        numbers(
-            Trainer(
-                TrainConfig(
-                    dataset="digits", backbone="timm:test_vit", model_args=f"num_heads={heads}",
-                    image_size=160, limit_train=64, freeze_depth=7, augmentation="none", epochs=1,
-                    precision="fp32", eval_precision="fp32", cache_dir=str(tmp_path), lr=0.01,
-                )
-            )
-        )
-        for heads in (2, 4)
-    ]  # fmt: skip
-    assert len(kept(tmp_path)) == 4
+    images = np.random.default_rng(0).integers(256, size=(4, 3, 160, 160), dtype=np.uint8)
+    data, found = by_hand(images, [0, 1, 0, 1]), []
+    for heads in (2, 4):
+        model = {"backbone": "timm:test_vit", "model_args": f"num_heads={heads}"}
+        fields = {"freeze_depth": 7, "epochs": 1, "cache_dir": str(tmp_path), **model}
+        found.append(numbers(Trainer(TrainConfig(**{**FIELDS, **fields}), data)))
+    assert len(kept(tmp_path)) == 2  # the same images train and validate
     assert found[0] != found[1]
 
 

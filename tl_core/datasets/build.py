@@ -6,14 +6,13 @@ from which the mean and standard deviation of any training split follow without 
 
 import contextlib
 import dataclasses
-import io
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
-from typing import IO
 
 import numpy as np
 
+from tl_core.array_file import array_writer
 from tl_core.datasets.cache import Entry, replacing, write_index
 from tl_core.datasets.decode import decode_or_none, map_blocks
 from tl_core.datasets.identity import Identity, check_bad
@@ -67,7 +66,8 @@ def build_entry(
     bad: list[int] = []
     with replacing(folder) as partial:
         shape = (len(records.images), identity.channels, size, size)
-        with _array_writer(partial / "images.npy", shape, keep) as write:
+        images = array_writer(partial / "images.npy", shape, np.dtype(np.uint8))
+        with images if keep else contextlib.nullcontext(lambda pixels: None) as write:
             work = _decoder(records, identity.channels, size)
             for block in map_blocks(work, len(records.images), advance):
                 write(block.pixels)
@@ -110,40 +110,6 @@ def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     flat: np.ndarray = pixels.reshape(count, channels, size * size).astype(wide)
     squares = np.einsum("ncp,ncp->nc", flat, flat)
     return flat.sum(axis=2).astype(np.int64), squares.astype(np.int64)
-
-
-@contextlib.contextmanager
-def _array_writer(
-    path: Path, shape: tuple[int, ...], keep: bool
-) -> Iterator[Callable[[np.ndarray], None]]:
-    """Writes blocks of images one after the other into a .npy file of at most shape[0] images.
-
-    Plain writes rather than a writable map: a full disk is then an error and not a signal.
-    """
-    if not keep:
-        yield lambda pixels: None
-        return
-    written = 0
-    with path.open("wb") as file:
-        _write_header(file, shape)
-        start = file.tell()
-
-        def write(pixels: np.ndarray) -> None:
-            nonlocal written
-            file.write(pixels.data)
-            written += len(pixels)
-
-        yield write
-        file.seek(0)
-        _write_header(file, (written, *shape[1:]))
-        assert file.tell() == start, "the header is padded, so its length does not change"
-
-
-def _write_header(file: IO[bytes], shape: tuple[int, ...]) -> None:
-    header = io.BytesIO()
-    about = {"descr": "|u1", "fortran_order": False, "shape": shape}
-    np.lib.format.write_array_header_1_0(header, about)
-    file.write(header.getvalue())
 
 
 def _entry(records: Records, identity: Identity, size: int, blocks: list[_Block]) -> Entry:

@@ -27,7 +27,10 @@ from tl_core.errors import BadInput
 
 VERSION = 1
 """Raised when decoding or the layout changes, so that older entries are left alone."""
+DEFAULT_CACHE = "~/.cache/tl-sweep"
 BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space left, the user's quota is used up, or the file would be larger than is allowed."""
 _ARRAYS = ("labels", "parts", "positions", "sums", "squares")
 
 
@@ -54,7 +57,7 @@ class Entry:
 
 def cache_folder(cache_dir: str | None) -> Path:
     """The folder given, else $TL_SWEEP_CACHE, else ~/.cache/tl-sweep; absolute."""
-    text = cache_dir or os.environ.get("TL_SWEEP_CACHE") or "~/.cache/tl-sweep"
+    text = cache_dir or os.environ.get("TL_SWEEP_CACHE") or DEFAULT_CACHE
     return Path(text).expanduser().absolute()
 
 
@@ -149,7 +152,7 @@ def locked(cache: Path, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno == errno.ENOSPC:
+        if error.errno in DISK_FULL:
             raise BadInput(f"The disk of {cache} is full; give another --cache-dir.") from error
         raise
     finally:

@@ -3,8 +3,9 @@
     <cache>/kernels/<key>.so
 
 where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the sources,
-the compiler and the processor. Without a compiler (or with TL_SWEEP_KERNELS=0) PyTorch's own
-operations are used: the same numbers to rounding, more slowly.
+the compiler and the processor. The folder is this user's alone: where that of $TL_SWEEP_CACHE is
+another user's, the one in ~/.cache/tl-sweep serves. Without a compiler (or with
+TL_SWEEP_KERNELS=0) PyTorch's own operations are used: the same numbers to rounding, more slowly.
 """
 
 import ctypes
@@ -14,6 +15,7 @@ import os
 import platform
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from tl_core.datasets.cache import cache_folder
+from tl_core.datasets.cache import DEFAULT_CACHE, cache_folder
+from tl_core.kernels.trust import is_private, private_folder
 
 SWITCH_VARIABLE = "TL_SWEEP_KERNELS"
 SOURCE = Path(__file__).with_name("layers.cpp")
@@ -54,8 +57,11 @@ def layer_library() -> ctypes.CDLL | None:
     if os.environ.get(SWITCH_VARIABLE) == "0" or compiler is None:
         return None
     try:
-        library = ctypes.CDLL(str(_compiled(compiler)))
+        file = _compiled(compiler)
+        library = ctypes.CDLL(str(file)) if file else None
     except (OSError, subprocess.SubprocessError):  # a read-only disk, another compiler's flags
+        return None
+    if library is None:
         return None
     for arguments, dtypes in (
         (_ARGUMENTS, ("float32", "bfloat16")),
@@ -68,21 +74,43 @@ def layer_library() -> ctypes.CDLL | None:
     return library
 
 
-def _compiled(compiler: str) -> Path:
-    """The library's file, compiled first where it is not there; others wait meanwhile."""
+def _compiled(compiler: str) -> Path | None:
+    """The library's file, compiled first where it is not there; others wait meanwhile.
+
+    None where no folder is this user's own.
+
+    Warns:
+        UserWarning: names the folder that is not.
+    """
+    preferred = cache_folder(None) / "kernels"
+    folder = private_folder([preferred, Path(DEFAULT_CACHE).expanduser() / "kernels"], "*.so")
+    if folder is None:
+        warnings.warn(
+            f"{preferred} belongs to another user or cannot be written, so native layers are off "
+            "and training is slower; set TL_SWEEP_CACHE to a folder of your own.",
+            UserWarning,
+            stacklevel=2,
+        )
+        return None
     sources = [file.read_bytes() for file in sorted(SOURCE.parent.glob("*.[hc]*"))]
     about = (sources, repr(FLAGS), _version(compiler), _processor())
     key = hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
-    file = cache_folder(None) / "kernels" / f"{key}.so"
-    if not file.exists():
-        file.parent.mkdir(parents=True, exist_ok=True)
+    file = folder / f"{key}.so"
+    if not is_private(file):
         with FileLock(file.with_suffix(".lock")):
-            if not file.exists():
-                partial = file.with_suffix(".partial")
-                command = [compiler, *FLAGS, "-o", str(partial), str(SOURCE)]
-                subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
-                partial.replace(file)
+            if not is_private(file):
+                _compile(compiler, file)
     return file
+
+
+def _compile(compiler: str, file: Path) -> None:
+    """Compile into a file that only this user can write."""
+    partial = file.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
+    command = [compiler, *FLAGS, "-o", str(partial), str(SOURCE)]
+    subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
+    partial.chmod(0o700)
+    partial.replace(file)
 
 
 def _version(compiler: str) -> str:

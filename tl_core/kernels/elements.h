@@ -27,10 +27,11 @@ inline float load(bf16 value) {
 
 inline void store(float value, float &place) { place = value; }
 
-inline void store(float value, bf16 &place) {  // to nearest, ties to even
+inline void store(float value, bf16 &place) {  // to nearest, ties to even; NaN stays NaN
     uint32_t wide;
     std::memcpy(&wide, &value, 4);
-    place.bits = static_cast<uint16_t>((wide + 0x7FFF + ((wide >> 16) & 1)) >> 16);
+    uint32_t rounded = (wide + 0x7FFF + ((wide >> 16) & 1)) >> 16, quiet = wide >> 16 | 0x40;
+    place.bits = static_cast<uint16_t>((wide & 0x7FFFFFFF) > 0x7F800000 ? quiet : rounded);
 }
 
 // e^x for x <= 0 to float precision: 2^n times a polynomial on [-ln 2 / 2, ln 2 / 2].

@@ -94,3 +94,85 @@ def test_each_range_of_random_warp_counts_and_is_drawn_per_image(ranges):
     images = torch.rand(1, 1, 8, 8).expand(6, 1, 8, 8)
     warped = random_warp(images, torch.Generator().manual_seed(0), **(off | ranges))
     assert len(warped.flatten(1).unique(dim=0)) == 6
+
+
+def dots(height: int, width: int, count: int) -> torch.Tensor:
+    """Images (count, 1, height, width) with a white square of 3 x 3 pixels in the centre."""
+    images = torch.zeros(count, 1, height, width)
+    row, column = height // 2, width // 2
+    images[:, :, row - 1 : row + 2, column - 1 : column + 2] = 1
+    return images
+
+
+def centre(images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Where the white of each image lies: (n,) pixels to the right and down from the centre."""
+    rows, columns = (torch.arange(side) - side // 2 for side in images.shape[2:])
+    white = images.sum((1, 2, 3))
+    return (images.sum((1, 2)) @ columns.float()) / white, (
+        images.sum((1, 3)) @ rows.float()
+    ) / white
+
+
+def test_random_warp_moves_by_a_share_of_the_width_and_of_the_height():
+    """The first draw of an image, in [-1, 1), times `shift` times W goes to the right."""
+    still = {"degrees": 0, "scale": (1, 1), "slant": 0, "tilt": 0}
+    draws = torch.rand(8, 300, generator=torch.Generator().manual_seed(3)) * 2 - 1
+    moved = random_warp(
+        dots(21, 41, 300), torch.Generator().manual_seed(3), shift=0.25, **still
+    )  # fmt: skip
+    right, down = centre(moved)
+    torch.testing.assert_close(right, draws[0] * 0.25 * 41, rtol=0, atol=1e-3)
+    torch.testing.assert_close(down, draws[1] * 0.25 * 21, rtol=0, atol=1e-3)
+    for found, most in ((right, 10.25), (down, 5.25)):
+        assert -most < found.min() < -0.9 * most
+        assert 0.9 * most < found.max() < most
+    assert torch.corrcoef(torch.stack((right, down)))[0, 1].abs() < 0.2
+
+
+def turned(d):
+    return geometric.rotation(d[6] * 30)
+
+
+def scaled(d):
+    return geometric.scaling(0.9 + d[7] * 0.4)  # from 0.5 to 1.3
+
+
+def slanted(d):
+    return geometric.shear(d[2] * 0.3, d[3] * 0.3)
+
+
+def tilted(d):
+    return geometric.perspective(d[4] * 0.4, d[5] * 0.4, 12, 8)
+
+
+def all_at_once(d):
+    moved = geometric.translation(d[0] * 0.2 * 8, d[1] * 0.2 * 12)
+    return moved @ turned(d) @ scaled(d) @ slanted(d) @ tilted(d)
+
+
+@pytest.mark.parametrize(
+    ("names", "matrices"),
+    [
+        (["degrees"], turned), (["scale"], scaled), (["slant"], slanted), (["tilt"], tilted),
+        (["degrees", "shift", "scale", "slant", "tilt"], all_at_once),
+    ],
+)  # fmt: skip
+def test_random_warp_draws_each_range_from_end_to_end(names, matrices):
+    ranges = {"degrees": 30, "shift": 0.2, "scale": (0.5, 1.3), "slant": 0.3, "tilt": 0.4}
+    off = {"degrees": 0, "shift": 0, "scale": (1, 1), "slant": 0, "tilt": 0}
+    images = torch.rand(5, 2, 12, 8)
+    draws = torch.rand(8, 5, generator=torch.Generator().manual_seed(1)) * 2 - 1
+    warped = random_warp(
+        images, torch.Generator().manual_seed(1), **(off | {n: ranges[n] for n in names})
+    )
+    torch.testing.assert_close(warped, warp_bilinear(images, matrices(draws)))
+
+
+def test_random_warp_by_default():
+    """15 degrees, a tenth, 0.85 to 1.15, a tenth and 0.15."""
+    images = torch.rand(5, 2, 12, 8)
+    given = {"degrees": 15, "shift": 0.1, "scale": (0.85, 1.15), "slant": 0.1, "tilt": 0.15}
+    default, same = (
+        random_warp(images, torch.Generator().manual_seed(1), **ranges) for ranges in ({}, given)
+    )
+    assert torch.equal(default, same)

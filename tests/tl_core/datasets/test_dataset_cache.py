@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tl_core import BadInput, TrainConfig
+from tl_core import BadInput, TrainConfig, array_file
 from tl_core.datasets import ImageData, build, identity, load_data
 from tl_core.datasets.identity import signature
 from tl_core.datasets.store import MappedStore, StreamingStore
@@ -199,7 +199,7 @@ def test_a_full_disk_is_one_line(
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(build, "_write_header", full)
+    monkeypatch.setattr(array_file, "_write_header", full)
     with pytest.raises(BadInput, match=r"disk of .* is full; give another --cache-dir"):
         open_again(dataset=dataset)
 

@@ -46,6 +46,44 @@ def test_test_split_does_not_depend_on_the_validation_fraction() -> None:
     np.testing.assert_array_equal(one.test, other.test)
 
 
+def test_test_validation_and_limit_come_from_streams_of_their_own() -> None:
+    """The same share of the same images for each purpose: a fifth of any two is shared."""
+    test = split(BALANCED, no_parts(BALANCED), validation_fraction=0.2, seed=0).test
+    labels, own = np.append(BALANCED, 0), np.append(no_parts(BALANCED), TEST)
+    val = split(labels, own, validation_fraction=0.2, seed=0).val
+    kept = limit(BALANCED, np.arange(1000), 200, seed=0)
+    assert len(test) == len(val) == len(kept) == 200
+    for one, other in ((test, val), (test, kept), (val, kept)):
+        assert 20 <= len(np.intersect1d(one, other)) <= 60  # 40 ± 5.7
+
+
+@pytest.mark.parametrize(
+    ("seed", "test", "val", "kept"),
+    [
+        (0, [0, 4, 13, 17], [1, 3, 12, 18], [6, 7, 8, 11, 14, 15]),
+        (1, [6, 7, 16, 19], [0, 5, 10, 15], [1, 3, 4, 8, 17, 18]),
+    ],
+)
+def test_a_seed_means_the_same_images_for_ever(
+    seed: int, test: list[int], val: list[int], kept: list[int]
+) -> None:
+    labels = np.arange(20) % 2
+    parts = split(labels, no_parts(labels), validation_fraction=0.25, seed=seed)
+    assert (parts.test.tolist(), parts.val.tolist()) == (test, val)
+    assert limit(labels, parts.train, 6, seed).tolist() == kept
+
+
+def test_an_own_test_split_leaves_validation_to_be_drawn_and_the_reverse() -> None:
+    own = np.repeat([TRAIN, TEST], [900, 100])
+    parts = split(BALANCED, own, validation_fraction=0.1, seed=0)
+    np.testing.assert_array_equal(parts.test, np.arange(900, 1000))
+    assert (len(parts.train), len(parts.val)) == (810, 90)
+    own = np.repeat([VAL, TRAIN], [100, 900])
+    parts = split(BALANCED, own, validation_fraction=0.5, seed=0)
+    np.testing.assert_array_equal(parts.val, np.arange(100))
+    assert (len(parts.train), len(parts.test)) == (720, 180)
+
+
 def test_own_splits_are_used_as_they_are() -> None:
     own = np.repeat([TRAIN, VAL, TEST], [600, 100, 300])
     parts = split(BALANCED, own, validation_fraction=0.1, seed=0)
@@ -65,11 +103,28 @@ def test_too_few_to_split() -> None:
         split(np.arange(3), no_parts(np.arange(3)), validation_fraction=0.1, seed=0)
 
 
+def test_without_training_images_nothing_can_be_set_apart() -> None:
+    with pytest.raises(BadInput, match="There are no training images"):
+        split(BALANCED, np.full(1000, TEST), validation_fraction=0.1, seed=0)
+
+
 def test_a_class_without_training_images_is_named() -> None:
     labels, own = np.array([0, 1, 0, 1, 2]), np.array([TRAIN, TRAIN, VAL, VAL, TEST])
     parts = split(labels, own, validation_fraction=0.1, seed=0)
     with pytest.raises(BadInput, match="'c' is in the test split and not in the training"):
         check_classes(labels, parts, ("a", "b", "c"))
+    own[2:] = [TEST, TEST, VAL]
+    with pytest.raises(BadInput, match="'c' is in the validation split and not in the training"):
+        check_classes(labels, split(labels, own, validation_fraction=0.1, seed=0), ("a", "b", "c"))
+
+
+def test_a_training_split_of_one_class_is_refused() -> None:
+    labels, own = np.zeros(6, int), np.repeat([TRAIN, VAL, TEST], 2)
+    parts = split(labels, own, validation_fraction=0.1, seed=0)
+    with pytest.raises(BadInput, match="fewer than 2 classes"):
+        check_classes(labels, parts, ("a",))
+    labels = np.arange(6) % 2
+    check_classes(labels, split(labels, own, validation_fraction=0.1, seed=0), ("a", "b"))
 
 
 @pytest.mark.parametrize("count", [4, 10, 100, 500, 999, 1000])

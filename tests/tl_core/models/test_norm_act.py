@@ -175,3 +175,22 @@ def test_a_bias_alone_is_trained_in_evaluation_mode():
     twin = in_double(norm)
     torch.relu(twin(x.double())).sum().backward()
     torch.testing.assert_close(norm.bias.grad, twin.bias.grad, check_dtype=False)
+
+
+@native
+@pytest.mark.parametrize("sign", [0, 0x80000000])
+def test_bf16_results_are_rounded_as_pytorch_does_and_nan_stays_nan(native_calls, sign):
+    patterns = [
+        0x7FFFFFFF, 0x7FFF8000, 0x7FFF0001, 0x7FC00000, 0x7F800001, 0x7F807FFF, 0x7F808000,  # NaN
+        0x7F800000, 0x7F7FFFFF, 0x7F7F7FFF, 0x7F7F8000,  # infinite, or rounded to it
+        0x3F808000, 0x3F818000, 0x3F808001, 0x3F807FFF, 0x3F800000,  # ties and their neighbours
+    ]  # fmt: skip
+    bits = torch.tensor([p | sign for p in patterns], dtype=torch.int64)
+    norm = NormAct(len(patterns), nn.Identity()).eval()
+    norm.bias.data = bits.where(bits < 2**31, bits - 2**32).to(torch.int32).view(torch.float32)
+    called = native_calls(module)
+    with torch.inference_mode():
+        out = norm(images(1, len(patterns), 2, 2, dtype=torch.bfloat16) * 0)[0, :, 0, 0]
+    assert called == ["apply"]
+    assert out[:7].isnan().all()
+    assert torch.equal(out[7:], norm.bias[7:].to(torch.bfloat16))
