@@ -21,8 +21,8 @@ def models_of(plan: Plan) -> dict[str, dict[str, Any]]:
 
 def heaviest_values(plan: Plan) -> list[dict[str, Any]]:
     """For each backbone, the values with which a trial takes most of a GPU."""
-    varied = {name: plan.levels(name) for name in HEAVY if len(plan.levels(name)) > 1}
-    heavy = {name: HEAVY[name](_numbers(levels)) for name, levels in varied.items()}
+    levels = {name: _numbers(plan.levels(name)) for name in HEAVY if name in plan.varied}
+    heavy = {name: HEAVY[name](values) for name, values in levels.items() if values}
     return [{**values, **heavy, "backbone": name} for name, values in models_of(plan).items()]
 
 

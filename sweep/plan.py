@@ -5,14 +5,23 @@ nothing and decodes no image, so that `--dry-run` is quick.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
-from search_spaces.domains import Choice, Domain, Int, Points, count, enumerate_space, fix
+from search_spaces.domains import (
+    Choice,
+    Domain,
+    Points,
+    count,
+    enumerate_space,
+    fix,
+    is_limit,
+)
 from sweep.baseline import AfterBaseline, baseline
+from sweep.levels import distinct, space_levels
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
@@ -73,11 +82,8 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """The longest that a trial may train."""
-        domain = self.free.get("epochs")
-        if isinstance(domain, Choice):
-            return int(max(domain.values))
-        return int(domain.high) if isinstance(domain, Int) else self.base.epochs
+        """The longest that any trial may train."""
+        return int(max(self._resolved("epochs")))
 
     @property
     def baseline(self) -> list[dict[str, Any]]:
@@ -87,8 +93,12 @@ class Plan:
         return baseline(self.free, self.base, self.space.scratch, model_limits(self.base))
 
     def _transfers(self) -> bool:
-        """Whether trials start from source weights, or will once the source has been trained."""
-        return self.base.weights is not None or self.trains_source
+        """Whether every trial starts from source weights, or will once the source is trained."""
+        if self.trains_source and self.base.weights is None:
+            sources = space_levels(self.free, replace(self.base, weights=PRETRAINED), "weights")
+        else:
+            sources = space_levels(self.free, self.base, "weights")
+        return None not in sources
 
     @property
     def trains_source(self) -> bool:
@@ -96,17 +106,19 @@ class Plan:
         return self.space.origin is not None and "weights" not in self.named
 
     def levels(self, name: str) -> tuple[Any, ...]:
-        """Values of a field among the configurations; of a range, its ends."""
-        domain = self.free.get(name)
-        if isinstance(domain, Choice):
-            return domain.values
-        if domain is not None:
-            return (domain.low, domain.high)
+        """Values of a field among the configurations, the baseline's too; of a range, its ends."""
         mine = getattr(self.base, name)
-        named = [domain for domain in self.free.values() if isinstance(domain, Points)]
-        points = [point for domain in named for point in domain.points.values()] or [{}]
-        found = [values.get(name, mine) for values in (*points, *self.baseline)]
-        return tuple(dict.fromkeys(found))
+        own = [values.get(name, mine) for values in self.baseline]
+        return distinct([*space_levels(self.free, self.base, name), *own])
+
+    def _resolved(self, name: str) -> list[Any]:
+        """Levels of a field, the models' own in place of a limit such as "stages"."""
+        levels = self.levels(name)
+        limit = model_limits(self.base)
+        found = [value for value in levels if value is not None and not is_limit(value)]
+        for named in filter(is_limit, levels):
+            found += [limit(named, values) for values in self.variants()]
+        return found
 
     def variants(self) -> list[dict[str, Any]]:
         """Values of a configuration for each backbone and strategy, the baseline at the end."""
@@ -226,9 +238,11 @@ def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict
 def _without_dead_fields(plan: Plan) -> Plan:
     """Drop factors that the backbone does not heed, such as the pooling of our own models."""
     dead = [name for name in plan.free if name in OWN_MODEL_FIELDS]
-    if "backbone" in plan.free or not plan.base.backbone.startswith(PREFIX) or not dead:
+    backbones = plan.levels("backbone")
+    if not dead or not all(name.startswith(PREFIX) for name in backbones):
         return plan
-    note = f"{plan.base.backbone} does not heed {', '.join(dead)}: not varied."
+    verb = "does" if len(backbones) == 1 else "do"
+    note = f"{', '.join(backbones)} {verb} not heed {', '.join(dead)}: not varied."
     return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
 
 
@@ -304,18 +318,31 @@ def model_limits(base: TrainConfig) -> Any:
 
 
 def check_names(plan: Plan) -> None:
-    """Check the base and every listed choice against the tables of models, optimizers, …."""
-    check_dataset(plan.base)
+    """Check every value that names a data set, model, optimizer and the like, wherever it stands.
+
+    The base counts where some configuration keeps its value; so does the baseline from scratch.
+
+    Raises:
+        BadInput: a name is in no table, or a file is not there.
+    """
     if plan.options.address is None:
-        resolve_device(plan.base.device)
+        for device in plan.levels("device"):
+            resolve_device(device)
     for values in plan.variants():
         check_model(config_from_dict(values, plan.base))
-    for field, check in (
-        ("optimizer", check_optimization),
-        ("schedule", check_optimization),
-        ("augmentation", check_augmentation),
-    ):
-        domain = plan.free.get(field)
-        levels = domain.values if isinstance(domain, Choice) else (getattr(plan.base, field),)
-        for value in levels:
+    for field, check in NAMED:
+        for value in plan.levels(field):
             check(config_from_dict({field: value}, plan.base))
+    for field in ("weights", "teacher"):
+        for file in plan.levels(field):
+            if file not in (None, PRETRAINED) and not Path(file).expanduser().is_file():
+                raise BadInput(f"{field}={file!r}: no such file.")
+
+
+NAMED: tuple[tuple[str, Callable[[TrainConfig], None]], ...] = (
+    ("dataset", check_dataset),
+    ("optimizer", check_optimization),
+    ("schedule", check_optimization),
+    ("augmentation", check_augmentation),
+)
+"""Fields whose values are names of a table's rows, and what looks them up in a configuration."""

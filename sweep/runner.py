@@ -135,7 +135,7 @@ class _Run:
             ledger,
             title=self.name,
             trials=self.plan.trials,
-            epochs=self.plan.epochs,
+            epochs=self.plan.base.epochs,
             concurrent=resources.concurrent,
         )
         with live(self.console, view):
