@@ -1,6 +1,5 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,6 +12,7 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sweep import __version__, flags
+from sweep import option_values as read
 from sweep.engine import start_early, stop_early
 from sweep.model_commands import add_model_commands
 from sweep.options import SweepOptions
@@ -122,13 +122,13 @@ def run_space(
         grace_period=grace_period,
         reduction_factor=reduction_factor,
         gpus=gpus,
-        trials_per_gpu=sharing(trials_per_gpu),
+        trials_per_gpu=read.sharing("--trials-per-gpu", trials_per_gpu),
         cpus=cpus,
         seeds=seeds,
         scratch=scratch,
         keep_top=keep_top,
         seed=seed,
-        time_budget=seconds(time_budget) if time_budget is not None else None,
+        time_budget=None if time_budget is None else read.seconds("--time-budget", time_budget),
         results=results,
         name=name,
         address=address,
@@ -284,31 +284,6 @@ def draw_pictures(result: Any, console: Console) -> None:
         console.print(
             f"Pictures: {files[0].parent} ({names})", style="dim", highlight=False, soft_wrap=True
         )
-
-
-def seconds(text: str) -> float:
-    """`90`, `90s`, `30m` or `2h` in seconds.
-
-    Raises:
-        BadInput: the text is no such time.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
-    if match is None or float(match[1]) == 0:
-        raise BadInput(f"--time-budget {text}: write 90s, 30m or 2h.")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def sharing(text: str) -> int | None:
-    """Trials on one GPU; None for `auto`.
-
-    Raises:
-        BadInput: the text is neither.
-    """
-    if text.strip().lower() == "auto":
-        return None
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise BadInput(f"--trials-per-gpu {text}: write a whole number from 1 on, or auto.")
-    return int(text)
 
 
 def main(arguments: list[str] | None = None) -> None:

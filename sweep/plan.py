@@ -20,9 +20,10 @@ from search_spaces.domains import (
     fix,
     is_limit,
 )
+from sweep.at_source import check_source_options, transfers_alone
 from sweep.baseline import AfterBaseline, baseline
 from sweep.levels import distinct, space_levels
-from sweep.options import SweepOptions
+from sweep.options import ASHA_OPTIONS, SweepOptions, flag_of
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
     EXHAUSTIVE,
@@ -206,19 +207,21 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         strategy=choose_strategy(options, space),
         configurations=0,
     )
-    _check_source_options(plan)
+    check_source_options(plan)
     check_names(plan)
-    return _counted(_without_dead_fields(plan))
+    return _counted(_without_dead_fields(replace(plan, notes=_unheeded(plan))))
 
 
-def _check_source_options(plan: Plan) -> None:
-    """Refuse settings of a source that is not trained."""
-    options = plan.options
-    given = {"--source-dataset": options.source_dataset, "--source-set": options.source_settings}
-    named = [option for option, value in given.items() if value]
-    if named and not plan.trains_source:
-        why = "--source names one" if plan.space.origin else f"{plan.space.name} has no SOURCE"
-        raise BadInput(f"{' and '.join(named)}: no source is trained, since {why}; leave it out.")
+def _unheeded(plan: Plan) -> tuple[str, ...]:
+    """Lines on options that were given and do not count, or not for all that is trained."""
+    options, default = plan.options, SweepOptions(space=plan.options.space)
+    line = transfers_alone(options) if plan.trains_source else None
+    notes = [line] if line is not None else []
+    of_asha = [n for n in ASHA_OPTIONS if getattr(options, n) != getattr(default, n)]
+    if of_asha and plan.strategy.scheduler == "none":
+        flags = " and ".join(flag_of(name) for name in of_asha)
+        notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
+    return tuple(notes)
 
 
 def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:

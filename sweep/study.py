@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from rich.console import Console
 
+from sweep.at_source import source_options
 from sweep.options import SweepOptions
 from sweep.sources import keep_model, weights_of
 from sweep.spaces import SearchSpace, load_space
@@ -118,26 +119,6 @@ def source_plan(plan: "Plan") -> "Plan":
 
     assert plan.space.origin is not None
     return make_plan(source_options(plan.options), plan.space.origin)
-
-
-def source_options(options: SweepOptions) -> SweepOptions:
-    """How the source's sweep is run: where the transfers run, on its own data and settings."""
-    return SweepOptions(
-        space=options.space,
-        dataset=options.source_dataset,
-        backbone=options.backbone,
-        data_dir=options.data_dir,
-        cache_dir=options.cache_dir,
-        imports=options.imports,
-        settings=options.source_settings,
-        gpus=options.gpus,
-        trials_per_gpu=options.trials_per_gpu,
-        cpus=options.cpus,
-        seed=options.seed,
-        results=options.results,
-        address=options.address,
-        scratch=False,
-    )
 
 
 def _digest(plan: "Plan") -> str:

@@ -9,7 +9,7 @@ import torch
 import typer
 
 from sweep import __version__, resources, runner
-from sweep.cli import app, main, seconds
+from sweep.cli import app, main
 from sweep.manifest import run_folder, write_manifest
 from sweep.results import read_table, write_rows
 from sweep.spaces import builtin_spaces
@@ -382,16 +382,3 @@ def test_an_interrupt_ends_with_130(call, monkeypatch):
     monkeypatch.setattr("sweep.report.listing.datasets_table", interrupt)
     code, _, err = call("datasets")
     assert (code, "Traceback" in err) == (130, False)
-
-
-def test_times():
-    assert [seconds(text) for text in ("90", "90s", "30m", "2h", "1.5H")] == [
-        90,
-        90,
-        1800,
-        7200,
-        5400,
-    ]
-    for text in ("", "s", "-1", "1d", "1h30m", "0", "nan", "0.0m"):
-        with pytest.raises(BadInput, match="write 90s, 30m or 2h"):
-            seconds(text)

@@ -19,7 +19,7 @@ CASES = {
     "the names of points": ({"strategy": Points(a=PLAIN, b={})}, "strategy", ("a", "b")),
     "a list in a point": ({"strategy": Points(a={"channels": [4, 4]})}, "channels", ([4, 4],)),
     "a condition": (
-        {"optimizer": Choice("sgd", "adam"), "momentum": Float(0.5, 0.9, when={"optimizer": "sgd"})},
+        {"momentum": Float(0.5, 0.9, when={"optimizer": "sgd"})},
         "momentum",
         (0.5, 0.9, None),
     ),
