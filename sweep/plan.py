@@ -20,10 +20,10 @@ from search_spaces.domains import (
     fix,
     is_limit,
 )
-from sweep.at_source import check_source_options, transfers_alone
+from sweep.at_source import check_source_options
 from sweep.baseline import AfterBaseline, baseline
 from sweep.levels import distinct, space_levels
-from sweep.options import ASHA_OPTIONS, SweepOptions, flag_of
+from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
     EXHAUSTIVE,
@@ -36,6 +36,7 @@ from sweep.searchers import (
 from sweep.sources import PRETRAINED
 from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy
+from sweep.unheeded import unheeded_options, without_dead_fields
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
@@ -44,7 +45,6 @@ from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
 from tl_core.models import check_model, stage_count
-from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
 from tl_core.precision import resolve_device
@@ -209,19 +209,7 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     )
     check_source_options(plan)
     check_names(plan)
-    return _counted(_without_dead_fields(replace(plan, notes=_unheeded(plan))))
-
-
-def _unheeded(plan: Plan) -> tuple[str, ...]:
-    """Lines on options that were given and do not count, or not for all that is trained."""
-    options, default = plan.options, SweepOptions(space=plan.options.space)
-    line = transfers_alone(options) if plan.trains_source else None
-    notes = [line] if line is not None else []
-    of_asha = [n for n in ASHA_OPTIONS if getattr(options, n) != getattr(default, n)]
-    if of_asha and plan.strategy.scheduler == "none":
-        flags = " and ".join(flag_of(name) for name in of_asha)
-        notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
-    return tuple(notes)
+    return _counted(without_dead_fields(replace(plan, notes=unheeded_options(plan))))
 
 
 def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -236,17 +224,6 @@ def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict
     fields = (name for name in ARCHITECTURE if name in made and name not in named)
     known = {name: made[name] for name in fields}
     return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
-
-
-def _without_dead_fields(plan: Plan) -> Plan:
-    """Drop factors that the backbone does not heed, such as the pooling of our own models."""
-    dead = [name for name in plan.free if name in OWN_MODEL_FIELDS]
-    backbones = plan.levels("backbone")
-    if not dead or not all(name.startswith(PREFIX) for name in backbones):
-        return plan
-    verb = "does" if len(backbones) == 1 else "do"
-    note = f"{', '.join(backbones)} {verb} not heed {', '.join(dead)}: not varied."
-    return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
 
 
 def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
