@@ -10,7 +10,7 @@ from rich.console import Console
 from sweep.options import SweepOptions
 from sweep.report.summary import SweepResult
 from sweep.runner import run_sweep
-from sweep.study import run_study, sweeps_of
+from sweep.study import Study, sweeps_of
 from tl_core.errors import BadInput
 
 
@@ -32,6 +32,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
     Raises:
         BadInput: what the command line would refuse, in the same words; or the space asks for
             several sweeps.
+        sweep.unfinished.Unfinished: the space's source could not be trained.
 
     Example:
         >>> from sweep import run
@@ -50,8 +51,12 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
 
 
 def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[SweepResult]:
-    """Run every sweep that a study's file asks for: `run`, with one result each."""
-    return list(run_study(_options(space, **options), Console(quiet=quiet)))
+    """Run every sweep that a study's file asks for: `run`, with one result each.
+
+    Where one is interrupted, or the time budget of all together is over, those that were not
+    started are missing at the end.
+    """
+    return list(Study(_options(space, **options), Console(quiet=quiet)).run())
 
 
 def _options(space: str | Path, **options: Any) -> SweepOptions:

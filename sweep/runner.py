@@ -16,15 +16,16 @@ from sweep.check_models import check_models, loaded_line
 from sweep.engine import prepare_environment, ray_cluster
 from sweep.folders import writable_folder
 from sweep.in_worker import heaviest_values, measure_packing, measure_precision, models_of
+from sweep.liveness import heartbeat
 from sweep.manifest import Manifest, run_folder, write_manifest
-from sweep.names import sweep_name
+from sweep.names import claim_name, sweep_name
 from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, cluster_resources, local_resources, share_out
 from sweep.spaces import SearchSpace
-from sweep.study import trained_source
+from sweep.trained_source import with_trained_source
 from tl_core.config import config_from_dict, config_id
 from tl_core.datasets import ImageData, load_data
 from tl_core.errors import BadInput
@@ -50,15 +51,16 @@ def run_sweep(
 
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.
+        Unfinished: its source could not be trained, or the time budget ended with it.
     """
     prepare_environment(options.address)
     plan = make_plan(options, space)
     if plan.trains_source:
-        plan = plan.with_source(trained_source(plan, console))
+        plan = with_trained_source(plan, console)
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False)
     results = writable_folder(options.results)
-    name = sweep_name(plan, datetime.now())
+    sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if options.address is None:  # refuse what this machine lacks before data are loaded
         cpus, gpus = local_resources(options)
         share_out(options, cpus, gpus, trials=plan.trials, threads=plan.base.threads)
@@ -70,9 +72,10 @@ def run_sweep(
     loaded = check_models(plan)
     for backbone, what in loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
-    run = _Run(plan, data, name, results, console)
+    run = _Run(plan, data, claim_name(plan, results), results, console)
     run.manifest.loaded = loaded
-    return run.run()
+    with heartbeat(run.folder):
+        return run.run()
 
 
 class _Run:
@@ -92,7 +95,6 @@ class _Run:
     def run(self) -> SweepResult:
         options = self.plan.options
         cpus, gpus = (None, None) if options.address else local_resources(options)
-        self.folder.mkdir(parents=True)
         write_manifest(self.results, self.manifest)
         log = self.folder / "ray.log"
         try:
