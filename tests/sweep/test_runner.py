@@ -38,3 +38,24 @@ def test_what_this_machine_remembers_is_not_measured_again(ask):
 
 def test_another_machines_workers_measure_for_themselves(ask):
     assert ask(True) == {"residual": IN_A_WORKER}
+
+
+def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, page):
+    from sweep import liveness
+    from sweep.options import SweepOptions
+
+    found = {}
+
+    def run(self):
+        found.update(folder=self.folder, beat=liveness.last_beat(self.folder))
+
+    monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
+    monkeypatch.setattr(runner._Run, "run", run)
+    options = SweepOptions(
+        space="ablation", dataset="digits", settings=("width=4",), results=tmp_path, name="mine",
+        cpus=1, cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    runner.run_sweep(options, page)
+    assert found["folder"] == tmp_path / "runs" / "mine"
+    assert liveness.beats(found["beat"])
+    assert liveness.last_beat(found["folder"]) is None
