@@ -10,7 +10,7 @@ from pathlib import Path
 import pyarrow.compute as pc
 
 from sweep import liveness
-from sweep.manifest import Manifest, read_manifest, run_folder, sweep_names
+from sweep.manifest import Manifest, is_sweep, read_manifest, run_folder, sweep_names
 from sweep.results import delete_tables, read_parts
 from sweep.schema import SCHEMAS
 from tl_core.errors import BadInput
@@ -104,7 +104,7 @@ def check_deletable(results: Path, name: str, *, force: bool = False) -> None:
         manifest = read_manifest(results, name)
         state, where = manifest.state(), f"process {manifest.pid} on {manifest.host}"
     except BadInput:
-        if name not in sweep_names(results):
+        if not is_sweep(results, name):
             raise
         state, where = "running" if liveness.beats(seen) else "damaged", "its process is not known"
     if state == "running":

@@ -1,5 +1,6 @@
 """`results/runs/NAME/sweep.json`: what a sweep was asked to do, and how it stands."""
 
+import glob
 import json
 import os
 import socket
@@ -109,6 +110,13 @@ def sweep_names(results: Path) -> list[str]:
     return sorted({*runs, *rows})
 
 
+def is_sweep(results: Path, name: str) -> bool:
+    """Whether anything of a sweep of that name is left; a path is no name."""
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    rows = results.glob(f"*/sweep={glob.escape(name)}")
+    return plain and (run_folder(results, name).is_dir() or any(rows))
+
+
 def write_manifest(results: Path, manifest: Manifest) -> None:
     """Replace the sweep's file, whole."""
     target = run_folder(results, manifest.name) / FILE
@@ -127,9 +135,9 @@ def read_manifest(results: Path, name: str) -> Manifest:
     Raises:
         BadInput: there is no such sweep in these results, or its file is damaged or gone.
     """
-    names = sweep_names(results)
-    if name not in names:
-        there = f"there are {', '.join(_newest(results))}" if names else "there are none yet"
+    if not is_sweep(results, name):
+        newest = [m.name for m in all_manifests(results)[-5:]] or sweep_names(results)[-5:]
+        there = f"there are {', '.join(newest)}" if newest else "there are none yet"
         raise BadInput(f"no sweep {name!r} in {results}: {there}. `list` shows all.")
     file = run_folder(results, name) / FILE
     try:
@@ -146,10 +154,6 @@ def read_manifest(results: Path, name: str) -> Manifest:
     manifest.name = name  # the folder's, where it was copied or renamed
     manifest.seen_at = liveness.last_beat(file.parent)
     return manifest
-
-
-def _newest(results: Path) -> list[str]:
-    return [m.name for m in all_manifests(results)[-5:]] or sweep_names(results)[-5:]
 
 
 def all_manifests(results: Path) -> list[Manifest]:
