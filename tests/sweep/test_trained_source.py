@@ -57,17 +57,17 @@ def source(monkeypatch, weights):
 def study(options, write_file, tmp_path, monkeypatch):
     """study(text, **options) → the plan of a study with its own neighbours and imports."""
     monkeypatch.setattr(sys, "path", list(sys.path))
-    known = set(sys.modules)
+
+    def forget():
+        for name in [name for name in sys.modules if name.startswith(("user_", "beside", "deep"))]:
+            del sys.modules[name]
 
     def make(text=STUDY, **fields):
-        for name in set(sys.modules) - known:
-            del sys.modules[name]
+        forget()  # as in a process of its own
         return make_plan(options(write_file(text), **fields))
 
     yield make
-    for name in set(sys.modules) - known:
-        if name.startswith(("user_", "beside", "deeper")):
-            del sys.modules[name]
+    forget()
 
 
 def test_a_source_that_was_trained_before_is_found(study, source, terminal):
@@ -115,11 +115,11 @@ def test_changed_code_of_an_import_or_of_its_neighbours_trains_anew(
     files = {name: tmp_path / f"{name}.py" for name in text}
     for name, path in files.items():
         path.write_text(text[name])
-    trained_source(study(imports=str(files["mine"])), terminal)
-    trained_source(study(imports=str(files["mine"])), terminal)
+    trained_source(study(imports=(str(files["mine"]),)), terminal)
+    trained_source(study(imports=(str(files["mine"]),)), terminal)
     assert len(source.trained) == 1
     files[file].write_text(text[file] + "\nD = 12345\n")
-    trained_source(study(imports=str(files["mine"])), terminal)
+    trained_source(study(imports=(str(files["mine"]),)), terminal)
     assert len(source.trained) == 2
 
 
