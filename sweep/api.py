@@ -1,6 +1,7 @@
 """The same from Python: `run("ablation", dataset="digits")` returns what the terminal shows."""
 
-from collections.abc import Mapping
+import dataclasses
+import difflib
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ from rich.console import Console
 from sweep.options import SweepOptions
 from sweep.report.summary import SweepResult
 from sweep.runner import run_sweep
-from sweep.study import run_study, sweeps_of
+from sweep.study import Study, sweeps_of
 from tl_core.errors import BadInput
 
 
@@ -20,8 +21,10 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
         space: name of a search space, or the path of a file with one.
         quiet: show no progress.
         **options: any option of the command line, with `_` for `-`: `dataset`, `trials`, `search`,
-            `scheduler`, `gpus`, `seeds`, `time_budget` (seconds), `name` and so on. `set` and
-            `source_set` are dicts of fields, `imports` a tuple of paths.
+            `scheduler`, `gpus`, `seeds`, `name` and so on, in Python's types or as text:
+            `limit_train=[100, 1000, None]`, `time_budget="30m"` or seconds,
+            `trials_per_gpu="auto"`, `dataset=Path("photos")`. `set` and `source_set` are dicts of
+            fields, `imports` is a path or a list of paths.
 
     Returns:
         `.trials`, `.epochs`, `.classes`, `.evaluations`, `.top`, `.effects` and `.strategies`.
@@ -29,6 +32,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
     Raises:
         BadInput: what the command line would refuse, in the same words; or the space asks for
             several sweeps.
+        sweep.unfinished.Unfinished: the space's source could not be trained.
 
     Example:
         >>> from sweep import run
@@ -47,33 +51,28 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
 
 
 def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[SweepResult]:
-    """Run every sweep that a study's file asks for: `run`, with one result each."""
-    return list(run_study(_options(space, **options), Console(quiet=quiet)))
+    """Run every sweep that a study's file asks for: `run`, with one result each.
+
+    Where one is interrupted, or the time budget of all together is over, those that were not
+    started are missing at the end.
+    """
+    return list(Study(_options(space, **options), Console(quiet=quiet)).run())
 
 
-def _options(
-    space: str | Path,
-    *,
-    set: Mapping[str, Any] | None = None,
-    source_set: Mapping[str, Any] | None = None,
-    results: str | Path = "results",
-    **options: Any,
-) -> SweepOptions:
-    return SweepOptions(
-        space=str(space),
-        settings=_settings(set),
-        source_settings=_settings(source_set),
-        results=Path(results),
-        **options,
-    )
+def _options(space: str | Path, **options: Any) -> SweepOptions:
+    """The options as the command line would have them; `set` stands for --set.
+
+    Raises:
+        BadInput: there is no such option, or a value is none that it takes.
+    """
+    given = {_PYTHON_NAMES.get(name, name): value for name, value in options.items()}
+    names = [field.name for field in dataclasses.fields(SweepOptions)]
+    for name in given:
+        if name not in names:
+            near = difflib.get_close_matches(name, names, n=3)
+            hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}."
+            raise BadInput(f"{name}= is no option; {hint}")
+    return SweepOptions(**{**given, "space": space})
 
 
-def _settings(fields: Mapping[str, Any] | None) -> tuple[str, ...]:
-    return tuple(f"{name}={as_text(value)}" for name, value in (fields or {}).items())
-
-
-def as_text(value: Any) -> str:
-    """A value as `--set` would have it written."""
-    if isinstance(value, list | tuple):
-        return ",".join(str(item) for item in value)
-    return "none" if value is None else str(value)
+_PYTHON_NAMES = {"set": "settings", "source_set": "source_settings"}

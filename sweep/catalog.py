@@ -1,14 +1,17 @@
 """The sweeps in a results folder: list them with their disk use, delete one."""
 
+import contextlib
 import math
 import shutil
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
-from sweep.manifest import Manifest, all_manifests, read_manifest, run_folder
-from sweep.results import delete_tables, read_table
+from sweep import liveness
+from sweep.manifest import Manifest, is_sweep, read_manifest, run_folder, sweep_names
+from sweep.results import delete_tables, read_parts
 from sweep.schema import SCHEMAS
-from sweep.selection import rank_configurations
+from sweep.selection import RANKED, rank_configurations
 from tl_core.errors import BadInput
 
 
@@ -17,53 +20,109 @@ class Entry:
     """One sweep of a list.
 
     Attributes:
-        manifest: what it is.
-        trials: rows in the `trials` table so far.
+        manifest: what it is; None where that cannot be read.
+        trials: rows in the `trials` table so far, of files that can be read.
         best_val_accuracy: of the best configuration, mean over its seeds; NaN before the first.
         disk_bytes: of its tables and its run folder.
+        sweep: its name, where there is no manifest.
+        problems: lines on what of it is damaged or gone.
     """
 
-    manifest: Manifest
+    manifest: Manifest | None
     trials: int
     best_val_accuracy: float
     disk_bytes: int
+    sweep: str = ""
+    problems: tuple[str, ...] = ()
+
+    @property
+    def name(self) -> str:
+        """Of the sweep."""
+        return self.manifest.name if self.manifest else self.sweep
+
+    @property
+    def state(self) -> str:
+        """As the manifest's, or `damaged`."""
+        return self.manifest.state() if self.manifest and not self.problems else "damaged"
 
 
 def list_sweeps(results: Path) -> list[Entry]:
-    """Every sweep, finished or running, oldest first."""
-    return [_entry(results, manifest) for manifest in all_manifests(results)]
+    """Every sweep, oldest first: finished, running, or damaged; those without a date first."""
+    entries = [_entry(results, name) for name in sweep_names(results)]
+    return sorted(entries, key=lambda e: e.manifest.started_at if e.manifest else "")
 
 
-def _entry(results: Path, manifest: Manifest) -> Entry:
-    trials = read_table(results, "trials", manifest.name)
-    ranked = rank_configurations(trials)["val_accuracy"]
-    best = math.nan if ranked.empty else float(ranked.iloc[0])
+def _entry(results: Path, name: str) -> Entry:
+    manifest, problems = None, []
+    try:
+        manifest = read_manifest(results, name)
+    except BadInput as error:
+        problems.append(str(error))
+    rows, unreadable = read_parts(results, "trials", name, RANKED)
+    ranked = rank_configurations(rows.to_pandas())["val_accuracy"]
     return Entry(
         manifest=manifest,
-        trials=len(trials),
-        best_val_accuracy=best,
-        disk_bytes=sum(folder_bytes(folder) for folder in _folders(results, manifest.name)),
+        trials=len(rows),
+        best_val_accuracy=math.nan if ranked.empty else float(ranked.iloc[0]),
+        disk_bytes=sum(folder_bytes(folder) for folder in _folders(results, name)),
+        sweep=name,
+        problems=(*problems, *unreadable),
     )
 
 
-def delete_sweep(results: Path, name: str) -> int:
-    """Remove a sweep and all its rows; returns the bytes that were freed.
+def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
+    """Remove a sweep and all its rows, damaged or not; returns the bytes that were freed.
+
+    Args:
+        results: the results folder.
+        name: of the sweep.
+        force: also where its driver ran elsewhere and may still live.
 
     Raises:
-        BadInput: there is no such sweep, or it is running.
+        BadInput: there is no such sweep, it is running, or a file cannot be removed.
     """
-    manifest = read_manifest(results, name)
-    if manifest.state() == "running":
-        raise BadInput(f"{name} is running (process {manifest.pid}); stop it before deleting it.")
+    check_deletable(results, name, force=force)
     freed = sum(folder_bytes(folder) for folder in _folders(results, name))
-    delete_tables(results, name)
-    shutil.rmtree(run_folder(results, name))
+    try:
+        delete_tables(results, name)
+        if run_folder(results, name).exists():
+            shutil.rmtree(run_folder(results, name))
+    except OSError as error:
+        raise BadInput(f"{name}: {error.filename} cannot be removed ({error.strerror}).") from None
     return freed
+
+
+def check_deletable(results: Path, name: str, *, force: bool = False) -> None:
+    """Refuse to delete what is not there, or may still be written.
+
+    Raises:
+        BadInput: there is no such sweep, it is running, or it may be and `force` is not set.
+    """
+    seen = liveness.last_beat(run_folder(results, name))
+    try:
+        manifest = read_manifest(results, name)
+        state, where = manifest.state(), f"process {manifest.pid} on {manifest.host}"
+    except BadInput:
+        if not is_sweep(results, name):
+            raise
+        state, where = "running" if liveness.beats(seen) else "damaged", "its process is not known"
+    if state == "running":
+        raise BadInput(f"{name} is running ({where}); stop it before deleting it.")
+    if state == "silent" and not force:
+        since = f"{(time.time() - seen) / 60:.0f} minutes" if seen is not None else "its start"
+        raise BadInput(
+            f"{name} ran elsewhere ({where}) and has given no sign of life for {since}; if it has"
+            " ended, `delete --force` removes it."
+        )
 
 
 def folder_bytes(folder: Path) -> int:
     """Size of all files below a folder; 0 where there is none."""
-    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+    total = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # a running sweep removes files too
+            total += file.stat().st_size if file.is_file() else 0
+    return total
 
 
 def _folders(results: Path, name: str) -> list[Path]:

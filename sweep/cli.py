@@ -1,6 +1,5 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
-import re
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -13,11 +12,13 @@ from typer.core import TyperGroup
 from typer.exceptions import TyperException
 
 from sweep import __version__, flags
+from sweep import option_values as read
 from sweep.engine import start_early, stop_early
 from sweep.model_commands import add_model_commands
 from sweep.options import SweepOptions
 from sweep.overrides import check_overrides
 from sweep.spaces import builtin_spaces
+from sweep.unfinished import Unfinished
 from sweep.user_modules import load_modules
 from tl_core.config import FIELDS, allowed
 from tl_core.errors import BadInput
@@ -122,13 +123,13 @@ def run_space(
         grace_period=grace_period,
         reduction_factor=reduction_factor,
         gpus=gpus,
-        trials_per_gpu=sharing(trials_per_gpu),
+        trials_per_gpu=read.sharing("--trials-per-gpu", trials_per_gpu),
         cpus=cpus,
         seeds=seeds,
         scratch=scratch,
         keep_top=keep_top,
         seed=seed,
-        time_budget=seconds(time_budget) if time_budget is not None else None,
+        time_budget=None if time_budget is None else read.seconds("--time-budget", time_budget),
         results=results,
         name=name,
         address=address,
@@ -146,13 +147,12 @@ def run_space(
         if ctx.obj:
             start_early(options)
         from sweep.report.tables import print_result
-        from sweep.study import run_study
-    codes = []
-    for result in run_study(options, console):
+        from sweep.study import Study
+    study = Study(options, console)
+    for result in study.run():
         print_result(result, console)
         draw_pictures(result, console)
-        codes.append(result.exit_code)
-    raise typer.Exit(max(codes))
+    raise typer.Exit(study.exit_code)
 
 
 for _name, _question in builtin_spaces().items():
@@ -180,6 +180,8 @@ def list_command(results: ResultsOption = RESULTS) -> None:
         )
         return
     console.print(sweeps_table(entries))
+    for problem in (line for entry in entries for line in entry.problems):
+        console.print(escape(problem), style="red", highlight=False, soft_wrap=True)
 
 
 @app.command("show", rich_help_panel="Sweeps")
@@ -222,16 +224,19 @@ def delete_command(
     name: Annotated[str, typer.Argument(help="Name of the sweep.")],
     results: ResultsOption = RESULTS,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if it ran elsewhere and may still run.")
+    ] = False,
 ) -> None:
-    """Delete a sweep and all its rows."""
-    from sweep.catalog import delete_sweep
-    from sweep.manifest import read_manifest
+    """Delete a sweep and all its rows, damaged or not."""
+    from sweep.catalog import check_deletable, delete_sweep
     from sweep.report.listing import size
 
-    read_manifest(results, name)
+    check_deletable(results, name, force=force)
     if not yes:
         typer.confirm(f"Delete {name} and every row of it?", abort=True)
-    console.print(f"Deleted {name}: {size(delete_sweep(results, name))} freed.", highlight=False)
+    freed = size(delete_sweep(results, name, force=force))
+    console.print(f"Deleted {name}: {freed} freed.", highlight=False)
 
 
 @app.command("spaces", rich_help_panel="What there is")
@@ -294,31 +299,6 @@ def draw_pictures(result: Any, console: Console) -> bool:
     return not faults.lines
 
 
-def seconds(text: str) -> float:
-    """`90`, `90s`, `30m` or `2h` in seconds.
-
-    Raises:
-        BadInput: the text is no such time.
-    """
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", text.strip().lower())
-    if match is None or float(match[1]) == 0:
-        raise BadInput(f"--time-budget {text}: write 90s, 30m or 2h.")
-    return float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-
-
-def sharing(text: str) -> int | None:
-    """Trials on one GPU; None for `auto`.
-
-    Raises:
-        BadInput: the text is neither.
-    """
-    if text.strip().lower() == "auto":
-        return None
-    if not text.strip().isdecimal() or int(text) < 1:
-        raise BadInput(f"--trials-per-gpu {text}: write a whole number from 1 on, or auto.")
-    return int(text)
-
-
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     command = typer.main.get_command(app)
@@ -331,6 +311,8 @@ def main(arguments: list[str] | None = None) -> None:
         _refuse(str(error))
     except TyperException as error:
         _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
+    except Unfinished as error:
+        _refuse(str(error), exit_code=1)
     except typer.Abort:
         code = INTERRUPTED
     finally:
@@ -341,6 +323,6 @@ def main(arguments: list[str] | None = None) -> None:
     sys.exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(message: str) -> None:
+def _refuse(message: str, exit_code: int = 2) -> None:
     errors.print(f"[bold red]error:[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
-    sys.exit(2)
+    sys.exit(exit_code)

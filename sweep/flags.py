@@ -90,7 +90,8 @@ Scheduler = Annotated[str | None, _flag(_SEARCH, help="asha or none.")]
 GracePeriod = Annotated[int, _flag(_SEARCH, min=1, help="Epochs before ASHA may stop a trial.")]
 ReductionFactor = Annotated[float, _flag(_SEARCH, help="ASHA lets one in this many trials go on.")]
 TimeBudget = Annotated[
-    str | None, _flag(_SEARCH, metavar="TIME", help="End the sweep after 90s, 30m or 2h.")
+    str | None,
+    _flag(_SEARCH, metavar="TIME", help="End after 90s, 30m or 2h, source and runs together."),
 ]
 
 Gpus = Annotated[int | None, _flag(_MACHINE, min=0, help="GPUs in all (unset: all there are).")]

@@ -1,14 +1,17 @@
 """`results/runs/NAME/sweep.json`: what a sweep was asked to do, and how it stands."""
 
+import glob
 import json
 import os
 import socket
-from dataclasses import asdict, dataclass, field
+import typing
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import datetime
 from pathlib import Path
+from types import UnionType
 from typing import Any
 
-import psutil
-
+from sweep import liveness
 from tl_core.errors import BadInput
 
 FILE = "sweep.json"
@@ -40,6 +43,9 @@ class Manifest:
             nothing (`unexpected`), and of first convolutions that were adapted (`adapted`).
         errors: one line each on what went wrong beside the trials; they make the exit code 1.
         host, pid: of the driver.
+        machine: in which `pid` counts; see `liveness.machine`. None: not known.
+        pid_start: tells the driver from later processes of its number. None: not known.
+        seen_at: the driver's last sign of life, in seconds since the epoch; not kept in the file.
     """
 
     name: str
@@ -61,12 +67,38 @@ class Manifest:
     errors: list[str] = field(default_factory=list)
     host: str = field(default_factory=socket.gethostname)
     pid: int = field(default_factory=os.getpid)
+    machine: str | None = field(default_factory=liveness.machine)
+    pid_start: float | None = field(default_factory=lambda: liveness.process_start(os.getpid()))
+    seen_at: float | None = field(default=None, compare=False, repr=False)
 
     def state(self) -> str:
-        """`status`, or `died` where it says running and its driver is gone."""
-        if self.status == "running" and self.host == socket.gethostname():
-            return "running" if psutil.pid_exists(self.pid) else "died"
-        return self.status
+        """`status`; where it says running, what is known of the driver.
+
+        Returns:
+            `died` where the driver is gone, `silent` where it ran elsewhere and has given no sign
+            of life for `liveness.SILENT_SECONDS`, which may mean either.
+        """
+        if self.status != "running":
+            return self.status
+        if self._is_here():
+            return "running" if self._process_runs() else "died"
+        if liveness.beats(self.seen_at):
+            return "running"
+        # The machine of this name has been started anew, or the container has.
+        return "died" if self.host == socket.gethostname() else "silent"
+
+    def _is_here(self) -> bool:
+        return liveness.is_here(self.host, self.machine)
+
+    def _process_runs(self) -> bool:
+        start = liveness.process_start(self.pid)
+        if start is None or self.pid_start is not None:
+            return start is not None and start == self.pid_start
+        return not liveness.created_after(self.pid, _moment(self.started_at))
+
+
+def _moment(started_at: str) -> float:
+    return datetime.fromisoformat(started_at).timestamp()
 
 
 def run_folder(results: Path, name: str) -> Path:
@@ -74,11 +106,29 @@ def run_folder(results: Path, name: str) -> Path:
     return results / "runs" / name
 
 
+def sweep_names(results: Path) -> list[str]:
+    """Every sweep of which something is left: a folder in `runs`, or rows in a table."""
+    runs = [path.name for path in (results / "runs").glob("[!.]*") if path.is_dir()]
+    rows = [path.name.partition("=")[2] for path in results.glob("*/sweep=*") if path.is_dir()]
+    return sorted({*runs, *rows})
+
+
+def is_sweep(results: Path, name: str) -> bool:
+    """Whether anything of a sweep of that name is left; a path is no name."""
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    rows = results.glob(f"*/sweep={glob.escape(name)}")
+    return plain and (run_folder(results, name).is_dir() or any(rows))
+
+
 def write_manifest(results: Path, manifest: Manifest) -> None:
     """Replace the sweep's file, whole."""
     target = run_folder(results, manifest.name) / FILE
     temporary = target.with_name(f".{FILE}.tmp")
-    temporary.write_text(json.dumps(asdict(manifest), indent=2))
+    kept = {name: value for name, value in asdict(manifest).items() if name != "seen_at"}
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(kept, indent=2))
+        file.flush()
+        os.fsync(file.fileno())  # else a crash may leave the new name with nothing in it
     os.replace(temporary, target)
 
 
@@ -86,18 +136,74 @@ def read_manifest(results: Path, name: str) -> Manifest:
     """The description of a sweep.
 
     Raises:
-        BadInput: there is no such sweep in these results.
+        BadInput: there is no such sweep in these results, or its file is damaged or gone.
     """
-    file = run_folder(results, name) / FILE
-    if not file.is_file():
-        known = [m.name for m in all_manifests(results)]
-        there = f"there are {', '.join(known[-5:])}" if known else "there are none yet"
+    if not is_sweep(results, name):
+        newest = [m.name for m in all_manifests(results)[-5:]] or sweep_names(results)[-5:]
+        there = f"there are {', '.join(newest)}" if newest else "there are none yet"
         raise BadInput(f"no sweep {name!r} in {results}: {there}. `list` shows all.")
-    return Manifest(**json.loads(file.read_text()))
+    file = run_folder(results, name) / FILE
+    try:
+        manifest = _parse(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = "is missing" if file.parent.is_dir() else "is gone, its rows are not"
+        raise BadInput(f"{name}: {file} {what}; `delete {name}` removes what is left.") from None
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(
+            f"{name}: {file} is damaged ({reason}); its rows can be read, `delete {name}` removes"
+            " them too."
+        ) from None
+    manifest.name = name  # the folder's, where it was copied or renamed
+    manifest.seen_at = liveness.last_beat(file.parent)
+    return manifest
 
 
 def all_manifests(results: Path) -> list[Manifest]:
-    """Every sweep in the results, oldest first."""
-    files = (results / "runs").glob(f"*/{FILE}")
-    found = [Manifest(**json.loads(file.read_text())) for file in files]
-    return sorted(found, key=lambda manifest: manifest.started_at)
+    """Every sweep in the results whose description can be read, oldest first."""
+    found = []
+    for name in sweep_names(results):
+        try:
+            found.append(read_manifest(results, name))
+        except BadInput:
+            continue
+    return sorted(found, key=lambda manifest: _moment(manifest.started_at))
+
+
+def _parse(text: str) -> Manifest:
+    """The manifest in a file, which an earlier or later version may have written.
+
+    Fields that are not known are left aside; a missing one has a plain value where it decides
+    nothing.
+
+    Raises:
+        ValueError: the text is no JSON, a field that is needed is missing, or one is of another
+            type.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it holds no object")
+    known = {f.name: f for f in fields(Manifest)}
+    values = {**_WHERE_MISSING, **{k: v for k, v in found.items() if k in known}}
+    for name, about in known.items():
+        required = about.default is MISSING and about.default_factory is MISSING
+        if name not in values and required:
+            raise ValueError(f"it has no {name}")
+        if name in values and not isinstance(values[name], _types(name)):
+            raise ValueError(f"{name} is {values[name]!r}")
+    _moment(values["started_at"])
+    return Manifest(**values)
+
+
+_WHERE_MISSING: dict[str, Any] = {
+    "space": "", "command": "", "question": "", "search": "", "scheduler": "", "seeds": 1,
+    "trials_planned": None, "notes": [], "machine": None, "pid_start": None, "host": "", "pid": 0,
+}  # fmt: skip
+
+
+def _types(name: str) -> tuple[type, ...]:
+    """What a field of the manifest may be: `int | None` → (int, NoneType)."""
+    hint = typing.get_type_hints(Manifest)[name]
+    parts = typing.get_args(hint) if typing.get_origin(hint) is UnionType else (hint,)
+    kinds = tuple(typing.get_origin(part) or part for part in parts)
+    return (*kinds, int) if float in kinds else kinds

@@ -96,7 +96,7 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
     @app.command("sources", rich_help_panel=PANEL)
     def sources_command(results: flags.Results = RESULTS) -> None:
         """List the models that `--source` takes by name."""
-        from sweep.sources import list_models
+        from sweep.sources import damaged_models, list_models
 
         table = Table(box=None)
         for column in ("model", "backbone", "trained on", "classes", "val", "test"):
@@ -105,15 +105,19 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
             accuracies = (model.val_accuracy, model.test_accuracy)
             table.add_row(
                 model.name,
-                str(model.config["backbone"]),
-                str(model.config["dataset"]),
+                str(model.config.get("backbone", "–")),
+                str(model.config.get("dataset", "–")),
                 str(len(model.classes)),
                 *("–" if value is None else f"{value:.4f}" for value in accuracies),
             )
-        if not table.rows:
+        damaged = damaged_models(results)
+        if not table.rows and not damaged:
             console.print(f"No models in {results} yet. Try: python -m sweep pretrain")
             return
-        console.print(table, highlight=False)
+        if table.rows:
+            console.print(table, highlight=False)
+        for line in damaged:
+            console.print(escape(line), style="red", highlight=False, soft_wrap=True)
 
     @app.command("predict", rich_help_panel=PANEL)
     def predict_command(

@@ -9,11 +9,13 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.domains import Choice, Domain, Int, Limits, Points, enumerate_space, fix
+from search_spaces.domains import Choice, Domain, Limits, Points, enumerate_space, fix, is_limit
+from sweep.at_source import check_source_options
 from sweep.baseline import AfterBaseline, baseline
 from sweep.counting import Counted, count_list, count_search
 from sweep.devices import check_device, without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
+from sweep.levels import distinct, space_levels
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
@@ -28,6 +30,7 @@ from sweep.searchers import (
 from sweep.sources import PRETRAINED
 from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy, design_points
+from sweep.unheeded import unheeded_options, without_dead_fields
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.batches import check_augmentation
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
@@ -36,7 +39,6 @@ from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
 from tl_core.models import check_model, stage_count
-from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
 
@@ -79,11 +81,8 @@ class Plan:
 
     @property
     def epochs(self) -> int:
-        """The longest that a trial may train."""
-        domain = self.free.get("epochs")
-        if isinstance(domain, Choice):
-            return int(max(domain.values))
-        return int(domain.high) if isinstance(domain, Int) else self.base.epochs
+        """The longest that any trial may train."""
+        return int(max(self._resolved("epochs")))
 
     @property
     def baseline(self) -> list[dict[str, Any]]:
@@ -96,8 +95,12 @@ class Plan:
         return [values for values in found if distinct.add(values)]
 
     def _transfers(self) -> bool:
-        """Whether trials start from source weights, or will once the source has been trained."""
-        return self.base.weights is not None or self.trains_source
+        """Whether every trial starts from source weights, or will once the source is trained."""
+        if self.trains_source and self.base.weights is None:
+            sources = space_levels(self.free, replace(self.base, weights=PRETRAINED), "weights")
+        else:
+            sources = space_levels(self.free, self.base, "weights")
+        return None not in sources
 
     @property
     def trains_source(self) -> bool:
@@ -105,17 +108,19 @@ class Plan:
         return self.space.origin is not None and "weights" not in self.named
 
     def levels(self, name: str) -> tuple[Any, ...]:
-        """Values of a field among the configurations; of a range, its ends."""
-        domain = self.free.get(name)
-        if isinstance(domain, Choice):
-            return domain.values
-        if domain is not None:
-            return (domain.low, domain.high)
+        """Values of a field among the configurations, the baseline's too; of a range, its ends."""
         mine = getattr(self.base, name)
-        named = [domain for domain in self.free.values() if isinstance(domain, Points)]
-        points = [point for domain in named for point in domain.points.values()] or [{}]
-        found = [values.get(name, mine) for values in (*points, *self.baseline)]
-        return tuple(dict.fromkeys(found))
+        own = [values.get(name, mine) for values in self.baseline]
+        return distinct([*space_levels(self.free, self.base, name), *own])
+
+    def _resolved(self, name: str) -> list[Any]:
+        """Levels of a field, the models' own in place of a limit such as "stages"."""
+        levels = self.levels(name)
+        limit = model_limits(self.base)
+        found = [value for value in levels if value is not None and not is_limit(value)]
+        for named in filter(is_limit, levels):
+            found += [limit(named, values) for values in self.variants()]
+        return found
 
     def variants(self) -> list[dict[str, Any]]:
         """Values of a configuration for each backbone and strategy, the baseline at the end."""
@@ -228,19 +233,9 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         strategy=choose_strategy(options, space),
         configurations=0,
     )
-    _check_source_options(plan)
+    check_source_options(plan)
     check_names(plan)
-    return _counted(_without_dead_fields(plan))
-
-
-def _check_source_options(plan: Plan) -> None:
-    """Refuse settings of a source that is not trained."""
-    options = plan.options
-    given = {"--source-dataset": options.source_dataset, "--source-set": options.source_settings}
-    named = [option for option, value in given.items() if value]
-    if named and not plan.trains_source:
-        why = "--source names one" if plan.space.origin else f"{plan.space.name} has no SOURCE"
-        raise BadInput(f"{' and '.join(named)}: no source is trained, since {why}; leave it out.")
+    return _counted(without_dead_fields(replace(plan, notes=unheeded_options(plan))))
 
 
 def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:
@@ -255,15 +250,6 @@ def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict
     fields = (name for name in ARCHITECTURE if name in made and name not in named)
     known = {name: made[name] for name in fields}
     return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
-
-
-def _without_dead_fields(plan: Plan) -> Plan:
-    """Drop factors that the backbone does not heed, such as the pooling of our own models."""
-    dead = [name for name in plan.free if name in OWN_MODEL_FIELDS]
-    if "backbone" in plan.free or not plan.base.backbone.startswith(PREFIX) or not dead:
-        return plan
-    note = f"{plan.base.backbone} does not heed {', '.join(dead)}: not varied."
-    return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
 
 
 def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
@@ -335,18 +321,30 @@ def _whatever_the_model(limits: Limits) -> Limits:
 
 
 def check_names(plan: Plan) -> None:
-    """Check the base and every listed choice against the tables of models, optimizers, …."""
-    check_dataset(plan.base)
+    """Check every value that names a data set, model, optimizer and the like, wherever it stands.
+
+    The base counts where some configuration keeps its value; so does the baseline from scratch.
+
+    Raises:
+        BadInput: a name is in no table, or a file is not there.
+    """
     for device in plan.levels("device"):
         check_device(device, plan.options)
     for values in plan.variants():
         check_model(config_from_dict(values, plan.base))
-    for field, check in (
-        ("optimizer", check_optimization),
-        ("schedule", check_optimization),
-        ("augmentation", check_augmentation),
-    ):
-        domain = plan.free.get(field)
-        levels = domain.values if isinstance(domain, Choice) else (getattr(plan.base, field),)
-        for value in levels:
+    for field, check in NAMED:
+        for value in plan.levels(field):
             check(config_from_dict({field: value}, plan.base))
+    for field in ("weights", "teacher"):
+        for file in plan.levels(field):
+            if file not in (None, PRETRAINED) and not Path(file).expanduser().is_file():
+                raise BadInput(f"{field}={file!r}: no such file.")
+
+
+NAMED: tuple[tuple[str, Callable[[TrainConfig], None]], ...] = (
+    ("dataset", check_dataset),
+    ("optimizer", check_optimization),
+    ("schedule", check_optimization),
+    ("augmentation", check_augmentation),
+)
+"""Fields whose values are names of a table's rows, and what looks them up in a configuration."""

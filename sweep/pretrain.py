@@ -9,6 +9,7 @@ from sweep.options import SweepOptions
 from sweep.report.tables import print_result
 from sweep.runner import run_sweep
 from sweep.sources import SourceModel, check_model_name, keep_model
+from sweep.unfinished import Unfinished
 from tl_core.errors import BadInput
 
 
@@ -21,12 +22,18 @@ def pretrain(options: SweepOptions, name: str | None, console: Console) -> Sourc
         console: where progress goes.
 
     Raises:
-        BadInput: what a sweep refuses; or the trial did not end with a model.
+        BadInput: what a sweep refuses.
+        Unfinished: the trial did not end with a model.
+        KeyboardInterrupt: the user interrupted it.
     """
     if name is not None:
         check_model_name(name)
     result = run_sweep(options, console)
     print_result(result, console)
+    if result.manifest.status == "interrupted":
+        raise KeyboardInterrupt
+    if result.manifest.winner is None:
+        raise Unfinished(f"{result.name}: the trial did not end with a model to keep.")
     return keep_winner(options.results, result.name, name)
 
 

@@ -62,7 +62,7 @@ class LiveView:
         ledger: where the trials are followed.
         title: name of the sweep.
         trials: how many there will be.
-        epochs: of one trial, at most.
+        epochs: of a trial whose values do not say, at most.
         concurrent: trials side by side.
     """
 

@@ -7,7 +7,7 @@ pandas, polars and DuckDB read the folder while the sweep runs.
 import os
 import shutil
 import time
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from sweep.manifest import run_folder
 from sweep.schema import SCHEMAS
+from tl_core.errors import BadInput
 
 Row = Mapping[str, Any]
 FLUSH_SECONDS = 5.0
@@ -39,7 +40,7 @@ class TableWriter:
         self.folder = results / table / f"sweep={sweep}"
         self.folder.mkdir(parents=True, exist_ok=True)
         self.unfinished = run_folder(results, sweep)
-        self.part = len(list(self.folder.glob("part-*.parquet")))
+        self.part = _next_part(self.folder)
         self.rows: list[Row] = []
         self.oldest = 0.0
         self.misfits: list[str] = []
@@ -94,10 +95,18 @@ class TableWriter:
         temporary = self.unfinished / f".{self.folder.parent.name}-{target.name}.{os.getpid()}.tmp"
         try:
             pq.write_table(table, temporary, compression="zstd")
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # else a crash may leave an empty file under the name
             os.replace(temporary, target)
         finally:
             temporary.unlink(missing_ok=True)
         self.part += 1
+
+
+def _next_part(folder: Path) -> int:
+    """One more than the highest number of a part, so that none is replaced."""
+    numbers = [path.stem.removeprefix("part-") for path in folder.glob("part-*.parquet")]
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
 
 def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFrame:
@@ -110,22 +119,67 @@ def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFr
 
     Returns:
         A frame with the table's columns and `sweep`; no rows where nothing is written yet.
+
+    Raises:
+        BadInput: a file cannot be read.
     """
     partition = pa.field("sweep", pa.string())
     schema = SCHEMAS[table].append(partition)
     folder = results / table
     if not folder.exists():
         return schema.empty_table().to_pandas()
+    if sweep is not None:
+        rows, problems = read_parts(results, table, sweep)
+        if problems:
+            raise BadInput(problems[0])
+        return rows.append_column(
+            partition, pa.array([sweep] * len(rows), pa.string())
+        ).to_pandas()
     partitioning = ds.partitioning(pa.schema([partition]), flavor="hive")
     source = ds.dataset(folder, schema=schema, format="parquet", partitioning=partitioning)
-    only = ds.field("sweep") == sweep if sweep is not None else None
-    return source.to_table(filter=only).to_pandas()
+    try:
+        return source.to_table().to_pandas()
+    except (pa.ArrowInvalid, OSError) as error:
+        raise BadInput(f"{folder}: a file cannot be read ({_first_line(error)}).") from None
+
+
+def read_parts(
+    results: Path, table: str, sweep: str, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, list[str]]:
+    """Rows of a sweep from the files that can be read, and a line on each that cannot.
+
+    Args:
+        results: the results folder.
+        table: a name from SCHEMAS.
+        sweep: name of a sweep.
+        columns: names (None: all).
+    """
+    names = columns or SCHEMAS[table].names
+    schema = pa.schema([SCHEMAS[table].field(name) for name in names])
+    found, problems = [schema.empty_table()], []
+    for file in sorted((results / table / f"sweep={sweep}").glob("[!._]*.parquet")):
+        try:
+            part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
+            found.append(part.to_table())
+        except (pa.ArrowInvalid, OSError) as error:
+            problems.append(f"{file} cannot be read ({_first_line(error)}).")
+    return pa.concat_tables(found), problems
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
 
 
 def delete_tables(results: Path, sweep: str) -> None:
-    """Remove a sweep's part of every table."""
+    """Remove a sweep's part of every table.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
     for table in SCHEMAS:
-        shutil.rmtree(results / table / f"sweep={sweep}", ignore_errors=True)
+        folder = results / table / f"sweep={sweep}"
+        if folder.exists():
+            shutil.rmtree(folder)
 
 
 def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:

@@ -18,9 +18,10 @@ from sweep.engine import prepare_environment, ray_cluster
 from sweep.faults import Faults
 from sweep.folders import writable_folder
 from sweep.identity import Identifier
+from sweep.liveness import heartbeat
 from sweep.manifest import Manifest, run_folder, write_manifest
 from sweep.measurements import measured_packing, measured_precisions
-from sweep.names import sweep_name
+from sweep.names import claim_name, sweep_name
 from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
@@ -28,7 +29,7 @@ from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, local_resources, ray_resources, share_out
 from sweep.results import delete_tables, read_table
 from sweep.spaces import SearchSpace
-from sweep.study import trained_source
+from sweep.trained_source import with_trained_source
 from sweep.trial_shapes import trial_shapes
 from sweep.unsound_sources import unsound_source_lines
 from tl_core.errors import BadInput
@@ -50,15 +51,16 @@ def run_sweep(
 
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.
+        Unfinished: its source could not be trained, or the time budget ended with it.
     """
     prepare_environment(options.address)
     plan = make_plan(options, space)
     if plan.trains_source:
-        plan = plan.with_source(trained_source(plan, console))
+        plan = with_trained_source(plan, console)
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False)
     results = writable_folder(options.results)
-    name = sweep_name(plan, datetime.now())
+    sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if options.address is None:  # refuse what this machine lacks before data are loaded
         pool = local_resources(options)
         share_out(options, pool, trials=plan.trials, threads=plan.base.threads)
@@ -67,10 +69,11 @@ def run_sweep(
         checked = check_models(plan, trial_shapes(plan), progress)
     for backbone, what in checked.loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
-    run = _Run(plan, checked.sound, name, results, console)
+    run = _Run(plan, checked.sound, claim_name(plan, results), results, console)
     run.manifest.loaded = checked.loaded
     run.note(*checked.notes)
-    return run.run()
+    with heartbeat(run.folder):
+        return run.run()
 
 
 class _Run:
@@ -107,7 +110,6 @@ class _Run:
         options = self.plan.options
         local = None if options.address else local_resources(options)
         cpus, gpus = (local.cpus, local.gpus) if local else (None, None)
-        self.folder.mkdir(parents=True)
         write_manifest(self.results, self.manifest)
         log = self.folder / "ray.log"
         try:
@@ -166,7 +168,7 @@ class _Run:
             ledger,
             title=self.name,
             trials=self.plan.trials,
-            epochs=self.plan.epochs,
+            epochs=self.plan.base.epochs,
             concurrent=resources.concurrent,
         )
         self.began = True

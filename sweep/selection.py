@@ -22,6 +22,8 @@ import pandas as pd
 
 FAILED = ("diverged", "out_of_memory", "failed")
 """Statuses that put a configuration behind those without."""
+RANKED = ("trial_id", "config_id", "seed", "status", "best_val_accuracy")
+"""Columns of `trials` that decide the order."""
 GROUP = ("strategy", "limit_train")
 """Columns whose values are compared with each other: the best configuration of each is judged."""
 

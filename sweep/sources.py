@@ -10,7 +10,7 @@ import json
 import os
 import re
 import shutil
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -90,16 +90,57 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
 
 
 def list_models(results: Path) -> list[SourceModel]:
-    """Every named model, oldest first."""
-    files = models_folder(results.expanduser()).glob(f"*/{ABOUT}")
-    found = [_read(file) for file in files]
-    return sorted(found, key=lambda model: model.made_at)
+    """Every named model that can be used, oldest first."""
+    return sorted(_models(results)[0], key=lambda model: model.made_at)
 
 
-def _read(file: Path) -> SourceModel:
-    about = json.loads(file.read_text())
-    lists = {name: tuple(about[name]) for name in ("classes", "mean", "std")}
-    return SourceModel(**{**about, **lists})
+def damaged_models(results: Path) -> list[str]:
+    """A line on each named model of which something is damaged or gone."""
+    return _models(results)[1]
+
+
+def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
+    found, problems = [], []
+    for folder in sorted(models_folder(results.expanduser()).glob("[!.]*")):
+        if not folder.is_dir():
+            continue
+        try:
+            found.append(_read(folder))
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.append(f"{folder} is damaged ({reason}); remove it, or keep the model anew.")
+    return found, problems
+
+
+def _read(folder: Path) -> SourceModel:
+    """What a model's file says; fields of a later version are left aside.
+
+    Raises:
+        OSError: a file is gone or cannot be read.
+        ValueError: the text is no JSON, or lacks a field.
+    """
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    if not isinstance(about, dict):
+        raise ValueError(f"{ABOUT} holds no object")
+    (folder / WEIGHTS).stat()
+    known: dict[str, Any] = {}
+    for field in fields(SourceModel):
+        if field.name not in {*about, *_MAY_BE_MISSING}:
+            raise ValueError(f"{ABOUT} has no {field.name}")
+        value = about.get(field.name, _MAY_BE_MISSING.get(field.name))
+        if not isinstance(value, _KINDS.get(field.name, object)):
+            raise ValueError(f"{ABOUT}: {field.name} is {value!r}")
+        known[field.name] = tuple(value) if isinstance(value, list) else value
+    return SourceModel(**{**known, "name": folder.name})
+
+
+_MAY_BE_MISSING: dict[str, Any] = {
+    "name": "", "val_accuracy": None, "test_accuracy": None, "sweep": None, "made_at": "",
+}  # fmt: skip
+_KINDS: dict[str, Any] = {
+    "config": dict, "classes": list, "mean": list, "std": list, "made_at": str,
+    "val_accuracy": float | int | None, "test_accuracy": float | int | None,
+}  # fmt: skip
 
 
 def check_model_name(name: str) -> None:

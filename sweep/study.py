@@ -1,39 +1,87 @@
-"""Studies of several sweeps: a source that is trained first, and runs that share a file.
+"""Studies: the sweeps that share a file, one after another."""
 
-The source is trained once, kept among the named models, and found again by what it was made of.
-"""
-
-import dataclasses
-import hashlib
-import json
 import re
+import time
 from collections.abc import Iterator
-from pathlib import Path
+from dataclasses import replace
+from datetime import datetime
 from typing import TYPE_CHECKING
 
 from rich.console import Console
 
 from sweep.options import SweepOptions
-from sweep.sources import keep_model, weights_of
 from sweep.spaces import SearchSpace, load_space
-from tl_core.datasets import load_data
-from tl_core.errors import BadInput
 
 if TYPE_CHECKING:
-    from sweep.plan import Plan
     from sweep.report.summary import SweepResult
 
 
-def run_study(options: SweepOptions, console: Console) -> Iterator["SweepResult"]:
-    """Run every sweep that the options' space asks for; one, unless its file has RUNS.
+class Study:
+    """The sweeps that the options' space asks for; one, unless its file has RUNS.
+
+    The time budget is that of all of them together, sources included. After an interrupt, or when
+    the budget is over, no other sweep starts; a line names those that did not.
+
+    Attributes:
+        left: names of the sweeps that have not been started.
+        results: of those that ended.
 
     Raises:
-        BadInput: as `run_sweep`.
+        BadInput: there is no such space, or it is none.
     """
-    from sweep.runner import run_sweep
 
-    for own, space in sweeps_of(options):
-        yield run_sweep(own, console, space)
+    def __init__(self, options: SweepOptions, console: Console) -> None:
+        self.budget = options.time_budget
+        self.console = console
+        self.sweeps = sweeps_of(options)
+        self.left = [space.name for _, space in self.sweeps]
+        self.results: list[SweepResult] = []
+        self.began = time.monotonic()
+
+    def run(self) -> Iterator["SweepResult"]:
+        """Run them, one after another.
+
+        Raises:
+            BadInput: as `run_sweep`; of what can be known, before the first sweep starts.
+            Unfinished: a source could not be trained.
+            KeyboardInterrupt: the user interrupted what was not the trials of a sweep.
+        """
+        from sweep.runner import run_sweep
+
+        self._check()
+        why = ""
+        try:
+            for own, space in self.sweeps:
+                left = self._seconds_left()
+                if left is not None and left <= 0:
+                    why = ", since the time budget is over"
+                    return
+                self.left.pop(0)
+                result = run_sweep(replace(own, time_budget=left), self.console, space)
+                self.results.append(result)
+                yield result
+                if result.manifest.status == "interrupted":
+                    return
+        finally:
+            if self.left:
+                line = f"Not started{why}: {', '.join(self.left)}."
+                self.console.print(line, style="bold yellow", highlight=False)
+
+    @property
+    def exit_code(self) -> int:
+        """The highest of those that ended; at least 1 where not all were started."""
+        return max([int(bool(self.left)), *(result.exit_code for result in self.results)])
+
+    def _check(self) -> None:
+        """Refuse what would end a later sweep, before hours have gone into those before it."""
+        from sweep.names import sweep_name
+        from sweep.plan import make_plan
+
+        for own, space in self.sweeps if len(self.sweeps) > 1 else ():
+            sweep_name(make_plan(own, space), datetime.now())
+
+    def _seconds_left(self) -> float | None:
+        return None if self.budget is None else self.budget - (time.monotonic() - self.began)
 
 
 def sweeps_of(options: SweepOptions) -> list[tuple[SweepOptions, SearchSpace]]:
@@ -48,9 +96,9 @@ def sweeps_of(options: SweepOptions) -> list[tuple[SweepOptions, SearchSpace]]:
     space = load_space(options.space)
     found = []
     for name, changed in _distinct(space, options).items():
-        run = dataclasses.replace(space.with_fields(changed), name=_joined(space.name, name))
+        run = replace(space.with_fields(changed), name=_joined(space.name, name))
         named = _joined(options.name, name) if options.name else None
-        found.append((dataclasses.replace(options, name=named), run))
+        found.append((replace(options, name=named), run))
     return found
 
 
@@ -74,81 +122,3 @@ def _distinct(space: SearchSpace, options: SweepOptions) -> dict[str, dict[str, 
 
 def _joined(stem: str, name: str) -> str:
     return f"{stem}-{name}" if name else stem
-
-
-def trained_source(plan: "Plan", console: Console) -> Path:
-    """The weights that a plan's transfers start from; trained now unless they are kept already.
-
-    Raises:
-        BadInput: the source cannot be trained as asked, or no trial of it ended with a model.
-    """
-    from sweep.runner import run_sweep
-
-    options = source_options(plan.options)
-    wanted = source_plan(plan)
-    results = options.results.expanduser().resolve()
-    name = f"{wanted.space.name}-{_digest(wanted)}"
-    kept = weights_of(results, name)
-    if kept.is_file():
-        console.print(f"Source: {name}, trained before.", highlight=False)
-        return kept
-    console.print(f"[bold]First the source[/bold]: {name}", highlight=False)
-    result = run_sweep(options, console, plan.space.origin)
-    winner = result.manifest.winner
-    if winner is None or winner["weights"] is None:
-        raise BadInput(f"{result.name}: no trial of the source ended with a model; see `show`.")
-    keep_model(
-        results,
-        name,
-        Path(winner["weights"]),
-        val_accuracy=winner["val_accuracy"],
-        test_accuracy=winner["test_accuracy"],
-        sweep=result.name,
-    )
-    return kept
-
-
-def source_plan(plan: "Plan") -> "Plan":
-    """The plan of the sweep that makes a plan's source.
-
-    Raises:
-        BadInput: the source cannot be trained as asked.
-    """
-    from sweep.plan import make_plan
-
-    assert plan.space.origin is not None
-    return make_plan(source_options(plan.options), plan.space.origin)
-
-
-def source_options(options: SweepOptions) -> SweepOptions:
-    """How the source's sweep is run: where the transfers run, on its own data and settings."""
-    return SweepOptions(
-        space=options.space,
-        dataset=options.source_dataset,
-        backbone=options.backbone,
-        data_dir=options.data_dir,
-        cache_dir=options.cache_dir,
-        imports=options.imports,
-        settings=options.source_settings,
-        gpus=options.gpus,
-        trials_per_gpu=options.trials_per_gpu,
-        cpus=options.cpus,
-        seed=options.seed,
-        results=options.results,
-        address=options.address,
-        scratch=False,
-    )
-
-
-def _digest(plan: "Plan") -> str:
-    """Hash of all that decides what comes out of the source's sweep, data by content."""
-    about = {
-        **plan.base.to_dict(),
-        "dataset": load_data(plan.base).fingerprint,
-        "space": {name: repr(domain) for name, domain in plan.free.items()},
-        "seed": plan.options.seed,
-    }
-    for place in ("data_dir", "cache_dir", "device", "threads"):
-        del about[place]
-    text = json.dumps(about, sort_keys=True, default=list)
-    return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()

@@ -13,7 +13,8 @@ from sweep.options import SweepOptions
 from sweep.plan import Plan, make_plan
 from sweep.progress import short
 from sweep.resources import local_resources, share_out
-from sweep.study import source_plan, sweeps_of
+from sweep.study import sweeps_of
+from sweep.trained_source import source_plan
 from tl_core.datasets import on_disk
 
 

@@ -21,13 +21,11 @@ def sweeps_table(entries: list[Entry]) -> Table:
     table.add_column("best val", justify="right")
     table.add_column("disk", justify="right")
     for entry in entries:
-        manifest = entry.manifest
-        state = manifest.state()
-        best = entry.best_val_accuracy
+        best, planned = entry.best_val_accuracy, entry.manifest and entry.manifest.trials_planned
         table.add_row(
-            manifest.name,
-            f"[{STATE_STYLE.get(state, 'red')}]{state.replace('_', ' ')}[/]",
-            f"{entry.trials}/{manifest.trials_planned}",
+            escape(entry.name),
+            f"[{STATE_STYLE.get(entry.state, 'red')}]{entry.state.replace('_', ' ')}[/]",
+            f"{entry.trials}/{planned}" if planned is not None else str(entry.trials),
             f"{best:.4f}" if best == best else "–",
             size(entry.disk_bytes),
         )

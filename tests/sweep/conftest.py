@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from sweep.cli import main
 from sweep.manifest import Manifest
 from sweep.options import SweepOptions
 from tl_core.config import TrainConfig
@@ -83,6 +84,33 @@ def terminal() -> Console:
 def page() -> Console:
     """80 columns without a terminal behind them, such as a pipe."""
     return Console(width=80, file=StringIO(), force_terminal=False)
+
+
+@pytest.fixture
+def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., tuple[object, str, str]]:
+    """call(*arguments) → exit code, stdout, stderr."""
+
+    def run(*arguments: object) -> tuple[object, str, str]:
+        with pytest.raises(SystemExit) as caught:
+            main([str(argument) for argument in arguments])
+        return (caught.value.code, *capsys.readouterr())
+
+    return run
+
+
+@pytest.fixture
+def refused(call: Callable[..., tuple[object, str, str]]) -> Callable[..., str]:
+    """refused(*arguments) → the one line on stderr, after exit code 2."""
+
+    def run(*arguments: object) -> str:
+        code, out, err = call(*arguments)
+        assert code == 2, err
+        assert err.count("\n") == 1, err
+        assert err.startswith("error: ")
+        assert "Traceback" not in out + err
+        return err.removeprefix("error: ").strip()
+
+    return run
 
 
 @pytest.fixture(scope="module")

@@ -9,9 +9,8 @@ import torch
 import typer
 
 from sweep import __version__, resources, runner
-from sweep.cli import app, main, seconds
-from sweep.manifest import run_folder, write_manifest
-from sweep.results import read_table, write_rows
+from sweep.cli import app
+from sweep.manifest import run_folder
 from sweep.spaces import builtin_spaces
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -43,7 +42,8 @@ OTHER_OPTIONS = {
     "list": {"--results": "results"},
     "show": {"name": None, "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
-    "delete": {"name": None, "--results": "results", "--yes": False, "-y": False},
+    "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
+               "--force": False},
     "spaces": {},
     "datasets": {},
     "models": {"pattern": None},
@@ -65,33 +65,6 @@ def no_environment(monkeypatch):
     """Ray's variables are for a process that starts it; what runs here stops before that."""
     monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
     monkeypatch.setattr(runner._Run, "run", lambda self: pytest.fail("a sweep was started"))
-
-
-@pytest.fixture
-def call(capsys):
-    """call(*arguments) → exit code, stdout, stderr."""
-
-    def run(*arguments):
-        with pytest.raises(SystemExit) as caught:
-            main([str(argument) for argument in arguments])
-        return (caught.value.code, *capsys.readouterr())
-
-    return run
-
-
-@pytest.fixture
-def refused(call, tmp_path):
-    """refused(*arguments) → the one line on stderr, after exit code 2."""
-
-    def run(*arguments):
-        code, out, err = call(*arguments)
-        assert code == 2, err
-        assert err.count("\n") == 1, err
-        assert err.startswith("error: ")
-        assert "Traceback" not in out + err
-        return err.removeprefix("error: ").strip()
-
-    return run
 
 
 def options_of(command):
@@ -332,41 +305,6 @@ def test_a_users_space_is_a_command(call, refused, write_file, tmp_path):
     assert refused(bad, "--dry-run") == ("bad.py: a search space needs BASE = TrainConfig(...).")
 
 
-@pytest.fixture
-def results(tmp_path, manifest, trial_row):
-    """Results with the finished sweep s1 of two trials."""
-    run_folder(tmp_path, "s1").mkdir(parents=True)
-    write_manifest(tmp_path, manifest(winner=None))
-    write_rows(tmp_path, "trials", "s1", [trial_row(n, 0.9 + n / 100) for n in range(2)])
-    return tmp_path
-
-
-def test_list_show_and_delete(call, refused, results):
-    code, out, _ = call("list", "--results", results)
-    assert code == 0
-    assert "s1" in out
-    assert "finished" in out
-    code, out, _ = call("show", "s1", "--results", results)
-    assert code == 0
-    assert "2 trials" in out
-    code, out, _ = call("delete", "s1", "--yes", "--results", results)
-    assert code == 0
-    assert out.startswith("Deleted s1: ")
-    assert read_table(results, "trials").empty
-    for command in ("show", "delete"):
-        assert "no sweep 's1'" in refused(command, "s1", "--results", results)
-    code, out, _ = call("list", "--results", results)
-    assert (code, "No sweeps in" in out) == (0, True)
-
-
-def test_a_deletion_is_asked_for(call, results, monkeypatch):
-    monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 - nobody answers
-    code, _, err = call("delete", "s1", "--results", results)
-    assert code != 0
-    assert "Traceback" not in err
-    assert len(read_table(results, "trials")) == 2
-
-
 def test_what_there_is(call, refused):
     assert "ablation" in call("spaces")[1]
     assert "digits" in call("datasets")[1]
@@ -382,16 +320,3 @@ def test_an_interrupt_ends_with_130(call, monkeypatch):
     monkeypatch.setattr("sweep.report.listing.datasets_table", interrupt)
     code, _, err = call("datasets")
     assert (code, "Traceback" in err) == (130, False)
-
-
-def test_times():
-    assert [seconds(text) for text in ("90", "90s", "30m", "2h", "1.5H")] == [
-        90,
-        90,
-        1800,
-        7200,
-        5400,
-    ]
-    for text in ("", "s", "-1", "1d", "1h30m", "0", "nan", "0.0m"):
-        with pytest.raises(BadInput, match="write 90s, 30m or 2h"):
-            seconds(text)

@@ -1,9 +1,13 @@
+import json
 import os
-import socket
+import time
+from dataclasses import asdict
+from datetime import UTC, datetime
 
 import pytest
 
-from sweep.manifest import all_manifests, read_manifest, run_folder, write_manifest
+from sweep import liveness
+from sweep.manifest import all_manifests, read_manifest, run_folder, sweep_names, write_manifest
 from tl_core.errors import BadInput
 
 NOBODY = 2**22 + 1
@@ -71,17 +75,111 @@ def test_an_unknown_sweep_is_refused_with_what_there_is(tmp_path, keep):
         read_manifest(tmp_path, "")
 
 
+NOW = datetime.now(UTC).isoformat()
+OLDER = {"machine": None, "pid_start": None}
+"""What an earlier version knew of its driver."""
 STATES = {
-    "here": ({"status": "running"}, "running"),
-    "gone": ({"status": "running", "pid": NOBODY}, "died"),
-    "elsewhere": ({"status": "running", "pid": NOBODY, "host": "another"}, "running"),
-    "finished": ({"status": "finished", "pid": NOBODY}, "finished"),
-    "interrupted": ({"status": "interrupted", "pid": NOBODY}, "interrupted"),
-}
+    "here": ({}, None, "running"),
+    "here, no beat": ({}, 500, "running"),
+    "gone": ({"pid": NOBODY}, None, "died"),
+    "gone a moment ago": ({"pid": NOBODY}, 1, "died"),
+    "its number in use again": ({"pid": os.getppid()}, 1, "died"),
+    "its number and its machine's name in use again": ({"pid_start": 1.0}, None, "died"),
+    "another host, alive": ({"host": "another"}, 1, "running"),
+    "another host, silent": ({"host": "another"}, 500, "silent"),
+    "another host, no beat at all": ({"host": "another", "pid": NOBODY}, None, "silent"),
+    "another container, alive": ({"machine": "boot:2"}, 1, "running"),
+    "this machine before it was started anew": ({"machine": "boot:2"}, 500, "died"),
+    "earlier version": ({**OLDER, "started_at": NOW}, None, "running"),
+    "earlier version, number in use again": ({**OLDER, "started_at": "2020-01-02T03:04:05+00:00"},
+                                             None, "died"),
+    "earlier version, gone": ({**OLDER, "pid": NOBODY}, None, "died"),
+    "finished": ({"status": "finished", "pid": NOBODY}, None, "finished"),
+    "interrupted": ({"status": "interrupted", "pid": NOBODY}, 1, "interrupted"),
+}  # fmt: skip
 
 
 @pytest.mark.parametrize("case", STATES)
-def test_a_sweep_whose_driver_is_gone_has_died(manifest, case):
-    fields, state = STATES[case]
-    assert manifest(**fields).state() == state
-    assert manifest().host == socket.gethostname()
+def test_whether_a_driver_lives(tmp_path, keep, case):
+    fields, seconds_ago, state = STATES[case]
+    keep(**{"status": "running", **fields})
+    if seconds_ago is not None:
+        beat = run_folder(tmp_path, "s1") / liveness.FILE
+        beat.touch()
+        os.utime(beat, (time.time() - seconds_ago,) * 2)
+    assert read_manifest(tmp_path, "s1").state() == state
+
+
+def change(tmp_path, text):
+    (run_folder(tmp_path, "s1") / "sweep.json").write_text(text)
+
+
+def test_fields_of_a_later_version_are_left_aside(tmp_path, keep):
+    made = keep()
+    change(tmp_path, json.dumps({**asdict(made), "colour": "red"}))
+    assert read_manifest(tmp_path, "s1") == made
+
+
+def test_fields_that_an_earlier_version_did_not_write(tmp_path, keep):
+    about = asdict(keep())
+    for name in ("winner", "loaded", "host", "pid", "machine", "pid_start", "seen_at", "command",
+                 "question", "notes", "seeds", "trials_planned"):  # fmt: skip
+        del about[name]
+    change(tmp_path, json.dumps(about))
+    found = read_manifest(tmp_path, "s1")
+    assert (found.notes, found.trials_planned, found.status) == ([], None, "finished")
+
+
+def test_a_folder_that_was_renamed_is_a_sweep_of_that_name(tmp_path, keep):
+    keep()
+    run_folder(tmp_path, "s1").rename(run_folder(tmp_path, "s2"))
+    assert read_manifest(tmp_path, "s2").name == "s2"
+
+
+DAMAGED = {
+    "half": ('{"name": "s1", "spa', "is damaged"),
+    "empty": ("", "is damaged"),
+    "a list": ("[]", "it holds no object"),
+    "another type": ('{"name": "s1", "fields": 5}', "fields is 5"),
+    "missing": ('{"name": "s1", "fields": {}, "started_at": "2026-01-02"}', "it has no base"),
+    "no date": ('{"name": "s1", "fields": {}, "base": {}, "started_at": "x"}', "is damaged"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGED)
+def test_a_damaged_file_is_one_line_and_leaves_others_alone(tmp_path, keep, case):
+    text, reason = DAMAGED[case]
+    whole = keep(name="whole")
+    keep()
+    change(tmp_path, text)
+    with pytest.raises(BadInput, match=reason) as caught:
+        read_manifest(tmp_path, "s1")
+    assert str(caught.value).startswith("s1: ")
+    assert "`delete s1`" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert all_manifests(tmp_path) == [whole]
+
+
+def test_bytes_that_are_no_text_are_damage(tmp_path, keep):
+    keep()
+    (run_folder(tmp_path, "s1") / "sweep.json").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(BadInput, match="is damaged"):
+        read_manifest(tmp_path, "s1")
+
+
+def test_what_is_left_of_a_sweep_is_named(tmp_path, keep):
+    keep()
+    (run_folder(tmp_path, "s1") / "sweep.json").unlink()
+    (tmp_path / "epochs" / "sweep=rows").mkdir(parents=True)
+    assert sweep_names(tmp_path) == ["rows", "s1"]
+    with pytest.raises(BadInput, match=r"s1: .*sweep.json is missing; `delete s1`"):
+        read_manifest(tmp_path, "s1")
+    with pytest.raises(BadInput, match=r"rows: .*sweep.json is gone, its rows are not; `delete"):
+        read_manifest(tmp_path, "rows")
+
+
+@pytest.mark.parametrize("name", ["..", ".", "../runs/s1", "s1/", ""])
+def test_a_path_is_no_name(tmp_path, keep, name):
+    keep()
+    with pytest.raises(BadInput, match="no sweep"):
+        read_manifest(tmp_path, name)

@@ -20,6 +20,7 @@ def sweep(options, tmp_path, monkeypatch):
     def make(run_on_ray):
         plan = make_plan(options(space="ablation", dataset="digits", cpus=1, gpus=0))
         monkeypatch.setattr(runner._Run, "_run_on_ray", lambda run, joined: run_on_ray(run))
+        (tmp_path / "runs" / "s1").mkdir(parents=True, exist_ok=True)
         return runner._Run(plan, [], "s1", tmp_path, Console(file=StringIO()))
 
     return make
@@ -70,3 +71,24 @@ def test_an_error_of_ours_before_the_first_trial_is_raised_and_kept(sweep, tmp_p
         run.run()
     assert run.manifest.status == "failed"
     assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
+
+
+def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, page):
+    from sweep import liveness
+    from sweep.options import SweepOptions
+
+    found = {}
+
+    def run(self):
+        found.update(folder=self.folder, beat=liveness.last_beat(self.folder))
+
+    monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
+    monkeypatch.setattr(runner._Run, "run", run)
+    options = SweepOptions(
+        space="ablation", dataset="digits", settings=("width=4",), results=tmp_path, name="mine",
+        cpus=1, cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    runner.run_sweep(options, page)
+    assert found["folder"] == tmp_path / "runs" / "mine"
+    assert liveness.beats(found["beat"])
+    assert liveness.last_beat(found["folder"]) is None

@@ -1,8 +1,10 @@
 """Named source models: keeping, finding and listing them."""
 
+import json
+
 import pytest
 
-from sweep.sources import find_source, keep_model, list_models, weights_of
+from sweep.sources import damaged_models, find_source, keep_model, list_models, weights_of
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import build_model
@@ -58,3 +60,50 @@ def test_a_name_may_be_given_again(tmp_path, weights):
     keep(tmp_path, weights)
     keep(tmp_path, weights)
     assert [model.name for model in list_models(tmp_path)] == ["mine"]
+
+
+def about(results, name="bad"):
+    return weights_of(results, name).with_name("model.json")
+
+
+def without(results, field):
+    values = json.loads(about(results).read_text())
+    del values[field]
+    about(results).write_text(json.dumps(values))
+
+
+DAMAGES = {
+    "half": (lambda results: about(results).write_text('{"name": "ba'), "is damaged"),
+    "empty": (lambda results: about(results).write_text(""), "is damaged"),
+    "no text": (lambda results: about(results).write_bytes(b"\xff\xfe"), "is damaged"),
+    "a list": (lambda results: about(results).write_text("[]"), "holds no object"),
+    "a field less": (lambda results: without(results, "config"), "has no config"),
+    "no file": (lambda results: about(results).unlink(), "No such file"),
+    "no weights": (lambda results: weights_of(results, "bad").unlink(), "No such file"),
+}
+
+
+@pytest.mark.parametrize("case", DAMAGES)
+def test_each_model_of_a_list_stands_by_itself(tmp_path, weights, case):
+    damage, reason = DAMAGES[case]
+    good = keep(tmp_path, weights, "good")
+    keep(tmp_path, weights, "bad")
+    damage(tmp_path)
+    assert list_models(tmp_path) == [good]
+    (line,) = damaged_models(tmp_path)
+    assert reason in line
+    assert str(tmp_path / "models" / "bad") in line
+    assert "\n" not in line
+    assert find_source("good", tmp_path) == str(weights_of(tmp_path, "good"))
+    with pytest.raises(BadInput, match=r"no such model in .* .good.;"):
+        find_source("other", tmp_path)
+
+
+def test_fields_of_other_versions(tmp_path, weights):
+    keep(tmp_path, weights, "bad")
+    values = json.loads(about(tmp_path).read_text())
+    about(tmp_path).write_text(json.dumps({**values, "colour": "red"}))
+    without(tmp_path, "sweep")
+    (found,) = list_models(tmp_path)
+    assert (found.name, found.sweep, found.val_accuracy) == ("bad", None, 0.9)
+    assert damaged_models(tmp_path) == []

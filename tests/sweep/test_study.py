@@ -1,14 +1,16 @@
 """Studies: a source that is trained first, and several sweeps in one file."""
 
-import dataclasses
+from types import SimpleNamespace
 
 import pytest
 
 from sweep import run, run_all
 from sweep import study as module
+from sweep.manifest import run_folder
 from sweep.plan import make_plan
 from sweep.spaces import load_space
-from sweep.study import run_study, source_options
+from sweep.study import Study
+from sweep.unfinished import Unfinished
 from tl_core.errors import BadInput
 
 STUDY = """
@@ -46,19 +48,6 @@ def test_a_plan_counts_a_baseline_before_the_source_is_there(write_file, options
     assert make_plan(options(path, source="none")).configurations == 2
 
 
-def test_the_source_is_trained_on_its_own_data_and_settings(options):
-    asked = options(
-        "x", dataset="digits", backbone="plain", settings=("lr=1",), source_dataset="shapes",
-        source_settings=("epochs=2",), trials=5, name="mine", cpus=1, cache_dir="/c",
-    )  # fmt: skip
-    source = source_options(asked)
-    assert (source.dataset, source.settings, source.trials, source.name) == (
-        "shapes", ("epochs=2",), None, None,
-    )  # fmt: skip
-    assert source.backbone == "plain"
-    assert (source.cpus, source.cache_dir, source.results) == (1, "/c", asked.results)
-
-
 def test_runs_change_base_and_source(write_file):
     space = load_space(write_file(STUDY + 'RUNS = {"deep": {"depth": 2, "dataset": "shapes"}}\n'))
     run = space.with_fields(space.runs["deep"])
@@ -67,22 +56,26 @@ def test_runs_change_base_and_source(write_file):
     assert run.origin.base.lr == 0.1
 
 
+def ended(status="finished", exit_code=0):
+    return SimpleNamespace(manifest=SimpleNamespace(status=status), exit_code=exit_code)
+
+
 @pytest.fixture
 def ran(monkeypatch):
-    """Names and bases of the sweeps that a study would run."""
+    """Names and bases of the sweeps that a study runs, each of which finishes at once."""
     found = []
 
     def run_sweep(options, console, space=None):
         space = space or load_space(options.space)
         found.append((options.name, space.name, space.base.backbone, space.base.dataset))
-        return found[-1]
+        return ended()
 
     monkeypatch.setattr("sweep.runner.run_sweep", run_sweep)
     return found
 
 
 def test_each_run_is_a_sweep(write_file, options, terminal, ran):
-    assert len(list(run_study(options(write_file(RUNS), name="s"), terminal))) == 3
+    assert len(list(Study(options(write_file(RUNS), name="s"), terminal).run())) == 3
     assert ran == [
         ("s-shallow", "my_space-shallow", "plain", "digits"),
         ("s-deep", "my_space-deep", "plain-deep", "digits"),
@@ -91,10 +84,10 @@ def test_each_run_is_a_sweep(write_file, options, terminal, ran):
 
 
 def test_runs_that_an_option_makes_the_same_run_once(write_file, options, terminal, ran):
-    list(run_study(options(write_file(RUNS), dataset="digits"), terminal))
+    list(Study(options(write_file(RUNS), dataset="digits"), terminal).run())
     assert [name for _, name, *_ in ran] == ["my_space-plain", "my_space-plain-deep"]
     ran.clear()
-    list(run_study(options(write_file(RUNS), dataset="digits", backbone="plain"), terminal))
+    list(Study(options(write_file(RUNS), dataset="digits", backbone="plain"), terminal).run())
     assert [name for _, name, *_ in ran] == ["my_space"]
 
 
@@ -108,7 +101,7 @@ def test_python_asks_which_of_several(write_file, ran, monkeypatch):
 
 
 def test_a_space_without_runs_is_one_sweep(write_file, options, terminal, ran):
-    list(run_study(options(write_file(STUDY)), terminal))
+    list(Study(options(write_file(STUDY)), terminal).run())
     assert [name for _, name, *_ in ran] == ["my_space"]
 
 
@@ -128,29 +121,91 @@ def test_what_a_file_may_not_say(write_file, text, message):
         load_space(write_file(body + text))
 
 
-def test_a_source_that_was_trained_before_is_found(write_file, options, terminal, monkeypatch):
-    trained = []
+@pytest.fixture
+def outcome(monkeypatch, options, write_file, page):
+    """outcome(*ends, **options) → what a study of three runs started, its results, code, output.
 
-    def run_sweep(options, console, space):
-        trained.append(space.name)
-        weights = options.results / "w.safetensors"
-        weights.parent.mkdir(parents=True, exist_ok=True)
-        weights.write_bytes(b"weights")
-        winner = {"weights": str(weights), "val_accuracy": 0.5, "test_accuracy": 0.4}
-        return type("Result", (), {"name": "s", "manifest": type("M", (), {"winner": winner})})
+    An end is a result, or an exception that the run raises; the clock moves 10 s in each.
+    """
 
-    def keep_model(results, name, weights, **about):
-        path = module.weights_of(results, name)
-        path.parent.mkdir(parents=True)
-        path.write_bytes(weights.read_bytes())
+    def study(*ends, **fields):
+        started, ends, now = [], list(ends), [0.0]
 
-    monkeypatch.setattr("sweep.runner.run_sweep", run_sweep)
-    monkeypatch.setattr(module, "keep_model", keep_model)
-    plan = make_plan(options(write_file(STUDY)))
-    first = module.trained_source(plan, terminal)
-    assert module.trained_source(plan, terminal) == first
-    assert trained == ["my_space-source"]
-    changed = dataclasses.replace(plan.options, source_settings=("epochs=2",))
-    other = module.trained_source(dataclasses.replace(plan, options=changed), terminal)
-    assert other != first
-    assert len(trained) == 2
+        def run_sweep(options, console, space):
+            started.append((space.name, options.time_budget))
+            now[0] += 10
+            end = ends.pop(0)
+            if isinstance(end, BaseException):
+                raise end
+            return end
+
+        monkeypatch.setattr("sweep.runner.run_sweep", run_sweep)
+        monkeypatch.setattr(module.time, "monotonic", lambda: now[0])
+        made = Study(options(write_file(RUNS), **fields), page)
+        raised = None
+        try:
+            list(made.run())
+        except BaseException as error:
+            raised = error
+        said = " ".join(page.file.getvalue().split())
+        return SimpleNamespace(
+            started=started, count=len(made.results), code=made.exit_code, said=said, raised=raised
+        )
+
+    return study
+
+
+LATER = "my_space-deep, my_space-other."
+
+
+def test_after_an_interrupt_no_other_run_starts(outcome):
+    found = outcome(ended("interrupted", 130))
+    assert [name for name, _ in found.started] == ["my_space-shallow"]
+    assert (found.count, found.code, found.said) == (1, 130, f"Not started: {LATER}")
+
+
+def test_what_is_done_before_an_interrupt_stays(outcome):
+    found = outcome(ended(), ended("interrupted", 130))
+    assert (found.count, found.code) == (2, 130)
+    assert found.said == "Not started: my_space-other."
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), BadInput("x"), Unfinished("x")])
+def test_what_ends_a_run_before_its_trials_ends_the_study(outcome, error):
+    found = outcome(ended(), error)
+    assert found.raised is error
+    assert (len(found.started), found.count) == (2, 1)
+    assert found.said == "Not started: my_space-other."
+
+
+def test_a_failed_trial_does_not_keep_the_next_run_from_starting(outcome):
+    found = outcome(ended(exit_code=1), ended(), ended())
+    assert (found.count, found.code, found.said) == (3, 1, "")
+
+
+def test_the_time_budget_is_that_of_all_runs_together(outcome):
+    found = outcome(ended(), ended(), ended(), time_budget=25)
+    assert [left for _, left in found.started] == [25, 15, 5]
+    assert (found.code, found.said) == (0, "")
+
+
+def test_when_the_budget_is_over_no_other_run_starts(outcome):
+    found = outcome(ended(), time_budget=8)
+    assert [name for name, _ in found.started] == ["my_space-shallow"]
+    assert found.code == 1
+    assert found.said == f"Not started, since the time budget is over: {LATER}"
+
+
+def test_a_name_that_a_later_run_would_be_refused_is_refused_at_once(outcome, options):
+    run_folder(options().results, "s-other").mkdir(parents=True)
+    found = outcome(name="s")
+    assert found.started == []
+    assert isinstance(found.raised, BadInput)
+    assert "--name s-other: a sweep of this name is in" in str(found.raised)
+
+
+def test_a_reader_that_stops_early_is_told_what_did_not_start(ran, options, write_file, page):
+    runs = Study(options(write_file(RUNS)), page).run()
+    next(runs)
+    runs.close()
+    assert " ".join(page.file.getvalue().split()) == f"Not started: {LATER}"

@@ -31,6 +31,8 @@ def test_a_sweep_a_line(manifest):
                 Entry(manifest(name="ablation-20260102-030405"), 27, 0.98765, 3 * 2**20),
                 Entry(manifest(name="s2", status="timed_out"), 1, float("nan"), 512),
                 Entry(manifest(name="s3", status="running", pid=2**22 + 1), 0, 0.5, 0),
+                Entry(manifest(name="s4", trials_planned=None), 2, 0.5, 0, problems=("x",)),
+                Entry(None, 3, 0.5, 0, "s5", ("y",)),
             ]
         )
     )
@@ -39,6 +41,8 @@ def test_a_sweep_a_line(manifest):
         "ablation-20260102-030405 | finished | 27/6 | 0.9877 | 3.0 | MiB",
         "s2 | timed | out | 1/6 | – | 512 | B",
         "s3 | died | 0/6 | 0.5000 | 0 | B",
+        "s4 | damaged | 2 | 0.5000 | 0 | B",
+        "s5 | damaged | 3 | 0.5000 | 0 | B",
     ]
 
 

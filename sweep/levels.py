@@ -1,0 +1,53 @@
+"""Which values a field has among the configurations of a space."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.domains import Choice, Domain, Points, Space
+from tl_core.config import TrainConfig
+
+
+def space_levels(free: Space, base: TrainConfig, name: str) -> tuple[Any, ...]:
+    """Every value of a field in the configurations of a space, each once, in the space's order.
+
+    Args:
+        free: the fields that vary.
+        base: has the value where neither the field nor a chosen point of `Points` sets it.
+        name: of the field.
+
+    Returns:
+        Levels; of a range, its ends, where the name of a limit, such as "stages", stands for the
+        model's; None is among them where a condition may switch the field off.
+    """
+    found: list[Any] = [getattr(base, name)]
+    for field, domain in free.items():
+        if field == name:
+            found = _of_domain(domain)
+        elif isinstance(domain, Points):
+            found = _of_points(domain.points, name, found)
+    return distinct(found)
+
+
+def _of_domain(domain: Domain) -> list[Any]:
+    values = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+    return [*values, None] if domain.when else list(values)
+
+
+def _of_points(
+    points: Mapping[str, Mapping[str, Any]], name: str, otherwise: list[Any]
+) -> list[Any]:
+    """What the points set, and what the field has otherwise where a point leaves it out."""
+    return [
+        value
+        for point in points.values()
+        for value in ([point[name]] if name in point else otherwise)
+    ]
+
+
+def distinct(values: list[Any]) -> tuple[Any, ...]:
+    """The values, each once, in their order; True is not 1, nor 1.0."""
+    found: list[Any] = []
+    for value in values:
+        if not any(type(value) is type(other) and value == other for other in found):
+            found.append(value)
+    return tuple(found)

@@ -1,0 +1,125 @@
+"""What a plan says of all its configurations, wherever their values stand: points, lists, base."""
+
+import pytest
+
+from sweep.in_worker import heaviest_values
+from sweep.plan import make_plan
+from sweep.runner import _Run
+from tl_core.errors import BadInput
+
+HEAD = "from search_spaces.domains import Points\n"
+
+
+@pytest.fixture
+def plan(options, write_file):
+    """plan(space, base=, more=, **options) → the plan of a space, given as Python text."""
+
+    def make(space, base="", more="SEARCH = 'grid'", **fields):
+        text = f"{HEAD}BASE = TrainConfig(dataset='digits', epochs=5, {base})\nSPACE = {space}\n"
+        return make_plan(options(write_file(text + more), **fields))
+
+    return make
+
+
+EPOCHS = {
+    "a point": ("{'strategy': Points(a={'epochs': 50}, b={})}", "", 50),
+    "no point": ("{'strategy': Points(a={'lr': 0.1}, b={})}", "", 5),
+    "every point": ("{'strategy': Points(a={'epochs': 2}, b={'epochs': 3})}", "", 3),
+    "a choice": ("{'epochs': Choice(2, 9, 4)}", "", 9),
+    "a range": ("{'epochs': Int(2, 7)}", "", 7),
+    "a bound of the model": ("{'epochs': Int(1, 'stages')}", "", 4),
+    "the baseline": (
+        "{'freeze_depth': Choice(0, 1)}",
+        "SOURCE = TrainConfig(dataset='shapes')\nSCRATCH = {'epochs': 30}\n",
+        30,
+    ),
+}
+
+
+@pytest.mark.parametrize("case", EPOCHS)
+def test_the_longest_that_any_trial_may_train(plan, case):
+    space, more, longest = EPOCHS[case]
+    assert plan(space, more=more + "SEARCH = 'grid'").epochs == longest
+
+
+HEAVIEST = {
+    "points": ("{'strategy': Points(a={'batch_size': 512}, b={})}", {"batch_size": 512}),
+    "one level": ("{'batch_size': Choice(512)}", {"batch_size": 512}),
+    "one point": ("{'strategy': Points(a={'width': 64})}", {"width": 64}),
+    "all frozen": (
+        "{'strategy': Points(a={'freeze_depth': 'stages'})}",
+        {"freeze_depth": 4},
+    ),
+}
+
+
+@pytest.mark.parametrize("case", HEAVIEST)
+def test_the_heaviest_values_are_those_of_a_trial(plan, case):
+    space, expected = HEAVIEST[case]
+    (values,) = heaviest_values(plan(space))
+    assert {name: values[name] for name in expected} == expected
+
+
+@pytest.mark.parametrize(
+    ("space", "freezes"),
+    [
+        ("{'strategy': Points(a={'freeze_depth': 1}, b={})}", True),
+        ("{'strategy': Points(a={'freeze_depth': 'stages'})}", True),
+        ("{'freeze_depth': Int(0, 'stages')}", True),
+        ("{'strategy': Points(a={'freeze_depth': 0}, b={'lr': 0.1})}", False),
+    ],
+)
+def test_whether_stages_are_frozen(plan, space, freezes):
+    run = _Run.__new__(_Run)
+    run.plan = plan(space)
+    assert run._freezes() is freezes
+
+
+WRONG = {
+    "optimizer": "sdg", "schedule": "linear", "augmentation": "heavy", "dataset": "cifar",
+    "backbone": "residaul", "device": "gpu", "weights": "/no/such.pth", "teacher": "/no/such.pth",
+}  # fmt: skip
+PLACES = {
+    "choice": "{{'{0}': Choice('{1}')}}",
+    "points": "{{'strategy': Points(a={{'{0}': '{1}'}}, b={{}})}}",
+}
+
+
+@pytest.mark.parametrize("place", PLACES)
+@pytest.mark.parametrize("field", WRONG)
+def test_a_name_is_looked_up_wherever_it_stands(plan, field, place):
+    with pytest.raises(BadInput, match=WRONG[field].replace(".", r"\.")) as caught:
+        plan(PLACES[place].format(field, WRONG[field]))
+    assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("field", ["optimizer", "schedule", "augmentation", "dataset"])
+def test_a_name_of_the_baseline_is_looked_up(plan, field):
+    more = (
+        f"SOURCE = TrainConfig(dataset='shapes')\nSCRATCH = {{'{field}': 'zzz'}}\nSEARCH = 'grid'"
+    )
+    with pytest.raises(BadInput, match="zzz"):
+        plan("{'freeze_depth': Choice(0, 1)}", more=more)
+
+
+def test_what_only_timm_ignores_stays_where_a_point_has_a_model_that_heeds_it(plan):
+    points = "{'strategy': Points(a={}, b={'backbone': 'residual'}), 'width': Choice(8, 16)}"
+    made = plan(points, base="backbone='timm:test_resnet'")
+    assert "width" in made.free
+    lists = "{'backbone': Choice('timm:test_resnet', 'timm:test_vit'), 'width': Choice(8, 16)}"
+    made = plan(lists)
+    assert "width" not in made.free
+    assert made.notes == ("timm:test_resnet, timm:test_vit do not heed width: not varied.",)
+
+
+@pytest.mark.parametrize(
+    ("points", "configurations"),
+    [
+        ("a={'weights': 'pretrained'}, b={'weights': 'pretrained', 'freeze_depth': 1}", 2 + 1),
+        ("a={'weights': 'pretrained'}, b={}", 2),  # from scratch is one of its own points
+        ("a={'freeze_depth': 1}, b={}", 2),
+    ],
+)
+def test_a_baseline_stands_beside_points_that_all_start_from_weights(plan, points, configurations):
+    made = plan(f"{{'strategy': Points({points})}}", base="backbone='timm:test_resnet'")
+    assert made.configurations == configurations
