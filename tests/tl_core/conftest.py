@@ -1,12 +1,11 @@
 """Data that several of the trainer's tests share: the digits, and images made by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tl_core import TrainConfig, Trainer
 from tl_core.datasets import ImageData, Split, load_data
@@ -22,15 +21,6 @@ def shared_cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def digits(shared_cache: Path) -> ImageData:
     """scikit-learn's digits: 1,294 training images, 144 for validation, 8 px, grey."""
     return load_data(TrainConfig(dataset="digits", cache_dir=str(shared_cache)))
-
-
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Models this small are faster so; the number of threads is put back after the test."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
 
 
 class ArrayStore:

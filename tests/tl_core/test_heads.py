@@ -14,8 +14,6 @@ from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
 from tl_core.optim import OPTIMIZERS, SCHEDULES
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FIELDS = {
     "width": 4, "depth": 1, "freeze_depth": 4, "epochs": 3, "threads": 1, "device": "cpu",
     "precision": "fp32", "eval_precision": "fp32", "augmentation": "none", "batch_size": 32,

@@ -12,8 +12,6 @@ from tl_core import BadInput, EpochMetrics, TrainConfig, Trainer, batches, fit
 from tl_core.augment import AUGMENTATIONS
 from tl_core.models import stage_count
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 TINY = {"width": 8, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu"}
 
 

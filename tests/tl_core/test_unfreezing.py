@@ -8,7 +8,6 @@ from tl_core.checkpoint import load_checkpoint, save_checkpoint
 from tl_core.models import stages
 from tl_core.models.freezing import depth_of_epoch
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 FIELDS = {
     "width": 4, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
     "limit_train": 64, "batch_size": 32, "lr": 0.05, "schedule": "constant",
