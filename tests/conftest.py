@@ -3,10 +3,13 @@
 import os
 import shutil
 import tempfile
+import threading
 from pathlib import Path
 
 import pytest
 import torch
+
+from tl_core.kernels import layer_library
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
@@ -14,10 +17,11 @@ torch.set_num_threads(1)  # before the trainer is imported, which keeps this as 
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Set the cache folder before any test module asks for the native library."""
+    """Set the cache folder, and compile the native library while the tests are collected."""
     folder = tempfile.mkdtemp(prefix="tl-sweep-tests-")
     os.environ["TL_SWEEP_CACHE"] = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    threading.Thread(target=layer_library, daemon=True).start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -28,9 +32,7 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 
 def pytest_collection_finish() -> None:
-    """Compile the native library here, not in the time of some test."""
-    from tl_core.kernels import layer_library
-
+    """Wait for the native library here, not in the time of some test."""
     layer_library()
 
 

@@ -26,7 +26,7 @@ from sweep.tune_run import TimeBudget
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 
-TINY = {"width": 8, "precision": "fp32", "eval_precision": "fp32"}
+TINY = {"width": 8, "limit_train": 300, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
 DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6  # its depths
 SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]

@@ -23,6 +23,12 @@ def digits(shared_cache: Path) -> ImageData:
     return load_data(TrainConfig(dataset="digits", cache_dir=str(shared_cache)))
 
 
+@pytest.fixture(scope="session")
+def few_digits(shared_cache: Path) -> ImageData:
+    """200 of the training images, the same 144 for validation."""
+    return load_data(TrainConfig(dataset="digits", limit_train=200, cache_dir=str(shared_cache)))
+
+
 class ArrayStore:
     """Images in memory, (N, C, S, S) uint8."""
 

@@ -19,6 +19,12 @@ FIELDS = {
 
 
 @pytest.fixture
+def digits(few_digits):
+    """As many as these tests need."""
+    return few_digits
+
+
+@pytest.fixture
 def run(digits, tmp_path):
     """run(**fields) → Trainer on the digits with a feature cache of this test's own."""
 

@@ -8,10 +8,9 @@ import pytest
 from tl_core import trainer
 from tl_core.hardware import keep_freed_memory
 
-FAULTS = """
-import resource, torch
-from tl_core import trainer
-from tl_core.hardware import keep_freed_memory
+MEMORY = """
+import psutil, resource, torch
+from tl_core import hardware, trainer
 
 def faults():
     torch.ones(10_000_000)
@@ -21,25 +20,8 @@ def faults():
     return resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before
 
 by_default = faults()
-assert keep_freed_memory()
+assert hardware.keep_freed_memory()
 print(by_default, faults())
-"""
-
-
-@pytest.mark.skipif(not keep_freed_memory(), reason="not glibc")
-def test_freed_memory_is_used_again():
-    """Pages that a process asks for in three steps of 40 MB each."""
-    command = [sys.executable, "-c", FAULTS]
-    run = subprocess.run(command, capture_output=True, text=True, check=True)
-    by_default, kept = map(int, run.stdout.split())
-    assert by_default > 3 * 9_000
-    assert kept < 9_000
-
-
-GIVING_BACK = """
-import psutil, torch
-from tl_core import hardware
-hardware.keep_freed_memory()
 tensors = [torch.ones(10_000_000) for _ in range(4)]
 pin = torch.ones(10)
 del tensors
@@ -52,11 +34,25 @@ print(before - unchanged, before - psutil.Process().memory_info().rss)
 """
 
 
-@pytest.mark.skipif(not keep_freed_memory(), reason="not glibc")
-def test_more_than_may_be_kept_is_given_back():
-    command = [sys.executable, "-c", GIVING_BACK]
+@pytest.fixture(scope="module")
+def measured():
+    """Two pairs of numbers from one fresh process: pages asked for, bytes given back."""
+    if not keep_freed_memory():
+        pytest.skip("not glibc")
+    command = [sys.executable, "-c", MEMORY]
     run = subprocess.run(command, capture_output=True, text=True, check=True)
-    below, above = map(int, run.stdout.split())
+    return [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
+
+
+def test_freed_memory_is_used_again(measured):
+    """Pages that a process asks for in three steps of 40 MB each."""
+    by_default, kept = measured[0]
+    assert by_default > 3 * 9_000
+    assert kept < 9_000
+
+
+def test_more_than_may_be_kept_is_given_back(measured):
+    below, above = measured[1]
     assert below < 40_000_000
     assert above > 100_000_000
 
