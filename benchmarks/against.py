@@ -18,6 +18,7 @@ A case is slower where all ratios of one kind are above 1.1; the exit code is 1 
 """
 
 import argparse
+import dataclasses
 import os
 import shutil
 import subprocess
@@ -25,7 +26,6 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -37,7 +37,7 @@ from rich.table import Table
 
 LIMIT = 1.1
 AGAINST_CASES = ("start", *CASES)
-FP32 = ("--set", "precision=fp32", "--set", "eval_precision=fp32")
+FP32 = ("precision=fp32", "eval_precision=fp32")
 FEWER = {"b": ("--trials", "12")}
 WARM = ("limit_train=200", "epochs=1")
 STARTS = {
@@ -48,7 +48,7 @@ STARTS = {
 Times = dict[str, float]  # seconds by what they are of
 
 
-@dataclass(frozen=True)
+@dataclasses.dataclass(frozen=True)
 class Checkout:
     """One side: a checkout's root and the folder for what its commands leave."""
 
@@ -99,19 +99,31 @@ def compare_checkouts(args: argparse.Namespace, console: Console) -> list[dict[s
         side.cache.mkdir(parents=True)
         side.check()
         _starts(side)  # the first start compiles the modules
-    found = []
-    for name in with_data(args.cases.split(","), args, console):
-        measure = measure_of(name, args)
-        for side in sides.values() if name in CASES else ():
-            _sweep(name, args, side, warm=True)
-        runs: dict[str, list[Times]] = {"this": [], "other": []}
-        for pair in range(args.repeats):
-            for side in ("this", "other") if pair % 2 else ("other", "this"):
-                runs[side].append(measure(sides[side]))
-            console.print(name, pair, {k: v[-1] for k, v in runs.items()}, highlight=False)
-        found.append(judged(name, runs))
+    try:
+        found = [
+            _compare(name, args, sides, console)
+            for name in with_data(args.cases.split(","), args, console)
+        ]
+    finally:
+        for side in sides.values():
+            shutil.rmtree(side.cache)
     _print_table(found, console)
     return found
+
+
+def _compare(
+    name: str, args: argparse.Namespace, sides: dict[str, Checkout], console: Console
+) -> dict[str, Any]:
+    """One case, sides in turn, after a small sweep of each that fills its cache."""
+    measure = measure_of(name, args)
+    for side in sides.values() if name in CASES else ():
+        _sweep(name, args, side, warm=True)
+    runs: dict[str, list[Times]] = {"this": [], "other": []}
+    for pair in range(args.repeats):
+        for side in ("this", "other") if pair % 2 else ("other", "this"):
+            runs[side].append(measure(sides[side]))
+        console.print(name, pair, {k: v[-1] for k, v in runs.items()}, highlight=False)
+    return judged(name, runs)
 
 
 def measure_of(name: str, args: argparse.Namespace) -> Callable[[Checkout], Times]:
@@ -143,10 +155,9 @@ def _sweep(name: str, args: argparse.Namespace, side: Checkout, *, warm: bool = 
     shutil.rmtree(side.cache / "features", ignore_errors=True)
     folder = Path(tempfile.mkdtemp(prefix=f"{name}-", dir=side.folder))
     options = options_of(CASES[name], args, folder / "results", side.cache)
-    command = [*sweep_command(options), *FP32]
-    if warm:
-        command += [word for setting in WARM for word in ("--set", setting)]
-    elif args.short:
+    settings = WARM if warm else options.settings
+    command = sweep_command(dataclasses.replace(options, settings=(*settings, *FP32)))
+    if args.short and not warm:
         command += FEWER.get(name, ())
     start = time.time()
     whole = side.timed(command, folder / "sweep.log")
