@@ -21,6 +21,7 @@ import argparse
 import dataclasses
 import os
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -172,11 +173,12 @@ def _driver(name: str, args: argparse.Namespace, side: Checkout) -> Times:
 
 
 def _print_table(found: list[dict[str, Any]], console: Console) -> None:
+    """Medians in seconds, and the ratio of every pair."""
     table = Table("case", "time", "other, s", "this, s", "this / other", "", box=None)
     for case in found:
         for kind, ratios in case["ratios"].items():
             seconds = [
-                ", ".join(f"{run[kind]:.2f}" for run in case["runs"][side])
+                f"{statistics.median(run[kind] for run in case['runs'][side]):.2f}"
                 for side in ("other", "this")
             ]
             verdict = "slower" if kind in case["slower"] else ""
