@@ -3,6 +3,7 @@
     python benchmarks/compare.py --mnist ROOT --cifar10 parquet:PATH --weights FILE
     python benchmarks/compare.py … --short              # all cases in less than 20 minutes
     python benchmarks/compare.py … --cases a,c --repeats 3
+    python benchmarks/compare.py … --short --against TREE   # see against.py
 
 ROOT is a folder as torchvision's MNIST makes it, FILE has the weights of `mobilenetv1_025` in
 safetensors. Both sides get the same configurations, epochs, model, images and validation split.
@@ -12,24 +13,35 @@ images in its cache and no activations. A peer that runs fewer trials is compare
 c is also compared by freeze depth, from the start to the end of each trial. Cases e and f run
 `driver.py`. The plain loop, eight trials one after another, runs in the first repeat alone. The
 short form has fewer images or epochs, fewer trials of the peer, no plain loop and one repeat.
+A case whose data are not given is left out.
 """
 
 import argparse
 import json
-import os
 import pickle
 import shutil
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
+from against import AGAINST_CASES, compare_checkouts
+from cases import (
+    CASES,
+    DRIVER_CASES,
+    EXAMPLE,
+    HERE,
+    Case,
+    driver_command,
+    options_of,
+    sweep_command,
+    timed,
+    with_data,
+)
 from rich.console import Console
 from rich.table import Table
 
@@ -38,47 +50,8 @@ from sweep.plan import make_plan
 from tl_core.datasets import load_data
 from tl_core.transfer import normalization
 
-HERE = Path(__file__).parent
 sys.path.insert(0, str(HERE.parent))  # one space takes its base from another
-EXAMPLE = HERE.parent / "examples" / "mobilenetv1.py"
-
-
-@dataclass(frozen=True)
-class Case:
-    """One comparison: a space, its short form's settings, and how many trials the peer runs."""
-
-    space: str
-    data: str
-    peer_trials: int
-    short: tuple[str, ...]
-    short_peer_trials: int
-    transfer: bool = False
-
-
-CASES = {
-    "a": Case("shallow_mnist.py", "mnist", 24, ("limit_train=4000",), 8),
-    "b": Case("residual_cifar10.py", "cifar10", 12, ("limit_train=4000",), 8),
-    "c": Case("freeze_cifar10.py", "cifar10", 12, ("epochs=2",), 12, transfer=True),
-    "d": Case("head_cifar10.py", "cifar10", 8, ("epochs=2",), 8, transfer=True),
-}
-DRIVER_CASES = ("e", "f")
-SHORT_DRIVER = {"e": 300, "f": 3_000}
 DRIVER_FIGURES = ("growth", "recording_share", "rows_per_second", "driver_bytes")
-
-
-def options_of(case: Case, args: argparse.Namespace, results: Path) -> SweepOptions:
-    """What the project is asked to do."""
-    return SweepOptions(
-        space=str(HERE / "spaces" / case.space),
-        dataset="mnist" if case.data == "mnist" else args.cifar10,
-        data_dir=args.mnist if case.data == "mnist" else None,
-        cache_dir=str(args.work / "cache"),
-        source=args.weights if case.transfer else None,
-        scratch=False,
-        imports=(str(EXAMPLE),) if case.transfer else (),
-        settings=case.short if args.short else (),
-        results=results,
-    )
 
 
 def write_job(case: Case, args: argparse.Namespace, folder: Path) -> Path:
@@ -131,31 +104,12 @@ def cifar10_root(args: argparse.Namespace, data: Any) -> str:
     return str(root)
 
 
-def timed(command: list[str], log: Path) -> float:
-    """Seconds of a whole command; its output goes to a file."""
-    environment = {**os.environ, "PYTHONPATH": str(HERE.parent), "RAY_AUTH_MODE": "disabled"}
-    start = time.perf_counter()
-    with open(log, "w") as file:
-        run = subprocess.run(command, stdout=file, stderr=file, env=environment, check=False)
-    if run.returncode != 0:
-        sys.exit(f"{' '.join(command)} failed; see {log}")
-    return time.perf_counter() - start
-
-
 def project_run(case: Case, args: argparse.Namespace, folder: Path) -> dict[str, Any]:
     """One sweep by the project's own command line."""
     shutil.rmtree(args.work / "cache" / "features", ignore_errors=True)
     options = options_of(case, args, folder / "results")
-    command = [sys.executable, "-m", "sweep", options.space, "--cache-dir", str(options.cache_dir)]
-    command += ["--dataset", str(options.dataset), "--results", str(options.results)]
-    command += ["--data-dir", options.data_dir] if options.data_dir else []
-    command += ["--source", options.source] if options.source else []
-    command += ["--no-scratch"]
-    command += ["--import", *options.imports] if options.imports else []
-    for setting in options.settings:
-        command += ["--set", setting]
     start = time.time()
-    whole = timed(command, folder / "project.log")
+    whole = timed(sweep_command(options), folder / "project.log")
     trials = pd.read_parquet(options.results / "trials")
     seconds = trials["ended_at"].max().timestamp() - start
     trials["seconds"] = (trials["ended_at"] - trials["started_at"]).dt.total_seconds()
@@ -185,11 +139,8 @@ def peer_run(job: Path, folder: Path, *, loop: bool) -> dict[str, Any]:
 
 def driver_run(case: str, args: argparse.Namespace) -> dict[str, Any]:
     """One case of driver.py in a process of its own."""
-    command = [sys.executable, str(HERE / "driver.py"), case]
-    if args.short and case in SHORT_DRIVER:
-        command += ["--trials", str(SHORT_DRIVER[case])]
     log = args.work / f"{case}.log"
-    timed(command, log)
+    timed(driver_command(case, args), log)
     found = [line for line in log.read_text().splitlines() if line.startswith("{")]
     return dict(json.loads(found[-1]))
 
@@ -262,34 +213,62 @@ def report(found: list[dict[str, Any]], console: Console) -> None:
     console.print(table)
 
 
-def main() -> None:
-    """Compare the cases asked for and print the table."""
+def arguments() -> argparse.Namespace:
+    """The command line, paths made absolute: the commands run in folders of their own."""
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawTextHelpFormatter
     )
-    parser.add_argument("--mnist", required=True)
-    parser.add_argument("--cifar10", required=True)
-    parser.add_argument("--weights", required=True)
-    parser.add_argument("--cases", default=",".join((*CASES, *DRIVER_CASES)))
-    parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--mnist", type=_absolute)
+    parser.add_argument("--cifar10", type=_data_set)
+    parser.add_argument("--weights", type=_absolute)
+    parser.add_argument("--cases", help="names, with commas between them")
+    parser.add_argument("--repeats", type=int, help="pairs of runs (default 3; --short alone: 1)")
     parser.add_argument("--short", action="store_true")
     parser.add_argument("--no-loop", action="store_true", help="leave the plain loop out")
+    parser.add_argument(
+        "--against", type=Path, metavar="TREE", help="compare with another checkout instead"
+    )
     parser.add_argument(
         "--work", type=Path, default=Path(tempfile.gettempdir()) / "tl-sweep-bench"
     )
     parser.add_argument("--out", type=Path, help="JSON file for every run's figures")
     args = parser.parse_args()
-    if args.short:
-        args.repeats, args.no_loop = 1, True
+    known = (*AGAINST_CASES, *DRIVER_CASES) if args.against else (*CASES, *DRIVER_CASES)
+    args.cases = args.cases or ",".join(AGAINST_CASES if args.against else known)
+    if unknown := set(args.cases.split(",")) - set(known):
+        parser.error(f"--cases {','.join(sorted(unknown))}: one of {', '.join(known)}")
+    args.repeats = args.repeats or (1 if args.short and not args.against else 3)
+    args.no_loop = args.no_loop or args.short
+    args.work = args.work.resolve()
     args.work.mkdir(parents=True, exist_ok=True)
-    console = Console()
-    found = [
-        (compare if name in CASES else compare_driver)(name, args, console)
-        for name in args.cases.split(",")
-    ]
-    report(found, console)
+    return args
+
+
+def _absolute(data: str) -> str:
+    return str(Path(data).resolve())
+
+
+def _data_set(name: str) -> str:
+    """A data set's name; READER:PATH with the path absolute."""
+    reader, colon, path = name.partition(":")
+    return f"{reader}:{_absolute(path)}" if colon else name
+
+
+def main() -> None:
+    """Compare the cases asked for and print the table."""
+    args, console = arguments(), Console()
+    if args.against:
+        found = compare_checkouts(args, console)
+    else:
+        found = [
+            (compare if name in CASES else compare_driver)(name, args, console)
+            for name in with_data(args.cases.split(","), args, console)
+        ]
+        report(found, console)
     if args.out:
         args.out.write_text(json.dumps(found, indent=1))
+    if any(case.get("slower") for case in found):
+        sys.exit(1)
 
 
 if __name__ == "__main__":

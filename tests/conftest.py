@@ -1,16 +1,27 @@
-"""Slow tests last, and one cache of decoded images for the whole run."""
+"""Slow tests last, one thread, and a cache folder of the tests' own for the whole run."""
 
 import os
-from collections.abc import Iterator
+import shutil
+import tempfile
+import threading
 from pathlib import Path
 
 import pytest
+import torch
 
-from tl_core.datasets.cache import cache_folder
 from tl_core.kernels import layer_library
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
+torch.set_num_threads(1)  # before the trainer is imported, which keeps this as its default
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Set the cache folder, and compile the native library while the tests are collected."""
+    folder = tempfile.mkdtemp(prefix="tl-sweep-tests-")
+    os.environ["TL_SWEEP_CACHE"] = folder
+    config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
+    threading.Thread(target=layer_library, daemon=True).start()
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -20,18 +31,18 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.timeout(300))
 
 
-@pytest.fixture(scope="session", autouse=True)
-def cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+def pytest_collection_finish() -> None:
+    """Wait for the native library here, not in the time of some test."""
+    layer_library()
+
+
+@pytest.fixture(scope="session")
+def cache() -> Path:
     """The decoded images of the tests: not the user's, and shared with worker processes."""
-    folder = tmp_path_factory.mktemp("cache")
-    before = os.environ.get("TL_SWEEP_CACHE")
-    layer_library()  # compiled here, once, not in the time of some test
-    compiled = cache_folder(None) / "kernels"
-    if compiled.is_dir():
-        (folder / "kernels").symlink_to(compiled)
-    os.environ["TL_SWEEP_CACHE"] = str(folder)
-    yield folder
-    if before is None:
-        del os.environ["TL_SWEEP_CACHE"]
-    else:
-        os.environ["TL_SWEEP_CACHE"] = before
+    return Path(os.environ["TL_SWEEP_CACHE"])
+
+
+@pytest.fixture(autouse=True)
+def one_thread() -> None:
+    """Start every test with one thread: small models are faster so, on a busy machine too."""
+    torch.set_num_threads(1)

@@ -1,7 +1,6 @@
 from io import StringIO
 
 import pytest
-import torch
 from rich.console import Console
 
 from sweep import bundled
@@ -127,15 +126,7 @@ def test_the_count_of_trials_stays(world, settle):
 
 
 @pytest.fixture
-def one_thread():
-    """A trainer sets the number of threads; it is put back after the test."""
-    threads = torch.get_num_threads()
-    yield
-    torch.set_num_threads(threads)
-
-
-@pytest.fixture
-def trained(monkeypatch, one_thread):
+def trained(monkeypatch):
     """Every config that `bundled_source` trains: on 100 digits, which load faster than shapes."""
     made = []
 

@@ -1,12 +1,15 @@
 """Places on a shared GPU, among processes of one machine."""
 
+import queue
 import subprocess
 import sys
 import threading
 import time
+from types import SimpleNamespace
 
 import pytest
 
+from sweep import gpu_places
 from sweep.gpu_places import GpuPlaces
 
 HOLD = """
@@ -25,29 +28,55 @@ def places(tmp_path):
     return lambda count=2: GpuPlaces("sweep", "0", count, tmp_path)
 
 
-def waits(view: GpuPlaces, seconds: float = 0.7) -> bool:
-    """Whether nobody gets in within that time; who waits gets in later and leaves at once."""
-    inside = threading.Event()
+class Visitor(threading.Thread):
+    """Takes a place, waiting for it where none is free, and leaves at once."""
 
-    def enter() -> None:
-        with view.taken():
-            inside.set()
+    def __init__(self, view: GpuPlaces) -> None:
+        super().__init__(daemon=True)
+        self.view = view
+        self.steps: queue.Queue[str] = queue.Queue()
+        self.start()
 
-    threading.Thread(target=enter, daemon=True).start()
-    return not inside.wait(seconds)
+    def run(self) -> None:
+        with self.view.taken():
+            self.steps.put("inside")
+
+
+@pytest.fixture(autouse=True)
+def naps(monkeypatch):
+    """A visitor that finds no place says so and looks again soon."""
+
+    def nap(seconds: float) -> None:
+        threading.current_thread().steps.put("waiting")
+        time.sleep(0.01)
+
+    monkeypatch.setattr(gpu_places, "time", SimpleNamespace(sleep=nap))
+
+
+def waits(view: GpuPlaces) -> bool:
+    """Whether a visitor finds no place now; it gets in later and leaves at once."""
+    return Visitor(view).steps.get(timeout=50) == "waiting"
+
+
+def gets_in(view: GpuPlaces) -> bool:
+    """Whether a visitor gets in; earlier ones may be in its way for a moment."""
+    steps = Visitor(view).steps
+    while steps.get(timeout=50) != "inside":
+        pass
+    return True
 
 
 def test_as_many_as_there_are_places(places):
     with places().taken() as first, places().taken():
         assert first == 2
         assert waits(places())
-    assert not waits(places(), 5)
+    assert gets_in(places())
 
 
 def test_sweeps_and_gpus_do_not_share_places(tmp_path):
     with GpuPlaces("sweep", "0", 1, tmp_path).taken():
-        assert not waits(GpuPlaces("sweep", "1", 1, tmp_path), 5)
-        assert not waits(GpuPlaces("other", "0", 1, tmp_path), 5)
+        assert not waits(GpuPlaces("sweep", "1", 1, tmp_path))
+        assert not waits(GpuPlaces("other", "0", 1, tmp_path))
 
 
 def test_halved_once_by_those_who_ran_out_together(places):
@@ -65,7 +94,7 @@ def test_who_starts_again_waits_until_only_the_reduced_number_is_inside(places):
         places(3).reduce(3)
         assert places(3).allowed == 1
         assert waits(places(3))
-    assert not waits(places(3), 5)
+    assert gets_in(places(3))
 
 
 @pytest.mark.timeout(300)
@@ -78,6 +107,4 @@ def test_a_process_that_is_killed_gives_its_place_back(places, tmp_path):
             assert waits(places())
             holder.kill()
             holder.wait()
-            deadline = time.monotonic() + 10
-            while waits(places()):
-                assert time.monotonic() < deadline
+            assert gets_in(places())

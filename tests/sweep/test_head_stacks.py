@@ -97,26 +97,26 @@ def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, 
     def slowly(self, epoch):
         if threading.current_thread().name == "first":
             begun.set()
-            assert go_on.wait(30)
+            assert go_on.wait(50)
         original(self, epoch)
 
     monkeypatch.setattr(HeadStack, "_run_epoch", slowly)
     first = threading.Thread(target=lambda: worker(job()).run_of(0, PLANNED[0]), name="first")
     first.start()
-    assert begun.wait(30)
+    assert begun.wait(50)
     found = []
     second = threading.Thread(target=lambda: found.append(worker(job()).run_of(2, PLANNED[2])))
     second.start()
     file = worker(job())._path(worker(job())._stack(1))
-    for _ in range(600):
+    for _ in range(1000):
         if file.exists():
             break
         second.join(0.05)
     assert file.exists()  # trial 1's stack, while trial 0's is still in training
     assert not found
     go_on.set()
-    first.join(30)
-    second.join(30)
+    first.join(50)
+    second.join(50)
     assert found[0] is not None
     assert found[0][0].config.lr == PLANNED[2]["lr"]
     assert trained == [REACH // 2] * 2

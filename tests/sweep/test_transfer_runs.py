@@ -27,7 +27,7 @@ from search_spaces.domains import Choice, Points
 from tl_core.config import TrainConfig
 
 TINY = dict(dataset="digits", width=8, precision="fp32", eval_precision="fp32", lr=0.1)
-SOURCE = TrainConfig(**TINY, epochs=2)
+SOURCE = TrainConfig(**TINY, limit_train=500, epochs=2)
 BASE = TrainConfig(**TINY, limit_train=300, epochs=2)
 SPACE = {
     "strategy": Points(

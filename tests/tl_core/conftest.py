@@ -1,12 +1,11 @@
 """Data that several of the trainer's tests share: the digits, and images made by hand."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
-import torch
 
 from tl_core import TrainConfig, Trainer
 from tl_core.datasets import ImageData, Split, load_data
@@ -24,13 +23,10 @@ def digits(shared_cache: Path) -> ImageData:
     return load_data(TrainConfig(dataset="digits", cache_dir=str(shared_cache)))
 
 
-@pytest.fixture
-def one_thread() -> Iterator[None]:
-    """Models this small are faster so; the number of threads is put back after the test."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
+@pytest.fixture(scope="session")
+def few_digits(shared_cache: Path) -> ImageData:
+    """200 of the training images, the same 144 for validation."""
+    return load_data(TrainConfig(dataset="digits", limit_train=200, cache_dir=str(shared_cache)))
 
 
 class ArrayStore:

@@ -11,13 +11,17 @@ from tl_core.batches import Batches
 from tl_core.feature_cache import BUDGET_VARIABLE, FeatureCache
 from tl_core.features import FeatureBatches
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 FIELDS = {
     "width": 4, "depth": 1, "freeze_depth": 3, "epochs": 3, "threads": 1, "device": "cpu",
     "precision": "fp32", "eval_precision": "fp32", "augmentation": "none", "lr": 0.02,
     "dropout": 0.1,
 }  # fmt: skip
+
+
+@pytest.fixture
+def digits(few_digits):
+    """As many as these tests need."""
+    return few_digits
 
 
 @pytest.fixture

@@ -31,7 +31,7 @@ print("loaded:", *loaded)
 @pytest.mark.timeout(300)
 def test_training_one_of_our_models_loads_no_compiler():
     run = subprocess.run(
-        [sys.executable, "-c", TRAINING], capture_output=True, text=True, timeout=110, check=False
+        [sys.executable, "-c", TRAINING], capture_output=True, text=True, check=False
     )
     assert (run.stdout.strip(), run.returncode) == ("loaded:", 0), run.stderr
 

@@ -11,7 +11,6 @@ from tl_core.loss import distillation
 from tl_core.models import build_model
 from tl_core.transfer import save_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 PLAIN = {
     "width": 4, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
     "augmentation": "none", "label_smoothing": 0.0, "schedule": "constant",

@@ -18,8 +18,6 @@ from tl_core.optim import (
     take_over_state,
 )
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture
 def small():

@@ -15,8 +15,6 @@ from tl_core.errors import BadInput
 from tl_core.models import MODELS, ModelSpec
 from tl_core.precision import autocast, resolve_device, resolve_precision, seconds_per_step
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 WHITE = np.full((4, 1, 8, 8), 255, dtype=np.uint8)
 TINY = {"width": 4, "threads": 1, "batch_size": 4, "device": "cpu"}
 

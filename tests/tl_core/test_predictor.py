@@ -12,8 +12,6 @@ from tl_core import BadInput, Predictor, TrainConfig, Trainer, load_model
 from tl_core.models import build_model
 from tl_core.transfer import read_metadata, save_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 @pytest.fixture(scope="module")
 def trained(digits, tmp_path_factory):

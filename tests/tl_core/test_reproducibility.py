@@ -12,8 +12,6 @@ from tl_core import BadInput, TrainConfig, Trainer, fit, precision
 from tl_core.checkpoint import load_checkpoint, save_checkpoint
 from tl_core.optim import OPTIMIZERS, SCHEDULES
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 # Everything that draws numbers or keeps a state is on.
 BUSY = {
     "width": 8, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",

@@ -8,7 +8,6 @@ from tl_core.models import build_model
 from tl_core.source_pull import SourcePull
 from tl_core.transfer import save_weights
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 SHAPE = {"channels": 1, "num_classes": 10, "image_size": 8}
 
 

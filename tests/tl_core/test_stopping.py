@@ -7,8 +7,6 @@ import torch
 
 from tl_core import TrainConfig, fit
 
-pytestmark = pytest.mark.usefixtures("one_thread")
-
 
 def scripted(run, monkeypatch, accuracies, losses=None):
     """Validation results of `run`, as told instead of measured."""

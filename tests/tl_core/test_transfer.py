@@ -43,15 +43,6 @@ def save(path, model, backbone="residual", **about):
     return str(path)
 
 
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Models this small are faster so, whatever else the machine does."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)
-
-
 @pytest.fixture
 def source(tmp_path):
     """A residual CNN for 3 channels and 5 classes in a file of ours."""

@@ -8,11 +8,16 @@ from tl_core.checkpoint import load_checkpoint, save_checkpoint
 from tl_core.models import stages
 from tl_core.models.freezing import depth_of_epoch
 
-pytestmark = pytest.mark.usefixtures("one_thread")
 FIELDS = {
     "width": 4, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",
-    "limit_train": 64, "batch_size": 32, "lr": 0.05, "schedule": "constant",
+    "batch_size": 100, "lr": 0.05, "schedule": "constant",
 }  # fmt: skip
+
+
+@pytest.fixture
+def digits(few_digits):
+    """As many as these tests need."""
+    return few_digits
 
 
 def run_of(digits, **fields):

@@ -240,7 +240,7 @@ def test_two_processes_build_once(dataset: str, cache: Path) -> None:
     workers = [context.Process(target=_load_in_process, args=(fields, out)) for _ in range(2)]
     for worker in workers:
         worker.start()
-    results = [out.get(timeout=50) for _ in workers]
+    results = [out.get(timeout=280) for _ in workers]
     for worker in workers:
         worker.join()
     assert results[0][:2] == results[1][:2]

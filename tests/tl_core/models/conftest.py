@@ -37,12 +37,3 @@ def native_calls(monkeypatch):
         return called
 
     return count
-
-
-@pytest.fixture(autouse=True)
-def one_thread():
-    """Models this small are faster so, whatever else the machine does."""
-    threads = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(threads)

@@ -77,7 +77,8 @@ def test_without_a_library_nothing_is_replaced(monkeypatch, fresh_library):
 
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
 def test_the_library_is_compiled_once(fresh_library, monkeypatch):
-    monkeypatch.setattr(kernels, "FLAGS", (*kernels.FLAGS, "-O0"))  # in a tenth of the time
+    plain = tuple(flag for flag in kernels.FLAGS if flag != "-O3")  # compiled five times as fast
+    monkeypatch.setattr(kernels, "FLAGS", plain)
     assert kernels.layer_library() is not None
     (file,) = (fresh_library / "kernels").glob("*.so")
     made = file.stat().st_mtime_ns
