@@ -159,7 +159,7 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
         if len(doubtful):
             path, remark = doubtful.iloc[0][["path", "remark"]]
             files = "1 file" if len(doubtful) == 1 else f"{len(doubtful):,} files"
-            note = f"To be doubted: {files}, such as {path}: {remark}."
+            note = f"Check {files}, such as {path}: {remark}."
             console.print(escape(note), style="yellow", highlight=False)
         bad = frame[frame["error"].notna()]
         for _, row in bad.head(SHOWN).iterrows():

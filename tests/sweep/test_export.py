@@ -33,8 +33,9 @@ def weights(request, tmp_path, data):
     model.train()(images)
     path = tmp_path / "w.safetensors"
     save_weights(
-        path, model, config=config, classes=data.classes, mean=[0.3], std=[0.2], image_size=size
-    )
+        path, model, config=config, classes=data.classes, mean=[0.3], std=[0.2], image_size=size,
+        white_levels={"integers": 4095.0, "floats": None},
+    )  # fmt: skip
     return path
 
 
@@ -70,6 +71,7 @@ def test_what_stands_beside_it(weights, tmp_path):
     assert classes.read_text().splitlines() == [str(n) for n in range(10)]
     told = json.loads(about.read_text())
     assert (told["mean"], told["std"], told["color"]) == ([0.3], [0.2], "grey")
+    assert told["white"] == {"8-bit": 255, "integers": 4095.0, "floats": None}
     assert told["input"][1:] == [1, *[load_model(weights).image_size] * 2]
 
 

@@ -122,9 +122,10 @@ def _hashes(pixels: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> np.nda
 
     A fifth of the time of BLAKE2: 24 µs for an RGB image of 224 pixels.
     """
+    moments = np.hstack([sums, squares])
     halves = (
-        zlib.crc32(image.data) << 32 | zlib.crc32(np.concatenate(moments).data)
-        for image, *moments in zip(pixels, sums, squares, strict=True)
+        zlib.crc32(image.data) << 32 | zlib.crc32(moment.data)
+        for image, moment in zip(pixels, moments, strict=True)
     )
     return np.fromiter(halves, dtype=np.uint64, count=len(pixels))
 

@@ -70,7 +70,7 @@ def shared_notes(entry: Entry, indices: SplitIndices) -> list[str]:
     if not found:
         return []
     labels = f", {other:,} of them with another label there" if other else ""
-    return [f"Identical pixels: {', '.join(found)}{labels}."]
+    return [f"Identical pixels at {entry.size} px: {', '.join(found)}{labels}."]
 
 
 def _shared(entry: Entry, part: np.ndarray, seen: np.ndarray) -> tuple[int, int]:
