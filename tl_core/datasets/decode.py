@@ -95,8 +95,8 @@ def read_header(raw: bytes) -> Header | str:
     """
     try:
         with Image.open(io.BytesIO(raw)) as image:
-            frames = image.format in SEVERAL_FRAMES and getattr(image, "is_animated", False)
-            return Header(_is_grey(image), *image.size, kind_of(image), frames)
+            kind, size = kind_of(image), image.size
+            return Header(_is_grey(image), *size, kind, _has_frames(image))
     except MemoryError:
         raise
     except Exception as error:
@@ -179,6 +179,15 @@ def _opened(raw: bytes, whites: WhiteLevels) -> tuple[Image.Image, str | None]:
         return to_bytes(wide, white), whites.remark(kind, wide.largest)
     ImageOps.exif_transpose(image, in_place=True)
     return image, None
+
+
+def _has_frames(image: Image.Image) -> bool:
+    try:
+        return image.format in SEVERAL_FRAMES and bool(getattr(image, "is_animated", False))
+    except MemoryError:
+        raise
+    except Exception:  # further frames are damaged: the first may be whole
+        return False
 
 
 def _is_grey(image: Image.Image) -> bool:

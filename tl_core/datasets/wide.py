@@ -9,19 +9,24 @@ Shapes: H × W pixels, C channels, alpha last where there is one.
 import io
 import sys
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from PIL import Image, ImageOps
+from PIL.TiffImagePlugin import TiffImageFile
 
 from tl_core.datasets.unreadable import UnusablePixels
 from tl_core.datasets.white_levels import Kind
 
-COLOURS = {"RGB;16": "RGB", "RGBX;16": "RGB", "RGBA;16": "RGBA", "CMYK;16": "CMYK"}
+PREMULTIPLIED = "RGBa;16"
+COLOURS = {
+    "RGB;16": "RGB", "RGBX;16": "RGB", "RGBA;16": "RGBA", "CMYK;16": "CMYK", PREMULTIPLIED: "RGBA",
+}  # fmt: skip
 """Pillow's raw mode without byte order → its mode."""
 GREY_WITH_ALPHA = "LA;16B"
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 SWAPPED = {"N": _OTHER, "L": "B", "B": "L"}
-_PLANAR, _BITS = 284, 258
+_PLANAR, _BITS, _PHOTOMETRIC = 284, 258, 262
 
 
 @dataclass(frozen=True, eq=False)
@@ -33,6 +38,8 @@ class WideImage:
     mode: str
     """Pillow's mode of the same image at 8 bits: L, LA, RGB, RGBA or CMYK."""
     kind: Kind
+    white_is_zero: bool = False
+    """Whether 0 is white and the white level black, as a TIFF may say."""
 
     @property
     def largest(self) -> float:
@@ -71,7 +78,7 @@ def read_wide(raw: bytes, image: Image.Image, kind: Kind) -> WideImage:
     Raises:
         UnusablePixels: a value is NaN, infinite or below black, or Pillow cannot read them all.
     """
-    if image.format == "TIFF" and image.mode in ("RGB", "RGBA") and _planar_bits(image) > 8:
+    if image.mode in COLOURS.values() and _planar_bits(image) > 8:
         raise UnusablePixels(
             f"{_planar_bits(image)}-bit colour in separate planes, which Pillow cannot read;"
             " save it interleaved or as 8 bits"
@@ -79,7 +86,7 @@ def read_wide(raw: bytes, image: Image.Image, kind: Kind) -> WideImage:
     mode, values = _values(raw, image)
     if kind == Kind.FLOATS and not np.isfinite(values).all():
         raise UnusablePixels("it holds NaN or infinite values; replace them by numbers from 0 up")
-    found = WideImage(values, mode, kind)
+    found = WideImage(values, mode, kind, _tag(image, _PHOTOMETRIC) == 0)
     lowest, largest = float(values.min()), found.largest
     if lowest < 0 and lowest < -max(largest, 0) / 510:  # more than half a grey level
         raise UnusablePixels(
@@ -98,6 +105,8 @@ def to_bytes(wide: WideImage, white: float) -> Image.Image:
     if wide.mode in ("LA", "RGBA") and wide.values[..., -1].max() > white:
         levels[-1] = 65535
     scaled = np.rint(wide.values.clip(0, levels) * (255 / levels)).astype(np.uint8)
+    if wide.white_is_zero:
+        scaled = 255 - scaled
     if wide.mode == "L":
         return Image.fromarray(scaled[..., 0])
     height, width = scaled.shape[:2]
@@ -105,6 +114,16 @@ def to_bytes(wide: WideImage, white: float) -> Image.Image:
 
 
 def _values(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
+    """(8-bit mode, values (H, W, C)), upright; a transparent value becomes alpha."""
+    mode, values = _stored(raw, image)
+    transparent = image.info.get("transparency")
+    if transparent is None or mode not in ("L", "RGB"):
+        return mode, values
+    opaque = (values != np.array(transparent)).any(axis=2)
+    return f"{mode}A", np.dstack([values, opaque * 65535])
+
+
+def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
     """(8-bit mode, values (H, W, C)), upright."""
     layout = raw_mode(image)
     if layout == GREY_WITH_ALPHA:
@@ -113,9 +132,14 @@ def _values(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
     mode = COLOURS.get(layout[:-1])
     if mode is None:
         return "L", _upright(image)[..., None]
-    again = Image.open(io.BytesIO(raw))
-    low = _upright(again, layout[:-1] + SWAPPED[layout[-1]])
-    return mode, _upright(image).astype(np.uint16) << 8 | low
+    parts, order = layout[:-1].upper(), layout[-1]  # Pillow divides by alpha at 8 bits: not here
+    high = _upright(image, parts + order).astype(np.uint16)
+    values = high << 8 | _upright(Image.open(io.BytesIO(raw)), parts + SWAPPED[order])
+    if layout[:-1] == PREMULTIPLIED:
+        alpha = values[..., 3:]
+        colours = np.rint(values[..., :3] * (alpha.max() / alpha.clip(1)))
+        values = np.dstack([colours, alpha])
+    return mode, values
 
 
 def _upright(image: Image.Image, layout: str | None = None) -> np.ndarray:
@@ -135,7 +159,9 @@ def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
 
 def _planar_bits(image: Image.Image) -> int:
     """Bits of a sample of a TIFF whose colours lie in separate planes; 0 for others."""
-    tags = getattr(image, "tag_v2", None)
-    if image.format != "TIFF" or not tags or tags.get(_PLANAR) != 2:
-        return 0
-    return int(max(tags.get(_BITS, (1,))))
+    return int(max(_tag(image, _BITS) or (1,))) if _tag(image, _PLANAR) == 2 else 0
+
+
+def _tag(image: Image.Image, number: int) -> Any:
+    """A tag's value; None for what is no TIFF or has no such tag."""
+    return image.tag_v2.get(number) if isinstance(image, TiffImageFile) else None

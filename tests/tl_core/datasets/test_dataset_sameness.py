@@ -177,6 +177,18 @@ def test_further_frames_are_said_to_be_unused(write_folder: Write, open_again: A
         )
 
 
+def test_a_damaged_second_frame_does_not_matter() -> None:
+    first, *others = (Image.fromarray(pixels) for pixels in noise(3, 32))
+    file = io.BytesIO()
+    first.save(file, "GIF", save_all=True, append_images=others)
+    alone = io.BytesIO()
+    first.save(alone, "GIF")
+    raw = file.getvalue()[: len(alone.getvalue()) + 60]
+    assert not isinstance(decoding.read_header(raw), str)
+    expected = decoding.decode(alone.getvalue(), 1, 32)
+    np.testing.assert_array_equal(decoding.decode(raw, 1, 32), expected)
+
+
 def test_arrays_other_than_uint8_are_refused_one_by_one(
     monkeypatch: pytest.MonkeyPatch, open_again: Again
 ) -> None:

@@ -42,15 +42,28 @@ def wide_png(values: np.ndarray, colour_type: int) -> bytes:
     return b"\x89PNG\r\n\x1a\n" + b"".join(parts)
 
 
-def tiff(data: bytes, samples: int, bits: int, number: int, *, planar: int = 1, packed: int = 1):
+def tiff(
+    data: bytes,
+    samples: int,
+    bits: int,
+    number: int,
+    *,
+    planar: int = 1,
+    packed: int = 1,
+    zero: str = "black",
+    alpha: int | None = None,
+) -> bytes:
     """A little-endian TIFF of 4 × 4 pixels; `packed` 8: the data are deflated."""
+    meaning = 2 if samples > 1 else ("white", "black").index(zero)
     bits_at, data_at = 200, 220
     tags = [
         (256, 4, 1, 4), (257, 4, 1, 4), (258, 3, samples, bits_at if samples > 2 else bits),
-        (259, 3, 1, packed), (262, 3, 1, 1 if samples == 1 else 2), (273, 4, 1, data_at),
+        (259, 3, 1, packed), (262, 3, 1, meaning), (273, 4, 1, data_at),
         (277, 3, 1, samples), (278, 4, 1, 4), (279, 4, 1, len(data)), (284, 3, 1, planar),
         (339, 3, 1, number),
     ]  # fmt: skip
+    if alpha is not None:
+        tags.insert(-1, (338, 3, 1, alpha))
     directory = struct.pack("<H", len(tags)) + b"".join(struct.pack("<HHII", *t) for t in tags)
     start = (b"II*\0" + struct.pack("<I", 8) + directory).ljust(bits_at, b"\0")
     return (start + struct.pack("<H", bits) * samples).ljust(data_at, b"\0") + data
@@ -87,6 +100,33 @@ def test_sixteen_bit_alpha_is_laid_over_white() -> None:
     values = np.array([[[100, 100, 100, 0], [100, 100, 100, 65535]]] * 2)
     pixels = decode(wide_png(values, 6), 3, 2, BYTES_IN_16)
     np.testing.assert_array_equal(pixels[:, 0], [[255, 100]] * 3)
+
+
+def test_a_tiff_may_say_that_zero_is_white() -> None:
+    values = np.arange(16, dtype="<u2").reshape(4, 4) * 17
+    found = decode(tiff(values.tobytes(), 1, 16, 1, zero="white"), 1, 4, BYTES_IN_16)
+    np.testing.assert_array_equal(found[0], 255 - values)
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_transparent_value_of_sixteen_bits_is_white(channels: int) -> None:
+    values = np.array([[200, 100], [100, 0]])[..., None].repeat(channels, axis=2)
+    raw = wide_png(values, 0 if channels == 1 else 2)
+    told = b"tRNS" + struct.pack(">H", 100) * channels
+    chunk = struct.pack(">I", len(told) - 4) + told + struct.pack(">I", zlib.crc32(told))
+    raw = raw[:33] + chunk + raw[33:]
+    np.testing.assert_array_equal(decode(raw, 1, 2, BYTES_IN_16)[0], [[200, 255], [255, 0]])
+
+
+@pytest.mark.parametrize("packed", [1, 8])
+def test_premultiplied_alpha_of_sixteen_bits(packed: int) -> None:
+    values = np.full((4, 4, 4), 65535, dtype="<u2")
+    values[..., :3] = 200
+    values[0] = (100, 100, 100, 32768)  # 200, half transparent
+    data = values.tobytes() if packed == 1 else zlib.compress(values.tobytes())
+    found = decode(tiff(data, 4, 16, 1, packed=packed, alpha=1), 3, 4, BYTES_IN_16)
+    np.testing.assert_array_equal(found[0, 1:], 200)
+    np.testing.assert_allclose(found[0, 0], (200 + 255) / 2, atol=1)
 
 
 @pytest.mark.parametrize("packed", [1, 8])
