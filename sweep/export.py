@@ -10,6 +10,7 @@ Shapes: B images, C channels, S × S pixels, K classes. The ONNX and TorchScript
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
@@ -80,7 +81,8 @@ def _safetensors(saved: SavedModel, path: Path) -> None:
 
 
 def _torchscript(saved: SavedModel, path: Path) -> None:
-    with torch.no_grad():
+    # torch advises other formats than the one that was asked for.
+    with torch.no_grad(), warnings.catch_warnings(action="ignore", category=FutureWarning):
         traced = torch.jit.trace(saved.model, _example(saved))
     traced.save(str(path))
 

@@ -1,6 +1,7 @@
 """A model for other programs gives what it gives here."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -62,6 +63,13 @@ def test_the_exported_model_agrees(weights, data, tmp_path, form):
         found = torch.jit.load(str(files[0]))(images)
     assert found.shape == (20, 10)
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
+
+
+def test_torch_does_not_warn_the_user(weights, tmp_path):
+    with warnings.catch_warnings():
+        for category in (UserWarning, FutureWarning):
+            warnings.simplefilter("error", category)
+        export_model(weights, "torchscript", tmp_path / "out")
 
 
 def test_what_stands_beside_it(weights, tmp_path):

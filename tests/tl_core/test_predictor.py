@@ -186,7 +186,7 @@ def test_wide_files_for_a_model_of_eight_bit_images(trained, files, tmp_path):
     eight, *others = Predictor(levels, device="cpu")(asked)
     assert [f.confidences for f in others] == [eight.confidences] * 3
     assert eight.remark is None
-    assert all("the training images are" in f.remark for f in others)
+    assert all("as no training image is" in f.remark for f in others)
     assert "scaled by 255 after its own largest value" in others[0].remark
     # A file that does not say how: 16 bits mean 65,535, as when it was written.
     eight, narrow, full, _ = Predictor(path, device="cpu")(asked)

@@ -45,10 +45,10 @@ class WhiteLevels:
         """Where the training images do not tell an image's white level, in one line how so."""
         white = self.integers if kind == Kind.INTEGERS else self.floats
         if white is None:
-            called = "no float" if kind == Kind.FLOATS else "at most 8-bit"
+            called = "a float image" if kind == Kind.FLOATS else "an image of more than 8 bits"
             return (
-                f"scaled by {white_level(kind, largest):,g} after its own largest value"
-                f" {largest:,g}: the training images are {called} images"
+                f"{called}, as no training image is: scaled by {white_level(kind, largest):,g}"
+                f" after its own largest value {largest:,g}"
             )
         if largest > white:
             return (
