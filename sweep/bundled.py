@@ -5,6 +5,7 @@ cannot be downloaded, `digits` and the residual CNN pretrained on `shapes` take 
 one line says so. What the user named is never replaced.
 """
 
+from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -142,6 +143,7 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
             mean=trainer.data.mean,
             std=trainer.data.std,
             image_size=trainer.data.image_size,
+            white_levels=asdict(trainer.data.white_levels),
             accuracy=trainer.best_val_accuracy,
         )
         accuracy = trainer.best_val_accuracy

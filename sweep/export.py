@@ -10,7 +10,9 @@ Shapes: B images, C channels, S × S pixels, K classes. The ONNX and TorchScript
 
 import json
 import shutil
+import warnings
 from collections.abc import Callable
+from dataclasses import asdict
 from pathlib import Path
 
 import torch
@@ -20,6 +22,12 @@ from tl_core.errors import BadInput
 from tl_core.saved_model import SavedModel, load_model
 
 OPSET = 18
+SCALE = (
+    "pixels = round(255 * min(value / white, 1)) / 255; `integers` are values of more than 8 bits;"
+    " null: no training image was of that kind, and the white of an image is the smallest of 1"
+    " (floats), 255, 1023, 4095, 16383, 65535 that covers its largest value"
+)
+"""How an image's values become pixels in [0, 1]."""
 
 
 def export_model(weights: Path, form: str, out: Path) -> list[Path]:
@@ -56,6 +64,8 @@ def preprocessing(saved: SavedModel) -> dict[str, object]:
         "input": ["batch", saved.channels, saved.image_size, saved.image_size],
         "color": "grey" if saved.channels == 1 else "RGB",
         "transparency": "over white",
+        "white": {"8-bit": 255, **asdict(saved.white_levels)},
+        "scale": SCALE,
         "resize": "bilinear with antialiasing, both sides to the size",
         "range": [0.0, 1.0],
         "mean": list(saved.mean),
@@ -71,7 +81,8 @@ def _safetensors(saved: SavedModel, path: Path) -> None:
 
 
 def _torchscript(saved: SavedModel, path: Path) -> None:
-    with torch.no_grad():
+    # torch advises other formats than the one that was asked for.
+    with torch.no_grad(), warnings.catch_warnings(action="ignore", category=FutureWarning):
         traced = torch.jit.trace(saved.model, _example(saved))
     traced.save(str(path))
 

@@ -5,7 +5,7 @@ Shapes: N images of a split, C channels, S × S pixels, K classes.
 
 import io
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -220,5 +220,6 @@ def _keep_weights(trainer: Trainer, path: Path, val_accuracy: float) -> None:
         mean=trainer.images.mean.tolist(),
         std=trainer.images.std.tolist(),
         image_size=trainer.data.image_size,
+        white_levels=asdict(trainer.data.white_levels),
         accuracy=val_accuracy,
     )

@@ -159,6 +159,12 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
                 "; --out FILE.csv writes all" if not out else ""
             )
             console.print(f"… and {rest}", style="dim")
+        doubtful = frame[frame["remark"].notna()]
+        if len(doubtful):
+            path, remark = doubtful.iloc[0][["path", "remark"]]
+            files = "1 file" if len(doubtful) == 1 else f"{len(doubtful):,} files"
+            note = f"Check {files}, such as {path}: {remark}."
+            console.print(escape(note), style="yellow", highlight=False)
         bad = frame[frame["error"].notna()]
         for _, row in bad.head(SHOWN).iterrows():
             console.print(f"{escape(row['path'])}: {escape(row['error'])}", style="red")

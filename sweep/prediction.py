@@ -17,7 +17,7 @@ from tl_core.datasets.folder import files_below
 from tl_core.errors import BadInput
 from tl_core.predictor import Predictor
 
-COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error")
+COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error", "remark")
 
 
 def predict(
@@ -42,8 +42,9 @@ def predict(
         progress: called as progress(done, total).
 
     Returns:
-        One row an image: path, class, confidence, top_classes, top_confidences, and error, in one
-        line, where the file could not be read.
+        One row an image: path, class, confidence, top_classes, top_confidences, and in one line
+        each, where there is something to say: error, why the file could not be read, and remark,
+        what is doubtful of how it was read.
 
     Raises:
         BadInput: there is no such model, or no image at all.
@@ -60,11 +61,12 @@ def predict(
                 "top_classes": list(found.classes),
                 "top_confidences": list(found.confidences),
                 "error": found.error,
+                "remark": found.remark,
             }
         )
         progress(done, len(files))
     frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    for name in ("class", "error"):  # else some rows have NaN in place of None
+    for name in ("class", "error", "remark"):  # else some rows have NaN in place of None
         frame[name] = pd.Series([row[name] for row in rows], dtype=object)
     return frame
 

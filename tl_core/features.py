@@ -191,7 +191,8 @@ class FeatureBatches:
             meanwhile: what to do first where another process is computing them.
         """
         of_split = digest(
-            self.images.data.fingerprint, self.images.data.image_size, split.indices.tobytes(),
+            self.images.data.fingerprint, self.images.data.image_size,
+            self.images.data.white_levels, split.indices.tobytes(),
             self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
             self.precision, *library_versions(), *drawn,
         )  # fmt: skip

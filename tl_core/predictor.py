@@ -15,13 +15,13 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from PIL import UnidentifiedImageError
 from torch import Tensor
 
 from tl_core.augment import normalize
-from tl_core.datasets.decode import decode, thread_count
+from tl_core.datasets.decode import decode_with_remark, thread_count
+from tl_core.datasets.pillow_warnings import collected
+from tl_core.datasets.unreadable import reason
 from tl_core.errors import BadInput
-from tl_core.models.weights_file import first_line
 from tl_core.precision import autocast, resolve_device
 from tl_core.saved_model import SavedModel, load_model
 
@@ -39,6 +39,9 @@ class Prediction:
     """Their probabilities, in [0, 1]."""
     error: str | None = None
     """Why the file could not be read, in one line."""
+    remark: str | None = None
+    """What is doubtful of how it was read, in one line: what Pillow warned of, or how the values
+    of more than 8 bits were scaled where the training images do not tell."""
 
 
 class Predictor:
@@ -80,7 +83,8 @@ class Predictor:
                 yield from self._predict(batch, list(pool.map(_read, batch)))
 
     def _predict(self, paths: list[Path], contents: "list[bytes | str]") -> Iterator[Prediction]:
-        members = [self._member(saved, contents) for saved in self.models]
+        remarks: dict[int, str] = {}
+        members = [self._member(saved, contents, remarks) for saved in self.models]
         for number, path in enumerate(paths):
             answers = [member[number] for member in members]
             error = next((answer for answer in answers if isinstance(answer, str)), None)
@@ -89,11 +93,24 @@ class Predictor:
                 continue
             best = torch.stack(answers).mean(0).topk(self.top)  # type: ignore[arg-type]
             names = tuple(self.classes[index] for index in best.indices.tolist())
-            yield Prediction(path, names, tuple(best.values.tolist()))
+            yield Prediction(path, names, tuple(best.values.tolist()), remark=remarks.get(number))
 
-    def _member(self, saved: SavedModel, contents: "list[bytes | str]") -> "list[Tensor | str]":
-        """One model's probabilities (K,) for each file, or why it cannot be read."""
-        decoded = [_decoded(content, saved) for content in contents]
+    def _member(
+        self, saved: SavedModel, contents: "list[bytes | str]", remarks: dict[int, str]
+    ) -> "list[Tensor | str]":
+        """One model's probabilities (K,) for each file, or why it cannot be read.
+
+        The first remark on each file is added to `remarks` by its number.
+        """
+        decoded: list[np.ndarray | str] = []
+        with collected() as messages:
+            for number, content in enumerate(contents):
+                image, remark = _decoded(content, saved)
+                said = [*messages, *([remark] if remark else [])]
+                messages.clear()
+                if said:
+                    remarks.setdefault(number, said[0])
+                decoded.append(image)
         images = [image for image in decoded if not isinstance(image, str)]
         found = iter(self.probabilities(saved, np.stack(images)) if images else ())
         return [image if isinstance(image, str) else next(found) for image in decoded]
@@ -116,15 +133,13 @@ def _read(path: Path) -> "bytes | str":
         return f"cannot be read: {error.strerror or type(error).__name__}"
 
 
-def _decoded(content: "bytes | str", saved: SavedModel) -> "np.ndarray | str":
-    """(C, S, S) uint8, or why the file is no image."""
+def _decoded(content: "bytes | str", saved: SavedModel) -> "tuple[np.ndarray | str, str | None]":
+    """(C, S, S) uint8 or why the file is no image, and the remark on its scale."""
     if isinstance(content, str):
-        return content
+        return content, None
     try:
-        return decode(content, saved.channels, saved.image_size)
+        return decode_with_remark(content, saved.channels, saved.image_size, saved.white_levels)
     except MemoryError:
         raise
-    except UnidentifiedImageError:
-        return "no readable image: damaged, or in no format that is known"
-    except Exception as error:  # PIL's plugins raise half a dozen kinds for damaged files
-        return f"no readable image: {first_line(error)}"
+    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
+        return f"no readable image: {reason(error, content)}", None

@@ -11,6 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
+from tl_core.datasets.white_levels import BEFORE_LEVELS, WhiteLevels
 from tl_core.errors import BadInput
 from tl_core.models import build_model
 from tl_core.models.weights_file import read_metadata
@@ -33,6 +34,8 @@ class SavedModel:
     std: tuple[float, ...]
     image_size: int
     """S."""
+    white_levels: WhiteLevels
+    """How images of more than 8 bits become 8."""
     accuracy: float | None
     """On its validation split."""
 
@@ -57,6 +60,7 @@ class Description:
     mean: tuple[float, ...]
     std: tuple[float, ...]
     image_size: int
+    white_levels: WhiteLevels
     accuracy: float | None
 
 
@@ -67,13 +71,15 @@ def described_weights(path: str | Path) -> Description:
         BadInput: the file is missing, damaged, or says less of itself.
     """
     about = asdict(read_metadata(path))
+    levels = about.pop("white_levels")
     absent = [name for name, value in about.items() if value is None and name != "accuracy"]
     if absent:
         raise BadInput(
             f"{path} does not say how it was made ({', '.join(absent)} missing); give a file that"
             " a sweep or `pretrain` wrote."
         )
-    return Description(**about)
+    whites = BEFORE_LEVELS if levels is None else WhiteLevels(**levels)
+    return Description(**about, white_levels=whites)
 
 
 def load_model(path: str | Path) -> SavedModel:
@@ -104,6 +110,7 @@ def load_model(path: str | Path) -> SavedModel:
         mean=about.mean,
         std=about.std,
         image_size=about.image_size,
+        white_levels=about.white_levels,
         accuracy=about.accuracy,
     )
 

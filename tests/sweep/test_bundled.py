@@ -165,6 +165,7 @@ def test_the_source_is_trained_once_and_kept(trained, tmp_path):
     assert about.classes == tuple("0123456789")
     assert (about.config["width"], about.config["activation"]) == (4, "relu")
     assert 0 < about.accuracy <= 1
+    assert about.white_levels == {"integers": None, "floats": None}
     assert read_tensors(path)["stem.0.weight"].shape == (4, 1, 3, 3)
 
 

@@ -1,6 +1,7 @@
 """A model for other programs gives what it gives here."""
 
 import json
+import warnings
 
 import numpy as np
 import pytest
@@ -33,8 +34,9 @@ def weights(request, tmp_path, data):
     model.train()(images)
     path = tmp_path / "w.safetensors"
     save_weights(
-        path, model, config=config, classes=data.classes, mean=[0.3], std=[0.2], image_size=size
-    )
+        path, model, config=config, classes=data.classes, mean=[0.3], std=[0.2], image_size=size,
+        white_levels={"integers": 4095.0, "floats": None},
+    )  # fmt: skip
     return path
 
 
@@ -63,6 +65,13 @@ def test_the_exported_model_agrees(weights, data, tmp_path, form):
     torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-4)
 
 
+def test_torch_does_not_warn_the_user(weights, tmp_path):
+    with warnings.catch_warnings():
+        for category in (UserWarning, FutureWarning):
+            warnings.simplefilter("error", category)
+        export_model(weights, "torchscript", tmp_path / "out")
+
+
 def test_what_stands_beside_it(weights, tmp_path):
     out = tmp_path / "out"
     model, about, classes = export_model(weights, "safetensors", out)
@@ -70,6 +79,7 @@ def test_what_stands_beside_it(weights, tmp_path):
     assert classes.read_text().splitlines() == [str(n) for n in range(10)]
     told = json.loads(about.read_text())
     assert (told["mean"], told["std"], told["color"]) == ([0.3], [0.2], "grey")
+    assert told["white"] == {"8-bit": 255, "integers": 4095.0, "floats": None}
     assert told["input"][1:] == [1, *[load_model(weights).image_size] * 2]
 
 

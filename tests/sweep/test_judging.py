@@ -10,6 +10,8 @@ from sweep import judging as module
 from sweep.judging import judge_trial
 from sweep.trainable import Job
 from tl_core.checkpoint import save_checkpoint
+from tl_core.datasets.white_levels import WhiteLevels
+from tl_core.models.weights_file import read_metadata
 
 
 class Recorder:
@@ -126,3 +128,14 @@ def test_predictions_are_kept_with_the_images_that_were_wrong(job, monkeypatch):
 def test_probabilities_come_along_only_where_they_vote(job):
     assert judge_trial(job, 7, {}, 1).probabilities is None
     assert judge_trial(job, 7, {}, 1, votes=True).probabilities.shape == (4, 2)
+
+
+def test_kept_weights_say_how_wide_images_are_scaled(job, tmp_path, monkeypatch):
+    levels = WhiteLevels(integers=4095.0)
+    data = SimpleNamespace(**vars(DATA), image_size=2, white_levels=levels)
+    monkeypatch.setattr(module, "load_data", lambda config: data)
+    images = SimpleNamespace(mean=torch.tensor([0.5]), std=torch.tensor([0.2]))
+    monkeypatch.setattr(Recorder, "images", images, raising=False)
+    judge_trial(job, 7, {}, 1, tmp_path / "w.safetensors")
+    about = read_metadata(tmp_path / "w.safetensors")
+    assert about.white_levels == {"integers": 4095.0, "floats": None}

@@ -115,6 +115,21 @@ def test_the_table_marks_what_could_not_be_read_and_only_that(
     assert "[x].png: no readable image: damaged, or in no format that is known" in said
 
 
+def test_doubtful_files_are_one_line_with_a_count(tmp_path, keep, capsys, monkeypatch):
+    kept = keep(weights_of(tmp_path, "mine"))
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    for name in ("a.png", "b.png"):
+        Image.new("L", (11, 11), 100).save(tmp_path / name)
+    with pytest.raises(SystemExit) as caught:
+        main(["predict", str(kept), f"{tmp_path}/*.png"])
+    assert caught.value.code == 0
+    said = capsys.readouterr()
+    words = " ".join(said.out.split())
+    assert words.count("Image size") == 1
+    assert f"2 files, such as {tmp_path}/a.png: Image size (121 pixels) exceeds limit" in words
+    assert "site-packages" not in said.out + said.err
+
+
 @pytest.mark.parametrize("command", [["predict", "b.png"], ["export"]])
 def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, keep, capsys, command):
     (tmp_path / "file").touch()

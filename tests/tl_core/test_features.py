@@ -1,5 +1,7 @@
 """Training on kept activations gives the numbers of training on images; none is out of date."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 import torch
@@ -8,6 +10,7 @@ from filelock import FileLock, Timeout
 from tl_core import TrainConfig, Trainer, features, trainer
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches import Batches
+from tl_core.datasets.white_levels import WhiteLevels
 from tl_core.feature_cache import BUDGET_VARIABLE, FeatureCache
 from tl_core.features import FeatureBatches
 
@@ -161,6 +164,14 @@ def test_what_changes_the_activations_changes_their_key(run, tmp_path, name, fie
     assert len(before) == 2
     fresh = set(kept(tmp_path)) - set(before)
     assert len(fresh) == (1 if name == "views" else 2)  # the validation images have no views
+
+
+def test_other_white_levels_are_other_activations(run, digits, tmp_path):
+    numbers(run(epochs=1))
+    before = kept(tmp_path)
+    scaled = dataclasses.replace(digits, white_levels=WhiteLevels(integers=4095.0))
+    numbers(Trainer(TrainConfig(**{**FIELDS, "cache_dir": str(tmp_path), "epochs": 1}), scaled))
+    assert len(set(kept(tmp_path)) - set(before)) == 2
 
 
 @pytest.mark.parametrize("fields", [{"lr": 0.5}, {"optimizer": "adam"}, {"batch_size": 64}])

@@ -128,6 +128,82 @@ def test_models_of_other_classes_do_not_vote_together(trained, tmp_path):
         Predictor(path, other)
 
 
+@pytest.mark.parametrize(("kind", "high"), [("tif", 1.0), ("png", 4095), ("png", 255)])
+def test_images_of_more_than_eight_bits_are_read_as_in_training(tmp_path, kind, high):
+    rng = np.random.default_rng(0)
+    for name, low in (("dark", 0.0), ("bright", 0.5)):
+        (tmp_path / "set" / name).mkdir(parents=True)
+        for i in range(30):
+            values = rng.uniform(low, low + 0.5, (8, 8)) * high
+            save_wide(tmp_path / "set" / name / f"{i:02}.{kind}", values)
+    path = tmp_path / "set"
+    config = TrainConfig(
+        dataset=f"folder:{path}", width=4, epochs=2, threads=1, precision="fp32",
+        eval_precision="fp32", cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    run = Trainer(config)
+    while run.stop_reason is None:
+        run.run_epoch()
+    weights, data = tmp_path / "w.safetensors", run.data
+    save_weights(
+        weights, run.model, config=config, classes=data.classes, mean=run.images.mean.tolist(),
+        std=run.images.std.tolist(), image_size=8,
+        white_levels=dataclasses.asdict(data.white_levels),
+    )  # fmt: skip
+    files = sorted(path.rglob(f"*.{kind}"))
+    found = list(Predictor(weights, device="cpu", top=2)([files[i] for i in data.test.indices]))
+    expected, _ = run.predict(data.test)
+    shares = [dict(zip(f.classes, f.confidences, strict=True)) for f in found]
+    torch.testing.assert_close(
+        torch.tensor([[share[name] for name in data.classes] for share in shares]),
+        expected.softmax(1), rtol=1e-4, atol=1e-5,
+    )  # fmt: skip
+    assert all(f.remark is None for f in found)
+    save_wide(tmp_path / f"over.{kind}", np.full((8, 8), high * 3))
+    (over,) = Predictor(weights, device="cpu")([tmp_path / f"over.{kind}"])
+    assert "are cut off at" in over.remark
+
+
+def save_wide(path, values):
+    Image.fromarray(values.astype(np.float32 if path.suffix == ".tif" else np.uint16)).save(path)
+
+
+def test_wide_files_for_a_model_of_eight_bit_images(trained, files, tmp_path):
+    run, path = trained
+    levels = tmp_path / "levels.safetensors"
+    about = read_metadata(path)
+    save_weights(
+        levels, run.model, config=run.config, classes=about.classes, mean=about.mean,
+        std=about.std, image_size=8, white_levels={"integers": None, "floats": None},
+    )  # fmt: skip
+    pixels = np.asarray(Image.open(files[0])).astype(np.float32)
+    wide = {"8in16.png": pixels, "16.png": pixels * 257, "1.tif": pixels / 255}
+    for name, values in wide.items():
+        save_wide(tmp_path / name, values)
+    asked = [files[0], *(tmp_path / name for name in wide)]
+    eight, *others = Predictor(levels, device="cpu")(asked)
+    assert [f.confidences for f in others] == [eight.confidences] * 3
+    assert eight.remark is None
+    assert all("as no training image is" in f.remark for f in others)
+    assert "scaled by 255 after its own largest value" in others[0].remark
+    # A file that does not say how: 16 bits mean 65,535, as when it was written.
+    eight, narrow, full, _ = Predictor(path, device="cpu")(asked)
+    assert full.confidences == eight.confidences != narrow.confidences
+    assert load_model(path).white_levels.integers == 65535
+
+
+def test_what_pillow_warns_of_is_a_remark(trained, files, tmp_path, recwarn, monkeypatch):
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    Image.new("L", (11, 11)).save(tmp_path / "large.png")
+    Image.new("L", (15, 15)).save(tmp_path / "larger.png")
+    asked = [files[0], tmp_path / "large.png", tmp_path / "larger.png"]
+    first, large, larger = Predictor(trained[1], device="cpu")(asked)
+    assert (first.remark, large.error) == (None, None)
+    assert "Image size (121 pixels) exceeds limit of 100 pixels" in large.remark
+    assert larger.error.startswith("no readable image: 225 pixels are over Pillow's limit of 200")
+    assert len(recwarn) == 0
+
+
 def test_a_file_that_says_too_little_is_refused(trained, tmp_path):
     _, path = trained
     bare = tmp_path / "bare.safetensors"

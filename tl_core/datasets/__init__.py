@@ -11,6 +11,9 @@ grey. They are resized to a square of `image_size` pixels, bilinear with antiali
 keeping the aspect ratio. Where `image_size` is None, the data set's own size is kept; a folder
 or Parquet file whose images are not all squares of one size is resized to 224 pixels.
 
+Images of more than 8 bits are scaled to 8 by a white level that the training split decides
+(`ImageData.white_levels`). `ImageData.notes` says how, and what else is odd about the files.
+
 A row is simple to add, here or in a module given by `--import`:
 
     from tl_core.datasets import DATASETS, DatasetSpec, Records

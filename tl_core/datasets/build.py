@@ -6,7 +6,8 @@ from which the mean and standard deviation of any training split follow without 
 
 import contextlib
 import dataclasses
-import warnings
+import zlib
+from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,12 +15,14 @@ import numpy as np
 
 from tl_core.array_file import array_writer
 from tl_core.datasets.cache import Entry, replacing, write_index
-from tl_core.datasets.decode import decode_or_none, map_blocks
+from tl_core.datasets.decode import decode_or_reason, map_blocks
 from tl_core.datasets.identity import Identity, check_bad
+from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.records import TRAIN, Records
+from tl_core.datasets.white_levels import WhiteLevels
 
 NAMED = 20
-"""Skipped files that a warning names."""
+"""Skipped files that a note names."""
 
 
 @dataclasses.dataclass(frozen=True)
@@ -30,11 +33,16 @@ class _Block:
     """(n, C, S, S) uint8."""
     positions: np.ndarray
     """(n,) int64."""
-    bad: list[int]
+    bad: dict[int, str]
+    """Position → why it cannot be read."""
+    warned: dict[int, str]
+    """Position → what Pillow warned of first."""
     sums: np.ndarray
     """(n, C) int64."""
     squares: np.ndarray
     """(n, C) int64."""
+    hashes: np.ndarray
+    """(n,) uint64."""
 
 
 def build_entry(
@@ -42,6 +50,7 @@ def build_entry(
     records: Records,
     identity: Identity,
     size: int,
+    whites: WhiteLevels,
     *,
     keep: bool,
     advance: Callable[[int, int], None],
@@ -53,53 +62,72 @@ def build_entry(
         records: N images, labels, classes.
         identity: of the records.
         size: side of the decoded images, in pixels.
+        whites: of images of more than 8 bits.
         keep: write the pixels (mapped later), or only what the pass learns (streamed later).
         advance: called as advance(done, N).
 
     Raises:
         BadInput: more than 1% cannot be decoded.
-
-    Warns:
-        UserWarning: names what is skipped.
     """
     blocks: list[_Block] = []
-    bad: list[int] = []
+    bad: dict[int, str] = {}
     with replacing(folder) as partial:
         shape = (len(records.images), identity.channels, size, size)
         images = array_writer(partial / "images.npy", shape, np.dtype(np.uint8))
         with images if keep else contextlib.nullcontext(lambda pixels: None) as write:
-            work = _decoder(records, identity.channels, size)
+            work = _decoder(records, identity.channels, size, whites)
             for block in map_blocks(work, len(records.images), advance):
                 write(block.pixels)
                 blocks.append(dataclasses.replace(block, pixels=block.pixels[:0]))
-                bad += block.bad
+                bad |= block.bad
         check_bad(bad, records)
         write_index(partial, _entry(records, identity, size, blocks), streamed=not keep)
-    if bad:
-        _warn(bad, records)
 
 
-def _decoder(records: Records, channels: int, size: int) -> Callable[[range], _Block]:
+def _decoder(
+    records: Records, channels: int, size: int, whites: WhiteLevels
+) -> Callable[[range], _Block]:
     images = records.images
     as_they_are = isinstance(images, np.ndarray) and images.shape[1:3] == (size, size)
 
     def work(block: range) -> _Block:
+        bad: dict[int, str] = {}
+        warned: dict[int, str] = {}
         if as_they_are:
             assert isinstance(images, np.ndarray)
             part = images[block.start : block.stop].reshape(len(block), size, size, channels)
-            good = list(block)
             pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
         else:
-            decoded = {i: decode_or_none(images[i], channels, size) for i in block}
-            good = [i for i, image in decoded.items() if image is not None]
-            pixels = np.empty((len(good), channels, size, size), dtype=np.uint8)
-            for place, i in enumerate(good):
-                pixels[place] = decoded[i]
-        bad = sorted(set(block) - set(good))
+            pixels = np.empty((len(block), channels, size, size), dtype=np.uint8)
+            with collected() as messages:
+                for i in block:
+                    decoded = decode_or_reason(images[i], channels, size, whites)
+                    if isinstance(decoded, str):
+                        bad[i] = decoded
+                    else:
+                        pixels[i - block.start - len(bad)] = decoded
+                    if messages:
+                        warned[i] = messages[0]
+                        messages.clear()
+            pixels = pixels[: len(block) - len(bad)]
+        good = np.array([i for i in block if i not in bad], dtype=np.int64)
         sums, squares = _sums(pixels)
-        return _Block(pixels, np.array(good, dtype=np.int64), bad, sums, squares)
+        return _Block(pixels, good, bad, warned, sums, squares, _hashes(pixels, sums, squares))
 
     return work
+
+
+def _hashes(pixels: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> np.ndarray:
+    """(n,) uint64: one half from the pixels' CRC, one from their sums.
+
+    A fifth of the time of BLAKE2: 24 µs for an RGB image of 224 pixels.
+    """
+    moments = np.hstack([sums, squares])
+    halves = (
+        zlib.crc32(image.data) << 32 | zlib.crc32(moment.data)
+        for image, moment in zip(pixels, moments, strict=True)
+    )
+    return np.fromiter(halves, dtype=np.uint64, count=len(pixels))
 
 
 def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -124,16 +152,42 @@ def _entry(records: Records, identity: Identity, size: int, blocks: list[_Block]
         positions=positions,
         sums=np.concatenate([block.sums for block in blocks]),
         squares=np.concatenate([block.squares for block in blocks]),
+        hashes=np.concatenate([block.hashes for block in blocks]),
+        notes=_notes(records, identity, blocks),
         images=None,
     )
 
 
-def _warn(bad: list[int], records: Records) -> None:
-    named = ", ".join(records.name(i) for i in bad[:NAMED])
+def _notes(records: Records, identity: Identity, blocks: list[_Block]) -> tuple[str, ...]:
+    """What was skipped, what Pillow warned of, and of which files only the first frame is used."""
+    notes = []
+    bad = {i: why for block in blocks for i, why in block.bad.items()}
+    if bad:
+        notes.append(_skipped(bad, records))
+    warned = {i: said for block in blocks for i, said in block.warned.items() if i not in bad}
+    if warned:
+        first = min(warned)
+        are = "1 file is" if len(warned) == 1 else f"{len(warned):,} files are"
+        notes.append(
+            f"{are} used in spite of a warning by Pillow, such as {records.name(first)}:"
+            f" {warned[first]}."
+        )
+    if identity.frames:
+        hold = "1 file holds" if identity.frames == 1 else f"{identity.frames:,} files hold"
+        notes.append(
+            f"{hold} several frames or pages, of which the first is used, such as"
+            f" {identity.frames_name}."
+        )
+    return tuple(notes)
+
+
+def _skipped(bad: dict[int, str], records: Records) -> str:
+    by_reason: dict[str, list[str]] = defaultdict(list)
+    for i in sorted(bad)[:NAMED]:
+        by_reason[bad[i]].append(records.name(i))
+    named = "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
     more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    warnings.warn(
-        f"Skipped {len(bad)} of {len(records.images)} files that are no readable images: "
-        f"{named}{more}.",
-        UserWarning,
-        stacklevel=2,
+    return (
+        f"Skipped {len(bad)} of {len(records.images)} files that are no readable images:"
+        f" {named}{more}."
     )

@@ -1,10 +1,11 @@
 """The decoded cache: one folder per content and image size, whole or absent.
 
-    <cache>/decoded/<fingerprint>-<size>px-v1/
+    <cache>/decoded/<fingerprint>-<size>px[-white levels]-v2/
         images.npy   (N, C, S, S) uint8; absent if the data set is streamed
-        index.npz    labels, parts, positions, sums, squares
-        info.json    classes, channels, size, count, streamed
-    <cache>/known/<signature>-v1.json   the fingerprint of files with these sizes and times
+        index.npz    labels, parts, positions, sums, squares, hashes
+        info.json    classes, channels, size, count, streamed, notes
+    <cache>/known/<signature>-v2.json   the fingerprint of files with these sizes and times
+    <cache>/known/<fingerprint>-v2.npz  the largest values of images of more than 8 bits
 
 Built under a lock in a folder whose name starts with a dot, then renamed.
 """
@@ -23,15 +24,16 @@ import numpy as np
 from filelock import FileLock
 
 from tl_core.datasets.identity import Identity, from_json, to_json
+from tl_core.datasets.white_levels import WhiteLevels
 from tl_core.errors import BadInput
 
-VERSION = 1
+VERSION = 2
 """Raised when decoding or the layout changes, so that older entries are left alone."""
 DEFAULT_CACHE = "~/.cache/tl-sweep"
 BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space left, the user's quota is used up, or the file would be larger than is allowed."""
-_ARRAYS = ("labels", "parts", "positions", "sums", "squares")
+_ARRAYS = ("labels", "parts", "positions", "sums", "squares", "hashes")
 
 
 @dataclass(frozen=True, eq=False)
@@ -51,6 +53,10 @@ class Entry:
     """(N, C) int64: sum of an image's pixels."""
     squares: np.ndarray
     """(N, C) int64: sum of their squares."""
+    hashes: np.ndarray
+    """(N,) uint64: of an image's decoded pixels; two of the same pixels have the same."""
+    notes: tuple[str, ...]
+    """What to say of its files whenever the data set is used, a line each."""
     images: np.ndarray | None
     """(N, C, S, S) uint8, mapped; None: streamed."""
 
@@ -90,9 +96,16 @@ def gibibytes_from(variable: str) -> float | None:
     return gibibytes * 2**30
 
 
-def entry_folder(cache: Path, identity: Identity, size: int) -> Path:
-    """Where the decoded data set lies, or will."""
-    return cache / "decoded" / f"{identity.fingerprint}-{size}px-v{VERSION}"
+def entry_folder(cache: Path, identity: Identity, size: int, whites: WhiteLevels) -> Path:
+    """Where the data set decoded with these white levels lies, or will."""
+    levels = (("i", whites.integers), ("f", whites.floats))
+    scale = "".join(f"-{kind}{level:g}" for kind, level in levels if level is not None)
+    return cache / "decoded" / f"{identity.fingerprint}-{size}px{scale}-v{VERSION}"
+
+
+def survey_path(cache: Path, identity: Identity) -> Path:
+    """Where the largest values of the data set's images are kept."""
+    return cache / "known" / f"{identity.fingerprint}-v{VERSION}.npz"
 
 
 def open_entry(folder: Path) -> Entry | None:
@@ -112,6 +125,7 @@ def open_entry(folder: Path) -> Entry | None:
         channels=channels,
         size=size,
         images=images,
+        notes=tuple(info["notes"]),
         **arrays,
     )
 
@@ -185,6 +199,7 @@ def write_index(folder: Path, entry: Entry, *, streamed: bool) -> None:
         "size": entry.size,
         "count": len(entry.labels),
         "streamed": streamed,
+        "notes": entry.notes,
     }
     (folder / "info.json").write_text(json.dumps(info))
 

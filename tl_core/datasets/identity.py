@@ -13,16 +13,19 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_core.datasets.decode import map_blocks, read_header
+from tl_core.datasets.decode import Header, map_blocks, read_header
+from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.records import Records
+from tl_core.datasets.unreadable import NO_IMAGE
+from tl_core.datasets.white_levels import Kind
 from tl_core.errors import BadInput
 
 DEFAULT_SIZE = 224
 """Pixels, for images that are not all squares of one size: what most ImageNet models expect."""
 BAD_SHARE = 0.01
 """Largest share of files that may be no images."""
-
-Header = tuple[bool, int, int] | None
+WIDE = b"more than 8 bits, scaled by white levels"
+"""Part of such a data set's hash, so that what was made of it before is not used again."""
 
 
 @dataclass(frozen=True)
@@ -35,6 +38,12 @@ class Identity:
     """1 or 3."""
     native_size: int
     """Side in pixels where the config gives none."""
+    wide: bool = False
+    """Whether an image has more than 8 bits."""
+    frames: int = 0
+    """Images that have several frames or pages."""
+    frames_name: str = ""
+    """What the first of them is called."""
 
 
 def identify(records: Records, advance: Callable[[int, int], None]) -> Identity:
@@ -46,40 +55,57 @@ def identify(records: Records, advance: Callable[[int, int], None]) -> Identity:
     if isinstance(records.images, np.ndarray):
         return _identify_array(records, records.images, advance)
     digest = _digest_of_labels(records)
-    headers: list[Header] = []
+    headers: list[Header | str] = []
 
-    def work(block: range) -> list[tuple[bytes, Header]]:
-        return [_look_at(records.images[i]) for i in block]
+    def work(block: range) -> list[tuple[bytes, Header | str]]:
+        with collected():  # `build_entry` reads the same images, and reports
+            return [_look_at(records.images[i]) for i in block]
 
     for found in map_blocks(work, len(records.images), advance):
         for content, header in found:
             digest.update(content)
             headers.append(header)
-    check_bad([i for i, header in enumerate(headers) if header is None], records)
-    good = [header for header in headers if header is not None]
-    channels = 1 if all(grey for grey, _, _ in good) else 3
-    sizes = {size for _, *size_pair in good for size in size_pair}
-    native = sizes.pop() if len(sizes) == 1 else DEFAULT_SIZE
-    return Identity(digest.hexdigest(), channels, native)
+    check_bad({i: why for i, why in enumerate(headers) if isinstance(why, str)}, records)
+    good = [header for header in headers if not isinstance(header, str)]
+    wide = any(header.kind != Kind.BYTES for header in good)
+    if wide:
+        digest.update(WIDE)
+    sizes = {side for header in good for side in (header.width, header.height)}
+    several = [i for i, h in enumerate(headers) if isinstance(h, Header) and h.frames]
+    return Identity(
+        fingerprint=digest.hexdigest(),
+        channels=1 if all(header.grey for header in good) else 3,
+        native_size=sizes.pop() if len(sizes) == 1 else DEFAULT_SIZE,
+        wide=wide,
+        frames=len(several),
+        frames_name=records.name(several[0]) if several else "",
+    )
 
 
-def check_bad(bad: list[int], records: Records) -> None:
+def check_bad(bad: dict[int, str], records: Records) -> None:
     """Refuse a data set of which more than 1% is no image.
 
+    Args:
+        bad: position → why it cannot be read.
+        records: the data set.
+
     Raises:
-        BadInput: names the first such file.
+        BadInput: names the first such file and what is wrong with it.
     """
     count = len(records.images)
-    if bad and len(bad) == count:
+    if len(bad) <= BAD_SHARE * count:
+        return
+    first = min(bad)
+    if len(bad) == count:
+        what = "is an image" if bad[first] == NO_IMAGE else "can be read"
         raise BadInput(
-            f"None of the {count} files is an image, such as {records.name(bad[0])}; "
+            f"None of the {count} files {what}, such as {records.name(first)} ({bad[first]}); "
             "give JPEG, PNG or other images that Pillow reads."
         )
-    if len(bad) > BAD_SHARE * count:
-        raise BadInput(
-            f"{len(bad)} of {count} files are no readable images, such as "
-            f"{records.name(bad[0])}; at most 1% may be: remove or repair them."
-        )
+    raise BadInput(
+        f"{len(bad)} of {count} files are no readable images, such as {records.name(first)} "
+        f"({bad[first]}); at most 1% may be: remove or repair them."
+    )
 
 
 def signature(dataset: str, files: list[Path]) -> str | None:
@@ -139,13 +165,17 @@ def _identify_array(
     return Identity(digest.hexdigest(), channels, height if height == width else DEFAULT_SIZE)
 
 
-def _look_at(raw: "bytes | np.ndarray") -> tuple[bytes, Header]:
+def _look_at(raw: "bytes | np.ndarray") -> tuple[bytes, Header | str]:
     """Hash and header of one image."""
     if isinstance(raw, bytes):
         return hashlib.blake2b(raw).digest(), read_header(raw)
+    if raw.dtype != np.uint8:
+        raise BadInput(
+            f"An image is an array of {raw.dtype}; it must be uint8, of shape (H, W) or (H, W, 3)."
+        )
     height, width = raw.shape[:2]
     content = str(raw.shape).encode() + raw.tobytes()
-    return hashlib.blake2b(content).digest(), (raw.shape[2:] != (3,), width, height)
+    return hashlib.blake2b(content).digest(), Header(raw.shape[2:] != (3,), width, height)
 
 
 def _digest_of_labels(records: Records) -> "hashlib.blake2b":

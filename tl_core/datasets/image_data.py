@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from tl_core.datasets.store import ImageStore
+from tl_core.datasets.white_levels import OWN_LEVELS, WhiteLevels
 
 
 @dataclass(frozen=True, eq=False)
@@ -48,6 +49,8 @@ class ImageData:
     """Per channel, of pixels in [0, 1], over the training split before `limit_train`."""
     std: tuple[float, ...]
     """As `mean`; at least 1/255."""
+    white_levels: WhiteLevels = OWN_LEVELS
+    """How images of more than 8 bits were scaled to 8, decided on the training split."""
     notes: tuple[str, ...] = ()
     """One line each on what a user should know of the images, such as how they were scaled."""
 

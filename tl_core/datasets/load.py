@@ -1,31 +1,43 @@
 """From a config to an `ImageData`: find the row, decode or map, split, measure.
 
-    dataset → row → signature of its files → fingerprint → decoded entry → splits → ImageData
+    dataset → row → signature of its files → fingerprint → white levels → decoded entry → splits
 
 A process that finds the signature known and the entry whole reads no image: it maps one file.
 """
 
 import functools
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from tl_core.config import TrainConfig
 from tl_core.datasets import cache as caches
+from tl_core.datasets import survey as surveys
 from tl_core.datasets.build import build_entry
 from tl_core.datasets.cache import Entry
 from tl_core.datasets.identity import Identity, identify, signature
 from tl_core.datasets.image_data import ImageData, Split
 from tl_core.datasets.records import DatasetSpec, Progress, Records, Request
-from tl_core.datasets.splits import check_classes, limit, split
+from tl_core.datasets.sameness import check_training_images, constant_notes, shared_notes
+from tl_core.datasets.splits import SplitIndices, check_classes, limit, split
 from tl_core.datasets.store import ImageStore, MappedStore, StreamingStore
 from tl_core.datasets.table import find_row
+from tl_core.datasets.white_levels import OWN_LEVELS, WhiteLevels
 from tl_core.errors import BadInput
 
 KEPT = 8
 """Data sets that a process remembers; each holds its labels and indices, no pixels."""
 _LOADED: dict[tuple[object, ...], ImageData] = {}
+
+
+@dataclass(frozen=True)
+class _Scale:
+    """How images of more than 8 bits become 8."""
+
+    whites: WhiteLevels = OWN_LEVELS
+    notes: tuple[str, ...] = ()
 
 
 def load_data(config: TrainConfig, *, progress: Progress | None = None) -> ImageData:
@@ -41,9 +53,6 @@ def load_data(config: TrainConfig, *, progress: Progress | None = None) -> Image
     Raises:
         BadInput: the data set is unknown, absent, damaged or does not suit the config.
         DownloadFailed: it is not on disk and cannot be downloaded.
-
-    Warns:
-        UserWarning: names files that are no images, when they are first decoded.
     """
     spec, request = _resolve(config, progress)
     cache = caches.cache_folder(config.cache_dir)
@@ -87,13 +96,17 @@ def _load(spec: DatasetSpec, request: Request, config: TrainConfig, cache: Path)
     try:
         read = functools.cache(lambda: spec.read(request))
         identity = _identity(spec, request, cache, read)
-        entry = _entry(request, cache, identity, config.image_size or identity.native_size, read)
+        scale = _scale(request, config, cache, identity, read)
+        size = config.image_size or identity.native_size
+        entry = _entry(request, cache, identity, size, scale.whites, read)
         store: ImageStore
         if entry.images is not None:
             store = MappedStore(entry.images)
         else:
-            store = StreamingStore(read(), entry.positions, entry.channels, entry.size)
-        return _split(config, spec, identity, entry, store)
+            store = StreamingStore(
+                read(), entry.positions, entry.channels, entry.size, scale.whites
+            )
+        return _split(config, spec, identity, entry, store, scale)
     except BadInput as error:
         if request.dataset in str(error):
             raise
@@ -123,11 +136,46 @@ def _signature(spec: DatasetSpec, request: Request) -> str | None:
     return None if spec.files is None else signature(request.dataset, spec.files(request))
 
 
+def _scale(
+    request: Request,
+    config: TrainConfig,
+    cache: Path,
+    identity: Identity,
+    read: Callable[[], Records],
+) -> _Scale:
+    """White levels by the training split; its images are looked at once per data set."""
+    if not identity.wide:
+        return _Scale()
+    path = caches.survey_path(cache, identity)
+    found = surveys.kept(path)
+    if found is None:
+        with caches.locked(cache, identity.fingerprint):
+            found = surveys.kept(path)
+            if found is None:
+                advance = functools.partial(request.progress, "read pixels")
+                found = surveys.survey(read(), advance)
+                surveys.keep(found, path)
+    indices = _indices(config, found.labels, found.parts)
+    whites = surveys.white_levels(found, indices.train)
+    return _Scale(whites, tuple(surveys.scale_notes(found, indices, whites)))
+
+
+def _indices(config: TrainConfig, labels: np.ndarray, parts: np.ndarray) -> SplitIndices:
+    return split(
+        labels, parts, validation_fraction=config.validation_fraction, seed=config.split_seed
+    )
+
+
 def _entry(
-    request: Request, cache: Path, identity: Identity, size: int, read: Callable[[], Records]
+    request: Request,
+    cache: Path,
+    identity: Identity,
+    size: int,
+    whites: WhiteLevels,
+    read: Callable[[], Records],
 ) -> Entry:
     """Opened where it is whole, built where it is not."""
-    folder = caches.entry_folder(cache, identity, size)
+    folder = caches.entry_folder(cache, identity, size, whites)
     entry = _open_if_right(folder, cache)
     if entry is not None:
         return entry
@@ -139,7 +187,7 @@ def _entry(
         decoded_bytes = len(records.images) * identity.channels * size * size
         keep = decoded_bytes <= caches.budget_bytes(cache)
         advance = functools.partial(request.progress, "decode images")
-        build_entry(folder, records, identity, size, keep=keep, advance=advance)
+        build_entry(folder, records, identity, size, whites, keep=keep, advance=advance)
         entry = caches.open_entry(folder)
     if entry is None:
         raise BadInput(f"{folder} cannot be read back; give another --cache-dir.")
@@ -156,16 +204,17 @@ def _open_if_right(folder: Path, cache: Path) -> Entry | None:
 
 
 def _split(
-    config: TrainConfig, spec: DatasetSpec, identity: Identity, entry: Entry, store: ImageStore
+    config: TrainConfig,
+    spec: DatasetSpec,
+    identity: Identity,
+    entry: Entry,
+    store: ImageStore,
+    scale: _Scale,
 ) -> ImageData:
     labels = entry.labels
-    indices = split(
-        labels,
-        entry.parts,
-        validation_fraction=config.validation_fraction,
-        seed=config.split_seed,
-    )
+    indices = _indices(config, labels, entry.parts)
     check_classes(labels, indices, entry.classes)
+    check_training_images(entry, indices.train, " ".join(scale.notes))
     mean, std = _mean_std(entry, indices.train)
     train = limit(labels, indices.train, config.limit_train, config.split_seed)
     return ImageData(
@@ -178,6 +227,13 @@ def _split(
         test=Split(store, labels[indices.test], indices.test),
         mean=mean,
         std=std,
+        white_levels=scale.whites,
+        notes=(
+            *scale.notes,
+            *entry.notes,
+            *constant_notes(entry, indices),
+            *shared_notes(entry, indices),
+        ),
     )
 
 

@@ -8,8 +8,10 @@ from typing import Protocol
 
 import numpy as np
 
-from tl_core.datasets.decode import decode_or_none, thread_count
+from tl_core.datasets.decode import decode_or_reason, thread_count
+from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.records import Records
+from tl_core.datasets.white_levels import WhiteLevels
 from tl_core.errors import BadInput
 
 
@@ -59,10 +61,18 @@ class StreamingStore:
 
     mapped = None
 
-    def __init__(self, records: Records, positions: np.ndarray, channels: int, size: int) -> None:
+    def __init__(
+        self,
+        records: Records,
+        positions: np.ndarray,
+        channels: int,
+        size: int,
+        whites: WhiteLevels,
+    ) -> None:
         """Serve `records.images[positions[i]]` as image i, (channels, size, size)."""
         self._records = records
         self._positions = positions
+        self._whites = whites
         self._shape = (len(positions), channels, size, size)
         self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
 
@@ -84,8 +94,9 @@ class StreamingStore:
         batch = np.empty((len(wanted), *self._shape[1:]), dtype=np.uint8)
 
         def fill(places: np.ndarray) -> None:
-            for place in places:
-                batch[place] = self._decode(int(wanted[place]))
+            with collected():  # `build_entry` has reported
+                for place in places:
+                    batch[place] = self._decode(int(wanted[place]))
 
         # In the order of the files: neighbours in a Parquet file are read together.
         order = np.argsort(wanted, kind="stable")
@@ -96,10 +107,10 @@ class StreamingStore:
 
     def _decode(self, position: int) -> np.ndarray:
         raw = self._records.images[position]
-        pixels = decode_or_none(raw, self._shape[1], self._shape[2])
-        if pixels is None:
+        pixels = decode_or_reason(raw, self._shape[1], self._shape[2], self._whites)
+        if isinstance(pixels, str):
             raise BadInput(
-                f"{self._records.name(position)} can no longer be read as an image; "
+                f"{self._records.name(position)} can no longer be read as an image ({pixels}); "
                 "restore it or start again."
             )
         return pixels

@@ -1,7 +1,7 @@
 """Weights in a file: what is in it, read safely; and our own, written whole or not at all.
 
 Our files are safetensors whose metadata (JSON strings) says how the weights were made: `config`,
-`classes`, `mean`, `std`, `image_size`, `accuracy`. Others'
+`classes`, `mean`, `std`, `image_size`, `white_levels`, `accuracy`. Others'
 .safetensors and .pth files are read too.
 """
 
@@ -9,7 +9,7 @@ import json
 import os
 import pickle
 import warnings
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -46,6 +46,10 @@ class WeightsMetadata:
     """Normalization standard deviation per channel."""
     image_size: int | None = None
     """Side of the images trained on, in pixels."""
+    white_levels: dict[str, float | None] | None = None
+    """Kind of images of more than 8 bits ("integers", "floats") → the value that is white; null
+    where no training image was of the kind. Files written before images were scaled by what they
+    hold do not say."""
     accuracy: float | None = None
     """Accuracy in [0, 1] that the writer measured."""
 
@@ -115,6 +119,7 @@ def save_weights(
     mean: Sequence[float],
     std: Sequence[float],
     image_size: int | None = None,
+    white_levels: Mapping[str, float | None] | None = None,
     accuracy: float | None = None,
 ) -> None:
     """Write parameters and buffers to a safetensors file that `weights=PATH` loads.
@@ -129,6 +134,7 @@ def save_weights(
         mean: normalization of its inputs, per channel, of [0, 1] pixels.
         std: likewise.
         image_size: side of its inputs, in pixels.
+        white_levels: as in WeightsMetadata.
         accuracy: in [0, 1], of whatever split the caller names elsewhere.
     """
     path = Path(path)
@@ -138,6 +144,7 @@ def save_weights(
         "mean": [float(value) for value in mean],
         "std": [float(value) for value in std],
         "image_size": image_size,
+        "white_levels": None if white_levels is None else dict(white_levels),
         "accuracy": accuracy,
     }
     metadata = {name: json.dumps(value) for name, value in about.items() if value is not None}

@@ -2,7 +2,6 @@
 
 import io
 import json
-import warnings
 from collections.abc import Callable
 from pathlib import Path
 
@@ -32,9 +31,7 @@ def open_again(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ImageData]:
 
     def again(**fields: object) -> ImageData:
         monkeypatch.setattr(load, "_LOADED", {})
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore", UserWarning)
-            return load_data(TrainConfig(**fields))
+        return load_data(TrainConfig(**fields))
 
     return again
 

@@ -32,7 +32,7 @@ def refuse(*args: object) -> None:
 @pytest.fixture
 def no_decoding(monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
     def forbid() -> None:
-        monkeypatch.setattr(build, "decode_or_none", refuse)
+        monkeypatch.setattr(build, "decode_or_reason", refuse)
         monkeypatch.setattr(identity, "read_header", refuse)
 
     return forbid
@@ -91,7 +91,7 @@ def test_touched_files_are_read_but_not_decoded_again(
     before = open_again(dataset=dataset, image_size=8)
     for path in Path(dataset.removeprefix("folder:")).rglob("*.png"):
         os.utime(path, ns=(1, 1))
-    monkeypatch.setattr(build, "decode_or_none", refuse)
+    monkeypatch.setattr(build, "decode_or_reason", refuse)
     assert open_again(dataset=dataset, image_size=8).fingerprint == before.fingerprint
 
 
@@ -125,7 +125,7 @@ def test_a_failed_build_leaves_nothing_that_looks_whole(
     dataset: str, cache: Path, open_again: Again, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with monkeypatch.context() as patch:
-        patch.setattr(build, "decode_or_none", refuse)
+        patch.setattr(build, "decode_or_reason", refuse)
         with pytest.raises(AssertionError):
             open_again(dataset=dataset, image_size=8)
     assert [p.name for p in cache.glob("decoded/*") if not p.name.startswith(".")] == []

@@ -7,7 +7,8 @@ import pytest
 from PIL import Image
 
 from tl_core.datasets import decode as decoding
-from tl_core.datasets.decode import decode, decode_or_none, map_blocks, read_header
+from tl_core.datasets.decode import Header, decode, decode_or_reason, map_blocks, read_header
+from tl_core.datasets.white_levels import Kind
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:
@@ -20,7 +21,7 @@ def test_colour_png_keeps_its_pixels() -> None:
     pixels = np.arange(48, dtype=np.uint8).reshape(4, 4, 3)
     raw = encoded(Image.fromarray(pixels))
     np.testing.assert_array_equal(decode(raw, 3, 4), pixels.transpose(2, 0, 1))
-    assert read_header(raw) == (False, 4, 4)
+    assert read_header(raw) == Header(False, 4, 4)
 
 
 def test_grey_png_is_grey_and_its_channels_are_equal_as_rgb() -> None:
@@ -28,13 +29,13 @@ def test_grey_png_is_grey_and_its_channels_are_equal_as_rgb() -> None:
     raw = encoded(Image.fromarray(pixels))
     np.testing.assert_array_equal(decode(raw, 1, 4), pixels[None])
     np.testing.assert_array_equal(decode(raw, 3, 4), np.stack([pixels] * 3))
-    assert read_header(raw) == (True, 4, 4)
+    assert read_header(raw) == Header(True, 4, 4)
 
 
 def test_sixteen_bit_grey_is_scaled_not_clipped() -> None:
     wide = np.array([[0, 0x4000], [0x8000, 0xFFFF]], dtype=np.uint16)
     raw = encoded(Image.fromarray(wide))
-    assert read_header(raw) == (True, 2, 2)
+    assert read_header(raw) == Header(True, 2, 2, Kind.INTEGERS)
     np.testing.assert_array_equal(decode(raw, 1, 2)[0], [[0, 0x40], [0x80, 0xFF]])
 
 
@@ -51,13 +52,13 @@ def test_palette_is_grey_if_its_pixels_are(colour: tuple[int, int, int], grey: b
     image = Image.new("P", (5, 5), 7)
     image.putpalette([0, 0, 255] + [0] * 18 + list(colour))  # entry 0 is blue but unused
     raw = encoded(image)
-    assert read_header(raw) == (grey, 5, 5)
+    assert read_header(raw) == Header(grey, 5, 5)
     np.testing.assert_array_equal(decode(raw, 3, 5)[:, 2, 2], colour)
 
 
 def test_cmyk_is_colour() -> None:
     raw = encoded(Image.new("CMYK", (4, 4), (0, 255, 255, 0)), "JPEG")
-    assert read_header(raw) == (False, 4, 4)
+    assert read_header(raw) == Header(False, 4, 4)
     red, green, _ = decode(raw, 3, 4)[:, 0, 0]
     assert red > 200 > 60 > green
 
@@ -81,14 +82,14 @@ def test_resize_averages_when_shrinking() -> None:
 
 @pytest.mark.parametrize("raw", [b"", b"hello, I am text", b"\x89PNG\r\n\x1a\n broken"])
 def test_what_is_no_image(raw: bytes) -> None:
-    assert read_header(raw) is None
-    assert decode_or_none(raw, 3, 8) is None
+    assert isinstance(read_header(raw), str)
+    assert isinstance(decode_or_reason(raw, 3, 8), str)
 
 
 def test_cut_short_passes_the_header_but_not_the_decoder() -> None:
     raw = encoded(Image.effect_noise((64, 64), 50), "JPEG")
-    assert read_header(raw[: len(raw) // 2]) == (True, 64, 64)
-    assert decode_or_none(raw[: len(raw) // 2], 1, 64) is None
+    assert read_header(raw[: len(raw) // 2]) == Header(True, 64, 64)
+    assert "truncated" in decode_or_reason(raw[: len(raw) // 2], 1, 64)
 
 
 @pytest.mark.parametrize("threads_from", [0.0, 1.0])

@@ -1,5 +1,6 @@
 """folder:PATH in its layouts, and what it refuses."""
 
+import re
 import shutil
 import warnings
 from collections.abc import Callable
@@ -97,8 +98,11 @@ def test_fingerprint_is_of_content_and_not_of_place(write_folder: Write, tmp_pat
 def test_a_file_that_is_no_image_is_named_counted_and_skipped(write_folder: Write) -> None:
     root = write_folder({"a": 100, "b": 100})
     (root / "a" / "notes.txt").write_text("no image")
-    with pytest.warns(UserWarning, match=r"Skipped 1 of 201 files .*a/notes\.txt"):
-        data = load_data(TrainConfig(dataset=f"folder:{root}"))
+    data = load_data(TrainConfig(dataset=f"folder:{root}"))
+    assert data.notes == (
+        "Skipped 1 of 201 files that are no readable images: a/notes.txt (damaged, or in no"
+        " format that is known).",
+    )
     assert len(data.train) + len(data.val) + len(data.test) == 200
 
 
@@ -108,8 +112,8 @@ def test_a_file_cut_short_is_skipped_and_labels_stay_right(write_folder: Write) 
     )
     cut = root / "train" / "a" / "030.png"
     cut.write_bytes(cut.read_bytes()[:2000])
-    with pytest.warns(UserWarning, match=r"Skipped 1 of 122 .*train/a/030\.png"):
-        data = load_data(TrainConfig(dataset=f"folder:{root}"))
+    data = load_data(TrainConfig(dataset=f"folder:{root}"))
+    assert re.match(r"Skipped 1 of 122 .*: train/a/030\.png \(.*truncated", data.notes[0])
     assert np.bincount(data.train.labels).sum() + len(data.val) == 119
     last = np.asarray(Image.open(root / "test" / "b" / "000.png")).transpose(2, 0, 1)
     np.testing.assert_array_equal(pixels(data, "test")[1], last)

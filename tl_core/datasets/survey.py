@@ -1,0 +1,131 @@
+"""What the images of a data set hold that has images of more than 8 bits, and its white levels.
+
+Shapes: N images that can be read.
+"""
+
+import os
+import zipfile
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tl_core.datasets.decode import largest_value, map_blocks
+from tl_core.datasets.identity import check_bad
+from tl_core.datasets.pillow_warnings import collected
+from tl_core.datasets.records import TRAIN, Records
+from tl_core.datasets.splits import SplitIndices
+from tl_core.datasets.unreadable import reason
+from tl_core.datasets.white_levels import Kind, WhiteLevels, white_level
+
+KINDS = tuple(Kind)
+SCALED = (Kind.INTEGERS, Kind.FLOATS)
+
+
+@dataclass(frozen=True, eq=False)
+class Survey:
+    """One row an image that can be read, in the order of the entry."""
+
+    labels: np.ndarray
+    """(N,) int64."""
+    parts: np.ndarray
+    """(N,) int64: TRAIN, VAL or TEST."""
+    kinds: np.ndarray
+    """(N,) int64, positions in KINDS."""
+    largest: np.ndarray
+    """(N,) float64: the largest value but alpha's; 255 for BYTES."""
+
+    def largest_of(self, kind: Kind, images: np.ndarray) -> float | None:
+        """The largest value of the images of a kind at positions `images`; None without any."""
+        chosen = images[self.kinds[images] == KINDS.index(kind)]
+        return float(self.largest[chosen].max()) if len(chosen) else None
+
+
+def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
+    """Read all pixels of all images.
+
+    Raises:
+        BadInput: more than 1% cannot be read.
+    """
+
+    def work(block: range) -> list[tuple[Kind, float] | str]:
+        with collected():  # `build_entry` reads the same images, and reports
+            return [_look_at(records.images[i]) for i in block]
+
+    found = [one for part in map_blocks(work, len(records.images), advance) for one in part]
+    check_bad({i: why for i, why in enumerate(found) if isinstance(why, str)}, records)
+    good = [i for i, one in enumerate(found) if not isinstance(one, str)]
+    values = [one for one in found if not isinstance(one, str)]
+    parts = np.full(len(found), TRAIN) if records.parts is None else records.parts
+    return Survey(
+        labels=records.labels[good].astype(np.int64),
+        parts=parts[good].astype(np.int64),
+        kinds=np.array([KINDS.index(kind) for kind, _ in values]),
+        largest=np.array([largest for _, largest in values]),
+    )
+
+
+def keep(found: Survey, path: Path) -> None:
+    """Write it whole or not at all."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{os.getpid()}-{path.name}")
+    np.savez(partial, **asdict(found))
+    partial.replace(path)
+
+
+def kept(path: Path) -> Survey | None:
+    """What `keep` wrote; None where it is absent or damaged."""
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            found = Survey(**arrays)
+    except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    return found if len({len(array) for array in asdict(found).values()}) == 1 else None
+
+
+def white_levels(found: Survey, train: np.ndarray) -> WhiteLevels:
+    """Decided on the images at positions `train`, those of the training split."""
+    integers, floats = (found.largest_of(kind, train) for kind in SCALED)
+    return WhiteLevels(
+        integers=None if integers is None else white_level(Kind.INTEGERS, integers),
+        floats=None if floats is None else white_level(Kind.FLOATS, floats),
+    )
+
+
+def scale_notes(found: Survey, indices: SplitIndices, whites: WhiteLevels) -> list[str]:
+    """A line each on how the images of more than 8 bits are scaled."""
+    notes = []
+    held_out = np.concatenate([indices.val, indices.test])
+    for kind in SCALED:
+        of_kind = found.kinds == KINDS.index(kind)
+        if not of_kind.any():
+            continue
+        bits = 16 if found.largest[of_kind].max() < 2**16 else 32
+        called = "float" if kind == Kind.FLOATS else f"{bits}-bit"
+        largest = found.largest_of(kind, indices.train)
+        if largest is None:
+            notes.append(
+                f"{of_kind.sum():,} {called} images, none of them in the training split: each is"
+                " scaled by its own largest value."
+            )
+            continue
+        white = whites.of(kind, largest)
+        above = int((found.largest[held_out[of_kind[held_out]]] > white).sum())
+        clipped = f"; {above:,} images of other splits hold more, cut off there" if above else ""
+        notes.append(
+            f"{of_kind.sum():,} {called} images hold values up to {largest:,.6g} in the training"
+            f" split: scaled by {white:,.6g}, which becomes white{clipped}."
+        )
+    return notes
+
+
+def _look_at(raw: "bytes | np.ndarray") -> tuple[Kind, float] | str:
+    if isinstance(raw, np.ndarray):
+        return Kind.BYTES, 255.0
+    try:
+        return largest_value(raw)
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
+        return reason(error, raw)

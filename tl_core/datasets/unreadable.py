@@ -1,0 +1,74 @@
+"""Why an image file cannot be read, in one line."""
+
+import io
+import re
+
+from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+
+TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+BIG_TIFF = 43
+NO_IMAGE = "damaged, or in no format that is known"
+_BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
+_NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex float"}
+
+
+class UnusablePixels(ValueError):
+    """An image was read, but its values are no picture; the message says why, in one line."""
+
+
+def reason(error: Exception, raw: bytes) -> str:
+    """What is wrong with the encoded image `raw`, without a full stop.
+
+    Args:
+        error: what Pillow or `decode` raised.
+        raw: the file's bytes.
+    """
+    if not raw:
+        return "empty, or not readable"
+    if isinstance(error, UnidentifiedImageError):
+        tiff = _tiff_samples(raw) if raw.startswith(TIFF_STARTS) else None
+        if tiff is not None:
+            return f"a TIFF of {tiff} samples, damaged or not known to Pillow; save it with 8 bits"
+        return _complaint(raw) or NO_IMAGE
+    if isinstance(error, Image.DecompressionBombError):
+        pixels = re.search(r"\((\d+) pixels\)", str(error))
+        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+        return (
+            f"{int(pixels[1]) if pixels else limit + 1:,} pixels are over Pillow's limit of"
+            f" {limit:,}; make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a module given"
+            " by --import"
+        )
+    lines = str(error).splitlines() or [type(error).__name__]
+    return lines[0].rstrip(".")
+
+
+def _complaint(raw: bytes) -> str | None:
+    """What Pillow has against a file that begins as one of a known format does."""
+    for name in Image.ID:
+        factory, accept = Image.OPEN[name]
+        try:
+            if accept is not None and accept(raw[:16]) is True:
+                factory(io.BytesIO(raw), "")
+        except MemoryError:
+            raise
+        except Exception as error:
+            lines = str(error).splitlines()
+            return f"{name} that cannot be read: {lines[0]}" if lines else None
+    return None
+
+
+def _tiff_samples(raw: bytes) -> str | None:
+    """Such as "3 × 32-bit float"; None where the file's directory cannot be read."""
+    try:
+        header_bytes = 16 if BIG_TIFF in raw[2:4] else 8
+        directory = TiffImagePlugin.ImageFileDirectory_v2(raw[:header_bytes])
+        file = io.BytesIO(raw)
+        file.seek(directory.next)
+        directory.load(file)
+        bits = directory.get(_BITS, (1,))
+        numbers = _NUMBERS.get(directory.get(_SAMPLE_FORMAT, (1,))[0], "unknown")
+        return f"{directory.get(_SAMPLES, len(bits))} × {bits[0]}-bit {numbers}"
+    except MemoryError:
+        raise
+    except Exception:  # damaged in any way
+        return None
