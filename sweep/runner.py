@@ -21,6 +21,7 @@ from sweep.names import sweep_name
 from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
+from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, cluster_resources, local_resources, share_out
 from sweep.spaces import SearchSpace
@@ -67,11 +68,13 @@ def run_sweep(
         data = load_data(plan.base, progress=progress)
         for values in plan.variants():  # some may want another image size
             load_data(config_from_dict(values, plan.base), progress=progress)
+    about_data = print_data(plan, console)
     loaded = check_models(plan)
     for backbone, what in loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
     run = _Run(plan, data, name, results, console)
     run.manifest.loaded = loaded
+    run.manifest.notes += about_data
     return run.run()
 
 
