@@ -149,10 +149,8 @@ def _images_of(tree: Tree, folder: Folder, *, needed: bool) -> list[File]:
             )
     images = tree.images_among(files)
     if needed and not images:
-        others = f": none of its {len(files)} files is an image" if files else ""
-        raise BadInput(
-            f"The class folder {folder.path} is empty{others}; add images or remove it."
-        )
+        why = f"has no image among its {len(files)} files" if files else "is empty"
+        raise BadInput(f"The class folder {folder.path} {why}; add images or remove it.")
     return images
 
 
