@@ -68,7 +68,8 @@ def run_sweep(
         data = load_data(plan.base, progress=progress)
         for values in plan.variants():  # some may want another image size
             load_data(config_from_dict(values, plan.base), progress=progress)
-    about_data = print_data(plan, console)
+    variants = [config_from_dict(values, plan.base) for values in plan.variants()]
+    about_data = print_data([plan.base, *variants], console)
     loaded = check_models(plan)
     for backbone, what in loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)

@@ -30,7 +30,7 @@ from tl_core.datasets.describe import describe_data, describe_dataset
 from tl_core.datasets.download import DownloadFailed
 from tl_core.datasets.image_data import ImageData, Split
 from tl_core.datasets.load import check_dataset, load_data, on_disk
-from tl_core.datasets.records import TEST, TRAIN, VAL, DatasetSpec, Records, Request, Survey
+from tl_core.datasets.records import TEST, TRAIN, VAL, Contents, DatasetSpec, Records, Request
 from tl_core.datasets.store import ImageStore
 from tl_core.datasets.table import DATASETS
 
@@ -39,6 +39,7 @@ __all__ = [
     "TEST",
     "TRAIN",
     "VAL",
+    "Contents",
     "DatasetSpec",
     "DownloadFailed",
     "ImageData",
@@ -46,7 +47,6 @@ __all__ = [
     "Records",
     "Request",
     "Split",
-    "Survey",
     "check_dataset",
     "describe_data",
     "describe_dataset",

@@ -25,7 +25,7 @@ from filelock import FileLock
 from tl_core.datasets.identity import Identity, from_json, to_json
 from tl_core.errors import BadInput
 
-VERSION = 2
+VERSION = 1
 """Raised when decoding or the layout changes, so that older entries are left alone."""
 BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
 _ARRAYS = ("labels", "parts", "positions", "sums", "squares")

@@ -8,7 +8,7 @@ import numpy as np
 from tl_core.config import TrainConfig
 from tl_core.datasets.image_data import ImageData
 from tl_core.datasets.load import resolve
-from tl_core.datasets.records import Survey
+from tl_core.datasets.records import Contents
 from tl_core.datasets.split_names import PART_NAMES
 
 _LISTED = 6
@@ -25,19 +25,19 @@ def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
     Raises:
         BadInput: the data set cannot be used as it is.
     """
-    survey = _survey(config)
-    if survey is None:
+    contents = _contents(config)
+    if contents is None:
         return ()
-    if not survey.sources:
-        (counts,) = survey.counts.values()
+    if not contents.sources:
+        (counts,) = contents.counts.values()
         first = f"{_images(counts)}: {_classes(counts)}; val and test are held out of them"
-        return (first, *survey.notes, *_aside(survey))
+        return (first, *contents.notes, *_aside(contents))
     lines = []
     for part, name in PART_NAMES.items():
-        counts = survey.counts.get(part, {})
-        found = f"{_images(counts)} in {survey.sources.get(part)}: {_classes(counts)}"
+        counts = contents.counts.get(part, {})
+        found = f"{_images(counts)} in {contents.sources.get(part)}: {_classes(counts)}"
         lines.append(f"{name}: {found if counts else 'held out of train'}")
-    return (*lines, *survey.notes, *_aside(survey))
+    return (*lines, *contents.notes, *_aside(contents))
 
 
 def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
@@ -56,22 +56,22 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
     counts = dict(zip(data.classes, images, strict=True))
     sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.items())
     used = f"{config.dataset}: {sizes} images: {_classes(counts)}"
-    survey = _survey(config)
-    if survey is None:
+    contents = _contents(config)
+    if contents is None:
         return (used, *data.notes)
-    held_out = [name for part, name in PART_NAMES.items() if part not in survey.counts]
-    from_where = [f"{PART_NAMES[part]} from {name}" for part, name in survey.sources.items()]
+    held_out = [name for part, name in PART_NAMES.items() if part not in contents.counts]
+    from_where = [f"{PART_NAMES[part]} from {name}" for part, name in contents.sources.items()]
     from_where += [f"{' and '.join(held_out)} held out of train"] if held_out else []
-    return (used, "; ".join(from_where), *survey.notes, *_aside(survey), *data.notes)
+    return (used, "; ".join(from_where), *contents.notes, *_aside(contents), *data.notes)
 
 
-def _survey(config: TrainConfig) -> Survey | None:
+def _contents(config: TrainConfig) -> Contents | None:
     spec, request = resolve(config, None)
-    return None if spec.survey is None else spec.survey(request)
+    return None if spec.contents is None else spec.contents(request)
 
 
-def _aside(survey: Survey) -> tuple[str, ...]:
-    return tuple(f"left aside: {line}" for line in survey.aside)
+def _aside(contents: Contents) -> tuple[str, ...]:
+    return tuple(f"left aside: {line}" for line in contents.aside)
 
 
 def _images(counts: Mapping[str, int]) -> str:

@@ -16,7 +16,7 @@ import numpy as np
 
 from tl_core.datasets.class_names import hint
 from tl_core.datasets.folder_layout import Layout, find_layout
-from tl_core.datasets.records import TRAIN, Records, Request, Survey
+from tl_core.datasets.records import TRAIN, Contents, Records, Request
 from tl_core.datasets.split_names import PART_NAMES, part_of
 from tl_core.datasets.tree import File, Folder, Tree, same_files
 from tl_core.errors import BadInput
@@ -78,7 +78,7 @@ def files(request: Request) -> list[Path]:
     return [Path(path) for path in (*(file.path for file in found.files), *found.tree.links)]
 
 
-def survey(request: Request) -> Survey:
+def contents(request: Request) -> Contents:
     """Splits, classes and counts, and what is left aside.
 
     Raises:
@@ -87,7 +87,7 @@ def survey(request: Request) -> Survey:
     found = _find(request)
     images = Counter(zip(found.parts, found.labels, strict=True))
     layout = found.layout
-    return Survey(
+    return Contents(
         counts={
             part: {name: images[part, label] for label, name in enumerate(found.classes)}
             for part in sorted(set(found.parts))

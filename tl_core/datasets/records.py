@@ -82,7 +82,7 @@ class Request:
 
 
 @dataclass(frozen=True)
-class Survey:
+class Contents:
     """What a data set's files are, found without reading an image."""
 
     counts: Mapping[int, Mapping[str, int]]
@@ -108,7 +108,7 @@ class DatasetSpec:
     files: Callable[[Request], list[Path]] | None = None
     """The files `read` reads, existing or not. While their sizes and times stay the same, later
     processes trust the cache without calling `read`; None: they call it each time."""
-    survey: Callable[[Request], Survey] | None = None
+    contents: Callable[[Request], Contents] | None = None
     """What the files are, without reading an image; raises BadInput as `read` does."""
     takes_path: bool = False
     """Whether the name is followed by `:PATH`."""

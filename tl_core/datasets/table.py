@@ -50,14 +50,14 @@ DATASETS: dict[str, DatasetSpec] = {
     "folder": DatasetSpec(
         read=folder.read,
         files=folder.files,
-        survey=folder.survey,
+        contents=folder.contents,
         takes_path=True,
         about="folder:PATH with train/, val/, test/ of class folders, or class folders alone",
     ),
     "parquet": DatasetSpec(
         read=parquet.read,
         files=parquet.files,
-        survey=parquet.survey,
+        contents=parquet.contents,
         takes_path=True,
         about="parquet:PATH, a file or a folder of train*.parquet, val* and test*.parquet",
     ),

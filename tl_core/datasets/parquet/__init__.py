@@ -17,10 +17,10 @@ from tl_core.datasets.parquet.columns import Table, open_table
 from tl_core.datasets.parquet.files import PartFile, find_files
 from tl_core.datasets.parquet.images import ParquetImages
 from tl_core.datasets.parquet.labels import join_labels
-from tl_core.datasets.records import Records, Request, Survey
+from tl_core.datasets.records import Contents, Records, Request
 from tl_core.errors import BadInput
 
-__all__ = ["ParquetImages", "files", "read", "survey"]
+__all__ = ["ParquetImages", "contents", "files", "read"]
 
 
 def read(request: Request) -> Records:
@@ -58,7 +58,7 @@ def files(request: Request) -> list[Path]:
     return [*own, *links, *images.files()]
 
 
-def survey(request: Request) -> Survey:
+def contents(request: Request) -> Contents:
     """Splits, classes and counts, and what is left aside.
 
     Raises:
@@ -76,7 +76,7 @@ def survey(request: Request) -> Survey:
     if unused:
         name = str(unused[0].relative_to(_path(request)))
         aside.add("files that are no .parquet", name, len(unused))
-    return Survey(
+    return Contents(
         counts={p: dict(zip(classes, c.tolist(), strict=True)) for p, c in counts.items()},
         sources=_sources(found) if len(counts) > 1 else {},
         aside=aside.lines(),

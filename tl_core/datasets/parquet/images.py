@@ -68,8 +68,10 @@ class ParquetImages:
         if rows.paths is None or (rows.data is not None and _as_bytes(rows.data[row])):
             return text
         where = rows.paths[row].as_py()
-        found = "" if self._path(place, rows, row) else ", and no such file"
-        return f"{text} (no bytes, path {where}{found})" if where else text
+        if not where:
+            return text
+        found = self._path(place, rows, row) is not None
+        return f"{text}: {'file' if found else 'no bytes, and no file'} {where}"
 
     def files(self) -> Iterator[Path]:
         """The image files that rows name in place of bytes, as far as they exist."""
