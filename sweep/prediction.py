@@ -7,6 +7,7 @@ frame = predict("my-sweep", ["photos/"])
 import glob
 import warnings
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
@@ -152,14 +153,18 @@ def _files(text: str, aside: LeftAside) -> Iterator[Path]:
     path = Path(text).expanduser()
     if path.is_dir():
         yield from _in_folder(path, aside)
+    elif not path.exists() and "**" in path.parts:
+        yield from _below(path, aside)
     elif not path.exists() and glob.has_magic(text):
-        for match in sorted(glob.glob(str(path), recursive=True)):
-            if any(is_hidden(part) and part not in path.parts for part in Path(match).parts):
-                aside.add("hidden or thumbnail names", match)
-            elif Path(match).is_dir():
-                yield from _in_folder(Path(match), aside)
+        for match in map(Path, sorted(glob.glob(str(path)))):
+            if any(is_hidden(part) and part not in path.parts for part in match.parts):
+                aside.add("hidden or thumbnail names", str(match))
+            elif match.is_dir():
+                yield from _in_folder(match, aside)
+            elif match.exists():
+                yield match
             else:
-                yield Path(match)
+                aside.add("broken links", str(match))
     else:
         yield path
 
@@ -169,3 +174,24 @@ def _in_folder(folder: Path, aside: LeftAside) -> Iterator[Path]:
     files, _ = tree.below(tree.root)
     yield from (Path(file.path) for file in tree.images_among(files))
     tree.aside.pass_on(aside)
+
+
+def _below(pattern: Path, aside: LeftAside) -> Iterator[Path]:
+    """Files that a pattern with `**` matches; each folder is walked once, unlike by `glob`."""
+    first = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    base, wanted = Path(*pattern.parts[:first]), pattern.parts[first:]
+    if base.is_dir():
+        yield from (
+            file
+            for file in _in_folder(base, aside)
+            if _matches(file.relative_to(base).parts, wanted)
+        )
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a pattern; `**` stands for any number."""
+    if not parts or not wanted:
+        return not parts and set(wanted) <= {"**"}
+    if wanted[0] == "**":
+        return _matches(parts[1:], wanted) or _matches(parts, wanted[1:])
+    return fnmatch(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])
