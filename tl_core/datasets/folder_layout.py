@@ -105,6 +105,11 @@ def _check_beside(
                 f"{splits[TRAIN].name}/: call it train, val or test and put its images into "
                 "class folders, or move it elsewhere."
             )
+        if folder.name in classes:
+            raise BadInput(
+                f"{folder.path} is named like a class of {splits[TRAIN].name}/ and lies beside "
+                "it; put it into a split or move it elsewhere."
+            )
         tree.leave_folder(folder, "which is no split")
 
 

@@ -66,6 +66,7 @@ REFUSED = [
     ({**in_splits(train=5), "test": 5}, r"test looks like a split and has no class folders"),
     ({**in_splits(train=5), "Valid": 0}, r"Valid looks like a split and has no class folders"),
     ({**in_splits(train=5, my_test=5)}, r"my_test looks like a split and has class folders"),
+    ({**in_splits(train=5), "a": 5}, r"a is named like a class of train/ and lies beside it"),
     ({"train": 5, "test": 5}, r"test/ and train/ in .*: a name of splits, and no class folders"),
     ({"cat": 5, "dog": 5, "test": 5}, r"test/ in .*: a name of splits, and no class folders"),
     ({"train": 5, "test": 5, "car": 5}, r"test/ and train/ in .*: a name of splits"),

@@ -73,6 +73,8 @@ def test_splits_by_names_of_files_and_folders(
          "data/part-00001-6b4c0f0a-15a1-4c2a-9d3e-0123456789ab-c000.snappy.parquet"),
         ("cats-00000-of-00002.parquet", "cats-00001-of-00002.parquet"),
         ("cats-1-of-2.parquet", "cats-2-of-2.parquet"),
+        ("train-00000-of-00002-a09b74b3ef9c3b56.parquet",
+         "train-00001-of-00002-5f2c1de08b77a1e4.parquet"),
     ],
 )  # fmt: skip
 def test_parts_without_a_split_are_one_data_set(
@@ -125,6 +127,16 @@ def test_what_is_no_part_of_a_split_is_said(lay_out: Callable[..., Path]) -> Non
         "left aside: Parquet files of no split: 1, such as extra.parquet",
         "left aside: files that are no .parquet: 1, such as README.md",
     ]
+
+
+def test_a_split_without_a_row_is_refused(
+    lay_out: Callable[..., Path], write_parquet: Write
+) -> None:
+    root = lay_out({"train.parquet": 20})
+    empty = write_parquet("none.parquet", [], names=("x", "y"), images=[])
+    empty.rename(root / "val.parquet")
+    with pytest.raises(BadInput, match=r"val\.parquet has no rows; add some or remove the file"):
+        load(root)
 
 
 def test_each_file_once(lay_out: Callable[..., Path], tmp_path: Path) -> None:

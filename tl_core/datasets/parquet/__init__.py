@@ -17,7 +17,7 @@ from tl_core.datasets.parquet.columns import Table, open_table
 from tl_core.datasets.parquet.files import PartFile, find_files
 from tl_core.datasets.parquet.images import ParquetImages
 from tl_core.datasets.parquet.labels import join_labels
-from tl_core.datasets.records import Contents, Records, Request
+from tl_core.datasets.records import TRAIN, Contents, Records, Request
 from tl_core.errors import BadInput
 
 __all__ = ["ParquetImages", "contents", "files", "read"]
@@ -93,7 +93,7 @@ def _tables(found: list[PartFile]) -> list[Table]:
     """The columns of every file; all must have the same names.
 
     Raises:
-        BadInput: names two files whose columns differ.
+        BadInput: names two files whose columns differ, or a split without a row.
     """
     tables = [open_table(file.path) for file in found]
     first = tables[0]
@@ -103,6 +103,10 @@ def _tables(found: list[PartFile]) -> list[Table]:
                 f"{first.path} has images in column {first.image} and labels in {first.label}, "
                 f"{table.path} in {table.image} and {table.label}; rename them alike."
             )
+    for part in {file.part for file in found} - {TRAIN}:
+        own = [table for file, table in zip(found, tables, strict=True) if file.part == part]
+        if not any(table.rows for table in own):
+            raise BadInput(f"{own[0].path} has no rows; add some or remove the file.")
     return tables
 
 

@@ -15,8 +15,10 @@ from tl_core.datasets.split_names import PART_NAMES, parts_in
 from tl_core.datasets.tree import File, Tree, same_files
 from tl_core.errors import BadInput
 
-_SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)$")
-_VARYING = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\d+|\bof\b|[-_. ]")
+_SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)(-[0-9a-f]{16})?$")
+_VARYING = re.compile(
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|-[0-9a-f]{16}$|\d+|\bof\b|[-_. ]"
+)
 """What differs between the shards of one split: numbers, and a writer's random id."""
 
 
@@ -168,7 +170,7 @@ def _check_shards(root: Path, found: list[PartFile]) -> None:
     numbers: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
     for file in found:
         if match := _SHARD.match(Path(file.name).stem):
-            stem, number, total = match.groups()
+            stem, number, total, _ = match.groups()
             numbers[str(Path(file.name).parent), stem, total].add(int(number))
     for (folder, stem, total), present in numbers.items():
         first = 1 if int(total) in present else 0  # some writers count from 1
