@@ -121,12 +121,7 @@ def _classes(tree: Tree, layout: Layout) -> tuple[str, ...]:
     trained = [folder for part, folder in layout.class_folders if part == TRAIN]
     names = tuple(sorted({folder.name for folder in trained}))
     if len(names) < 2:
-        subs = [sub.name for sub in tree.inside(trained[0]).folders]
-        deeper = f"give its own folders ({', '.join(subs[:3])}, …) by folder:{trained[0].path}"
-        raise BadInput(
-            f"{layout.splits[TRAIN].path} has one class folder ({names[0]}); a classifier needs 2 "
-            f"or more{': ' + deeper if len(subs) > 1 else ''}."
-        )
+        raise BadInput(_one_class(tree, layout, trained[0]))
     for _, folder in layout.class_folders:
         if folder.name not in names:
             raise BadInput(
@@ -135,6 +130,19 @@ def _classes(tree: Tree, layout: Layout) -> tuple[str, ...]:
                 "add or remove it."
             )
     return names
+
+
+def _one_class(tree: Tree, layout: Layout, folder: Folder) -> str:
+    text = (
+        f"{layout.splits[TRAIN].path} has one class folder ({folder.name}); a classifier needs 2 "
+        "or more"
+    )
+    deeper = ", ".join(sub.name for sub in tree.inside(folder).folders[:3])
+    if not deeper:
+        return f"{text}."
+    if layout.is_split:
+        return f"{text}: move what is in it ({deeper}, …) up, in every split."
+    return f"{text}: if those in it ({deeper}, …) are the classes, give folder:{folder.path}."
 
 
 def _images_of(tree: Tree, folder: Folder, *, needed: bool) -> list[File]:

@@ -1,5 +1,6 @@
 """Which folders of a `folder:PATH` are splits, which are classes, and which are neither."""
 
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -46,6 +47,7 @@ def find_layout(tree: Tree) -> Layout:
         splits = {TRAIN: tree.root}
         _check_no_splits(tree, top, named)
         class_folders = [(TRAIN, folder) for folder in top]
+    _check_names(class_folders)
     if loose:
         beside = "splits" if whole else "class folders"
         tree.leave(f"files beside the {beside}", loose[0].path, len(loose))
@@ -134,3 +136,17 @@ def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) ->
                 f"{one.name}/ and {other.name}/ in {tree.root.path} look like splits; call them "
                 "train, val or test with class folders directly inside, or rename the classes."
             )
+
+
+def _check_names(class_folders: list[tuple[int, Folder]]) -> None:
+    """Refuse class names that are no text, which no table could hold.
+
+    Raises:
+        BadInput: names the first.
+    """
+    for _, folder in class_folders:
+        try:
+            folder.name.encode()
+        except UnicodeEncodeError:
+            printable = os.fsencode(folder.path).decode(errors="replace")
+            raise BadInput(f"The folder name {printable} is no UTF-8 text; rename it.") from None

@@ -155,8 +155,8 @@ class Tree:
         return [file for file in files if os.path.splitext(file.path)[1].lower() in kept]
 
     def relative(self, path: str) -> str:
-        """The path below the root."""
-        return os.path.relpath(path, self.root.path)
+        """The path below the root, as text that can be printed."""
+        return os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
 
     def leave(self, reason: str, path: str, count: int = 1) -> None:
         """Count what is not used; `path` is an example of it."""

@@ -1,5 +1,6 @@
 """Which folders of folder:PATH are splits and classes, and what is left aside."""
 
+import os
 import shutil
 import warnings
 from collections.abc import Callable
@@ -75,7 +76,8 @@ REFUSED = [
     ({"cat/train": 5, "cat/test": 5, "dog/train": 5, "dog/test": 5}, r"cat/test looks like the"),
     ({"cat/Valid": 5, "cat/x": 5, "dog": 5}, r"cat/Valid looks like the val split of a class"),
     ({"data/train/a": 5, "data/test/a": 5, "old": 5}, r"give folder:.*/data if the classes are"),
-    ({"images/a": 5, "images/b": 5}, r"one class folder \(images\).*folder:.*/images"),
+    ({"images/a": 5, "images/b": 5}, r"one class folder \(images\).*\(a, b, .* folder:.*/images"),
+    ({**in_splits(**{"train/images": 5, "test/images": 5})}, r"move what is in it \(a, b, …\) up"),
     ({**in_splits(train=5, val=0)}, r"val has class folders and no image"),
     ({"train/Cat": 5, "train/Dog": 5, "test/cat": 5, "test/dog": 5}, r"lacks \(it has 'Cat'"),
     ({"train/\u00e9": 5, "train/b": 5, "val/e\u0301": 5}, r"lacks \(it has '\u00e9', written oth"),
@@ -150,6 +152,17 @@ def test_images_without_a_known_suffix_are_images(write_folder: Write) -> None:
     assert sum(sizes(load(root))) == 10
 
 
+def test_names_that_are_no_text(write_folder: Write) -> None:
+    root = write_folder({"a": 5, "b": 5, "c": 0})
+    shutil.copy(root / "b" / "000.png", os.fsencode(root / "c") + b"/caf\xe9.png")
+    Path(os.fsdecode(os.fsencode(root / "c") + b"/caf\xe9.txt")).write_text("no image")
+    assert sum(sizes(load(root))) == 11
+    assert "such as c/caf\ufffd.txt" in lines(root)
+    os.rename(root / "c", os.fsencode(root) + b"/caf\xe9")
+    with pytest.raises(BadInput, match="caf\ufffd is no UTF-8 text; rename it"):
+        lines(root)
+
+
 def test_a_class_of_other_files_is_refused(write_folder: Write) -> None:
     root = write_folder({"a": 5, "b": 5, "c": 0})
     (root / "c" / "x.csv").write_text("1")
@@ -183,8 +196,6 @@ def test_hidden_files(write_folder: Write) -> None:
 def test_a_folder_that_cannot_be_listed_is_refused(
     write_folder: Write, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import os
-
     root = write_folder({"a/deep": 5, "b": 5})
     listed = os.scandir
 
