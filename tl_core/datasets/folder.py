@@ -142,7 +142,8 @@ def _one_class(tree: Tree, layout: Layout, folder: Folder) -> str:
         return f"{text}."
     if layout.is_split:
         return f"{text}: move what is in it ({deeper}, …) up, in every split."
-    return f"{text}: if those in it ({deeper}, …) are the classes, give folder:{folder.path}."
+    what = f"its folders ({deeper}, …) are splits or classes"
+    return f"{text}: if {what}, give folder:{folder.path}."
 
 
 def _images_of(tree: Tree, folder: Folder, *, needed: bool) -> list[File]:
