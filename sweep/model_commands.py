@@ -149,6 +149,7 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
             frame = predict(
                 name, images, results=results, top=top, top_k=top_k, device=device,
                 progress=lambda done, total: advance("Predicting", done, total),
+                note=lambda line: console.print(line, highlight=False, markup=False),
             )  # fmt: skip
         if out is not None:
             write = frame.to_csv if out.suffix == ".csv" else frame.to_parquet

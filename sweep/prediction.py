@@ -5,15 +5,17 @@ frame = predict("my-sweep", ["photos/"])
 """
 
 import glob
+import warnings
 from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
 from pathlib import Path
 
 import pandas as pd
-from PIL import Image
 
 from sweep.manifest import FILE, run_folder
 from sweep.sources import list_models, weights_of
-from tl_core.datasets.folder import files_below
+from tl_core.datasets.left_aside import LeftAside
+from tl_core.datasets.tree import Tree, is_hidden
 from tl_core.errors import BadInput
 from tl_core.predictor import Predictor
 
@@ -29,17 +31,19 @@ def predict(
     top_k: int = 1,
     device: str = "auto",
     progress: Callable[[int, int], None] = lambda done, total: None,
+    note: Callable[[str], object] = warnings.warn,
 ) -> pd.DataFrame:
     """Classify image files.
 
     Args:
         name: a sweep, whose winner serves, a model of `sources`, or a weights file of ours.
-        images: files, folders (searched for images, subfolders too), and globs.
+        images: files, folders (searched for images, subfolders too, hidden ones not), and globs.
         results: the results folder.
         top: models that vote, of a sweep that kept the weights of so many (`--keep-top`).
         top_k: classes to name for each image.
         device: auto, cpu, cuda or cuda:N.
         progress: called as progress(done, total).
+        note: called with a line on each kind of thing that was left aside.
 
     Returns:
         One row an image: path, class, confidence, top_classes, top_confidences, and in one line
@@ -50,7 +54,7 @@ def predict(
         BadInput: there is no such model, or no image at all.
     """
     predictor = Predictor(*model_files(Path(results), name, top), device=device, top=top_k)
-    files = image_files(images)
+    files = image_files(images, note)
     rows = []
     for done, found in enumerate(predictor(files), start=1):
         rows.append(
@@ -108,30 +112,88 @@ def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
     return files
 
 
-def image_files(images: Iterable[str | Path]) -> list[Path]:
-    """Files, those in folders, and those that globs match, in order, each once.
+def image_files(
+    images: Iterable[str | Path], note: Callable[[str], object] = warnings.warn
+) -> list[Path]:
+    """Files, those in folders, and those that globs match, in order, each real file once.
 
     A file that is not there is in the list all the same: who reads it reports it.
 
+    Args:
+        images: files, folders and globs.
+        note: called with a line on each kind of thing that was left aside.
+
     Raises:
-        BadInput: nothing is left.
+        BadInput: nothing is left, or a folder cannot be listed.
     """
     images = list(images)
-    found = list(dict.fromkeys(file for image in images for file in _files(str(image))))
+    aside = LeftAside()
+    found: dict[object, Path] = {}
+    for file in (file for image in images for file in _files(str(image), aside)):
+        if str(found.setdefault(_identity(file), file)) != str(file):
+            aside.add("further names of files that are used", str(file))
+    for line in aside.lines():
+        note(f"left aside: {line}")
     if not found:
         raise BadInput(
             f"no images in {', '.join(map(str, images)) or 'nothing'}; give files, or folders or"
             " globs of them."
         )
-    return found
+    return list(found.values())
 
 
-def _files(text: str) -> Iterator[Path]:
+def _identity(file: Path) -> object:
+    """Equal for all names of one file; the path where there is no such file."""
+    try:
+        status = file.stat()
+    except OSError:
+        return file
+    return status.st_dev, status.st_ino
+
+
+def _files(text: str, aside: LeftAside) -> Iterator[Path]:
     path = Path(text).expanduser()
     if path.is_dir():
-        known = Image.registered_extensions()
-        yield from (file for file in files_below(path) if file.suffix.lower() in known)
+        yield from _in_folder(path, aside)
+    elif not path.exists() and "**" in path.parts:
+        yield from _below(path, aside)
     elif not path.exists() and glob.has_magic(text):
-        yield from (Path(p) for p in sorted(glob.glob(str(path), recursive=True)))
+        for match in map(Path, sorted(glob.glob(str(path)))):
+            if any(is_hidden(part) and part not in path.parts for part in match.parts):
+                aside.add("hidden or thumbnail names", str(match))
+            elif match.is_dir():
+                yield from _in_folder(match, aside)
+            elif match.exists():
+                yield match
+            else:
+                aside.add("broken links", str(match))
     else:
         yield path
+
+
+def _in_folder(folder: Path, aside: LeftAside) -> Iterator[Path]:
+    tree = Tree(str(folder))
+    files, _ = tree.below(tree.root)
+    yield from (Path(file.path) for file in tree.images_among(files))
+    tree.aside.pass_on(aside)
+
+
+def _below(pattern: Path, aside: LeftAside) -> Iterator[Path]:
+    """Files that a pattern with `**` matches; each folder is walked once, unlike by `glob`."""
+    first = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    base, wanted = Path(*pattern.parts[:first]), pattern.parts[first:]
+    if base.is_dir():
+        yield from (
+            file
+            for file in _in_folder(base, aside)
+            if _matches(file.relative_to(base).parts, wanted)
+        )
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a pattern; `**` stands for any number."""
+    if not parts or not wanted:
+        return not parts and set(wanted) <= {"**"}
+    if wanted[0] == "**":
+        return _matches(parts[1:], wanted) or _matches(parts, wanted[1:])
+    return fnmatch(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])

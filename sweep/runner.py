@@ -25,6 +25,7 @@ from sweep.names import claim_name, sweep_name
 from sweep.options import SweepOptions, space_command
 from sweep.plan import Plan, make_plan, model_limits
 from sweep.progress import LiveView, live, loading
+from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, local_resources, ray_resources, share_out
 from sweep.results import delete_tables, read_table
@@ -32,6 +33,7 @@ from sweep.spaces import SearchSpace
 from sweep.trained_source import with_trained_source
 from sweep.trial_shapes import trial_shapes
 from sweep.unsound_sources import unsound_source_lines
+from tl_core.config import config_from_dict
 from tl_core.errors import BadInput
 from tl_core.precision import PHASES
 
@@ -67,10 +69,13 @@ def run_sweep(
     plan = with_bundled_defaults(plan, console)
     with loading(console) as progress:
         checked = check_models(plan, trial_shapes(plan), progress)
+    sound = [config_from_dict(values, plan.base) for values in checked.sound]
+    about_data = print_data(sound, console)
     for backbone, what in checked.loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
     run = _Run(plan, checked.sound, claim_name(plan, results), results, console)
     run.manifest.loaded = checked.loaded
+    run.manifest.notes += about_data
     run.note(*checked.notes)
     with heartbeat(run.folder):
         return run.run()

@@ -15,7 +15,8 @@ from sweep.progress import short
 from sweep.resources import local_resources, share_out
 from sweep.study import sweeps_of
 from sweep.trained_source import source_plan
-from tl_core.datasets import on_disk
+from tl_core.config import config_from_dict
+from tl_core.datasets import describe_dataset, on_disk
 
 
 def print_plan(options: SweepOptions, console: Console) -> None:
@@ -44,6 +45,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("sweep", name),
         ("question", plan.space.question),
         ("data set", _dataset(plan)),
+        *_files(plan),
         *_source(plan),
         ("trials", f"{plan.trials} = {configurations} × {seeds} seeds"),
         ("epochs", f"{epochs} each at most, {plan.trials * epochs} in all at most"),
@@ -71,6 +73,17 @@ def _dataset(plan: Plan) -> str:
     own = _own_dataset(plan)
     replaced = own != plan.base.dataset and "dataset" not in plan.named
     return f"{own}; where it cannot be, {DATASET} serves" if replaced else own
+
+
+def _files(plan: Plan) -> list[tuple[str, str]]:
+    """Splits, classes and counts of data that lie on disk, and what is left aside."""
+    names = dict.fromkeys((plan.base.dataset, *plan.levels("dataset")))
+    lines = [
+        line if len(names) == 1 else f"{name}: {line}"
+        for name in names
+        for line in describe_dataset(config_from_dict({"dataset": name}, plan.base))
+    ]
+    return list(zip(["files", *[""] * len(lines)], lines, strict=False))
 
 
 def _own_dataset(plan: Plan) -> str:

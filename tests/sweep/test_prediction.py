@@ -1,5 +1,7 @@
 """Names of models, and images on the command line."""
 
+import os
+import shutil
 from pathlib import Path
 
 import pytest
@@ -81,6 +83,32 @@ def test_folders_globs_and_files_each_once(pictures):
     assert image_files([folder / "absent.png"]) == [folder / "absent.png"]
     with pytest.raises(BadInput, match=r"no images in .*; give files"):
         image_files([f"{folder}/*.gif"])
+
+
+def test_folders_are_read_as_data_sets_are(pictures):
+    folder, (one, two) = pictures
+    for name in ("@eaDir", ".ipynb_checkpoints"):
+        (folder / name).mkdir()
+        shutil.copy(one, folder / name / "b.png")
+    os.symlink("..", folder / "deeper" / "up")
+    os.symlink("b.png", folder / "c.png")
+    os.link(one, folder / "deeper" / "hard.png")
+    os.symlink("gone.png", folder / "broken.png")
+    for images in ([folder], [f"{folder}/**"], [folder, f"{folder}/**/*.png"]):
+        said = []
+        assert image_files(images, said.append) == [one, two]
+    assert image_files([folder / "@eaDir" / "b.png"]) == [folder / "@eaDir" / "b.png"]
+    said = []
+    image_files([folder], said.append)
+    assert said == [
+        "left aside: further names of files that are used: 2, such as " + str(folder / "c.png"),
+        "left aside: hidden or thumbnail names: 2, such as .ipynb_checkpoints",
+        "left aside: broken links: 1, such as broken.png",
+        "left aside: links to a folder above them: 1, such as deeper/up",
+        "left aside: files that are no images by their suffix .txt: 1, such as notes.txt",
+    ]
+    with pytest.warns(UserWarning, match=r"left aside: further names of files that are used: 2"):
+        image_files([folder])
 
 
 def test_a_frame_with_what_could_not_be_read(tmp_path, keep, pictures):

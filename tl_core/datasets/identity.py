@@ -7,6 +7,7 @@ nor places: a moved folder is the same data set, a changed file makes another.
 import dataclasses
 import hashlib
 import json
+import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -119,7 +120,8 @@ def signature(dataset: str, files: list[Path]) -> str | None:
         for path in files:
             status = path.stat()
             times = f"{status.st_mtime_ns}\0{status.st_ctime_ns}"  # a copy may keep the first
-            digest.update(f"{path}\0{status.st_size}\0{times}\n".encode())
+            digest.update(os.fsencode(path))  # a name may be no text
+            digest.update(f"\0{status.st_size}\0{times}\n".encode())
     except OSError:
         return None
     return digest.hexdigest() if files else None

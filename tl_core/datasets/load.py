@@ -54,7 +54,7 @@ def load_data(config: TrainConfig, *, progress: Progress | None = None) -> Image
         BadInput: the data set is unknown, absent, damaged or does not suit the config.
         DownloadFailed: it is not on disk and cannot be downloaded.
     """
-    spec, request = _resolve(config, progress)
+    spec, request = resolve(config, progress)
     cache = caches.cache_folder(config.cache_dir)
     key = (
         spec, request.dataset, request.path, request.data_dir, cache, config.image_size,
@@ -78,11 +78,16 @@ def on_disk(config: TrainConfig) -> bool:
     Raises:
         BadInput: the data set is unknown, or a folder or Parquet path does not hold one.
     """
-    spec, request = _resolve(config, None)
+    spec, request = resolve(config, None)
     return spec.files is None or all(path.exists() for path in spec.files(request))
 
 
-def _resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec, Request]:
+def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec, Request]:
+    """The row of a config's data set, and what its functions are told.
+
+    Raises:
+        BadInput: `config.dataset` names no row, or a path that does not exist.
+    """
     spec, path = find_row(config.dataset)
     if config.data_dir is None:
         data_dir = caches.cache_folder(config.cache_dir) / "downloads"

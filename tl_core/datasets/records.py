@@ -3,7 +3,7 @@
 Shapes: N images, H × W pixels, K classes.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
@@ -81,6 +81,20 @@ class Request:
     progress: Progress
 
 
+@dataclass(frozen=True)
+class Contents:
+    """What a data set's files are, found without reading an image."""
+
+    counts: Mapping[int, Mapping[str, int]]
+    """TRAIN, VAL or TEST → class name → images; TRAIN alone where there is no split."""
+    sources: Mapping[int, str]
+    """TRAIN, VAL or TEST → the folder or files it was found in; empty where there is no split."""
+    aside: tuple[str, ...] = ()
+    """One short line each on what was seen and is not used, with counts."""
+    notes: tuple[str, ...] = ()
+    """One short line each on how the files were understood, where that is not plain."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetSpec:
     """One row of `DATASETS`."""
@@ -94,6 +108,8 @@ class DatasetSpec:
     files: Callable[[Request], list[Path]] | None = None
     """The files `read` reads, existing or not. While their sizes and times stay the same, later
     processes trust the cache without calling `read`; None: they call it each time."""
+    contents: Callable[[Request], Contents] | None = None
+    """What the files are, without reading an image; raises BadInput as `read` does."""
     takes_path: bool = False
     """Whether the name is followed by `:PATH`."""
     bundled: bool = False

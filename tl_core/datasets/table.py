@@ -50,14 +50,16 @@ DATASETS: dict[str, DatasetSpec] = {
     "folder": DatasetSpec(
         read=folder.read,
         files=folder.files,
+        contents=folder.contents,
         takes_path=True,
         about="folder:PATH with train/, val/, test/ of class folders, or class folders alone",
     ),
     "parquet": DatasetSpec(
         read=parquet.read,
         files=parquet.files,
+        contents=parquet.contents,
         takes_path=True,
-        about="parquet:PATH, a file or a folder of train*.parquet and test*.parquet",
+        about="parquet:PATH, a file or a folder of train*.parquet, val* and test*.parquet",
     ),
 }
 

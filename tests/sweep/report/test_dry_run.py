@@ -77,3 +77,20 @@ def test_what_a_run_would_refuse_is_refused(options, page, tmp_path, monkeypatch
         with pytest.raises(BadInput):
             print_plan(options(**fields), page)
     assert page.file.getvalue() == ""
+
+
+def test_the_files_of_a_data_set_on_disk(show, tmp_path):
+    for split, count in (("Training", 3), ("Testing", 2)):
+        for name in ("cat", "dog"):
+            (tmp_path / "set" / split / name).mkdir(parents=True)
+            for number in range(count):
+                (tmp_path / "set" / split / name / f"{number}.png").write_bytes(b"not read")
+    (tmp_path / "set" / "extra").mkdir()
+    (tmp_path / "set" / "extra" / "x.png").touch()
+    shown = show(dataset=f"folder:{tmp_path / 'set'}")["files"]
+    assert "train: 6 images in Training/: cat 3, dog 3 val: held out of train test: 4" in shown
+    assert shown.endswith("left aside: files in extra/, which is no split: 1, such as extra/x.png")
+
+
+def test_nothing_is_said_of_the_files_of_bundled_data(show):
+    assert "files" not in show(dataset="digits")

@@ -143,7 +143,7 @@ def test_streaming_equals_mapped(
 ) -> None:
     if kind == "folder":
         root = write_folder({"a": 150, "b": 50}, shape=(20, 12, 3))
-        (root / "a" / "note.txt").write_text("skipped in both")
+        (root / "a" / "note.png").write_text("skipped in both")
         name = f"folder:{root}"
     elif kind == "parquet":
         name = f"parquet:{write_parquet('all.parquet', [0, 1] * 60)}"

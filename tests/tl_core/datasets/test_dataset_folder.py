@@ -97,10 +97,10 @@ def test_fingerprint_is_of_content_and_not_of_place(write_folder: Write, tmp_pat
 
 def test_a_file_that_is_no_image_is_named_counted_and_skipped(write_folder: Write) -> None:
     root = write_folder({"a": 100, "b": 100})
-    (root / "a" / "notes.txt").write_text("no image")
+    (root / "a" / "notes.png").write_text("no image")
     data = load_data(TrainConfig(dataset=f"folder:{root}"))
     assert data.notes == (
-        "Skipped 1 of 201 files that are no readable images: a/notes.txt (damaged, or in no"
+        "Skipped 1 of 201 files that are no readable images: a/notes.png (damaged, or in no"
         " format that is known).",
     )
     assert len(data.train) + len(data.val) + len(data.test) == 200
@@ -121,9 +121,9 @@ def test_a_file_cut_short_is_skipped_and_labels_stay_right(write_folder: Write) 
 
 def test_more_than_one_percent_stops(write_folder: Write) -> None:
     root = write_folder({"a": 99, "b": 99})
-    for name in ("x.txt", "y.txt", "z.txt"):
+    for name in ("x.png", "y.png", "z.png"):
         (root / "a" / name).write_text("no image")
-    with pytest.raises(BadInput, match=r"3 of 201 files are no readable images, such as a/x\.txt"):
+    with pytest.raises(BadInput, match=r"3 of 201 files are no readable images, such as a/x\.png"):
         load(root)
 
 
@@ -136,7 +136,7 @@ def test_what_is_refused_in_one_line(write_folder: Write, tmp_path: Path) -> Non
     texts = tmp_path / "texts"
     for name in ("a", "b"):
         (texts / name).mkdir(parents=True)
-        (texts / name / "a.txt").write_text("text")
+        (texts / name / "a.png").write_text("text")
     lone = write_folder({"only": 5}, name="lone")
     extra = write_folder({"train/a": 2, "train/b": 2, "test/c": 2}, name="extra")
     untrained = write_folder({"test/a": 2, "test/b": 2}, name="untrained")
@@ -144,7 +144,7 @@ def test_what_is_refused_in_one_line(write_folder: Write, tmp_path: Path) -> Non
     cases = {
         empty: "nothing in it",
         loose: "no class folders",
-        texts: r"None of the 2 files is an image, such as a/a\.txt",
+        texts: r"None of the 2 files is an image, such as a/a\.png",
         lone: "one class folder",
         extra: "test/c is a class that .*train lacks",
         untrained: "test/ but no train/",

@@ -1,0 +1,88 @@
+"""What a data set holds, in a few lines: splits, classes, counts, and what is left aside."""
+
+from collections import Counter
+from collections.abc import Mapping
+
+import numpy as np
+
+from tl_core.config import TrainConfig
+from tl_core.datasets.image_data import ImageData
+from tl_core.datasets.load import resolve
+from tl_core.datasets.records import Contents
+from tl_core.datasets.split_names import PART_NAMES
+
+_LISTED = 6
+"""Classes that are listed one by one; of more, the smallest and the largest are named."""
+
+
+def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
+    """What lies on disk, found without reading an image.
+
+    Returns:
+        One line a split, and one for each reason to leave something aside; none where
+        `config.dataset` takes no path.
+
+    Raises:
+        BadInput: the data set cannot be used as it is.
+    """
+    contents = _contents(config)
+    if contents is None:
+        return ()
+    if not contents.sources:
+        (counts,) = contents.counts.values()
+        first = f"{_images(counts)}: {_classes(counts)}; val and test are held out of them"
+        return (first, *contents.notes, *_aside(contents))
+    lines = []
+    for part, name in PART_NAMES.items():
+        counts = contents.counts.get(part, {})
+        found = f"{_images(counts)} in {contents.sources.get(part)}: {_classes(counts)}"
+        lines.append(f"{name}: {found if counts else 'held out of train'}")
+    return (*lines, *contents.notes, *_aside(contents))
+
+
+def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
+    """What is used of a data set, and what a user should know of it.
+
+    Args:
+        config: what `data` was loaded for.
+        data: the data set, split.
+
+    Returns:
+        The images of each split, where they come from, what is left aside, and `data.notes`.
+    """
+    splits = {"train": data.train, "val": data.val, "test": data.test}
+    labels = np.concatenate([split.labels for split in splits.values()])
+    images = np.bincount(labels, minlength=data.num_classes).tolist()
+    counts = dict(zip(data.classes, images, strict=True))
+    sizes = ", ".join(f"{name} {len(split):,}" for name, split in splits.items())
+    used = f"{config.dataset}: {sizes} images: {_classes(counts)}"
+    contents = _contents(config)
+    if contents is None:
+        return (used, *data.notes)
+    held_out = [name for part, name in PART_NAMES.items() if part not in contents.counts]
+    from_where = [f"{PART_NAMES[part]} from {name}" for part, name in contents.sources.items()]
+    from_where += [f"{' and '.join(held_out)} held out of train"] if held_out else []
+    return (used, "; ".join(from_where), *contents.notes, *_aside(contents), *data.notes)
+
+
+def _contents(config: TrainConfig) -> Contents | None:
+    spec, request = resolve(config, None)
+    return None if spec.contents is None else spec.contents(request)
+
+
+def _aside(contents: Contents) -> tuple[str, ...]:
+    return tuple(f"left aside: {line}" for line in contents.aside)
+
+
+def _images(counts: Mapping[str, int]) -> str:
+    total = sum(counts.values())
+    return f"{total:,} image{'' if total == 1 else 's'}"
+
+
+def _classes(counts: Mapping[str, int]) -> str:
+    if len(counts) <= _LISTED:
+        return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+    (largest, most), *_, (smallest, fewest) = Counter(counts).most_common()
+    if most == fewest:
+        return f"{len(counts):,} classes of {most:,} each"
+    return f"{len(counts):,} classes, from {fewest:,} ({smallest}) to {most:,} ({largest})"

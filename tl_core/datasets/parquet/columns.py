@@ -1,0 +1,163 @@
+"""The columns of one Parquet file: which holds the images, which the labels, and class names."""
+
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, TypeVar
+
+from tl_core.errors import BadInput
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Table:
+    """One Parquet file whose columns were checked; only its footer has been read."""
+
+    path: Path
+    file: Any
+    """pyarrow ParquetFile."""
+    image: str
+    """Name of the column of images."""
+    label: str
+    """Name of the column of labels."""
+    data: str | None
+    """Dotted name of the encoded images; None: there are paths alone."""
+    paths: str | None
+    """Dotted name of the paths of image files; None: there are bytes alone."""
+    names: tuple[str, ...] | None
+    """Class names of the metadata; None: it has none."""
+    damaged_metadata: bool
+    """Whether there is Hugging Face metadata that cannot be understood."""
+
+    @property
+    def rows(self) -> int:
+        """Number of images."""
+        return int(self.file.metadata.num_rows)
+
+
+def open_table(path: Path) -> Table:
+    """Find the columns of a file by their names, or else by the Hugging Face metadata.
+
+    Raises:
+        BadInput: the file is damaged or no Parquet, a column is missing or of another type, or
+            class names are given twice.
+    """
+    import pyarrow.parquet as pq
+
+    file = guarded(path, lambda: pq.ParquetFile(path, memory_map=True))
+    schema = file.schema_arrow
+    features, damaged = _features(schema.metadata or {})
+    image = _column(path, schema.names, features, "image", "Image")
+    label = _column(path, schema.names, features, "label", "ClassLabel")
+    data, paths = _image_fields(path, schema.field(image))
+    names, unreadable = _class_names(path, features.get(label))
+    return Table(path, file, image, label, data, paths, names, damaged or unreadable)
+
+
+def guarded(path: Path, work: Callable[[], T]) -> T:
+    """`work()`, with pyarrow's errors as BadInput.
+
+    Raises:
+        BadInput: the file is damaged or no Parquet.
+    """
+    import pyarrow as pa
+
+    try:
+        return work()
+    except (pa.ArrowException, OSError) as error:
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
+        raise BadInput(
+            f"{path} is no readable Parquet file ({reason}); copy or download it again."
+        ) from error
+
+
+def is_text(kind: Any) -> bool:
+    """Whether a pyarrow type is a string, of any width or dictionary-encoded."""
+    import pyarrow.types as pt
+
+    if kind is None or pt.is_dictionary(kind):
+        return kind is not None and is_text(kind.value_type)
+    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
+
+
+def _is_bytes(kind: Any) -> bool:
+    """Whether a pyarrow type is bytes, or a list of whole numbers, which may be bytes."""
+    import pyarrow.types as pt
+
+    if kind is None or pt.is_dictionary(kind):
+        return kind is not None and _is_bytes(kind.value_type)
+    lists = (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view)
+    if any(is_list(kind) for is_list in lists):
+        return bool(pt.is_integer(kind.value_type))
+    binary = (pt.is_binary, pt.is_large_binary, pt.is_fixed_size_binary, pt.is_binary_view)
+    return any(is_binary(kind) for is_binary in binary)
+
+
+def _features(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, Any], bool]:
+    """Hugging Face's description of each column, and whether it is damaged."""
+    if b"huggingface" not in metadata:
+        return {}, False
+    try:
+        features = json.loads(metadata[b"huggingface"])["info"]["features"]
+    except (KeyError, TypeError, ValueError):
+        return {}, True
+    return (features, False) if isinstance(features, dict) else ({}, True)
+
+
+def _column(path: Path, columns: list[str], features: dict[str, Any], name: str, kind: str) -> str:
+    """The column of that name, or the only one of that kind."""
+    about = {c: features.get(c) for c in columns}
+    typed = [c for c, f in about.items() if isinstance(f, dict) and f.get("_type") == kind]
+    found = [c for c in columns if c == name] or typed
+    if len(found) == 1:
+        return found[0]
+    if found:
+        raise BadInput(
+            f"{path} has {len(found)} columns of {name}s ({', '.join(found)}); rename the one to "
+            f"be used to {name}."
+        )
+    raise BadInput(
+        f"{path} has no column {name!r} (it has {', '.join(columns)}); "
+        f"rename the column that holds the {name}s."
+    )
+
+
+def _image_fields(path: Path, field: Any) -> tuple[str | None, str | None]:
+    """Dotted names of the bytes and of the paths in the column of images."""
+    import pyarrow.types as pt
+
+    name, kind = field.name, field.type
+    if pt.is_struct(kind):
+        inside = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
+        data = f"{name}.bytes" if _is_bytes(inside.get("bytes")) else None
+        paths = f"{name}.path" if is_text(inside.get("path")) else None
+        known = "bytes" not in inside or data or pt.is_null(inside["bytes"])
+    else:
+        data, paths = name if _is_bytes(kind) else None, name if is_text(kind) else None
+        known = True
+    if not known or not (data or paths):
+        raise BadInput(
+            f"{path}: column {name} is {kind}; it must be struct<bytes, path>, the bytes of an "
+            "image file, or the path of one."
+        )
+    return data, paths
+
+
+def _class_names(path: Path, feature: Any) -> tuple[tuple[str, ...] | None, bool]:
+    """Class names in a column's description, and whether there are some that cannot be read."""
+    names = feature.get("names") if isinstance(feature, dict) else None
+    if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
+        names = [names[str(i)] for i in range(len(names))]
+    if names is None:
+        return None, False
+    if not isinstance(names, list) or not names:
+        return None, True
+    found = tuple(str(name) for name in names)
+    twice = sorted({name for name in found if found.count(name) > 1})
+    if twice:
+        raise BadInput(
+            f"{path}: its metadata names class {twice[0]!r} twice; give each class its own name."
+        )
+    return found, False
