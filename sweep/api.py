@@ -11,6 +11,7 @@ from sweep.report.summary import SweepResult
 from sweep.runner import run_sweep
 from sweep.study import run_study, sweeps_of
 from tl_core.errors import BadInput
+from tl_core.settings import plain
 
 
 def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResult:
@@ -64,7 +65,7 @@ def _options(
         settings=_settings(set),
         source_settings=_settings(source_set),
         results=Path(results),
-        **options,
+        **plain(options),
     )
 
 
@@ -74,6 +75,7 @@ def _settings(fields: Mapping[str, Any] | None) -> tuple[str, ...]:
 
 def as_text(value: Any) -> str:
     """A value as `--set` would have it written."""
+    value = plain(value)
     if isinstance(value, list | tuple):
         return ",".join(str(item) for item in value)
     return "none" if value is None else str(value)
