@@ -44,7 +44,7 @@ def test_ranges_have_plain_bounds():
     assert repr(Int(np.int64(1), np.int32(8), log=np.bool_(True))) == "Int(1, 8, log=True)"
     assert repr(Float(np.float64(0.1), np.float64(1))) == "Float(0.1, 1.0)"
     assert repr(Int(0, np.str_("stages"))) == "Int(0, 'stages')"
-    with pytest.raises(BadInput, match="width=.*must be int"):
+    with pytest.raises(BadInput, match=r"width=.*must be int"):
         check_space({"width": Int(np.float64(1.5), 8)}, BASE)
 
 
