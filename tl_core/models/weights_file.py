@@ -6,13 +6,13 @@ Our files are safetensors whose metadata (JSON strings) says how the weights wer
 """
 
 import argparse
-import collections
 import json
 import os
 import pathlib
 import pickle
 import re
 import warnings
+import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -187,7 +187,7 @@ def _holds_code(path: Path, error: str) -> bool:
     if SIGN_OF_PICKLE in error:  # in a text, too
         with open(path, "rb") as file:
             return file.read(1) == A_PICKLE
-    return any(sign in error for sign in SIGNS_OF_CODE)
+    return any(sign in error for sign in SIGNS_OF_CODE) or zipfile.is_zipfile(path)
 
 
 def _unreadable(path: Path, reason: Exception | str) -> BadInput:
@@ -202,8 +202,8 @@ def _data() -> list[Any]:
 
     timm's and DINO's scripts keep an argparse.Namespace, others NumPy's numbers and paths.
     """
-    named = [argparse.Namespace, collections.defaultdict, pathlib.PosixPath, np.ndarray, np.dtype]
-    kinds = [type(np.dtype(kind)) for kind in "?bhilqBHILQefd"]
+    named = [argparse.Namespace, pathlib.PosixPath, np.ndarray, np.dtype]
+    kinds = [type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"]
     makers = {"scalar": np.float64(0), "_reconstruct": np.zeros(1)}
     functions: list[Any] = [
         (value.__reduce__()[0], f"numpy.{core}.multiarray.{name}")
@@ -214,7 +214,7 @@ def _data() -> list[Any]:
 
 
 def _named_code(error: str) -> str:
-    found = re.search(r"(?:GLOBAL|class) ([\w.]+\.\w+)", error)
+    found = re.search(r"(?:GLOBAL|class) ([\w.]+)", error)
     return f" ({found[1]})" if found else ""
 
 

@@ -161,6 +161,7 @@ HARMLESS = {
     "numpy number": np.float64(0.5),
     "numpy whole number": np.int64(3),
     "numpy array": np.arange(3.0),
+    "numpy text": np.array(["a", "b"]),
     "path": pathlib.Path("/data/run"),
     "lightning": {
         "callbacks": {"ModelCheckpoint{'monitor': None}": {"best_model_score": torch.tensor(0.5)}},
@@ -183,6 +184,8 @@ class Settings:
 def test_what_is_refused_is_named(tmp_path, state):
     with pytest.raises(BadInput, match=r"pickled code, which is not run \(.*\.Settings\); save"):
         load(tmp_path, {"state_dict": state, "hparams": Settings()})
+    with pytest.raises(BadInput, match=r"pickled code, which is not run; save the model's"):
+        load(tmp_path, {"model": state, "objects": np.array([Settings(), {}], dtype=object)})
     with pytest.raises(BadInput, match=r"pickled code, which is not run \(torch.nn.*Linear\)"):
         load(tmp_path, {"model": torch.nn.Linear(2, 2)})
 
