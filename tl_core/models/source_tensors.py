@@ -6,8 +6,8 @@ tensors have a prefix where the network was a part of another module ("model.", 
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
 
 import torch
 from torch import Tensor
@@ -16,12 +16,11 @@ from tl_core.errors import BadInput
 
 TRANSPARENT = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts that torch.compile and its like put anywhere into a name."""
-PREFERRED = (
-    "state_dict_ema", "model_ema", "ema_model", "ema_state_dict", "params_ema", "ema", "teacher",
-    "encoder_q", "base_encoder", "online_encoder", "online_network",
-)  # fmt: skip
-"""Keys and name parts that win where several sets of tensors fit alike: running averages, as in
-timm's `load_checkpoint` and DINO's evaluation, and the encoder that MoCo and BYOL hand on."""
+AVERAGED = ("ema", "swa", "averaged")
+"""Words in keys and prefixes of running averages, which win where several sets of tensors fit
+alike: as in timm's `load_checkpoint`."""
+PREFERRED = ("teacher", "encoder_q", "base_encoder", "online_encoder", "online_network")
+"""Keys and prefixes that win likewise: of what DINO, MoCo and BYOL evaluate and hand on."""
 MOST_PREFIX_PARTS = 4
 MOST_PREFIXES = 8
 """Prefixes that are tried of each set of tensors, those first that most of the model fits."""
@@ -69,7 +68,7 @@ def choose_tensors(
     """
     options = []
     for wrapper, tensors in state_dicts.items():
-        for prefix in ("", *_prefixes(tensors, body)):
+        for prefix in _prefixes(tensors, body):
             named = rename(_without(prefix, tensors))
             option = SourceTensors(named, wrapper, prefix, _count_fits(named, body))
             options.append(option)
@@ -90,32 +89,51 @@ def choose_tensors(
             ),
         )
     best = _one_of([option for option in options if option.fits == most], weights)
-    aside = [
-        option.label
-        for option in _outermost(options)
-        if option.fits * 2 >= most
-        and (option.wrapper, option.prefix) != (best.wrapper, best.prefix)
+    return replace(best, aside=_aside(best, options, state_dicts[best.wrapper], body))
+
+
+def _aside(
+    best: SourceTensors,
+    options: list[SourceTensors],
+    beside: Iterable[str],
+    body: Mapping[str, Tensor],
+) -> tuple[str, ...]:
+    """Other sets that fill at least half as many: under other keys, and other prefixes beside."""
+    others: dict[str, SourceTensors] = {}
+    for option in _outermost(options):
+        known = others.get(option.wrapper)
+        if option.wrapper != best.wrapper and (known is None or known.fits < option.fits):
+            others[option.wrapper] = option
+    prefixes = [
+        replace(best, prefix=prefix)
+        for prefix, number in _before_own(beside, body).items()
+        if prefix != best.prefix and 2 * number >= best.fits
     ]
-    return SourceTensors(best.tensors, best.wrapper, best.prefix, best.fits, tuple(aside))
+    found = [option for option in others.values() if 2 * option.fits >= best.fits]
+    return tuple(option.label for option in (*found, *prefixes))
 
 
-def _prefixes(tensors: Iterable[str], body: Mapping[str, Tensor]) -> list[str]:
-    """Prefixes before the model's names, and those that at least half of the tensors share."""
-    before_own: Counter[str] = Counter()
+def _prefixes(names: Collection[str], body: Mapping[str, Tensor]) -> list[str]:
+    """Prefixes before the model's names, and those that at least half of the names share."""
+    found = [prefix for prefix, _ in _before_own(names, body).most_common(MOST_PREFIXES)]
     shared: Counter[str] = Counter()
-    count = 0
-    for name in tensors:
-        count += 1
+    for name in names:
+        parts = name.split(".")[:-1][:MOST_PREFIX_PARTS]
+        shared.update(".".join(parts[: place + 1]) + "." for place in range(len(parts)))
+    half = len(names) / 2
+    found += [prefix for prefix, number in shared.items() if number >= half]
+    return list(dict.fromkeys(("", *found)))
+
+
+def _before_own(names: Iterable[str], body: Mapping[str, Tensor]) -> Counter[str]:
+    """Prefix → names of the model that come after it."""
+    found: Counter[str] = Counter()
+    for name in names:
         parts = name.split(".")
-        for place in range(1, len(parts)):
-            prefix = ".".join(parts[:place]) + "."
-            if place <= MOST_PREFIX_PARTS:
-                shared[prefix] += 1
-            if parts[place] not in TRANSPARENT and _plain(parts[place:]) in body:
-                before_own[prefix] += 1
-    found = [prefix for prefix, _ in before_own.most_common(MOST_PREFIXES)]
-    found += [prefix for prefix, number in shared.items() if 2 * number >= count]
-    return list(dict.fromkeys(found))
+        for place, part in enumerate(parts):
+            if part not in TRANSPARENT and _plain(parts[place:]) in body:
+                found["".join(f"{before}." for before in parts[:place])] += 1
+    return found
 
 
 def _plain(parts: Iterable[str]) -> str:
@@ -176,7 +194,8 @@ def _one_of(tied: list[SourceTensors], weights: str) -> SourceTensors:
 
 def _is_preferred(option: SourceTensors) -> bool:
     parts = {*option.wrapper.split("."), *option.prefix.split(".")}
-    return not parts.isdisjoint(PREFERRED)
+    words = {word for part in parts for word in part.split("_")}
+    return not (parts.isdisjoint(PREFERRED) and words.isdisjoint(AVERAGED))
 
 
 def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:

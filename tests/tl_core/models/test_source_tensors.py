@@ -118,12 +118,25 @@ def test_a_prefix_before_names_that_timm_has_to_translate(tmp_path):
 @pytest.mark.parametrize(
     ("first", "second"),
     [("model", "ema"), ("state_dict", "state_dict_ema"), ("model", "model_ema"),
-     ("student", "teacher"), ("params", "params_ema")],
+     ("student", "teacher"), ("params", "params_ema"), ("model", "swa_model")],
 )  # fmt: skip
 def test_of_two_that_fit_the_average_is_taken_and_the_other_named(tmp_path, state, first, second):
     averaged = moved(state)
     for content in ({first: state, second: averaged}, {second: averaged, first: state}):
         assert_loaded(load(tmp_path, content), averaged, wrapper=second, aside=(first,))
+
+
+def test_an_ordinary_file_that_fits_in_part_has_nothing_aside(tmp_path, state):
+    part = {name: tensor for name, tensor in state.items() if not name.startswith("stem.")}
+    loaded = load(tmp_path, part).loaded
+    assert (loaded.wrapper, loaded.prefix, loaded.aside) == ("", "", ())
+
+
+def test_dinos_teacher_is_found(tmp_path, state):
+    student, teacher = prefixed("module.backbone.", state), prefixed("backbone.", moved(state))
+    model = load(tmp_path, {"student": student, "teacher": teacher, "args": argparse.Namespace()})
+    other = "student: module.backbone."
+    assert_loaded(model, moved(state), wrapper="teacher", prefix="backbone.", aside=(other,))
 
 
 def test_the_encoder_that_moco_hands_on_is_taken(tmp_path, state):
