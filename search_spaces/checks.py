@@ -19,6 +19,7 @@ from search_spaces.domains import (
 )
 from tl_core.config import TrainConfig, check_field_name, field_type
 from tl_core.errors import BadInput
+from tl_core.settings import plain
 
 
 def check_space(space: Space, base: TrainConfig) -> None:
@@ -71,9 +72,10 @@ def check_point(
         raise BadInput(f"{name} is not in {place}; it must have {', '.join(space)}.")
 
     def pick(name: str, domain: Domain) -> Any:
-        if not _contains(domain, values[name]):
-            raise BadInput(f"{name}={values[name]!r} is outside {domain!r}.")
-        return values[name]
+        value = plain(values[name])
+        if not _contains(domain, value):
+            raise BadInput(f"{name}={value!r} is outside {domain!r}.")
+        return value
 
     for name, value in walk(space, base or TrainConfig(), pick, limits).items():
         if value is None and values[name] is not None:

@@ -17,6 +17,7 @@ from typing import Any
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.settings import plain
 
 When = Mapping[str, Any] | None
 Limits = Callable[[str, dict[str, Any]], int]
@@ -39,7 +40,8 @@ class Choice:
     """One of the given values: `Choice(64, 128)`, or `Choice([64, 128])` with one list or tuple.
 
     Args:
-        values: the levels, of any type the field takes; a list as a level becomes a tuple.
+        values: the levels, of any type the field takes; a list as a level becomes a tuple, and
+            NumPy's scalars and arrays become plain values, here and in every other domain.
         when: `{field: value or tuple of values}`; the domain is active only where every named
             field has one of these values, and the field is None elsewhere.
     """
@@ -48,11 +50,12 @@ class Choice:
     when: When = field(default=None, hash=False)
 
     def __init__(self, *values: Any, when: When = None) -> None:
+        values = plain(values)
         if len(values) == 1 and isinstance(values[0], list | tuple):
             values = tuple(values[0])
         levels = tuple(tuple(v) if isinstance(v, list) else v for v in values)
         object.__setattr__(self, "values", levels)
-        object.__setattr__(self, "when", when)
+        object.__setattr__(self, "when", plain(when))
 
     def __repr__(self) -> str:
         return _as_typed("Choice", self.values, self.when)
@@ -73,7 +76,7 @@ class Points(Choice):
 
     def __init__(self, **points: Mapping[str, Any]) -> None:
         super().__init__(*points)
-        object.__setattr__(self, "points", points)
+        object.__setattr__(self, "points", plain(points))
 
     def __repr__(self) -> str:
         return f"Points({', '.join(f'{name}={dict(p)!r}' for name, p in self.points.items())})"
@@ -100,6 +103,9 @@ class Int:
     log: bool = field(default=False, kw_only=True)
     when: When = field(default=None, kw_only=True, hash=False)
 
+    def __post_init__(self) -> None:
+        _make_plain(self)
+
     def __repr__(self) -> str:
         return _as_typed("Int", (self.low, self.high), self.when, log=self.log)
 
@@ -113,11 +119,22 @@ class Float:
     log: bool = field(default=False, kw_only=True)
     when: When = field(default=None, kw_only=True, hash=False)
 
+    def __post_init__(self) -> None:
+        _make_plain(self)
+
     def __repr__(self) -> str:
         return _as_typed("Float", (self.low, self.high), self.when, log=self.log)
 
 
 Domain = Choice | Int | Float
+
+
+def _make_plain(domain: Int | Float) -> None:
+    """Put plain values in the place of NumPy's bounds and conditions."""
+    for own in dataclasses.fields(domain):
+        object.__setattr__(domain, own.name, plain(getattr(domain, own.name)))
+
+
 Space = Mapping[str, Domain]
 Pick = Callable[[str, Domain], Any]
 

@@ -109,7 +109,11 @@ def _check(
         found[config.backbone] = {
             "weights": config.weights,
             "loaded": len(model.state_dict()) - len(loaded.missing),
-            **{name: list(names) for name, names in dataclasses.asdict(loaded).items()},
+            "tensors": len(model.state_dict()),
+            **{
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in dataclasses.asdict(loaded).items()
+            },
         }
 
 
@@ -127,8 +131,18 @@ def _show_images(model: nn.Module, config: TrainConfig, channels: int, side: int
 
 def loaded_line(backbone: str, loaded: dict[str, Any]) -> str:
     """What source weights did for a model, in one line."""
-    parts = [f"{loaded['loaded']} tensors of {backbone} from {Path(loaded['weights']).name}"]
-    for key, what in (("missing", "new"), ("adapted", "adapted"), ("unexpected", "left out")):
+    count = f"{loaded['loaded']} of {loaded['tensors']} tensors"
+    parts = [f"{count} of {backbone} from {Path(loaded['weights']).name}"]
+    if loaded["wrapper"]:
+        parts.append(f"under {loaded['wrapper']!r}")
+    if loaded["prefix"]:
+        parts.append(f"prefix {loaded['prefix']!r} taken off")
+    for key, what in (
+        ("missing", "new"),
+        ("adapted", "adapted"),
+        ("unexpected", "left out"),
+        ("aside", "also there, not used"),
+    ):
         names = loaded[key]
         if names:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""

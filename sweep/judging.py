@@ -11,6 +11,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import torch
 from PIL import Image
 
@@ -19,10 +20,12 @@ from sweep.schema import CLASSES, EVALUATIONS, PREDICTIONS
 from sweep.trainable import Job, run_facts
 from tl_core.checkpoint import load_checkpoint
 from tl_core.datasets import Split, load_data
-from tl_core.evaluation import TOP, Evaluation, evaluate
+from tl_core.evaluation import TOP, Evaluation, evaluate, most_probable
 from tl_core.models.weights_file import save_weights
 from tl_core.trainer import Trainer
 
+WRONG_EXAMPLES = 100
+"""Images kept of those that were classified wrong, the most confident first."""
 RIGHT_EXAMPLES = 24
 """Images kept of those that were classified right, to look at."""
 FAST = 1
@@ -37,7 +40,7 @@ class Judgement:
         accuracy: split → accuracy in [0, 1].
         retrained: whether its weights were gone and it was trained again.
         tables: name of a table → rows for it.
-        probabilities: (N, K) float32 of the test split, for an ensemble; None if not wanted.
+        probabilities: (N, K) float64 of the test split, for an ensemble; None if not wanted.
     """
 
     accuracy: dict[str, float]
@@ -71,7 +74,7 @@ def judge_trial(
             keep none.
         threads: for the evaluation, when nothing else runs (None: as in training).
         votes: whether its probabilities are wanted.
-        with_images: whether the misclassified images go with the predictions.
+        with_images: whether images go with the predictions (WRONG_EXAMPLES, RIGHT_EXAMPLES).
     """
     for module in job.modules:
         module.load()
@@ -94,8 +97,9 @@ def judge_trial(
         ]
     if keep is not None and keep.parent.is_dir():
         _keep_weights(trainer, keep, accuracy["val"])
-    images = _examples(split, probabilities.argmax(1) == labels) if with_images else None
+    images = _examples(split, probabilities, labels) if with_images else None
     predictions = predictions_table(trial_id, trainer.data.classes, probabilities, labels, images)
+    evaluations[-1]["wrong_kept"] = _wrong_kept(predictions)
     tables = {
         "evaluations": pa.Table.from_pylist(evaluations, EVALUATIONS),
         "classes": pa.Table.from_pylist(classes, CLASSES),
@@ -124,8 +128,9 @@ def _take_best_weights(
 
 
 def _probabilities(trainer: Trainer, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """(N, K) float64, in which logits that differ give probabilities that do, and labels (N,)."""
     logits, labels = trainer.predict(split)
-    return logits.softmax(1).cpu().numpy(), labels.cpu().numpy()
+    return logits.double().softmax(1).cpu().numpy(), labels.cpu().numpy()
 
 
 def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
@@ -133,14 +138,26 @@ def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
     return {
         "members": members,
         "images": int(judged.images.sum()),
+        "wrong": int(judged.images.sum() - np.trace(judged.confusion)),
+        "wrong_kept": 0,
         "accuracy": judged.accuracy,
         "top_accuracy": judged.top_accuracy,
-        "precision": float(judged.precision.mean()),
-        "recall": float(judged.recall.mean()),
-        "f1": float(judged.f1.mean()),
+        "precision": _mean(judged.precision),
+        "recall": _mean(judged.recall),
+        "f1": _mean(judged.f1),
         "calibration_error": judged.calibration_error,
         "loss": judged.loss,
     }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Mean over the classes that have a value, None where none has."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
 
 
 def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -150,9 +167,9 @@ def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any
             "class_index": index,
             "class_name": name,
             "images": int(judged.images[index]),
-            "precision": float(judged.precision[index]),
-            "recall": float(judged.recall[index]),
-            "f1": float(judged.f1[index]),
+            "precision": _or_none(judged.precision[index]),
+            "recall": _or_none(judged.recall[index]),
+            "f1": _or_none(judged.f1[index]),
             "predicted": judged.confusion[index].tolist(),
             "split_accuracy": judged.accuracy,
         }
@@ -177,8 +194,8 @@ def predictions_table(
         images: PNG files, None where one is not kept; None: none is.
     """
     names = np.array(classes, dtype=object)
-    top = np.argsort(-probabilities, axis=1, kind="stable")[:, :TOP]
-    predicted = probabilities.argmax(1)
+    top = most_probable(probabilities, TOP)
+    predicted = top[:, 0]
     count = len(labels)
     columns = {
         "trial_id": [trial_id] * count,
@@ -196,10 +213,19 @@ def predictions_table(
     return pa.Table.from_pydict(columns, schema=PREDICTIONS)
 
 
-def _examples(split: Split, right: np.ndarray) -> list[bytes | None]:
-    """PNG files of the misclassified images and of the first few others, None elsewhere."""
-    kept = ~right | (np.cumsum(right) <= RIGHT_EXAMPLES)
-    return [_png(split, position) if keep else None for position, keep in enumerate(kept)]
+def _examples(split: Split, probabilities: np.ndarray, labels: np.ndarray) -> list[bytes | None]:
+    """PNG files of the most confident wrong images and of the first right ones, None elsewhere."""
+    right = most_probable(probabilities, 1)[:, 0] == labels
+    (wrong,) = np.nonzero(~right)
+    surest = np.argsort(-probabilities[wrong].max(1), kind="stable")[:WRONG_EXAMPLES]
+    kept = {*wrong[surest].tolist(), *np.nonzero(right)[0][:RIGHT_EXAMPLES].tolist()}
+    return [_png(split, place) if place in kept else None for place in range(len(labels))]
+
+
+def _wrong_kept(predictions: pa.Table) -> int:
+    """Wrong images that are in the table."""
+    wrong = pc.not_equal(predictions["label"], predictions["predicted"])
+    return predictions.filter(wrong)["image"].drop_null().length()
 
 
 def _png(split: Split, position: int) -> bytes:

@@ -39,8 +39,10 @@ class Manifest:
         ended_at: ISO time in UTC.
         winner: the winning trial and its accuracy on the test split.
         loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
-            names of the model's that kept initial values (`missing`), of the file's that fit
-            nothing (`unexpected`), and of first convolutions that were adapted (`adapted`).
+            names of the model's `tensors` that kept initial values (`missing`), of the file's that
+            fit nothing (`unexpected`), and of first convolutions that were adapted (`adapted`);
+            the keys in the file that led to them (`wrapper`), what was taken off their names
+            (`prefix`), and other sets of tensors that fit too (`aside`).
         errors: one line each on what went wrong beside the trials; they make the exit code 1.
         host, pid: of the driver.
         machine: in which `pid` counts; see `liveness.machine`. None: not known.

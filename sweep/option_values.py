@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tl_core.errors import BadInput
+from tl_core.settings import plain
 
 Reader = Callable[[str, Any], Any]
 PARQUET = ".parquet"
@@ -182,11 +183,6 @@ def as_text(value: Any) -> str:
     if isinstance(value, list | tuple):
         return ",".join(as_text(item) for item in value)
     return "none" if value is None else str(value)
-
-
-def plain(value: Any) -> Any:
-    """Python's own value in place of NumPy's or torch's scalar or array."""
-    return value.tolist() if hasattr(value, "tolist") else value
 
 
 def _items(value: Any) -> list[Any]:

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import pandas as pd
 from rich.console import Console
 
 from search_spaces.domains import Choice
@@ -28,11 +27,10 @@ from sweep.progress import LiveView, live, loading
 from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, local_resources, ray_resources, share_out
-from sweep.results import delete_tables, read_table
+from sweep.results import delete_tables
 from sweep.spaces import SearchSpace
 from sweep.trained_source import with_trained_source
 from sweep.trial_shapes import trial_shapes
-from sweep.unsound_sources import unsound_source_lines
 from tl_core.config import config_from_dict
 from tl_core.errors import BadInput
 from tl_core.precision import PHASES
@@ -272,14 +270,11 @@ class _Run:
 
         judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
         if judged.winner is None:
-            for line in (*judged.notes, *unsound_source_lines(self._trials())):
+            for line in judged.notes:
                 self.faults.say(line)
             return None
         self.note(*judged.notes)
         return judged.winner
-
-    def _trials(self) -> pd.DataFrame:
-        return read_table(self.results, "trials", self.name)
 
     def _provenance(self) -> dict[str, Any]:
         import torch

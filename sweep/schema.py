@@ -125,9 +125,25 @@ CLASSES = pa.schema(
         _column("class_index", pa.int64(), "", "number of the class"),
         _column("class_name", pa.string(), "", "name of the class"),
         _column("images", pa.int64(), "images", "images of the class in the split"),
-        _column("precision", pa.float64(), "", "right among those predicted as the class"),
-        _column("recall", pa.float64(), "", "right among those of the class"),
-        _column("f1", pa.float64(), "", "harmonic mean of precision and recall"),
+        _column(
+            "precision",
+            pa.float64(),
+            "",
+            "right among those predicted as the class, 0 where none is; null where the class has"
+            " neither images nor predictions",
+        ),
+        _column(
+            "recall",
+            pa.float64(),
+            "",
+            "right among those of the class; null where it has no images",
+        ),
+        _column(
+            "f1",
+            pa.float64(),
+            "",
+            "harmonic mean of precision and recall; null where the class has no images",
+        ),
         _column(
             "predicted",
             pa.list_(pa.int64()),
@@ -146,13 +162,30 @@ EVALUATIONS = pa.schema(
         _column("split", pa.string(), "", "val or test"),
         _column("members", pa.int64(), "models", "models that voted; 1: the trial alone"),
         _column("images", pa.int64(), "images", "images of the split"),
+        _column("wrong", pa.int64(), "images", "images whose class is wrong"),
+        _column(
+            "wrong_kept",
+            pa.int64(),
+            "images",
+            "of these, kept as pictures in `predictions`: the 100 most confident of the winner",
+        ),
         _column("accuracy", pa.float64(), "", "share of images whose class is right"),
         _column(
-            "top_accuracy", pa.float64(), "", "share whose class is among the 5 most probable"
+            "top_accuracy",
+            pa.float64(),
+            "",
+            "share whose class is among the k most probable; k is 5, or all classes but one where"
+            " there are fewer than 6; null for 2 classes",
         ),
-        _column("precision", pa.float64(), "", "mean over classes of `classes.precision`"),
-        _column("recall", pa.float64(), "", "mean over classes of `classes.recall`"),
-        _column("f1", pa.float64(), "", "mean over classes of `classes.f1`"),
+        *(
+            _column(
+                name,
+                pa.float64(),
+                "",
+                f"mean of `classes.{name}` over the classes that have one",
+            )
+            for name in ("precision", "recall", "f1")
+        ),
         _column(
             "calibration_error", pa.float64(), "", "expected calibration error, 15 equal bins"
         ),
@@ -171,12 +204,18 @@ PREDICTIONS = pa.schema(
         _column("predicted_name", pa.string(), "", "its name"),
         _column("confidence", pa.float64(), "", "probability of the predicted class"),
         _column("label_probability", pa.float64(), "", "probability of the right class"),
-        _column("top_classes", pa.list_(pa.int64()), "", "the 5 most probable classes, in order"),
+        _column(
+            "top_classes",
+            pa.list_(pa.int64()),
+            "",
+            "the 5 most probable classes, in order; equal ones by their numbers",
+        ),
         _column(
             "image",
             pa.binary(),
             "PNG",
-            "the image, where the winner got it wrong, and the first 24 others; else empty",
+            "the image: of the winner, the 100 most confident of those it got wrong, and the first"
+            " 24 others; else empty",
         ),
     ]
 )

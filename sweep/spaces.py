@@ -22,6 +22,7 @@ from search_spaces.domains import Domain
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
 from tl_core.errors import BadInput
+from tl_core.settings import plain
 
 DEFAULT_TRIALS = 32
 """Trials of a search that states no number."""
@@ -200,7 +201,7 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
 
 
 def _optional(module: ModuleType, file: str, name: str, kind: type, rule: str) -> Any:
-    value = getattr(module, name, None)
+    value = plain(getattr(module, name, None))
     right = isinstance(value, kind) and not isinstance(value, bool)
     if value is not None and (not right or (kind is int and value < 1)):
         raise BadInput(f"{file}: {name}={value!r} must be {rule}.")

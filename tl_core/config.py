@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tl_core.errors import BadInput
-from tl_core.settings import check_value, parse_text, plain_value, setting
+from tl_core.settings import check_value, parse_text, plain, plain_value, setting
 
 ACTIVATIONS = ("elu", "relu", "gelu", "silu")
 POOLINGS = ("avg", "max", "none")
@@ -30,6 +30,8 @@ PRECISIONS = ("auto", "fp32", "bf16", "fp16")
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TrainConfig:
     """One training run: data, model, transfer, optimization and run settings.
+
+    NumPy's and torch's scalars and arrays are taken as the plain values they hold.
 
     Raises:
         BadInput: a value has the wrong type or is outside its field's rule.
@@ -230,7 +232,7 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = getattr(self, field.name)
+            value = plain(getattr(self, field.name))
             check_value(field, *field_type(field.name), value)
             object.__setattr__(self, field.name, plain_value(field_type(field.name)[0], value))
         if (self.mean is None) != (self.std is None):

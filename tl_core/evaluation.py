@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from tl_core.errors import BadInput
+
 TOP = 5
-"""Classes among which the right one counts in `top_accuracy`."""
+"""Most classes among which the right one counts in `top_accuracy`, and that are named."""
 CALIBRATION_BINS = 15
 
 
@@ -18,18 +20,20 @@ class Evaluation:
 
     Attributes:
         accuracy: share of images whose most probable class is right, in [0, 1].
-        top_accuracy: share of images whose class is among the TOP most probable, in [0, 1].
+        top_accuracy: share of images whose class is among the `top_count` most probable, in
+            [0, 1]; None where it would say nothing that the accuracy does not.
         calibration_error: expected calibration error, in [0, 1].
         loss: mean cross-entropy, in nats.
         confusion: (K, K) int64, rows the true class, columns the predicted one.
-        precision: (K,) share of the images predicted as a class that are of it.
-        recall: (K,) share of a class's images that were predicted as it.
-        f1: (K,) harmonic mean of precision and recall.
+        precision: (K,) share of the images predicted as a class that are of it; 0 where the
+            class has images but no predictions, NaN where it has neither.
+        recall: (K,) share of a class's images that were predicted as it; NaN without images.
+        f1: (K,) harmonic mean of precision and recall; NaN without images.
         images: (K,) images of each class.
     """
 
     accuracy: float
-    top_accuracy: float
+    top_accuracy: float | None
     calibration_error: float
     loss: float
     confusion: np.ndarray
@@ -40,33 +44,82 @@ class Evaluation:
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """Judge predictions; a class with no image or no prediction gets 0, not NaN.
+    """Judge predictions.
 
     Args:
         probabilities: (N, K) float, of each class for each image; rows sum to 1.
         labels: (N,) int true class of each image.
+
+    Raises:
+        BadInput: a probability is NaN.
     """
-    from sklearn.metrics import confusion_matrix, precision_recall_fscore_support
+    from sklearn.metrics import confusion_matrix
 
     classes = np.arange(probabilities.shape[1])
-    predicted = probabilities.argmax(1)
-    precision, recall, f1, images = precision_recall_fscore_support(
-        labels, predicted, labels=classes, zero_division=0
-    )
+    ranked = most_probable(probabilities, max(1, top_count(len(classes))))
+    predicted = ranked[:, 0]
+    confusion = confusion_matrix(labels, predicted, labels=classes)
+    precision, recall, f1 = _by_class(confusion)
     of_label = probabilities[np.arange(len(labels)), labels]
-    better = (probabilities > of_label[:, None]).sum(1)
+    among = (ranked == labels[:, None]).any(1)
     smallest = np.finfo(np.float32).tiny  # the logarithm of a probability rounded to 0
     return Evaluation(
         accuracy=float((predicted == labels).mean()),
-        top_accuracy=float((better < TOP).mean()),
+        top_accuracy=float(among.mean()) if top_count(len(classes)) else None,
         calibration_error=calibration_error(probabilities.max(1), predicted == labels),
         loss=float(-np.log(of_label.clip(min=smallest)).mean()),
-        confusion=confusion_matrix(labels, predicted, labels=classes),
+        confusion=confusion,
         precision=precision,
         recall=recall,
         f1=f1,
-        images=images,
+        images=confusion.sum(1),
     )
+
+
+def most_probable(probabilities: np.ndarray, count: int) -> np.ndarray:
+    """The most probable classes of each image, the first is the answer.
+
+    Equally probable classes come in the order of their numbers, everywhere in the project.
+
+    Args:
+        probabilities: (N, K) float.
+        count: classes wanted; all K where there are fewer.
+
+    Returns:
+        (N, min(count, K)) int64.
+
+    Raises:
+        BadInput: a probability is NaN, which has no rank.
+    """
+    broken = int(np.isnan(probabilities).any(1).sum())
+    if broken:
+        raise BadInput(
+            f"the model gives no probabilities (NaN) for {broken} of {len(probabilities)} images;"
+            " train it again, at a lower rate or with eval_precision=fp32."
+        )
+    left = probabilities.copy()
+    ranked = np.empty((len(left), min(count, left.shape[1])), dtype=np.int64)
+    for place in range(ranked.shape[1]):
+        ranked[:, place] = left.argmax(1)  # the first of equals
+        np.put_along_axis(left, ranked[:, place : place + 1], -np.inf, axis=1)
+    return ranked
+
+
+def top_count(classes: int) -> int:
+    """k of the top-k accuracy among so many classes: at most TOP, and not all; 0 if under 2."""
+    count = min(TOP, classes - 1)
+    return count if count >= 2 else 0
+
+
+def _by_class(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Precision, recall and F1 of each class, NaN as in `Evaluation`."""
+    right, images, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
+    nothing = np.full(len(right), np.nan)
+    precision = np.where(images > 0, 0.0, nothing)
+    np.divide(right, predicted, out=precision, where=predicted > 0)
+    recall = np.divide(right, images, out=nothing.copy(), where=images > 0)
+    f1 = np.divide(2 * right, images + predicted, out=nothing.copy(), where=images > 0)
+    return precision, recall, f1
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray) -> float:

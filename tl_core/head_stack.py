@@ -21,6 +21,7 @@ from tl_core.config import TrainConfig
 from tl_core.epoch import EpochMetrics, stop_reason
 from tl_core.features import FeatureBatches
 from tl_core.heads import HeadRun
+from tl_core.loss import image_weights
 from tl_core.optim import OPTIMIZERS, SCHEDULES, Plateau
 from tl_core.precision import autocast
 from tl_core.sampling import epoch_order
@@ -164,16 +165,18 @@ class HeadStack:
     def _losses(self, logits: Tensor, targets: Tensor, *, plain: bool = False) -> Tensor:
         """Mean cross-entropy (M,), as the runs optimize it, or `plain`, as they validate."""
         heads, images, _ = logits.shape
-        weights = None if plain else self.trainer.loss.class_weights
+        class_weights = None if plain else self.trainer.loss.class_weights
         each = F.cross_entropy(
             logits.flatten(0, 1),
             targets.repeat(heads),
-            weight=weights,
             label_smoothing=0.0 if plain else self.config.label_smoothing,
             reduction="none",
         )
-        whole = images if weights is None else weights[targets].sum()
-        return each.view(heads, images).sum(1) / whole
+        of_heads = each.view(heads, images)
+        if class_weights is None:
+            return of_heads.mean(1)
+        weights = image_weights(targets, class_weights)
+        return of_heads @ weights / weights.sum()
 
     @torch.no_grad()
     def _optimize(self, rates: Tensor) -> None:

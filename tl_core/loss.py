@@ -38,12 +38,8 @@ class Loss:
             logits: (B, K) float32.
             targets: (B,) int64 labels, or (B, K) shares of classes.
         """
-        of_labels = F.cross_entropy(
-            logits,
-            targets,
-            weight=self.class_weights,
-            label_smoothing=self.config.label_smoothing,
-        )
+        smoothing = self.config.label_smoothing
+        of_labels = label_loss(logits, targets, self.class_weights, smoothing)
         if self.teacher is None:
             return of_labels
         share = self.config.distill_share
@@ -51,6 +47,40 @@ class Loss:
             logits, self.teacher.logits(images), self.config.distill_temperature
         )
         return (1 - share) * of_labels + share * of_teacher
+
+
+def label_loss(
+    logits: Tensor, targets: Tensor, class_weights: Tensor | None, smoothing: float
+) -> Tensor:
+    """Mean cross-entropy of a batch; with class weights, the mean by the images' weights.
+
+    Smoothing stays inside an image's term, so what minimizes the term is the image's own target
+    whatever the weights. `F.cross_entropy` weights smoothing's share of the other classes too:
+    past a ratio of weights its minimum is at the heaviest class (pytorch#104776).
+
+    Args:
+        logits: (B, K) float.
+        targets: (B,) int64 labels, or (B, K) shares of classes.
+        class_weights: (K,) float, or None.
+        smoothing: share of each target that is spread evenly over the classes.
+    """
+    if class_weights is None:
+        return F.cross_entropy(logits, targets, label_smoothing=smoothing)
+    each = F.cross_entropy(logits, targets, label_smoothing=smoothing, reduction="none")
+    weights = image_weights(targets, class_weights)
+    return (each * weights).sum() / weights.sum()
+
+
+def image_weights(targets: Tensor, class_weights: Tensor) -> Tensor:
+    """(B,) weight of each image: that of its class, of a mixed image the mean by its shares.
+
+    Args:
+        targets: (B,) int64 labels, or (B, K) shares of classes.
+        class_weights: (K,) float.
+    """
+    if targets.ndim == 1:
+        return class_weights[targets]
+    return targets.to(class_weights.dtype) @ class_weights
 
 
 def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:

@@ -22,6 +22,7 @@ from tl_core.datasets.decode import decode_with_remark, thread_count
 from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.unreadable import reason
 from tl_core.errors import BadInput
+from tl_core.evaluation import most_probable
 from tl_core.precision import autocast, resolve_device
 from tl_core.saved_model import SavedModel, load_model
 
@@ -91,9 +92,16 @@ class Predictor:
             if error is not None:
                 yield Prediction(path, error=error)
                 continue
-            best = torch.stack(answers).mean(0).topk(self.top)  # type: ignore[arg-type]
-            names = tuple(self.classes[index] for index in best.indices.tolist())
-            yield Prediction(path, names, tuple(best.values.tolist()), remark=remarks.get(number))
+            mean = torch.stack(answers).mean(0).numpy()  # type: ignore[arg-type]
+            yield self._ranked(path, mean, remarks.get(number))
+
+    def _ranked(self, path: Path, probabilities: np.ndarray, remark: str | None) -> Prediction:
+        """The most probable classes by probabilities (K,)."""
+        if np.isnan(probabilities).any():
+            return Prediction(path, error="the model gives no probabilities (NaN) for it")
+        (best,) = most_probable(probabilities[None], self.top)
+        names = tuple(self.classes[index] for index in best)
+        return Prediction(path, names, tuple(probabilities[best].tolist()), remark=remark)
 
     def _member(
         self, saved: SavedModel, contents: "list[bytes | str]", remarks: dict[int, str]
@@ -117,12 +125,12 @@ class Predictor:
 
     @torch.inference_mode()
     def probabilities(self, saved: SavedModel, images: np.ndarray) -> Tensor:
-        """(B, K) float32, on the CPU, of images (B, C, S, S) uint8."""
+        """(B, K) float64, on the CPU, of images (B, C, S, S) uint8."""
         mean, std = torch.tensor(saved.mean), torch.tensor(saved.std)
         pixels = normalize(torch.from_numpy(images).to(self.device), mean, std)
         with autocast(self.device, saved.eval_precision):
             logits = saved.model(pixels.contiguous(memory_format=torch.channels_last))
-        return logits.float().softmax(1).cpu()
+        return logits.double().softmax(1).cpu()
 
 
 def _read(path: Path) -> "bytes | str":

@@ -2,7 +2,9 @@
 
 import dataclasses
 import math
+import numbers
 import typing
+from collections.abc import Mapping
 from typing import Any
 
 from tl_core.errors import BadInput
@@ -101,8 +103,32 @@ def check_value(field: "dataclasses.Field[Any]", kind: Any, optional: bool, valu
         _check_scalar(field, kind, value)
 
 
+def plain(value: Any) -> Any:
+    """The value with Python's own numbers and text in place of NumPy's or torch's.
+
+    A scalar becomes the number it is (`np.float32(0.1)` is 0.10000000149…), an array a tuple, of
+    tuples where it has several dimensions. Lists, tuples and dicts stay what they are, with plain
+    values in them. No library is imported: whatever has `tolist` is asked.
+    """
+    if hasattr(value, "tolist") and not isinstance(value, type):
+        return _listed_as_tuple(value.tolist())
+    if isinstance(value, Mapping):
+        return {plain(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [plain(item) for item in value]
+    return tuple(plain(item) for item in value) if isinstance(value, tuple) else value
+
+
+def _listed_as_tuple(value: Any) -> Any:
+    if isinstance(value, list):
+        return tuple(_listed_as_tuple(item) for item in value)
+    if hasattr(value, "tolist") and isinstance(value, numbers.Real):  # np.longdouble stays itself
+        return float(value)
+    return value
+
+
 def plain_value(kind: Any, value: Any) -> Any:
-    """Python's own float where a float is meant: 1 and NumPy's 1.0 hash and save as 1.0 does."""
+    """A float where a float is meant: a whole number hashes and saves as the float does."""
     if isinstance(value, tuple):
         return tuple(plain_value(typing.get_args(kind)[0], item) for item in value)
     return float(value) if kind is float and value is not None else value

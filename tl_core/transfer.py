@@ -24,12 +24,13 @@ from tl_core.models.hub import (
     hub_cfg,
     hub_weights_on_disk,
 )
+from tl_core.models.source_tensors import choose_tensors, fits
 from tl_core.models.stages import head_parameters, is_head, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
 from tl_core.models.weights_file import (
     WeightsMetadata,
     read_metadata,
-    read_tensors,
+    read_state_dicts,
     save_weights,
     weights_path,
 )
@@ -52,7 +53,7 @@ ADAPTABLE = (1, 3)
 
 @dataclass(frozen=True)
 class Loaded:
-    """What did not go over from source weights as it is: names of tensors."""
+    """What did not go over from source weights as it is, and where in the file they were."""
 
     missing: tuple[str, ...] = ()
     """Tensors of the model that kept their initial values (the head of other classes is here)."""
@@ -60,6 +61,12 @@ class Loaded:
     """Tensors of the file that filled nothing, by name or by shape."""
     adapted: tuple[str, ...] = ()
     """First convolutions that were adapted to the image's number of channels."""
+    wrapper: str = ""
+    """Keys in the file that led to the tensors, such as `state_dict`; empty: none."""
+    prefix: str = ""
+    """What was taken off their names, such as `module.`; empty: nothing."""
+    aside: tuple[str, ...] = ()
+    """Other sets of tensors in the file that fit too, such as `model` beside `ema`."""
 
 
 def load_source(
@@ -69,6 +76,8 @@ def load_source(
     classes: Sequence[str] | None = None,
 ) -> Loaded:
     """Copy into the model every tensor of a weights file that fits by name and shape.
+
+    A key under which the tensors lie and a prefix of their names are taken off (`choose_tensors`).
 
     The first convolution is adapted to the model's number of channels: to one by the sum or the
     mean over the file's, from one by repetition divided by the number. The head is taken over
@@ -81,26 +90,30 @@ def load_source(
         classes: names of the model's logits; None: their number alone decides.
 
     Raises:
-        BadInput: the file is missing, damaged, holds code, or fits nothing of the model's body.
+        BadInput: the file is missing, damaged, holds code, fits nothing of the model's body, or
+            has NaN or infinite values in what fits.
     """
-    path = weights_path(weights)
-    source = _in_timm_names(model, read_tensors(path))
-    source, adapted = _adapt_first_convs(model, weights, source, input_adapt)
-    own = model.state_dict()
-    fitting = {n: t for n, t in source.items() if n in own and _fits(t, own[n])}
-    head = head_parameters(model)
+    state_dicts = read_state_dicts(weights_path(weights))
+    own, head = model.state_dict(), head_parameters(model)
+    body = {name: own[name] for name, _ in model.named_parameters() if name not in head}
+    found = choose_tensors(state_dicts, body, lambda ts: _in_timm_names(model, ts), weights)
+    source, adapted = _adapt_first_convs(model, weights, found.tensors, input_adapt)
+    fitting = {n: t for n, t in source.items() if n in own and fits(t, own[n])}
     known = read_metadata(weights).classes
     others = classes is not None and known is not None and tuple(classes) != tuple(known)
     if others or not head <= fitting.keys():
         fitting = {name: tensor for name, tensor in fitting.items() if name not in head}
-    body = [name for name, _ in model.named_parameters() if name not in head]
     if not any(name in fitting for name in body):
-        raise BadInput(_misfit(model, weights, source, body))
+        raise BadInput(_misfit(model, weights, source, list(body)))
+    _check_finite(weights, fitting, own)
     model.load_state_dict(fitting, strict=False)
     return Loaded(
         missing=tuple(name for name in own if name not in fitting),
         unexpected=tuple(name for name in source if name not in fitting),
         adapted=tuple(name for name in adapted if name in fitting),
+        wrapper=found.wrapper,
+        prefix=found.prefix,
+        aside=found.aside,
     )
 
 
@@ -264,8 +277,20 @@ def _adapt_first_convs(
     return {**source, **adapted}, list(adapted)
 
 
-def _fits(there: Tensor, here: Tensor) -> bool:
-    return there.shape == here.shape and there.is_floating_point() == here.is_floating_point()
+def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Refuse values that are NaN or infinite, or become so in the model's precision."""
+    broken = {}
+    for name, tensor in fitting.items():
+        count = int((~torch.isfinite(tensor.to(own[name].dtype))).sum())
+        if count:
+            broken[name] = count
+    if broken:
+        name, count = next(iter(broken.items()))
+        more = f", and {len(broken) - 1} more tensors have such" if len(broken) > 1 else ""
+        raise BadInput(
+            f"weights={weights!r} are NaN or infinite in {count} of {fitting[name].numel()} values"
+            f" of {name}{more}; give the weights of a run that did not diverge."
+        )
 
 
 def _misfit(model: nn.Module, weights: str, source: dict[str, Tensor], body: list[str]) -> str:

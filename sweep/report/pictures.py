@@ -94,11 +94,13 @@ def confusion(result: SweepResult) -> Figure | None:
     if rows.empty:
         return None
     counts = np.stack(list(rows["predicted"]))
-    shares = counts / counts.sum(1, keepdims=True).clip(min=1)
+    images = counts.sum(1, keepdims=True)
+    shares = np.where(images > 0, counts / images.clip(min=1), np.nan)  # grey: no images
     side = max(4.0, 0.35 * len(counts))
     figure, axes = plt.subplots(figsize=(min(side, 24), min(side, 24)))
-    axes.imshow(shares, cmap="Blues", vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="right", title="test split")
+    colours = plt.get_cmap("Blues").with_extremes(bad="lightgrey")
+    axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="right", title=_title(images[:, 0]))
     if len(counts) <= MOST_CLASSES_WITH_NUMBERS:
         names = list(rows["class_name"])
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
@@ -109,8 +111,14 @@ def confusion(result: SweepResult) -> Figure | None:
     return figure
 
 
+def _title(images: np.ndarray) -> str:
+    """Of the confusion matrix, with the number of classes that no image (K,) is of."""
+    absent = int((images == 0).sum())
+    return "test split" + (f"; grey: {absent} without images" if absent else "")
+
+
 def wrong(result: SweepResult) -> Figure | None:
-    """Images that the winner got wrong, the surest first."""
+    """Images that the winner got wrong, the most confident first, and how many there are."""
     return _examples(result, correct=False)
 
 
@@ -121,8 +129,9 @@ def right(result: SweepResult) -> Figure | None:
 
 def _examples(result: SweepResult, *, correct: bool) -> Figure | None:
     rows = _of_winner(result, read_table(result.folder, "predictions", result.name))
-    rows = rows[rows["image"].notna() & ((rows["label"] == rows["predicted"]) == correct)]
-    rows = rows.sort_values("confidence", ascending=False).head(EXAMPLES)
+    rows = rows[(rows["label"] == rows["predicted"]) == correct]
+    all_images = len(rows)
+    rows = rows[rows["image"].notna()].sort_values("confidence", ascending=False).head(EXAMPLES)
     if rows.empty:
         return None
     lines = -(-len(rows) // COLUMNS)
@@ -133,6 +142,7 @@ def _examples(result: SweepResult, *, correct: bool) -> Figure | None:
         axes.imshow(Image.open(io.BytesIO(row["image"])), cmap="gray")
         said = f"{row['predicted_name']} {row['confidence']:.2f}"
         axes.set_title(said if correct else f"{said}\nis {row['label_name']}", fontsize=8)
+    figure.suptitle(f"{len(rows)} of {all_images:,} {'right' if correct else 'wrong'} images")
     return figure
 
 

@@ -13,6 +13,7 @@ from search_spaces.designs import DESIGNS
 from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
+from sweep.report.measures import absent_classes, top_counts, wrong_images_line
 from sweep.report.no_winner import no_winner_line
 from sweep.report.strategies import TEST_MEASURES
 from sweep.report.summary import SweepResult, winner_line
@@ -74,7 +75,12 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
         "\n[bold]More of them[/bold], means over classes; train – val: at the best epoch",
         highlight=False,
     )
-    console.print(measures_table(frame))
+    console.print(measures_table(frame, top_counts(result.classes)))
+    absent = absent_classes(result.classes)
+    if absent:
+        console.print(
+            f"Not in the test split, so in no mean: {escape(', '.join(absent))}", highlight=False
+        )
     console.print("\n[bold]What they cost[/bold], per trial", highlight=False)
     console.print(cost_table(frame))
 
@@ -97,13 +103,22 @@ def strategies_table(frame: pd.DataFrame) -> Table:
     return table
 
 
-def measures_table(frame: pd.DataFrame) -> Table:
-    """Precision and the like of each strategy, and how far training is ahead of validation."""
+def measures_table(frame: pd.DataFrame, tops: list[int]) -> Table:
+    """Precision and the like of each strategy, and how far training is ahead of validation.
+
+    Args:
+        frame: the strategies.
+        tops: k of their top-k accuracies; without any there is no such column.
+    """
     table = _strategy_columns(frame)
-    for name in ("precision", "recall", "F1", "top 5", "calibration error", "train – val"):
-        table.add_column(name, justify="right")
+    top = "top k" if len(tops) > 1 else f"top {tops[0]}" if tops else None
+    headers = ("precision", "recall", "F1", top, "calibration error", "train – val")
+    for name in headers:
+        if name is not None:
+            table.add_column(name, justify="right")
+    measures = [name for name in TEST_MEASURES if tops or name != "top_accuracy"]
     for _, row in frame.iterrows():
-        values = [row[name] for name in TEST_MEASURES]
+        values = [row[name] for name in measures]
         gap = row["train_val_gap"]
         table.add_row(
             *_strategy_cells(frame, row),
@@ -164,6 +179,9 @@ def _print_winner(result: SweepResult, console: Console) -> None:
     if winner["weights"] is not None:
         shown = escape(_shown(Path(winner["weights"])))
         console.print(f"        weights: {shown}", highlight=False, soft_wrap=True)
+    kept = wrong_images_line(result.evaluations, winner["trial_id"])
+    if kept is not None:
+        console.print(f"        {kept}", highlight=False)
     for _, row in result.evaluations[result.evaluations["members"] > 1].iterrows():
         console.print(
             f"The best {row['members']} together: test accuracy {row['accuracy']:.4f}",

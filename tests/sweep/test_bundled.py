@@ -2,6 +2,7 @@ from io import StringIO
 
 import pytest
 from rich.console import Console
+from safetensors.torch import load_file
 
 from sweep import bundled
 from sweep.bundled import bundled_source, with_bundled_defaults
@@ -10,7 +11,7 @@ from sweep.sources import list_models
 from tl_core.config import TrainConfig
 from tl_core.datasets import DownloadFailed
 from tl_core.models.hub import WeightsUnavailable
-from tl_core.models.weights_file import read_metadata, read_tensors
+from tl_core.models.weights_file import read_metadata
 from tl_core.trainer import Trainer
 
 
@@ -166,7 +167,7 @@ def test_the_source_is_trained_once_and_kept(trained, tmp_path):
     assert (about.config["width"], about.config["activation"]) == (4, "relu")
     assert 0 < about.accuracy <= 1
     assert about.white_levels == {"integers": None, "floats": None}
-    assert read_tensors(path)["stem.0.weight"].shape == (4, 1, 3, 3)
+    assert load_file(path)["stem.0.weight"].shape == (4, 1, 3, 3)
 
 
 def test_another_network_has_a_source_of_its_own(trained, tmp_path, page):
@@ -174,5 +175,5 @@ def test_another_network_has_a_source_of_its_own(trained, tmp_path, page):
     shapes = [{"width": 4}, {"width": 5}, {"width": 4, "batch_norm": False}]
     paths = [bundled_source(tmp_path, TrainConfig(**base, **shape), page) for shape in shapes]
     assert len(set(paths)) == len(trained) == 3
-    norms = [any("running_mean" in name for name in read_tensors(path)) for path in paths]
+    norms = [any("running_mean" in name for name in load_file(path)) for path in paths]
     assert norms == [True, True, False]

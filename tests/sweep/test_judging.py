@@ -125,6 +125,69 @@ def test_predictions_are_kept_with_the_images_that_were_wrong(job, monkeypatch):
     assert {r["image"] for r in others} == {None}
 
 
+def judge_many(job, monkeypatch, logits, labels, classes=("cat", "dog")):
+    """Judge a model that gives these logits (N, K) on the test split; its tables as rows."""
+    images = SimpleNamespace(take=lambda at: np.full((len(at), 1, 2, 2), 7, np.uint8))
+    test = SimpleNamespace(labels=labels, indices=np.arange(len(labels)), images=images)
+    data = SimpleNamespace(classes=classes, val=test, test=test)
+    monkeypatch.setattr(module, "load_data", lambda config: data)
+    monkeypatch.setattr(
+        Recorder, "predict", lambda self, split: (torch.tensor(logits), torch.tensor(labels))
+    )
+    tables = judge_trial(job, 7, {}, 1, with_images=True).tables
+    return {name: table.to_pylist() for name, table in tables.items()}
+
+
+def test_the_most_confident_wrong_images_are_kept_and_the_rest_counted(job, monkeypatch):
+    monkeypatch.setattr(module, "WRONG_EXAMPLES", 2)
+    monkeypatch.setattr(module, "RIGHT_EXAMPLES", 1)
+    logits = [[1.0, 0.0], [4.0, 0.0], [2.0, 0.0], [0.0, 3.0], [0.0, 1.0]]
+    tables = judge_many(job, monkeypatch, logits, [1, 1, 1, 1, 1])
+    kept = [row["image"] is not None for row in tables["predictions"]]
+    assert kept == [False, True, True, True, False]
+    val, test = tables["evaluations"]
+    assert (test["wrong"], test["wrong_kept"]) == (3, 2)
+    assert (val["wrong"], val["wrong_kept"]) == (3, 0)
+
+
+def test_a_hundred_wrong_and_twenty_four_right_images_are_kept(job, monkeypatch):
+    logits, labels = [[1.0, 0.0]] * 300, [1] * 200 + [0] * 100
+    tables = judge_many(job, monkeypatch, logits, labels)
+    kept = [row["image"] is not None for row in tables["predictions"]]
+    assert (sum(kept[:200]), sum(kept[200:])) == (100, 24)
+    assert tables["evaluations"][1]["wrong_kept"] == 100
+
+
+def test_a_class_without_images_is_null_and_in_no_mean(job, monkeypatch):
+    """All that is there is right, so every mean is 1."""
+    logits = [[9.0, 0.0, 0.0], [0.0, 9.0, 0.0]]
+    tables = judge_many(job, monkeypatch, logits, [0, 1], ("cat", "dog", "eel"))
+    for row in tables["classes"]:
+        expected = None if row["class_name"] == "eel" else 1.0
+        assert (row["precision"], row["recall"], row["f1"]) == (expected,) * 3
+    for row in tables["evaluations"]:
+        assert (row["precision"], row["recall"], row["f1"]) == (1.0, 1.0, 1.0)
+        assert row["top_accuracy"] == 1.0
+
+
+def test_equal_classes_rank_alike_in_every_table(job, monkeypatch):
+    tables = judge_many(job, monkeypatch, [[0.0] * 3] * 3, [0, 1, 2], ("cat", "dog", "eel"))
+    assert [row["predicted"] for row in tables["predictions"]] == [0, 0, 0]
+    assert [row["top_classes"] for row in tables["predictions"]] == [[0, 1, 2]] * 3
+    row = tables["evaluations"][1]
+    assert (row["accuracy"], row["top_accuracy"]) == pytest.approx((1 / 3, 2 / 3))
+
+
+def test_two_classes_have_no_top_k(job):
+    assert judge_trial(job, 7, {}, 1).tables["evaluations"]["top_accuracy"].null_count == 2
+
+
+def test_very_sure_logits_are_told_apart(job, monkeypatch):
+    """float32 probabilities of the last two are both 0."""
+    tables = judge_many(job, monkeypatch, [[300.0, 0.0, 100.0]], [0], ("cat", "dog", "eel"))
+    assert tables["predictions"][0]["top_classes"] == [0, 2, 1]
+
+
 def test_probabilities_come_along_only_where_they_vote(job):
     assert judge_trial(job, 7, {}, 1).probabilities is None
     assert judge_trial(job, 7, {}, 1, votes=True).probabilities.shape == (4, 2)

@@ -1,3 +1,4 @@
+import json
 import random
 import re
 import subprocess
@@ -8,7 +9,7 @@ import pytest
 from search_spaces.designs import DESIGNS
 from search_spaces.domains import Choice, Float, sample
 from sweep.spaces import builtin_spaces, load_space
-from tl_core.config import config_from_dict
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 
 HEAD = (
@@ -170,3 +171,23 @@ def test_listing_and_loading_need_no_engine():
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
     assert (done.returncode, done.stdout) == (0, ""), done.stderr
+
+
+def test_what_a_file_says_with_numpy_is_what_it_says_without(write):
+    text = (
+        "import numpy as np\n"
+        "from search_spaces.domains import Choice\n"
+        "from tl_core.config import TrainConfig\n"
+        "BASE = TrainConfig(epochs=np.int64(2))\n"
+        "SPACE = {'lr': Choice(np.array([0.1, 0.2]))}\n"
+        "SEARCH, TRIALS, SEEDS = np.str_('random'), np.int64(8), np.int32(2)\n"
+        "SCRATCH = {'lr': np.float64(0.5)}\n"
+        "RUNS = {'small': {'limit_train': np.int64(100), 'mean': np.array([0.5]), 'std': (1,)}}\n"
+    )
+    loaded = load_space(write(text))
+    assert (loaded.search, loaded.trials, loaded.seeds) == ("random", 8, 2)
+    assert json.dumps(loaded.scratch) == '{"lr": 0.5}'
+    assert json.dumps(loaded.runs) == (
+        '{"small": {"limit_train": 100, "mean": [0.5], "std": [1]}}'
+    )
+    assert loaded.base == TrainConfig(epochs=2)

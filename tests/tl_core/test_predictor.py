@@ -62,6 +62,29 @@ def test_predictions_on_files_are_those_of_the_trainer(trained, digits, files):
     assert right == (logits.argmax(1) == labels).sum().item() > 0.7 * len(found)
 
 
+def answering(path, logits):
+    """A predictor of five classes to name, whose model gives logits (K,) for every image."""
+    predictor = Predictor(path, device="cpu", top=5)
+    model = predictor.models[0].model
+    model.forward = lambda images: torch.tensor(logits).expand(len(images), -1)
+    return predictor
+
+
+def test_equally_probable_classes_come_in_their_order(trained, digits, files):
+    _, path = trained
+    (even,) = answering(path, [0.0] * 10)(files[:1])
+    assert even.classes == digits.classes[:5]
+    (tied,) = answering(path, [0.0] * 7 + [1.0, 0.0, 1.0])(files[:1])
+    assert tied.classes == ("7", "9", "0", "1", "2")
+
+
+def test_an_answer_that_is_no_number_is_an_error(trained, files):
+    _, path = trained
+    (found,) = answering(path, [float("nan")] * 10)(files[:1])
+    assert (found.classes, found.confidences) == ((), ())
+    assert found.error == "the model gives no probabilities (NaN) for it"
+
+
 def test_files_that_are_no_images_are_reported_and_the_rest_done(trained, files, tmp_path):
     _, path = trained
     (tmp_path / "text.png").write_text("no image")

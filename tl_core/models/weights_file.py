@@ -5,15 +5,20 @@ Our files are safetensors whose metadata (JSON strings) says how the weights wer
 .safetensors and .pth files are read too.
 """
 
+import argparse
 import json
 import os
+import pathlib
 import pickle
+import re
 import warnings
-from collections.abc import Mapping, Sequence
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
@@ -23,13 +28,15 @@ from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
-WRAPPERS = ("state_dict", "model", "model_state_dict", "state_dict_ema")
+NO_WEIGHTS = ("optim", "scheduler", "scaler")
+"""What a key's name holds, below which there are tensors but no weights."""
+MOST_WRAPPERS = 3
+"""Dicts in dicts that are looked into for tensors."""
 SIGNS_OF_CODE = (
     "Unsupported global", "unsupported GLOBAL", "Unsupported class", "Trying to call reduce",
 )  # fmt: skip
 A_PICKLE, SIGN_OF_PICKLE = b"\x80", "Unsupported operand"
 """How a pickle that torch.save did not write begins, and what torch says of one."""
-PREFIXES = ("_orig_mod.", "module.")  # of torch.compile and of data-parallel training
 
 
 @dataclass(frozen=True)
@@ -73,20 +80,25 @@ def weights_path(weights: str) -> Path:
     return path
 
 
-def read_tensors(path: Path) -> dict[str, Tensor]:
-    """Name → tensor, on the CPU. Wrappers such as {"state_dict": …} and prefixes are taken off.
+def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
+    """Every set of named tensors in the file, on the CPU: wrapper → name → tensor.
 
-    No code in the file is run: a .pth file is read with `weights_only=True`.
+    The wrapper is the keys that lead there, such as `state_dict`, with dots between them; empty
+    where the file holds the tensors themselves. No code in the file is run: a .pth file is read
+    with `weights_only=True`.
 
     Raises:
         BadInput: the file is truncated, holds something other than tensors, or pickled code.
     """
     if path.suffix == ".safetensors":
         try:
-            return load_file(path)
+            return {"": load_file(path)}
         except (SafetensorError, OSError, ValueError) as error:
             raise _unreadable(path, error) from error
-    return _tensors_of(_torch_load(path), path)
+    found = dict(_state_dicts(_torch_load(path)))
+    if not found:
+        raise BadInput(f"weights {path} holds no named tensors; save the model's state_dict.")
+    return found
 
 
 def read_metadata(path: str | Path) -> WeightsMetadata:
@@ -164,14 +176,15 @@ def save_weights(
 
 def _torch_load(path: Path) -> Any:
     try:
-        with warnings.catch_warnings(action="ignore"):  # on pickles that torch.save did not write
+        # Warnings come of pickles that torch.save did not write.
+        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_data()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
         if not _holds_code(path, str(error)):
             raise _unreadable(path, "torch.save did not write it") from error
         raise BadInput(
-            f"weights {path} holds pickled code, which is not run; save the model's state_dict"
-            " alone, as .safetensors or with torch.save."
+            f"weights {path} holds pickled code, which is not run{_named_code(str(error))}; save"
+            " the model's state_dict alone, as .safetensors or with torch.save."
         ) from error
     except Exception as error:  # a damaged file fails in whichever part reads it
         raise _unreadable(path, error) from error
@@ -181,7 +194,7 @@ def _holds_code(path: Path, error: str) -> bool:
     if SIGN_OF_PICKLE in error:  # in a text, too
         with open(path, "rb") as file:
             return file.read(1) == A_PICKLE
-    return any(sign in error for sign in SIGNS_OF_CODE)
+    return any(sign in error for sign in SIGNS_OF_CODE) or zipfile.is_zipfile(path)
 
 
 def _unreadable(path: Path, reason: Exception | str) -> BadInput:
@@ -191,20 +204,39 @@ def _unreadable(path: Path, reason: Exception | str) -> BadInput:
     )
 
 
-def _tensors_of(content: Any, path: Path) -> dict[str, Tensor]:
-    for wrapper in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(wrapper), dict):
-            content = content[wrapper]
-            break
-    found: dict[str, Tensor] = {}
-    for name, value in content.items() if isinstance(content, dict) else ():
-        if isinstance(name, str) and isinstance(value, Tensor):
-            for prefix in PREFIXES:
-                name = name.removeprefix(prefix)
-            found[name] = value
-    if not found:
-        raise BadInput(f"weights {path} holds no named tensors; save the model's state_dict.")
-    return found
+def _data() -> list[Any]:
+    """Types that training runs keep beside their weights and that hold values, not code.
+
+    timm's and DINO's scripts keep an argparse.Namespace, others NumPy's numbers and paths.
+    """
+    named = [argparse.Namespace, pathlib.PosixPath, np.ndarray, np.dtype]
+    kinds = [type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"]
+    makers = {"scalar": np.float64(0), "_reconstruct": np.zeros(1)}
+    functions: list[Any] = [
+        (value.__reduce__()[0], f"numpy.{core}.multiarray.{name}")
+        for name, value in makers.items()
+        for core in ("core", "_core")  # NumPy 1 and 2
+    ]
+    return [*named, *kinds, *functions]
+
+
+def _named_code(error: str) -> str:
+    found = re.search(r"(?:GLOBAL|class) ([\w.]+)", error)
+    return f" ({found[1]})" if found else ""
+
+
+def _state_dicts(content: Any, wrapper: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
+    if not isinstance(content, Mapping):
+        return
+    named = {name: value for name, value in content.items() if isinstance(name, str)}
+    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    if tensors:
+        yield wrapper, tensors
+    if wrapper.count(".") + 1 >= MOST_WRAPPERS:
+        return
+    for name, value in named.items():
+        if not any(sign in name for sign in NO_WEIGHTS):
+            yield from _state_dicts(value, f"{wrapper}.{name}" if wrapper else name)
 
 
 def _json(text: str | None) -> Any:

@@ -102,6 +102,24 @@ def test_the_surest_mistakes_come_first(result):
     assert np.asarray(shown.images[0].get_array()).max() == 0
 
 
+def test_a_class_without_images_is_grey_in_the_confusion_matrix(result, tmp_path):
+    row = {**WINNER, "split": "test", "class_index": 2, "class_name": "c", "predicted": [0, 0]}
+    write_rows(tmp_path, "classes", "s1", [row])
+    (axes,) = confusion(load_result(tmp_path, "s1")).axes
+    assert np.ma.getmaskarray(axes.images[0].get_array()).tolist() == [[False] * 2] * 2 + [
+        [True] * 2
+    ]
+    assert axes.get_title() == "test split; grey: 1 without images"
+
+
+def test_the_caption_counts_the_images_that_are_not_shown(result, tmp_path):
+    more = {**WINNER, "split": "test", "label": 0, "predicted": 1, "confidence": 0.1}
+    write_rows(tmp_path, "predictions", "s1", [{**more, "image": None}] * 1200)
+    figure = wrong(load_result(tmp_path, "s1"))
+    assert figure.get_suptitle() == "2 of 1,202 wrong images"
+    assert right(result).get_suptitle() == "1 of 1 right images"
+
+
 def test_rows_of_others_are_not_the_winners(result, tmp_path):
     other = {"trial_id": "s1_00002", "split": "test", "label": 0, "predicted": 1}
     write_rows(tmp_path, "predictions", "s1", [{**other, "image": png(9), "confidence": 1.0}])

@@ -7,8 +7,17 @@ import pytest
 from rich.console import Console
 
 from sweep.report.effects import effects
+from sweep.report.measures import absent_classes, top_counts, wrong_images_line
 from sweep.report.summary import SweepResult, top_configurations
-from sweep.report.tables import caveats, count, effects_table, print_result, top_table
+from sweep.report.tables import (
+    caveats,
+    count,
+    effects_table,
+    measures_table,
+    print_result,
+    top_table,
+)
+from sweep.schema import EVALUATIONS
 
 WINNER = {
     "trial_id": "s1_00003", "config_id": "b",
@@ -33,7 +42,7 @@ def result(manifest, trial_row):
         return SweepResult(
             name=made.name, folder=Path(folder), manifest=made, trials=frame,
             epochs=pd.DataFrame(), classes=pd.DataFrame(), strategies=pd.DataFrame(),
-            evaluations=pd.DataFrame({"members": pd.Series(dtype=int)}),
+            evaluations=pd.DataFrame(columns=EVALUATIONS.names),
             top=top_configurations(frame, list(made.fields)),
             effects=effects(frame, made.fields, made.base) if listed else pd.DataFrame(),
         )  # fmt: skip
@@ -272,3 +281,56 @@ def test_a_sweep_without_a_winner_says_why(result):
     assert "weights='bad.pth': a holds NaN" in text
     assert "No winner" not in printed(result(trials, status="running"))
     assert "No winner" not in printed(result(TRIALS, winner=WINNER))
+
+
+def of_classes(*splits):
+    """Rows of `classes`: (trial, images of each class of its test split)."""
+    return pd.DataFrame(
+        [
+            {
+                "trial_id": trial,
+                "split": "test",
+                "class_name": f"c{index}",
+                "class_index": index,
+                "images": number,
+            }
+            for trial, images in splits
+            for index, number in enumerate(images)
+        ]
+    )
+
+
+@pytest.mark.parametrize(
+    ("splits", "shown"),
+    [
+        ([("t", [3, 3])], "precision recall F1 calibration"),
+        ([("t", [3, 3, 3])], "precision recall F1 top 2 calibration"),
+        ([("t", [3] * 10), ("u", [3] * 10)], "precision recall F1 top 5 calibration"),
+        ([("t", [3] * 10), ("u", [3] * 4)], "precision recall F1 top k calibration"),
+    ],
+)
+def test_the_column_of_top_k_says_which_k(splits, shown):
+    frame = pd.DataFrame(
+        [{"strategy": "full", "limit_train": math.nan, "precision": 0.5, "recall": 0.5,
+          "f1": 0.5, "top_accuracy": 0.75, "calibration_error": 0.1, "train_val_gap": 0.0}]
+    )  # fmt: skip
+    text = text_of(measures_table(frame, top_counts(of_classes(*splits))))
+    assert shown in " ".join(text.split())
+    assert ("0.7500" in text) == ("top" in shown)
+
+
+def test_classes_without_test_images_are_named():
+    assert absent_classes(of_classes(("t", [3, 0, 1]), ("u", [3, 0, 1]))) == ["c1"]
+    assert absent_classes(of_classes(("t", [1] + [0] * 7)))[4:] == ["c5", "and 2 more"]
+    assert absent_classes(pd.DataFrame()) == []
+
+
+def test_wrong_images_that_are_not_kept_are_counted():
+    rows = [("s1_00003", 1234, 100), ("s1_00004", 5, 0), ("s1_00005", 7, 7)]
+    frame = pd.DataFrame(
+        [{"trial_id": t, "split": "test", "wrong": w, "wrong_kept": k} for t, w, k in rows]
+    )
+    line = "100 of 1,234 wrong images kept, the most confident"
+    assert wrong_images_line(frame, "s1_00003") == line
+    assert wrong_images_line(frame, "s1_00005") is None
+    assert wrong_images_line(frame.assign(wrong=math.nan), "s1_00003") is None

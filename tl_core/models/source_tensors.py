@@ -1,0 +1,202 @@
+"""Which tensors of a weights file are a model's: other writers' wrappers and prefixes taken off.
+
+A training run's checkpoint holds its weights under a key ("state_dict", "model", "ema"), and its
+tensors have a prefix where the network was a part of another module ("model.", "module.",
+"encoder_q."). What the model has decides which key and prefix are meant.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import dataclass, replace
+
+import torch
+from torch import Tensor
+
+from tl_core.errors import BadInput
+
+TRANSPARENT = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
+"""Parts that torch.compile and its like put anywhere into a name."""
+AVERAGED = ("ema", "swa", "averaged")
+"""Words in keys and prefixes of running averages, which win where several sets of tensors fit
+alike: as in timm's `load_checkpoint`."""
+PREFERRED = ("teacher", "encoder_q", "base_encoder", "online_encoder", "online_network")
+"""Keys and prefixes that win likewise: of what DINO, MoCo and BYOL evaluate and hand on."""
+MOST_PREFIX_PARTS = 4
+MOST_PREFIXES = 8
+"""Prefixes that are tried of each set of tensors, those first that most of the model fits."""
+
+
+@dataclass(frozen=True)
+class SourceTensors:
+    """Tensors of a weights file, under the names that the model would have for them."""
+
+    tensors: dict[str, Tensor]
+    wrapper: str
+    """Keys that lead to them in the file, with dots between them; empty: none."""
+    prefix: str
+    """What was taken off their names, its dot included; empty: nothing."""
+    fits: int
+    """How many of the model's body they fill."""
+    aside: tuple[str, ...] = ()
+    """Other sets of tensors in the file that fill at least half as many."""
+
+    @property
+    def label(self) -> str:
+        """What tells them from others in the file."""
+        return ": ".join(filter(None, (self.wrapper, self.prefix))) or "its own names"
+
+
+def choose_tensors(
+    state_dicts: Mapping[str, dict[str, Tensor]],
+    body: Mapping[str, Tensor],
+    rename: Callable[[dict[str, Tensor]], dict[str, Tensor]],
+    weights: str,
+) -> SourceTensors:
+    """The set of tensors of a file, and the prefix of their names, that fit the model best.
+
+    Args:
+        state_dicts: wrapper → name → tensor.
+        body: name → parameter of the model, without its head.
+        rename: turns other writers' names into the model's, once the prefix is off.
+        weights: the file, for the error.
+
+    Returns:
+        The best of them; one that fills nothing where none fits.
+
+    Raises:
+        BadInput: two sets fit alike, and neither is known to be the one that is used.
+    """
+    options = []
+    for wrapper, tensors in state_dicts.items():
+        for prefix in _prefixes(tensors, body):
+            named = rename(_without(prefix, tensors))
+            option = SourceTensors(named, wrapper, prefix, _count_fits(named, body))
+            options.append(option)
+            if (
+                option.fits == len(body)
+                and len(state_dicts) == 1
+                and body.keys() <= tensors.keys()
+            ):
+                return option  # as it is: nothing to choose
+    most = max(option.fits for option in options)
+    if most == 0:
+        return max(
+            options,
+            key=lambda option: (
+                _shared(option, body),
+                all(name.startswith(option.prefix) for name in state_dicts[option.wrapper]),
+                len(option.prefix),
+            ),
+        )
+    best = _one_of([option for option in options if option.fits == most], weights)
+    return replace(best, aside=_aside(best, options, state_dicts[best.wrapper], body))
+
+
+def _aside(
+    best: SourceTensors,
+    options: list[SourceTensors],
+    beside: Iterable[str],
+    body: Mapping[str, Tensor],
+) -> tuple[str, ...]:
+    """Other sets that fill at least half as many: under other keys, and other prefixes beside."""
+    others: dict[str, SourceTensors] = {}
+    for option in _outermost(options):
+        known = others.get(option.wrapper)
+        if option.wrapper != best.wrapper and (known is None or known.fits < option.fits):
+            others[option.wrapper] = option
+    prefixes = [
+        replace(best, prefix=prefix)
+        for prefix, number in _before_own(beside, body).items()
+        if prefix != best.prefix and 2 * number >= best.fits
+    ]
+    found = [option for option in others.values() if 2 * option.fits >= best.fits]
+    return tuple(option.label for option in (*found, *prefixes))
+
+
+def _prefixes(names: Collection[str], body: Mapping[str, Tensor]) -> list[str]:
+    """Prefixes before the model's names, and those that at least half of the names share."""
+    found = [prefix for prefix, _ in _before_own(names, body).most_common(MOST_PREFIXES)]
+    shared: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")[:-1][:MOST_PREFIX_PARTS]
+        shared.update(".".join(parts[: place + 1]) + "." for place in range(len(parts)))
+    half = len(names) / 2
+    found += [prefix for prefix, number in shared.items() if number >= half]
+    return list(dict.fromkeys(("", *found)))
+
+
+def _before_own(names: Iterable[str], body: Mapping[str, Tensor]) -> Counter[str]:
+    """Prefix → names of the model that come after it."""
+    found: Counter[str] = Counter()
+    for name in names:
+        parts = name.split(".")
+        for place, part in enumerate(parts):
+            if part not in TRANSPARENT and _plain(parts[place:]) in body:
+                found["".join(f"{before}." for before in parts[:place])] += 1
+    return found
+
+
+def _plain(parts: Iterable[str]) -> str:
+    return ".".join(part for part in parts if part not in TRANSPARENT)
+
+
+def _without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """The tensors with the prefix taken off where they have it, and the others as they are."""
+    others = {n: t for n, t in tensors.items() if not prefix or not n.startswith(prefix)}
+    found = {_plain(name.split(".")): tensor for name, tensor in others.items()}
+    for name, tensor in tensors.items():
+        if prefix and name.startswith(prefix):
+            found[_plain(name.removeprefix(prefix).split("."))] = tensor
+    return found
+
+
+def fits(there: Tensor, here: Tensor) -> bool:
+    """Whether a file's tensor can be copied into a model's."""
+    return there.shape == here.shape and there.is_floating_point() == here.is_floating_point()
+
+
+def _count_fits(tensors: Mapping[str, Tensor], body: Mapping[str, Tensor]) -> int:
+    return sum(name in body and fits(tensor, body[name]) for name, tensor in tensors.items())
+
+
+def _shared(option: SourceTensors, body: Mapping[str, Tensor]) -> int:
+    return sum(name in body for name in option.tensors)
+
+
+def _outermost(options: list[SourceTensors]) -> list[SourceTensors]:
+    """Of options that differ in a prefix that the model's renaming takes off too, the longest."""
+    return [
+        option
+        for option in options
+        if not any(
+            other.wrapper == option.wrapper
+            and other.fits == option.fits
+            and other.prefix != option.prefix
+            and other.prefix.startswith(option.prefix)
+            for other in options
+        )
+    ]
+
+
+def _one_of(tied: list[SourceTensors], weights: str) -> SourceTensors:
+    """The one that is meant among sets that fit alike."""
+    tied = _outermost(tied)
+    preferred = [option for option in tied if _is_preferred(option)] or tied
+    first, *others = preferred
+    if all(_equal(first.tensors, other.tensors) for other in others):
+        return first
+    raise BadInput(
+        f"weights={weights!r} holds several sets of tensors that fit alike"
+        f" ({', '.join(option.label for option in preferred)}); save the one that is meant as a"
+        " file of its own."
+    )
+
+
+def _is_preferred(option: SourceTensors) -> bool:
+    parts = {*option.wrapper.split("."), *option.prefix.split(".")}
+    words = {word for part in parts for word in part.split("_")}
+    return not (parts.isdisjoint(PREFERRED) and words.isdisjoint(AVERAGED))
+
+
+def _equal(one: Mapping[str, Tensor], other: Mapping[str, Tensor]) -> bool:
+    return one.keys() == other.keys() and all(torch.equal(t, other[n]) for n, t in one.items())
