@@ -1,5 +1,6 @@
 """What the start of a sweep says of its data."""
 
+import numpy as np
 import pytest
 from PIL import Image
 
@@ -15,7 +16,9 @@ def folder(tmp_path, monkeypatch):
     for number, name in enumerate(("train/a", "train/b", "val/a", "val/b", "extra")):
         (root / name).mkdir(parents=True)
         for level in range(5):
-            Image.new("L", (4, 4), 50 * number + level).save(root / name / f"{level}.png")
+            seed = 10 * number + level
+            pixels = np.random.default_rng(seed).integers(0, 256, (4, 4), dtype=np.uint8)
+            Image.fromarray(pixels).save(root / name / f"{level}.png")
     return root
 
 

@@ -153,8 +153,8 @@ def test_the_cache_notices_where_a_link_leads(tmp_path: Path) -> None:
         (pa.array(range(16)), "column image is int64; it must be struct<bytes, path>, the bytes"),
         (pa.array([{"bytes": "text", "path": "x"}] * 16), r"column image is struct<bytes: string"),
         (pa.array([{"data": b"x"}] * 16), r"column image is struct<data: binary>; it must be"),
-        (pa.array([[300, 1]] * 16, pa.list_(pa.int32())), "None of the 16 files is an image"),
-        (pa.array([[-1, 1]] * 16, pa.list_(pa.int32())), "None of the 16 files is an image"),
+        (pa.array([[300, 1]] * 16, pa.list_(pa.int32())), "None of the 16 files"),
+        (pa.array([[-1, 1]] * 16, pa.list_(pa.int32())), "None of the 16 files"),
     ],
 )
 def test_types_that_hold_no_image_files(tmp_path: Path, images: pa.Array, message: str) -> None:
