@@ -88,7 +88,22 @@ class Points(Choice):
 
 
 @dataclass(frozen=True, repr=False)
-class Int:
+class _Range:
+    low: Any
+    high: Any
+    log: bool = field(default=False, kw_only=True)
+    when: When = field(default=None, kw_only=True, hash=False)
+
+    def __post_init__(self) -> None:
+        for own in dataclasses.fields(self):
+            object.__setattr__(self, own.name, plain(getattr(self, own.name)))
+
+    def __repr__(self) -> str:
+        return _as_typed(type(self).__name__, (self.low, self.high), self.when, log=self.log)
+
+
+@dataclass(frozen=True, repr=False)
+class Int(_Range):
     """A whole number in [low, high], both included.
 
     Args:
@@ -100,41 +115,17 @@ class Int:
 
     low: int
     high: int | str
-    log: bool = field(default=False, kw_only=True)
-    when: When = field(default=None, kw_only=True, hash=False)
-
-    def __post_init__(self) -> None:
-        _make_plain(self)
-
-    def __repr__(self) -> str:
-        return _as_typed("Int", (self.low, self.high), self.when, log=self.log)
 
 
 @dataclass(frozen=True, repr=False)
-class Float:
+class Float(_Range):
     """A number in [low, high]; `log` and `when` as in Int."""
 
     low: float
     high: float
-    log: bool = field(default=False, kw_only=True)
-    when: When = field(default=None, kw_only=True, hash=False)
-
-    def __post_init__(self) -> None:
-        _make_plain(self)
-
-    def __repr__(self) -> str:
-        return _as_typed("Float", (self.low, self.high), self.when, log=self.log)
 
 
 Domain = Choice | Int | Float
-
-
-def _make_plain(domain: Int | Float) -> None:
-    """Put plain values in the place of NumPy's bounds and conditions."""
-    for own in dataclasses.fields(domain):
-        object.__setattr__(domain, own.name, plain(getattr(domain, own.name)))
-
-
 Space = Mapping[str, Domain]
 Pick = Callable[[str, Domain], Any]
 
