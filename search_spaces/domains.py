@@ -40,8 +40,7 @@ class Choice:
     """One of the given values: `Choice(64, 128)`, or `Choice([64, 128])` with one list or tuple.
 
     Args:
-        values: the levels, of any type the field takes; a list as a level becomes a tuple, and
-            NumPy's scalars and arrays become plain values, here and in every other domain.
+        values: the levels; a list as a level becomes a tuple, NumPy's values plain ones.
         when: `{field: value or tuple of values}`; the domain is active only where every named
             field has one of these values, and the field is None elsewhere.
     """
@@ -240,9 +239,8 @@ def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any)
             raise BadInput(f"{name}={chosen!r}: one of {', '.join(points)}.")
         points = {chosen: points[chosen]}
     if len(points) == 1:
-        return Points(
-            **{n: {f: v for f, v in p.items() if f not in fields} for n, p in points.items()}
-        )
+        left = {n: {f: v for f, v in p.items() if f not in fields} for n, p in points.items()}
+        return Points(**left)
     for field_name in fields:
         if all(field_name in point for point in points.values()):
             raise BadInput(
@@ -261,8 +259,7 @@ def _grid(
         The values, and the product of the level counts of the fields not branched on.
     """
     path: list[int] = []  # the level's index at each branch of this walk, from the first field
-    sizes: list[int] = []
-    unbranched: list[int] = []
+    sizes, unbranched = list[int](), list[int]()
 
     def pick(name: str, domain: Domain) -> Any:
         values = _levels(name, domain)
@@ -348,7 +345,6 @@ def is_limit(value: Any) -> bool:
 
 
 def _as_typed(kind: str, positional: tuple[Any, ...], when: When, *, log: bool = False) -> str:
-    parts = [repr(value) for value in positional]
-    parts += ["log=True"] if log else []
+    parts = [*map(repr, positional), *(["log=True"] if log else [])]
     parts += [f"when={dict(when)!r}"] if when else []
     return f"{kind}({', '.join(parts)})"
