@@ -40,8 +40,7 @@ class Choice:
     """One of the given values: `Choice(64, 128)`, or `Choice([64, 128])` with one list or tuple.
 
     Args:
-        values: the levels, of any type the field takes; a list as a level becomes a tuple, and
-            NumPy's scalars and arrays become plain values, here and in every other domain.
+        values: the levels; a list as a level becomes a tuple, NumPy's values plain ones.
         when: `{field: value or tuple of values}`; the domain is active only where every named
             field has one of these values, and the field is None elsewhere.
     """
@@ -88,7 +87,22 @@ class Points(Choice):
 
 
 @dataclass(frozen=True, repr=False)
-class Int:
+class _Range:
+    low: Any
+    high: Any
+    log: bool = field(default=False, kw_only=True)
+    when: When = field(default=None, kw_only=True, hash=False)
+
+    def __post_init__(self) -> None:
+        for own in dataclasses.fields(self):
+            object.__setattr__(self, own.name, plain(getattr(self, own.name)))
+
+    def __repr__(self) -> str:
+        return _as_typed(type(self).__name__, (self.low, self.high), self.when, log=self.log)
+
+
+@dataclass(frozen=True, repr=False)
+class Int(_Range):
     """A whole number in [low, high], both included.
 
     Args:
@@ -100,41 +114,17 @@ class Int:
 
     low: int
     high: int | str
-    log: bool = field(default=False, kw_only=True)
-    when: When = field(default=None, kw_only=True, hash=False)
-
-    def __post_init__(self) -> None:
-        _make_plain(self)
-
-    def __repr__(self) -> str:
-        return _as_typed("Int", (self.low, self.high), self.when, log=self.log)
 
 
 @dataclass(frozen=True, repr=False)
-class Float:
+class Float(_Range):
     """A number in [low, high]; `log` and `when` as in Int."""
 
     low: float
     high: float
-    log: bool = field(default=False, kw_only=True)
-    when: When = field(default=None, kw_only=True, hash=False)
-
-    def __post_init__(self) -> None:
-        _make_plain(self)
-
-    def __repr__(self) -> str:
-        return _as_typed("Float", (self.low, self.high), self.when, log=self.log)
 
 
 Domain = Choice | Int | Float
-
-
-def _make_plain(domain: Int | Float) -> None:
-    """Put plain values in the place of NumPy's bounds and conditions."""
-    for own in dataclasses.fields(domain):
-        object.__setattr__(domain, own.name, plain(getattr(domain, own.name)))
-
-
 Space = Mapping[str, Domain]
 Pick = Callable[[str, Domain], Any]
 
@@ -249,9 +239,8 @@ def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any)
             raise BadInput(f"{name}={chosen!r}: one of {', '.join(points)}.")
         points = {chosen: points[chosen]}
     if len(points) == 1:
-        return Points(
-            **{n: {f: v for f, v in p.items() if f not in fields} for n, p in points.items()}
-        )
+        left = {n: {f: v for f, v in p.items() if f not in fields} for n, p in points.items()}
+        return Points(**left)
     for field_name in fields:
         if all(field_name in point for point in points.values()):
             raise BadInput(
@@ -270,8 +259,7 @@ def _grid(
         The values, and the product of the level counts of the fields not branched on.
     """
     path: list[int] = []  # the level's index at each branch of this walk, from the first field
-    sizes: list[int] = []
-    unbranched: list[int] = []
+    sizes, unbranched = list[int](), list[int]()
 
     def pick(name: str, domain: Domain) -> Any:
         values = _levels(name, domain)
@@ -358,7 +346,6 @@ def is_limit(value: Any) -> bool:
 
 
 def _as_typed(kind: str, positional: tuple[Any, ...], when: When, *, log: bool = False) -> str:
-    parts = [repr(value) for value in positional]
-    parts += ["log=True"] if log else []
+    parts = [*map(repr, positional), *(["log=True"] if log else [])]
     parts += [f"when={dict(when)!r}"] if when else []
     return f"{kind}({', '.join(parts)})"
