@@ -94,6 +94,7 @@ def compiled(tmp_path, monkeypatch):
     )
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.delenv(kernels.SWITCH_VARIABLE, raising=False)
     return lambda: kernels._compiled(str(compiler))
 
 
