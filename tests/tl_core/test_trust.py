@@ -53,6 +53,15 @@ def test_another_users_folder_is_left_alone_for_the_next(tmp_path, another_user)
     assert (theirs / "code.so").exists()
 
 
+def test_a_folder_that_cannot_be_written_serves_with_what_is_in_it(tmp_path, monkeypatch):
+    image, home = tmp_path / "image", tmp_path / "home"
+    image.mkdir(mode=0o700)
+    monkeypatch.setattr(os, "access", lambda path, how: path != image)
+    assert private_folder([image, home], "*.so") == home
+    (image / "built.so").write_text("code")
+    assert private_folder([image, home], "*.so") == image
+
+
 def test_links_count_by_what_they_lead_to(tmp_path, another_user):
     folder = tmp_path / "real"
     folder.mkdir(mode=0o700)
@@ -85,6 +94,7 @@ def compiled(tmp_path, monkeypatch):
     )
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
+    monkeypatch.delenv(kernels.SWITCH_VARIABLE, raising=False)
     return lambda: kernels._compiled(str(compiler))
 
 

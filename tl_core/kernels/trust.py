@@ -19,7 +19,7 @@ def private_folder(candidates: Iterable[Path], pattern: str) -> Path | None:
         pattern: of the files that are loaded from it.
 
     Returns:
-        None where each belongs to another user or cannot be written.
+        None where each belongs to another user, or is empty and cannot be written.
     """
     for folder in candidates:
         try:
@@ -30,7 +30,7 @@ def private_folder(candidates: Iterable[Path], pattern: str) -> Path | None:
                 folder.chmod(0o700)
                 for file in folder.glob(pattern):
                     file.unlink()
-            if os.access(folder, os.W_OK):
+            if os.access(folder, os.W_OK) or any(folder.glob(pattern)):
                 return folder
         except OSError:  # a file in its place, a read-only disk
             continue

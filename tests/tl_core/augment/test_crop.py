@@ -69,3 +69,11 @@ def test_padded_crop_of_a_given_padding():
     moved = padded_crop(images, torch.Generator().manual_seed(0), (0, 2)).nonzero()
     assert set(moved[:, 2].tolist()) == {4}
     assert set(moved[:, 3].tolist()) == {2, 3, 4, 5, 6}
+
+
+def test_padded_crop_of_small_and_wide_images():
+    images = torch.zeros(300, 1, 8, 48, dtype=torch.uint8)
+    images[:, :, 4, 24] = 1
+    moved = padded_crop(images, torch.Generator().manual_seed(0)).nonzero()
+    assert set(moved[:, 2].tolist()) == {3, 4, 5}
+    assert set(moved[:, 3].tolist()) == set(range(21, 28))

@@ -115,3 +115,14 @@ def test_mixup_blends_and_cutmix_pastes():
     pasted, _ = mix(images, torch.eye(40), torch.Generator().manual_seed(0), cutmix_alpha=1.0)
     assert ((pasted == 0) | (pasted == 1)).all()
     assert (pasted.amax((2, 3)) != pasted.amin((2, 3))).sum() >= 5
+
+
+def test_of_mixup_and_cutmix_each_is_chosen_half_the_time():
+    images = flat_images(0.0, 1.0)
+    cut = 0
+    for seed in range(400):
+        generator = torch.Generator().manual_seed(seed)
+        mixed, _ = mix(images, torch.eye(2), generator, mixup_alpha=5.0, cutmix_alpha=5.0)
+        cut += bool(((mixed == 0) | (mixed == 1)).all())
+    # Half are cut; of the mixed ones half have themselves as partners and stay as they are.
+    assert 260 < cut < 340

@@ -84,6 +84,18 @@ def test_an_own_test_split_leaves_validation_to_be_drawn_and_the_reverse() -> No
     assert (len(parts.train), len(parts.test)) == (720, 180)
 
 
+def test_small_classes_give_at_least_one_image_in_all_and_keep_one_each() -> None:
+    labels = np.array([0, 0, 1, 1])
+    own = np.append(no_parts(labels), TEST)
+    parts = split(np.append(labels, 0), own, validation_fraction=0.1, seed=0)
+    assert len(parts.val) == 1
+    labels = np.repeat([0, 1, 2], [1, 2, 10])
+    own = np.append(no_parts(labels), TEST)
+    parts = split(np.append(labels, 0), own, validation_fraction=0.9, seed=0)
+    assert np.bincount(labels[parts.train]).tolist() == [1, 1, 1]
+    assert np.bincount(labels[parts.val]).tolist() == [0, 1, 9]
+
+
 def test_own_splits_are_used_as_they_are() -> None:
     own = np.repeat([TRAIN, VAL, TEST], [600, 100, 300])
     parts = split(BALANCED, own, validation_fraction=0.1, seed=0)
