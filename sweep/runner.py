@@ -10,6 +10,7 @@ from typing import Any
 
 import pandas as pd
 from rich.console import Console
+from rich.markup import escape
 
 from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
@@ -167,6 +168,7 @@ class _Run:
             epochs=self.plan.epochs,
             concurrent=resources.concurrent,
         )
+        self.faults.guard(view, "showing progress", {"__rich__": ""})
         self.began = True
         with live(self.console, view):
             self.manifest.status = self._tune(job, ledger, resources)
@@ -227,7 +229,7 @@ class _Run:
     def note(self, lines: Iterable[str]) -> None:
         """Show lines and keep them with the sweep."""
         for line in lines:
-            self.console.print(line, style="yellow", highlight=False)
+            self.console.print(escape(line), style="yellow", highlight=False)
             self.manifest.notes.append(line)
 
     def _tune(self, job: Any, ledger: Any, resources: Resources) -> str:

@@ -70,3 +70,11 @@ def test_an_error_of_ours_before_the_first_trial_is_raised_and_kept(sweep, tmp_p
         run.run()
     assert run.manifest.status == "failed"
     assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
+
+
+def test_notes_are_shown_as_they_are_and_kept(sweep):
+    run = sweep(lambda run: None)
+    run.note(["The precision of a[b] could not be measured (OSError: [Errno 28] full): fp32."])
+    assert "a[b]" in run.console.file.getvalue()
+    assert "[Errno 28]" in run.console.file.getvalue()
+    assert run.manifest.notes[-1].startswith("The precision of a[b]")
