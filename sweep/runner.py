@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rich.console import Console
+from rich.markup import escape
 
 from search_spaces.domains import Choice
 from sweep.bundled import with_bundled_defaults
@@ -174,6 +175,7 @@ class _Run:
             epochs=self.plan.base.epochs,
             concurrent=resources.concurrent,
         )
+        self.faults.guard(view, "showing progress", {"__rich__": ""})
         self.began = True
         with live(self.console, view):
             self.manifest.status = self._tune(job, ledger, resources, identifier)
@@ -233,7 +235,7 @@ class _Run:
     def note(self, *lines: str) -> None:
         """Show lines and keep them with the sweep."""
         for line in lines:
-            self.console.print(line, style="yellow", highlight=False)
+            self.console.print(escape(line), style="yellow", highlight=False)
             self.manifest.notes.append(line)
 
     def _tune(self, job: Any, ledger: Any, resources: Resources, identifier: Identifier) -> str:

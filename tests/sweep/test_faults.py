@@ -61,3 +61,15 @@ def test_a_block_that_raises_is_noted_and_left():
 def test_an_error_of_several_lines_is_one():
     assert last_line(ValueError("first\nsecond")) == "ValueError: first"
     assert last_line(ValueError()) == "ValueError"
+
+
+def test_a_view_that_cannot_be_drawn_is_empty(page):
+    class View:
+        def __rich__(self):
+            raise ZeroDivisionError
+
+    faults, view = Faults(), View()
+    faults.guard(view, "showing progress", {"__rich__": ""})
+    page.print(view)
+    assert page.file.getvalue().strip() == ""
+    assert faults.lines == ["Error while showing progress: ZeroDivisionError"]

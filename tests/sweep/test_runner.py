@@ -92,3 +92,11 @@ def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, page):
     assert found["folder"] == tmp_path / "runs" / "mine"
     assert liveness.beats(found["beat"])
     assert liveness.last_beat(found["folder"]) is None
+
+
+def test_notes_are_shown_as_they_are_and_kept(sweep):
+    run = sweep(lambda run: None)
+    run.note("The precision of a[b] could not be measured (OSError: [Errno 28] full): fp32.")
+    assert "a[b]" in run.console.file.getvalue()
+    assert "[Errno 28]" in run.console.file.getvalue()
+    assert run.manifest.notes[-1].startswith("The precision of a[b]")

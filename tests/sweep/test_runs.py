@@ -332,3 +332,27 @@ def test_errors_on_the_driver_lose_no_row(tmp_path: Path, monkeypatch) -> None:
     assert winner["values"]["dataset"] == trials.set_index("trial_id").loc[
         winner["trial_id"], "dataset"
     ]  # fmt: skip
+
+
+def test_a_search_that_breaks_off_keeps_what_it_found(tmp_path: Path, monkeypatch) -> None:
+    space = write_space(
+        tmp_path,
+        "BASE = TrainConfig(dataset='digits', width=4, epochs=1, limit_train=40,"
+        " precision='fp32', eval_precision='fp32')\n"
+        "SPACE = {'lr': Float(0.1, 0.2)}\nSEARCH, TRIALS = 'optuna', 4\n",
+    )
+    ask = searchers.OptunaProposer.propose
+
+    def propose(self):
+        if self.proposed == 2:
+            raise OSError(28, "No space left on device")
+        return ask(self)
+
+    monkeypatch.setattr(searchers.OptunaProposer, "propose", propose)
+    result = run(space, cpus=1, scheduler="none", results=tmp_path, quiet=True, name="broken")
+    assert result.trials["status"].tolist() == ["completed"] * 2
+    assert result.manifest.winner is not None
+    assert (result.manifest.status, result.exit_code) == ("failed", 1)
+    assert result.manifest.errors == [
+        "Error while searching: OSError: [Errno 28] No space left on device"
+    ]
