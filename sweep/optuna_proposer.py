@@ -1,6 +1,7 @@
 """Optuna's TPE as a proposer: ordered levels, no configuration twice, failures heard of."""
 
 import logging
+import math
 from pathlib import Path
 from typing import Any
 
@@ -100,8 +101,13 @@ class OptunaProposer:
             self.trials[number].report(value, step=epoch)
 
     def finish(self, number: int, verdict: Verdict, value: float | None) -> None:
-        """Tell COMPLETE with the value, PRUNED (Optuna keeps the last report), or FAIL."""
+        """Tell COMPLETE with the value, PRUNED (Optuna keeps the last report), or FAIL.
+
+        A value that is no number is no result: Optuna would refuse it, and the trial stay open.
+        """
         trial = self.trials.pop(number)
+        if verdict == "complete" and (value is None or not math.isfinite(value)):
+            verdict = "fail"
         if verdict == "fail":
             trial.set_constraint(CONSTRAINT, 1.0)
         self._tell(trial, verdict, value if verdict == "complete" else None)

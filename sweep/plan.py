@@ -89,10 +89,16 @@ class Plan:
         """Configurations from scratch that the others are compared with, each once."""
         if not self.options.scratch or not self._transfers():
             return []
-        distinct = Distinct(by_settings(self.base))
+        distinct = Distinct(self.by_settings)
         limits = model_limits(self.base)
         found = baseline(self.free, self.base, self.space.scratch, limits)
         return [values for values in found if distinct.add(values)]
+
+    @property
+    def by_settings(self) -> Identify:
+        """Tells configurations apart by their settings; a source yet to be trained counts."""
+        pending = self.trains_source and self.base.weights is None
+        return by_settings(replace(self.base, weights=PRETRAINED) if pending else self.base)
 
     def _transfers(self) -> bool:
         """Whether every trial starts from source weights, or will once the source is trained."""
@@ -152,7 +158,7 @@ class Plan:
                 their settings alone.
             say: takes notes for the user while the sweep runs.
         """
-        distinct = Distinct(identify or by_settings(self.base))
+        distinct = Distinct(identify or self.by_settings)
         first = [values for values in self.baseline if distinct.add(values)]
         context = SearchContext(
             space=self.free,
@@ -274,7 +280,7 @@ def _counted(plan: Plan) -> Plan:
 def _searched(plan: Plan, first: list[dict[str, Any]]) -> Counted:
     """Configurations beside the baseline."""
     strategy, limits = plan.strategy, model_limits(plan.base)
-    had = Distinct(by_settings(plan.base))
+    had = Distinct(plan.by_settings)
     for values in first:
         had.add(values)
     if strategy.design is not None:

@@ -351,6 +351,14 @@ FOUR = """
 BASE = TrainConfig(dataset="digits", limit_train=100, epochs=1, width=4)
 SPACE = {"dropout": Choice(0.0, 0.2), "batch_norm": Choice(True, False)}
 """
+SCRATCH = """
+BASE = TrainConfig(dataset="digits", epochs=1, lr=0.1)
+SOURCE = TrainConfig(dataset="shapes", epochs=1)
+SPACE = {
+    "strategy": Points(full={"freeze_depth": 0}, none={"weights": None, "freeze_depth": 0}),
+    "dropout": Choice(0.0, 0.2),
+}
+"""
 LABELS = """
 BASE = TrainConfig(dataset="digits", epochs=1, lr=0.1)
 SPACE = {"strategy": Points(a={"lr": 0.5}, b={"lr": 0.5}, c={}), "dropout": Choice(0.0, 0.2)}
@@ -362,6 +370,12 @@ COUNTS = {
     "a grid": (FOUR, {"search": "grid"}, 4, None),
     "labels in a grid": (LABELS, {"search": "grid"}, 4, "2 of 6 configurations train the same"),
     "labels in a design": (LABELS, {"design": "factorial"}, 4, "2 of 6 configurations train the"),
+    "a baseline that the grid has too": (
+        SCRATCH,
+        {"search": "grid"},
+        4,
+        "1 of 4 configurations train the same",
+    ),
     "labels in a search": (LABELS, {"search": "optuna", "trials": 5}, 4, "the 5 asked for"),
 }
 

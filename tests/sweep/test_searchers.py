@@ -280,15 +280,17 @@ def test_optuna_gets_numbers_in_their_order():
 
 
 def test_a_trial_without_a_result_ranks_last():
-    proposer = OptunaProposer(context())
-    for _ in range(3):
+    proposer = OptunaProposer(context(RANGES))
+    for _ in range(4):
         proposer.propose()
     proposer.finish(0, "fail", None)
     proposer.finish(1, "pruned", None)
     proposer.finish(2, "complete", 0.5)
+    proposer.finish(3, "complete", float("nan"))
     told = proposer.study.get_trials()
     violated = [sum(trial.constraints.values()) > 0 for trial in told]
-    assert violated == [True, False, False]
+    assert violated == [True, False, False, True]
+    assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "COMPLETE", "FAIL"]
 
 
 def test_optuna_leaves_where_trials_diverge():

@@ -16,11 +16,12 @@ FOUR = 'BASE = TrainConfig()\nSPACE = {"lr": Choice(0.1, 0.2), "dropout": Choice
         ('DESIGN = "factorial"\nTRIALS = 2', {"trials": 3}, ("factorial", 3, 1)),
         ('SEARCH = "grid"\nTRIALS = 3', {}, ("grid", 3, 1)),
         ('SEARCH = "grid"\nSEEDS = 2', {"search": "grid"}, ("grid", 4, 2)),
-        ('SEARCH = "optuna"\nTRIALS = 7\nSEEDS = 2', {"search": "optuna"}, ("optuna", 7, 2)),
+        ('SEARCH = "optuna"\nTRIALS = 7\nSEEDS = 2', {"search": "optuna"}, ("optuna", 4, 2)),
+        ('SEARCH = "optuna"\nTRIALS = 3\nSEEDS = 2', {"search": "optuna"}, ("optuna", 3, 2)),
         ('SEARCH = "optuna"\nTRIALS = 7\nSEEDS = 2', {"search": "grid"}, ("grid", 4, 1)),
         ('SEARCH = "optuna"\nTRIALS = 7', {"design": "factorial"}, ("factorial", 4, 3)),
         ('SEARCH = "random"\nTRIALS = 7', {}, ("random", 4, 1)),
-        ('DESIGN = "one-at-a-time"', {"search": "optuna"}, ("optuna", 32, 1)),
+        ('DESIGN = "one-at-a-time"', {"search": "optuna"}, ("optuna", 4, 1)),
     ],
 )
 def test_own_trials_and_seeds_belong_to_the_own_strategy(
