@@ -119,6 +119,8 @@ def _compare(
     measure = measure_of(name, args)
     for side in sides.values() if name in CASES else ():
         _sweep(name, args, side, warm=True)
+    if len({any(side.cache.glob("kernels/*.so")) for side in sides.values()}) > 1:
+        console.print("Unfair: one side has no native library (was compiling it too slow?).")
     runs: dict[str, list[Times]] = {"this": [], "other": []}
     for pair in range(args.repeats):
         for side in ("this", "other") if pair % 2 else ("other", "this"):
