@@ -101,12 +101,12 @@ class Plan:
         return by_settings(replace(self.base, weights=PRETRAINED) if pending else self.base)
 
     def _transfers(self) -> bool:
-        """Whether every trial starts from source weights, or will once the source is trained."""
+        """Whether some trial starts from source weights, or will once the source is trained."""
         if self.trains_source and self.base.weights is None:
             sources = space_levels(self.free, replace(self.base, weights=PRETRAINED), "weights")
         else:
             sources = space_levels(self.free, self.base, "weights")
-        return None not in sources
+        return any(source is not None for source in sources)
 
     @property
     def trains_source(self) -> bool:

@@ -83,7 +83,7 @@ STATES = {
     "here, no beat": ({}, 500, "running"),
     "gone": ({"pid": NOBODY}, None, "died"),
     "gone a moment ago": ({"pid": NOBODY}, 1, "died"),
-    "its number in use again": ({"pid": os.getppid()}, 1, "died"),
+    "its number in use again": ({"pid_start": 1.0}, 1, "died"),
     "its number and its machine's name in use again": ({"pid_start": 1.0}, None, "died"),
     "another host, alive": ({"host": "another"}, 1, "running"),
     "another host, silent": ({"host": "another"}, 500, "silent"),

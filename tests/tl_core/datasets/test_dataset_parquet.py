@@ -64,7 +64,7 @@ def test_a_row_without_bytes_is_skipped(write_parquet: Write) -> None:
     path = write_parquet("holed.parquet", [0, 1] * 60, images=[None, *good[1:]])
     data = load(path)
     assert "Skipped 1 of 120" in data.notes[0]
-    assert "holed.parquet row 0 (empty, or not readable)" in data.notes[0]
+    assert "holed.parquet row 0: no bytes, and no file 0.png" in data.notes[0]
     assert len(data.train) + len(data.val) + len(data.test) == 119
 
 
