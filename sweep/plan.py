@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from search_spaces.domains import Choice, Domain, Limits, Points, enumerate_space, fix, is_limit
+from search_spaces.domains import Choice, Domain, Points, enumerate_space, fix, is_limit
 from sweep.at_source import check_source_options
 from sweep.baseline import AfterBaseline, baseline
 from sweep.counting import Counted, count_list, count_search
 from sweep.devices import check_device, without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
 from sweep.levels import distinct, space_levels
+from sweep.model_limits import planning_limits
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
 from sweep.searchers import (
@@ -38,12 +39,9 @@ from tl_core.datasets import check_dataset
 from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
-from tl_core.models import check_model, stage_count
+from tl_core.models import check_model
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
-
-OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384)
-"""Image sizes, in pixels, one of which nearly every model takes."""
 
 
 @dataclass(frozen=True)
@@ -90,7 +88,7 @@ class Plan:
         if not self.options.scratch or not self._transfers():
             return []
         distinct = Distinct(self.by_settings)
-        limits = model_limits(self.base)
+        limits = planning_limits(self.base)
         found = baseline(self.free, self.base, self.space.scratch, limits)
         return [values for values in found if distinct.add(values)]
 
@@ -122,7 +120,7 @@ class Plan:
     def _resolved(self, name: str) -> list[Any]:
         """Levels of a field, the models' own in place of a limit such as "stages"."""
         levels = self.levels(name)
-        limit = model_limits(self.base)
+        limit = planning_limits(self.base)
         found = [value for value in levels if value is not None and not is_limit(value)]
         for named in filter(is_limit, levels):
             found += [limit(named, values) for values in self.variants()]
@@ -132,7 +130,7 @@ class Plan:
         """Values of a configuration for each backbone and strategy, the baseline at the end."""
         free = self.free.items()
         steering = {n: d for n, d in free if n == "backbone" or isinstance(d, Points)}
-        found = enumerate_space(steering, self.base, model_limits(self.base))
+        found = enumerate_space(steering, self.base, planning_limits(self.base))
         return [*found, *self.baseline]
 
     @property
@@ -163,7 +161,7 @@ class Plan:
         context = SearchContext(
             space=self.free,
             base=self.base,
-            limits=_whatever_the_model(model_limits(self.base)),
+            limits=planning_limits(self.base),
             seed=self.options.seed,
             trials=self.configurations - len(self.baseline),
             study=study,
@@ -180,7 +178,7 @@ class Plan:
     @property
     def design_points(self) -> list[dict[str, Any]]:
         """The configurations of the design, in order."""
-        limits = model_limits(self.base)
+        limits = planning_limits(self.base)
         return design_points(self.strategy, self.options, self.free, self.base, limits)
 
     def known_trials(self, identify: Identify | None = None) -> tuple[dict[str, Any], ...]:
@@ -279,7 +277,7 @@ def _counted(plan: Plan) -> Plan:
 
 def _searched(plan: Plan, first: list[dict[str, Any]]) -> Counted:
     """Configurations beside the baseline."""
-    strategy, limits = plan.strategy, model_limits(plan.base)
+    strategy, limits = plan.strategy, planning_limits(plan.base)
     had = Distinct(plan.by_settings)
     for values in first:
         had.add(values)
@@ -292,38 +290,6 @@ def _searched(plan: Plan, first: list[dict[str, Any]]) -> Counted:
         )
     exhaustive = strategy.search in EXHAUSTIVE
     return count_search(plan.free, plan.base, limits, strategy.trials, had, exhaustive)
-
-
-def model_limits(base: TrainConfig) -> Any:
-    """Resolver of bounds that depend on the model; stages do not depend on the data set.
-
-    Nor do they depend on the image size: where a model does not take the configuration's own, its
-    stages are counted at another, and the trial says for itself that it cannot be trained.
-    """
-
-    def limit(name: str, values: dict[str, Any]) -> int:
-        config = config_from_dict(values, base)
-        refusals = []
-        for size in (config.image_size or OTHER_SIZES[0], *OTHER_SIZES):
-            try:
-                return stage_count(config, channels=3, num_classes=10, image_size=size)
-            except BadInput as error:
-                refusals.append(error)
-        raise refusals[0]
-
-    return limit
-
-
-def _whatever_the_model(limits: Limits) -> Limits:
-    """Limits that are 1 where the model cannot be built, so that a trial is proposed and fails."""
-
-    def limit(name: str, values: dict[str, Any]) -> int:
-        try:
-            return limits(name, values)
-        except BadInput:
-            return 1
-
-    return limit
 
 
 def check_names(plan: Plan) -> None:

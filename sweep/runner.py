@@ -21,9 +21,10 @@ from sweep.identity import Identifier
 from sweep.liveness import heartbeat
 from sweep.manifest import Manifest, run_folder, write_manifest
 from sweep.measurements import measured_packing, measured_precisions
+from sweep.model_limits import model_limits
 from sweep.names import claim_name, sweep_name
 from sweep.options import SweepOptions, space_command
-from sweep.plan import Plan, make_plan, model_limits
+from sweep.plan import Plan, make_plan
 from sweep.progress import LiveView, live, loading
 from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
@@ -245,7 +246,7 @@ class _Run:
 
         study = self.folder / "study.log"
         proposer = self.plan.proposer(self.name, study, identifier.config_id, self.note)
-        searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self.note)
+        searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self.faults)
         budget = TimeBudget(self.plan.options.time_budget)
         status = "failed"
         try:

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, enumerate_space
-from sweep.plan import Plan, model_limits
+from sweep.model_limits import planning_limits
+from sweep.plan import Plan
 from tl_core.config import TrainConfig
 
 SHAPING = ("backbone", "dataset", "image_size", "weights", "model_args")
@@ -36,7 +37,7 @@ def _of_space(plan: Plan) -> list[dict[str, Any]]:
     """Every shape of the space, at the heavy ends of its other fields."""
     steering = _steering(plan.free)
     space = {n: _narrowed(n, domain, n in steering) for n, domain in plan.free.items()}
-    return enumerate_space(space, plan.base, model_limits(plan.base))
+    return enumerate_space(space, plan.base, planning_limits(plan.base))
 
 
 def _steering(space: dict[str, Domain]) -> set[str]:

@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 from ray.tune.search import Searcher
 
 from sweep.distinct import Values
+from sweep.faults import Faults
 from sweep.proposer import Proposer, Verdict
 
 UNFINISHED = "running"
@@ -38,17 +39,14 @@ class TuneSearcher(Searcher):
     Args:
         proposer: where configurations come from.
         seeds: training seeds, one trial each.
-        say: takes notes for the user on errors of the proposer.
+        faults: takes errors of the proposer, which lose no trial.
     """
 
-    def __init__(
-        self, proposer: Proposer, seeds: list[int], say: Callable[[str], None] | None = None
-    ) -> None:
+    def __init__(self, proposer: Proposer, seeds: list[int], faults: Faults | None = None) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self.proposer = proposer
         self.seeds = seeds
-        self.say = say
-        self.said: set[str] = set()
+        self.faults = faults or Faults()
         self.ended = False
         self.proposed = 0
         self.open: dict[int, Repeats] = {}
@@ -84,15 +82,10 @@ class TuneSearcher(Searcher):
         return current if current is not None and current.seeds_left else None
 
     def _ask(self, method: Callable[..., T], *arguments: Any) -> T | None:
-        """What a method of the proposer returns; None, and a note, where it raises."""
-        try:
+        """What a method of the proposer returns; None where it raises."""
+        with self.faults.noted(f"searching ({method.__name__})"):
             return method(*arguments)
-        except Exception as error:
-            note = f"The search failed to {method.__name__}: {type(error).__name__}: {error}"
-            if self.say is not None and note not in self.said:
-                self.said.add(note)
-                self.say(note)
-            return None
+        return None
 
     def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
         """Collect one epoch of one seed; pass the mean on when all seeds have it."""

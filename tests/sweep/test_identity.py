@@ -5,7 +5,7 @@ import shutil
 import pytest
 
 from sweep.identity import Identifier
-from sweep.plan import model_limits
+from sweep.model_limits import model_limits
 from sweep.trainable import Job
 from tl_core import TrainConfig
 from tl_core.datasets import load_data

@@ -6,8 +6,9 @@ import pytest
 
 from search_spaces.checks import check_point
 from search_spaces.domains import Choice
+from sweep.model_limits import model_limits
 from sweep.names import sweep_name
-from sweep.plan import make_plan, model_limits
+from sweep.plan import make_plan
 from sweep.tune_searcher import TuneSearcher
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput

@@ -3,7 +3,8 @@
 import pytest
 
 from search_spaces.domains import enumerate_space
-from sweep.plan import make_plan, model_limits
+from sweep.model_limits import model_limits
+from sweep.plan import make_plan
 from sweep.trial_shapes import trial_shapes
 
 HEAD = "from search_spaces.domains import Choice, Float, Int, Points\n"

@@ -5,6 +5,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from sweep.baseline import AfterBaseline
+from sweep.faults import Faults
 from sweep.searchers import ListProposer
 from sweep.tune_searcher import TuneSearcher, judge
 
@@ -188,8 +189,8 @@ class Broken(Heard):
 
 
 def test_an_error_of_the_proposer_costs_no_trial_and_is_said_once():
-    said = []
-    searcher = TuneSearcher(Broken(), [0], said.append)
+    faults = Faults()
+    searcher = TuneSearcher(Broken(), [0], faults)
     for name in "ab":
         assert searcher.suggest(name) != Searcher.FINISHED
     for name in "ab":
@@ -198,10 +199,10 @@ def test_an_error_of_the_proposer_costs_no_trial_and_is_said_once():
     assert searcher.suggest("c") == searcher.suggest("d") == Searcher.FINISHED
     searcher.close()
     assert len(searcher.handed_out) == 2
-    assert said == [
-        "The search failed to report: OSError: disk full",
-        "The search failed to finish: OSError: disk full",
-        "The search failed to propose: RuntimeError: no more",
+    assert faults.lines == [
+        "Error while searching (report): OSError: disk full",
+        "Error while searching (finish): OSError: disk full",
+        "Error while searching (propose): RuntimeError: no more",
     ]
 
 

@@ -1,0 +1,50 @@
+"""Bounds of a search space that depend on the model, such as the number of its stages."""
+
+from typing import Any
+
+from search_spaces.domains import Limits
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.errors import BadInput
+from tl_core.models import stage_count
+
+OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384)
+"""Image sizes, in pixels, one of which nearly every model takes."""
+
+
+def model_limits(base: TrainConfig) -> Limits:
+    """Resolver of bounds that depend on the model; stages do not depend on the data set.
+
+    Nor do they depend on the image size: where a model does not take the configuration's own, its
+    stages are counted at another, and the trial says for itself that it cannot be trained.
+
+    Args:
+        base: the fields that the values of a configuration replace.
+
+    Returns:
+        ("stages", values) → number of stages; raises BadInput where the model cannot be built.
+    """
+
+    def limit(name: str, values: dict[str, Any]) -> int:
+        config = config_from_dict(values, base)
+        refusals = []
+        for size in (config.image_size or OTHER_SIZES[0], *OTHER_SIZES):
+            try:
+                return stage_count(config, channels=3, num_classes=10, image_size=size)
+            except BadInput as error:
+                refusals.append(error)
+        raise refusals[0]
+
+    return limit
+
+
+def planning_limits(base: TrainConfig) -> Limits:
+    """`model_limits`, but 1 where the model cannot be built: its trials are planned, and fail."""
+    limits = model_limits(base)
+
+    def limit(name: str, values: dict[str, Any]) -> int:
+        try:
+            return limits(name, values)
+        except BadInput:
+            return 1
+
+    return limit
