@@ -83,7 +83,7 @@ class TuneSearcher(Searcher):
 
     def _ask(self, method: Callable[..., T], *arguments: Any) -> T | None:
         """What a method of the proposer returns; None where it raises."""
-        with self.faults.noted(f"searching ({method.__name__})"):
+        with self.faults.noted("searching"):
             return method(*arguments)
         return None
 

@@ -200,9 +200,8 @@ def test_an_error_of_the_proposer_costs_no_trial_and_is_said_once():
     searcher.close()
     assert len(searcher.handed_out) == 2
     assert faults.lines == [
-        "Error while searching (report): OSError: disk full",
-        "Error while searching (finish): OSError: disk full",
-        "Error while searching (propose): RuntimeError: no more",
+        "Error while searching: OSError: disk full",
+        "Error while searching: RuntimeError: no more",
     ]
 
 
