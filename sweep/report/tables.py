@@ -310,12 +310,17 @@ def _points(effect: float, low: float, high: float) -> str:
     if pd.isna(effect):
         return "–"
     clear = not pd.isna(low) and (low > 0 or high < 0)
-    text = f"{100 * effect:+.2f}"
+    text = _percent(effect)
     return f"[bold]{text}[/bold]" if clear else text
 
 
 def _interval(low: float, high: float) -> str:
-    return "–" if pd.isna(low) else f"{100 * low:+.2f} … {100 * high:+.2f}"
+    return "–" if pd.isna(low) else f"{_percent(low)} … {_percent(high)}"
+
+
+def _percent(share: float) -> str:
+    """Points with a sign; what rounds to nothing has the sign of 0."""
+    return f"{round(100 * share, 2) + 0.0:+.2f}"
 
 
 def _present(row: pd.Series, fields: list[str]) -> dict[str, object]:

@@ -48,7 +48,7 @@ def seen(weights, data):
     return (large - 0.3) / 0.2
 
 
-@pytest.mark.parametrize("form", ["torchscript", "onnx"])
+@pytest.mark.parametrize("form", ["torchscript", pytest.param("onnx", marks=pytest.mark.slow)])
 def test_the_exported_model_agrees(weights, data, tmp_path, form):
     files = export_model(weights, form, tmp_path / "out")
     assert [file.name for file in files[1:]] == ["preprocessing.json", "classes.txt"]

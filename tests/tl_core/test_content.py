@@ -130,6 +130,7 @@ def test_our_own_code_counts_and_libraries_go_by_version():
     assert code_hash(MaxPool) == code_hash(digest) != code_hash(nn.ReLU)
 
 
+@pytest.mark.slow
 def test_the_same_in_another_process():
     program = (
         "import torch; from tl_core.content import *; from tl_core.models.max_pool import MaxPool;"

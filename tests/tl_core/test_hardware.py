@@ -44,6 +44,7 @@ def measured():
     return [tuple(map(int, line.split())) for line in run.stdout.splitlines()]
 
 
+@pytest.mark.slow
 def test_freed_memory_is_used_again(measured):
     """Pages that a process asks for in three steps of 40 MB each."""
     by_default, kept = measured[0]
@@ -51,6 +52,7 @@ def test_freed_memory_is_used_again(measured):
     assert kept < 9_000
 
 
+@pytest.mark.slow
 def test_more_than_may_be_kept_is_given_back(measured):
     below, above = measured[1]
     assert below < 40_000_000

@@ -23,7 +23,7 @@ def output(code: str) -> list[set[str]]:
     return [set(line.split()) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_the_trainer_loads_none_of_the_sweep():
     imported, loaded = output(IMPORT_EVERYTHING)
     walked = {"tl_core.trainer", "tl_core.models.timm_models", "tl_core.datasets.parquet"}

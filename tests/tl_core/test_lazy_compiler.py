@@ -28,7 +28,7 @@ print("loaded:", *loaded)
 """
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_training_one_of_our_models_loads_no_compiler():
     run = subprocess.run(
         [sys.executable, "-c", TRAINING], capture_output=True, text=True, check=False

@@ -188,7 +188,7 @@ def in_a_fresh_process(config, path):
     return json.loads(done.stdout)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_resumed_in_a_fresh_process_equals_uninterrupted(busy, tmp_path):
     config, path = busy(), tmp_path / "last.pt"
     expected, whole = run_all(config)
@@ -199,7 +199,7 @@ def test_resumed_in_a_fresh_process_equals_uninterrupted(busy, tmp_path):
     assert same_state(load_checkpoint(path), whole)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_a_reused_process_equals_a_fresh_one(busy, tmp_path):
     run_all(busy(seed=3, backbone="baseline", optimizer="adam", lr=0.01, epochs=2, dropout=0.5))
     reused, state = run_all(busy(epochs=2))

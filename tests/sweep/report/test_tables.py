@@ -1,3 +1,4 @@
+import dataclasses
 import math
 from io import StringIO
 from pathlib import Path
@@ -334,3 +335,14 @@ def test_wrong_images_that_are_not_kept_are_counted():
     assert wrong_images_line(frame, "s1_00003") == line
     assert wrong_images_line(frame, "s1_00005") is None
     assert wrong_images_line(frame.assign(wrong=math.nan), "s1_00003") is None
+
+
+def test_an_effect_that_rounds_to_nothing_has_no_minus(result):
+    tiny = -1e-12
+    rows = [("lr", 0.2, 0.1, tiny, tiny, tiny, 3, 0)]
+    columns = ["factor", "level", "base_level", "effect", "low", "high", "n", "left_out"]
+    text = printed(
+        dataclasses.replace(result(TRIALS), effects=pd.DataFrame(rows, columns=columns))
+    )
+    assert "+0.00 … +0.00" in text
+    assert "-0.00" not in text

@@ -232,7 +232,7 @@ def _load_in_process(fields: dict[str, object], out: "multiprocessing.Queue[obje
     out.put((data.fingerprint, int(everything(data)[0].sum()), sorted(set(seen))))
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.slow
 def test_two_processes_build_once(dataset: str, cache: Path) -> None:
     context = multiprocessing.get_context("spawn")
     out = context.Queue()

@@ -209,6 +209,7 @@ def test_a_users_row_is_checked(
         load_data(TrainConfig(dataset="wrong"))
 
 
+@pytest.mark.slow
 def test_the_table_is_read_without_costly_imports() -> None:
     code = (
         "import sys; import tl_core.datasets; "

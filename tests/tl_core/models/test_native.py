@@ -75,6 +75,7 @@ def test_without_a_library_nothing_is_replaced(monkeypatch, fresh_library):
     assert [type(layer) for layer in model] == [nn.BatchNorm2d, nn.MaxPool2d]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(shutil.which("c++") is None, reason="no C++ compiler here")
 def test_the_library_is_compiled_once(fresh_library, monkeypatch):
     plain = tuple(flag for flag in kernels.FLAGS if flag != "-O3")  # compiled five times as fast
