@@ -19,7 +19,7 @@ from tl_core.datasets.left_aside import LeftAside
 from tl_core.datasets.tree import Tree, is_hidden
 from tl_core.errors import BadInput
 from tl_core.predictor import Predictor
-from tl_core.user_path import storable
+from tl_core.user_path import expanded, storable
 
 COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error", "remark")
 
@@ -88,7 +88,7 @@ def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
     if (folder / FILE).is_file():
         return _of_sweep(folder, name, top)
     path = weights_of(results, name)
-    path = path if path.is_file() else Path(name).expanduser()
+    path = path if path.is_file() else expanded(name)
     if not path.is_file():
         known = ", ".join(model.name for model in list_models(results)) or "none yet"
         raise BadInput(

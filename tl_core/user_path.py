@@ -17,10 +17,9 @@ def expanded(text: str | Path) -> Path:
     try:
         path = path.expanduser()
     except RuntimeError:
-        first = path.parts[0]
         raise BadInput(
-            f"{text}: there is no user {first[1:]} with a home folder; write the whole path, or "
-            f"./{first} if that is a file's name."
+            f"{text}: there is no home folder {path.parts[0]}; write the whole path, or ./{text} "
+            "if that is a name."
         ) from None
     if storable(str(path)) != str(path):
         raise BadInput(f"{storable(str(path))} is no UTF-8 text; rename that file or folder.")
