@@ -122,7 +122,7 @@ def _labels(
         [(file.part, table) for file, table in zip(found, tables, strict=True)]
     )
     if not any(table.rows for table in tables):
-        raise BadInput(f"{tables[0].path} has no rows; give files with images.")
+        raise BadInput(f"The data set has no images; {tables[0].path} has no rows.")
     if len(classes) < 2:
         raise BadInput(f"A classifier needs 2 classes; there is {classes[0]}.")
     return classes, labels

@@ -30,8 +30,9 @@ class ParquetImages:
     """The encoded images of several files; row groups are read when asked for and kept a while.
 
     A row without bytes is the file that its path names, absolute or below the Parquet file's
-    folder, or else what its text holds as base64; where that is nothing, it is no image. Access in file order reads each row
-    group once; random access does so too while the row groups in use fit `KEPT_BYTES`.
+    folder, or else what its text holds as base64; where that is nothing, it is no image. Access
+    in file order reads each row group once; random access does so too while the row groups in
+    use fit `KEPT_BYTES`.
     """
 
     def __init__(self, tables: list[Table], root: Path) -> None:
