@@ -10,6 +10,7 @@ from tl_core.datasets.image_data import ImageData
 from tl_core.datasets.load import resolve
 from tl_core.datasets.records import Contents
 from tl_core.datasets.split_names import PART_NAMES
+from tl_core.user_path import printable
 
 _LISTED = 6
 """Classes that are listed one by one; of more, the smallest and the largest are named."""
@@ -81,8 +82,9 @@ def _images(counts: Mapping[str, int]) -> str:
 
 def _classes(counts: Mapping[str, int]) -> str:
     if len(counts) <= _LISTED:
-        return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        return ", ".join(f"{printable(name)} {count:,}" for name, count in counts.items())
     (largest, most), *_, (smallest, fewest) = Counter(counts).most_common()
     if most == fewest:
         return f"{len(counts):,} classes of {most:,} each"
-    return f"{len(counts):,} classes, from {fewest:,} ({smallest}) to {most:,} ({largest})"
+    least, largest = f"{fewest:,} ({printable(smallest)})", f"{most:,} ({printable(largest)})"
+    return f"{len(counts):,} classes, from {least} to {largest}"

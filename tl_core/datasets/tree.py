@@ -15,6 +15,7 @@ from PIL import Image
 
 from tl_core.datasets.left_aside import LeftAside
 from tl_core.errors import BadInput
+from tl_core.user_path import printable
 
 _HIDDEN = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@tmp",
@@ -158,7 +159,8 @@ class Tree:
 
     def relative(self, path: str) -> str:
         """The path below the root, as text that can be printed."""
-        return os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
+        name = os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
+        return printable(name)
 
     def leave(self, reason: str, path: str, count: int = 1) -> None:
         """Count what is not used; `path` is an example of it."""

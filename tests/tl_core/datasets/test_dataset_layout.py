@@ -187,6 +187,14 @@ def test_names_that_are_no_text(write_folder: Write) -> None:
         lines(root)
 
 
+def test_names_that_cannot_be_seen_are_printed_on_one_line(write_folder: Write) -> None:
+    root = write_folder({"a\nb": 5, "b": 5})
+    (root / "b" / "x\x1b[31m\n.txt").write_text("no image")
+    first, aside = describe_dataset(TrainConfig(dataset=f"folder:{root}"))
+    assert "images: a\\nb 5, b 5;" in first
+    assert aside.endswith("such as b/x\\x1b[31m\\n.txt")
+
+
 def test_a_class_of_other_files_is_refused(write_folder: Write) -> None:
     root = write_folder({"a": 5, "b": 5, "c": 0})
     (root / "c" / "x.csv").write_text("1")
