@@ -6,9 +6,10 @@ from collections.abc import Mapping
 import numpy as np
 
 from tl_core.config import TrainConfig
+from tl_core.datasets.class_names import alike_notes
 from tl_core.datasets.image_data import ImageData
 from tl_core.datasets.load import resolve
-from tl_core.datasets.records import Contents
+from tl_core.datasets.records import TRAIN, Contents
 from tl_core.datasets.split_names import PART_NAMES
 from tl_core.user_path import printable
 
@@ -32,13 +33,13 @@ def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
     if not contents.sources:
         (counts,) = contents.counts.values()
         first = f"{_images(counts)}: {_classes(counts)}; val and test are held out of them"
-        return (first, *contents.notes, *_aside(contents))
+        return (first, *_said(contents))
     lines = []
     for part, name in PART_NAMES.items():
         counts = contents.counts.get(part, {})
         found = f"{_images(counts)} in {contents.sources.get(part)}: {_classes(counts)}"
         lines.append(f"{name}: {found if counts else 'held out of train'}")
-    return (*lines, *contents.notes, *_aside(contents))
+    return (*lines, *_said(contents))
 
 
 def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
@@ -63,7 +64,7 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
     held_out = [name for part, name in PART_NAMES.items() if part not in contents.counts]
     from_where = [f"{PART_NAMES[part]} from {name}" for part, name in contents.sources.items()]
     from_where += [f"{' and '.join(held_out)} held out of train"] if held_out else []
-    return (used, "; ".join(from_where), *contents.notes, *_aside(contents), *data.notes)
+    return (used, "; ".join(from_where), *_said(contents), *data.notes)
 
 
 def _contents(config: TrainConfig) -> Contents | None:
@@ -71,8 +72,10 @@ def _contents(config: TrainConfig) -> Contents | None:
     return None if spec.contents is None else spec.contents(request)
 
 
-def _aside(contents: Contents) -> tuple[str, ...]:
-    return tuple(f"left aside: {line}" for line in contents.aside)
+def _said(contents: Contents) -> tuple[str, ...]:
+    """What is to be known of the files beside the counts."""
+    aside = (printable(f"left aside: {line}") for line in contents.aside)
+    return (*alike_notes(contents.counts[TRAIN]), *contents.notes, *aside)
 
 
 def _images(counts: Mapping[str, int]) -> str:

@@ -126,6 +126,13 @@ def test_classes_of_the_same_folders_are_said(write_folder: Write) -> None:
     assert line in "\n".join(describe_data(TrainConfig(dataset=f"folder:{root}"), load(root)))
 
 
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("\u00e9", "e\u0301"), ("cat", "cat ")])
+def test_classes_that_may_be_one_are_said(write_folder: Write, names: tuple[str, str]) -> None:
+    root = write_folder({names[0]: 5, names[1]: 5, "dog": 5})
+    assert f"the coding of accents alone: {min(names)!r} and {max(names)!r}" in lines(root)
+    assert sum(sizes(load(root))) == 15
+
+
 def test_a_link_to_a_split_is_said(write_folder: Write) -> None:
     root = write_folder(in_splits(train=5, test=2))
     os.symlink("train", root / "latest")

@@ -72,6 +72,8 @@ def test_splits_by_names_of_files_and_folders(
         ("data/part-00000-6b4c0f0a-15a1-4c2a-9d3e-0123456789ab-c000.snappy.parquet",
          "data/part-00001-6b4c0f0a-15a1-4c2a-9d3e-0123456789ab-c000.snappy.parquet"),
         ("cats-00000-of-00002.parquet", "cats-00001-of-00002.parquet"),
+        ("0f8e2b7c4d6a4e1f9b3c5d7e8f9a0b1c-0.parquet",
+         "a1b2c3d4e5f60718293a4b5c6d7e8f90-0.parquet"),
         ("cats-1-of-2.parquet", "cats-2-of-2.parquet"),
         ("train-00000-of-00002-a09b74b3ef9c3b56.parquet",
          "train-00001-of-00002-5f2c1de08b77a1e4.parquet"),

@@ -17,7 +17,7 @@ from tl_core.errors import BadInput
 
 _SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)(-[0-9a-f]{16})?$")
 _VARYING = re.compile(
-    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|-[0-9a-f]{16}$|\d+|\bof\b|[-_. ]"
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b|-[0-9a-f]{16}$|\d+|\bof\b|[-_. ]"
 )
 """What differs between the shards of one split: numbers, and a writer's random id."""
 
