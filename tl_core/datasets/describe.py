@@ -11,6 +11,7 @@ from tl_core.datasets.image_data import ImageData
 from tl_core.datasets.load import resolve
 from tl_core.datasets.records import TRAIN, Contents
 from tl_core.datasets.split_names import PART_NAMES
+from tl_core.datasets.splits import check_classes, split
 from tl_core.user_path import printable
 
 _LISTED = 6
@@ -30,6 +31,7 @@ def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
     contents = _contents(config)
     if contents is None:
         return ()
+    _check_splits(config, contents)
     if not contents.sources:
         (counts,) = contents.counts.values()
         first = f"{_images(counts)}: {_classes(counts)}; val and test are held out of them"
@@ -65,6 +67,27 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
     from_where = [f"{PART_NAMES[part]} from {name}" for part, name in contents.sources.items()]
     from_where += [f"{' and '.join(held_out)} held out of train"] if held_out else []
     return (used, "; ".join(from_where), *_said(contents), *data.notes)
+
+
+def _check_splits(config: TrainConfig, contents: Contents) -> None:
+    """Refuse counts that cannot be split as the config says.
+
+    Raises:
+        BadInput: as `load_data` does where all images can be read.
+    """
+    classes = tuple(contents.counts[TRAIN])
+    places = {name: place for place, name in enumerate(classes)}
+    rows = [
+        (places[name], part, count)
+        for part, counts in contents.counts.items()
+        for name, count in counts.items()
+    ]
+    label, part, count = np.array(rows).T
+    labels, parts = np.repeat(label, count), np.repeat(part, count)
+    indices = split(
+        labels, parts, validation_fraction=config.validation_fraction, seed=config.split_seed
+    )
+    check_classes(labels, indices, classes)
 
 
 def _contents(config: TrainConfig) -> Contents | None:

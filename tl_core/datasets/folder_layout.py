@@ -54,7 +54,7 @@ def find_layout(tree: Tree) -> Layout:
         splits = {TRAIN: tree.root}
         _check_no_splits(tree, top, named)
         class_folders = [(TRAIN, folder) for folder in top]
-        _check_same_inside(tree, top)
+    _check_same_inside(tree, [folder for part, folder in class_folders if part == TRAIN])
     _check_names(class_folders)
     if loose:
         beside = "splits" if whole else "class folders"
@@ -146,7 +146,7 @@ def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) ->
             )
 
 
-def _check_same_inside(tree: Tree, top: list[Folder]) -> None:
+def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
     """Refuse folders such as `fold_1` and `fold_2` with the same class folders inside.
 
     Where the names tell nothing, sub-folders that are the same in all are said.
@@ -154,20 +154,20 @@ def _check_same_inside(tree: Tree, top: list[Folder]) -> None:
     Raises:
         BadInput: the names are those of numbered parts.
     """
-    inside = {folder.name: {sub.name for sub in tree.peek(folder).folders} for folder in top}
+    inside = {folder.name: {sub.name for sub in tree.peek(folder).folders} for folder in classes}
     inside = {name: own for name, own in inside.items() if own}
     same = sorted(set.intersection(*inside.values())) if len(inside) > 1 else []
-    if len(same) < 2:
+    if len(same) < 2 or any(part_of(name) is not None for name in same):
         return
-    names, classes = ", ".join(list(inside)[:3]), ", ".join(same[:3])
+    names, below = ", ".join(list(inside)[:3]), ", ".join(same[:3])
     if {_NUMBER.sub("", name.lower()) for name in inside} <= _NUMBERED:
         raise BadInput(
             f"{tree.root.path}: {names} look like parts of one data set with the classes "
-            f"{classes}; put the images into train/CLASS/, val/CLASS/ and test/CLASS/, or rename "
+            f"{below}; put the images into train/CLASS/, val/CLASS/ and test/CLASS/, or rename "
             "what is a class."
         )
     tree.notes.append(
-        f"{names} are classes, though each has the folders {classes}: if those are the classes, "
+        f"{names} are classes, though each has the folders {below}: if those are the classes, "
         "put them into train, val and test"
     )
 
