@@ -98,6 +98,7 @@ REFUSED = [
     (["train_test.parquet"], r"the names of several splits \(train, test\); rename it"),
     (["train/test-0.parquet"], "train/test-0.parquet has the names of several splits"),
     (["test.parquet", "0000.parquet"], r"no train\*\.parquet \(it has 0000\.parquet, test\.par"),
+    (["train-00000-of-00002.snappy.parquet"], r"train-00001-of-00002\.snappy\.parquet is missing"),
     (["train-00000-of-00003.parquet", "train-00002-of-00003.parquet"],
      r"train-00001-of-00003\.parquet is missing \(1 of 3 parts are\)"),
     (["train-0-of-1.parquet", "data/x.txt"], None),

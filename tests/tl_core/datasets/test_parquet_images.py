@@ -143,6 +143,14 @@ def test_columns_that_are_not_used_are_said(tmp_path: Path) -> None:
     assert said[-1] == "left aside: columns that are not used: 2, such as split"
 
 
+def test_paths_with_backslashes(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number, raw in enumerate(RAW):
+        (tmp_path / "images" / f"{number}.png").write_bytes(raw)
+    paths = pa.array([f"images\\{number}.png" for number in range(16)])
+    check(load(write(tmp_path / "all.parquet", paths)), RAW)
+
+
 def test_bytes_are_preferred_to_paths(tmp_path: Path) -> None:
     (tmp_path / "x.png").write_bytes(RAW[0])
     images = pa.array([{"bytes": raw, "path": "x.png"} for raw in RAW])

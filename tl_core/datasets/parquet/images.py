@@ -107,7 +107,8 @@ class ParquetImages:
         if not text:
             return None
         folder = self._tables[self._groups[place][0]].path.parent
-        found = (home / text for home in (folder, self._root))
+        texts = dict.fromkeys((text, text.replace("\\", "/")))  # as Windows writes it
+        found = (home / text for text in texts for home in (folder, self._root))
         return next((path for path in found if os.path.isfile(path)), None)
 
     def _rows(self, place: int) -> _Rows:
