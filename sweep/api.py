@@ -47,7 +47,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
             " backbone= choose among them."
         )
     ((own, loaded),) = sweeps
-    return run_sweep(own, Console(quiet=quiet), loaded)
+    return run_sweep(own, Console(quiet=quiet, emoji=False), loaded)
 
 
 def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[SweepResult]:
@@ -56,7 +56,7 @@ def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[S
     Where one is interrupted, or the time budget of all together is over, those that were not
     started are missing at the end.
     """
-    return list(Study(_options(space, **options), Console(quiet=quiet)).run())
+    return list(Study(_options(space, **options), Console(quiet=quiet, emoji=False)).run())
 
 
 def _options(space: str | Path, **options: Any) -> SweepOptions:

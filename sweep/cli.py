@@ -23,8 +23,8 @@ from sweep.user_modules import load_modules
 from tl_core.config import FIELDS, allowed
 from tl_core.errors import BadInput
 
-console = Console()
-errors = Console(stderr=True)
+console = Console(emoji=False)
+errors = Console(stderr=True, emoji=False)
 INTERRUPTED = 130
 ANY_SPACE = "PATH.py"
 """Help entry of the command that runs a user's own file."""

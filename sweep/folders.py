@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 
 def writable_folder(results: Path) -> Path:
@@ -12,7 +13,7 @@ def writable_folder(results: Path) -> Path:
     Raises:
         BadInput: it cannot be written.
     """
-    folder = results.expanduser().resolve()
+    folder = expanded(results).resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         probe = folder / f".writable.{os.getpid()}"

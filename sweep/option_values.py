@@ -15,6 +15,7 @@ from typing import Any
 
 from tl_core.errors import BadInput
 from tl_core.settings import plain
+from tl_core.user_path import expanded
 
 Reader = Callable[[str, Any], Any]
 PARQUET = ".parquet"
@@ -38,7 +39,7 @@ def data(flag: str, given: Any) -> str:
         BadInput: it is neither text nor a path.
     """
     if isinstance(given, Path):
-        path = given.expanduser()
+        path = expanded(given)
         tables = [*path.glob(f"*{PARQUET}"), *path.glob(f"*/*{PARQUET}")]
         if tables or (path.is_file() and path.suffix == PARQUET):
             return f"parquet:{path}"

@@ -1,7 +1,6 @@
 """The fields of TrainConfig that the command line fixes, checked before slow imports."""
 
 import math
-from pathlib import Path
 from typing import Any
 
 from sweep.options import SweepOptions
@@ -9,6 +8,7 @@ from sweep.sources import PRETRAINED, find_source
 from sweep.spaces import builtin_spaces, load_space
 from tl_core.config import config_from_dict, parse_value
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 _PATH_SETTINGS = ("data_dir", "cache_dir")
 
@@ -45,7 +45,7 @@ def overrides(options: SweepOptions) -> dict[str, Any]:
     changed["seed"] = options.seed
     for name in _PATH_SETTINGS:
         if changed.get(name) is not None:
-            changed[name] = str(Path(changed[name]).expanduser().resolve())
+            changed[name] = str(expanded(changed[name]).resolve())
     if "dataset" in changed:
         changed["dataset"] = _absolute_dataset(changed["dataset"])
     for name, option in (("weights", "--source"), ("teacher", "--teacher")):
@@ -58,7 +58,7 @@ def overrides(options: SweepOptions) -> dict[str, Any]:
 
 def _absolute_dataset(name: str) -> str:
     kind, colon, path = name.partition(":")
-    return f"{kind}:{Path(path).expanduser().resolve()}" if colon and path else name
+    return f"{kind}:{expanded(path).resolve()}" if colon and path else name
 
 
 def train_sizes(options: SweepOptions) -> tuple[int | None, ...]:

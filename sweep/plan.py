@@ -42,6 +42,7 @@ from tl_core.feature_cache import BUDGET_VARIABLE
 from tl_core.models import check_model
 from tl_core.models.weights_file import read_metadata
 from tl_core.optim import check_optimization
+from tl_core.user_path import expanded
 
 
 @dataclass(frozen=True)
@@ -309,7 +310,7 @@ def check_names(plan: Plan) -> None:
             check(config_from_dict({field: value}, plan.base))
     for field in ("weights", "teacher"):
         for file in plan.levels(field):
-            if file not in (None, PRETRAINED) and not Path(file).expanduser().is_file():
+            if file not in (None, PRETRAINED) and not expanded(file).is_file():
                 raise BadInput(f"{field}={file!r}: no such file.")
 
 

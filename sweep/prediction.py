@@ -5,6 +5,7 @@ frame = predict("my-sweep", ["photos/"])
 """
 
 import glob
+import os
 import warnings
 from collections.abc import Callable, Iterable, Iterator
 from fnmatch import fnmatch
@@ -18,13 +19,14 @@ from tl_core.datasets.left_aside import LeftAside
 from tl_core.datasets.tree import Tree, is_hidden
 from tl_core.errors import BadInput
 from tl_core.predictor import Predictor
+from tl_core.user_path import expanded, storable
 
 COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error", "remark")
 
 
 def predict(
     name: str,
-    images: Iterable[str | Path],
+    images: str | Path | Iterable[str | Path],
     *,
     results: str | Path = "results",
     top: int = 1,
@@ -37,7 +39,8 @@ def predict(
 
     Args:
         name: a sweep, whose winner serves, a model of `sources`, or a weights file of ours.
-        images: files, folders (searched for images, subfolders too, hidden ones not), and globs.
+        images: files, folders (searched for images, subfolders too, hidden ones not), and globs;
+            one of them, or several.
         results: the results folder.
         top: models that vote, of a sweep that kept the weights of so many (`--keep-top`).
         top_k: classes to name for each image.
@@ -48,7 +51,7 @@ def predict(
     Returns:
         One row an image: path, class, confidence, top_classes, top_confidences, and in one line
         each, where there is something to say: error, why the file could not be read, and remark,
-        what is doubtful of how it was read.
+        what is doubtful of how it was read. Bytes of a path that are no UTF-8 are written `\\xe9`.
 
     Raises:
         BadInput: there is no such model, or no image at all.
@@ -59,7 +62,7 @@ def predict(
     for done, found in enumerate(predictor(files), start=1):
         rows.append(
             {
-                "path": str(found.path),
+                "path": storable(str(found.path)),
                 "class": found.classes[0] if found.classes else None,
                 "confidence": found.confidences[0] if found.confidences else None,
                 "top_classes": list(found.classes),
@@ -85,7 +88,7 @@ def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
     if (folder / FILE).is_file():
         return _of_sweep(folder, name, top)
     path = weights_of(results, name)
-    path = path if path.is_file() else Path(name).expanduser()
+    path = path if path.is_file() else expanded(name)
     if not path.is_file():
         known = ", ".join(model.name for model in list_models(results)) or "none yet"
         raise BadInput(
@@ -113,30 +116,34 @@ def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
 
 
 def image_files(
-    images: Iterable[str | Path], note: Callable[[str], object] = warnings.warn
+    images: str | Path | Iterable[str | Path], note: Callable[[str], object] = warnings.warn
 ) -> list[Path]:
     """Files, those in folders, and those that globs match, in order, each real file once.
 
     A file that is not there is in the list all the same: who reads it reports it.
 
     Args:
-        images: files, folders and globs.
+        images: files, folders and globs; one of them, or several.
         note: called with a line on each kind of thing that was left aside.
 
     Raises:
         BadInput: nothing is left, or a folder cannot be listed.
     """
-    images = list(images)
+    given = [images] if isinstance(images, str | os.PathLike) else list(images)
     aside = LeftAside()
     found: dict[object, Path] = {}
-    for file in (file for image in images for file in _files(str(image), aside)):
-        if str(found.setdefault(_identity(file), file)) != str(file):
-            aside.add("further names of files that are used", str(file))
+    for image in map(str, given):
+        file = None
+        for file in _files(image, aside):
+            if str(found.setdefault(_identity(file), file)) != str(file):
+                aside.add("further names of files that are used", str(file))
+        if file is None:
+            aside.add("folders and globs without an image", image)
     for line in aside.lines():
-        note(f"left aside: {line}")
+        note(f"left aside: {storable(line)}")
     if not found:
         raise BadInput(
-            f"no images in {', '.join(map(str, images)) or 'nothing'}; give files, or folders or"
+            f"no images in {', '.join(map(str, given)) or 'nothing'}; give files, or folders or"
             " globs of them."
         )
     return list(found.values())
@@ -146,18 +153,19 @@ def _identity(file: Path) -> object:
     """Equal for all names of one file; the path where there is no such file."""
     try:
         status = file.stat()
-    except OSError:
+    except (OSError, ValueError):  # too long, or with a NUL
         return file
     return status.st_dev, status.st_ino
 
 
 def _files(text: str, aside: LeftAside) -> Iterator[Path]:
-    path = Path(text).expanduser()
-    if path.is_dir():
+    path = Path(os.path.expanduser(text))  # a name such as ~x.png stays as it is
+    there = os.path.exists(path)
+    if os.path.isdir(path):
         yield from _in_folder(path, aside)
-    elif not path.exists() and "**" in path.parts:
+    elif not there and "**" in path.parts:
         yield from _below(path, aside)
-    elif not path.exists() and glob.has_magic(text):
+    elif not there and glob.has_magic(text):
         for match in map(Path, sorted(glob.glob(str(path)))):
             if any(is_hidden(part) and part not in path.parts for part in match.parts):
                 aside.add("hidden or thumbnail names", str(match))

@@ -70,7 +70,7 @@ def run_sweep(
     with loading(console) as progress:
         checked = check_models(plan, trial_shapes(plan), progress)
     sound = [config_from_dict(values, plan.base) for values in checked.sound]
-    about_data = print_data(sound, console)
+    about_data = print_data(sound, console, plan.levels("limit_train"))
     for backbone, what in checked.loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
     run = _Run(plan, checked.sound, claim_name(plan, results), results, console)

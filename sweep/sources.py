@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "model.json"
@@ -79,7 +80,7 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
     named = weights_of(results.expanduser(), text)
     if re.fullmatch(r"[\w.-]+", text) and named.is_file():
         return str(named.resolve())
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.is_file() or path.suffix:
         return str(path.resolve())
     names = ", ".join(model.name for model in list_models(results)) or "none yet"

@@ -23,6 +23,7 @@ from sweep.user_modules import UserModule, read_user_module
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 from tl_core.settings import plain
+from tl_core.user_path import expanded
 
 DEFAULT_TRIALS = 32
 """Trials of a search that states no number."""
@@ -159,7 +160,7 @@ def _find(name_or_path: str | Path) -> Path:
     text = str(name_or_path)
     if text in (names := builtin_spaces()):
         return Path(search_spaces.__path__[0]) / f"{text}.py"
-    path = Path(text).expanduser()
+    path = expanded(text)
     if path.suffix == ".py" or path.name != text:
         if not path.is_file():
             raise BadInput(f"{text}: no such file; give the path of a .py file with a SPACE.")

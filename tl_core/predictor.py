@@ -139,6 +139,8 @@ def _read(path: Path) -> "bytes | str":
         return path.read_bytes()
     except OSError as error:
         return f"cannot be read: {error.strerror or type(error).__name__}"
+    except ValueError as error:  # a NUL in the path
+        return f"cannot be read: {error}"
 
 
 def _decoded(content: "bytes | str", saved: SavedModel) -> "tuple[np.ndarray | str, str | None]":

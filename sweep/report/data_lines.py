@@ -1,6 +1,7 @@
 """The lines at the start of a sweep on the data it uses."""
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 
 from rich.console import Console
 
@@ -8,12 +9,15 @@ from tl_core.config import TrainConfig
 from tl_core.datasets import describe_data, load_data
 
 
-def print_data(configs: Iterable[TrainConfig], console: Console) -> list[str]:
+def print_data(
+    configs: Iterable[TrainConfig], console: Console, limits: Sequence[int | None] = ()
+) -> list[str]:
     """Print splits, classes and counts of every data set, and what is left aside.
 
     Args:
         configs: of trials whose data are loaded, so that this process remembers them.
         console: where the lines go.
+        limits: values of `limit_train` among the trials; of several, the counts are without any.
 
     Returns:
         What was printed but the counts, for the manifest's notes.
@@ -23,7 +27,12 @@ def print_data(configs: Iterable[TrainConfig], console: Console) -> list[str]:
         first_of.setdefault(config.dataset, config)
     notes = []
     for config in first_of.values():
+        if len(limits) > 1:
+            config = replace(config, limit_train=None)
         first, *more = describe_data(config, load_data(config))
+        if len(limits) > 1:
+            numbers = ", ".join("all" if n is None else f"{n:,}" for n in limits)
+            more.insert(0, f"trials use so many of the training images (limit_train): {numbers}")
         console.print(first, highlight=False, markup=False)
         for line in more:
             console.print(f"  {line}", highlight=False, markup=False)

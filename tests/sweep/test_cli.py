@@ -320,3 +320,10 @@ def test_an_interrupt_ends_with_130(call, monkeypatch):
     monkeypatch.setattr("sweep.report.listing.datasets_table", interrupt)
     code, _, err = call("datasets")
     assert (code, "Traceback" in err) == (130, False)
+
+
+def test_text_between_colons_is_no_emoji(capsys):
+    from sweep.cli import console
+
+    console.print("class :cat:", markup=False)
+    assert capsys.readouterr().out == "class :cat:\n"

@@ -111,6 +111,52 @@ def test_folders_are_read_as_data_sets_are(pictures):
         image_files([folder])
 
 
+def test_what_holds_no_image_is_said(pictures):
+    folder, (one, two) = pictures
+    (folder / "none").mkdir()
+    for nothing in (folder / "none", f"{folder}/*.gif", f"{folder}/**/*.gif", "gone/**/*.png"):
+        said = []
+        assert image_files([folder, nothing], said.append) == [one, two]
+        assert f"left aside: folders and globs without an image: 1, such as {nothing}" in said
+
+
+def test_one_file_or_folder_needs_no_list(pictures):
+    folder, (one, two) = pictures
+    assert image_files(folder) == image_files(str(folder)) == [one, two]
+    assert image_files(one) == [one]
+
+
+@pytest.mark.parametrize(
+    "name", ["~.png", "~no-such-user/a.png", "x" * 300, "x" * 300 + "*", "a\0b"]
+)
+def test_names_that_no_file_has_are_rows(tmp_path, keep, pictures, monkeypatch, name):
+    monkeypatch.chdir(pictures[0])
+    keep(weights_of(tmp_path, "mine"))
+    names = ["b.png", name] if "*" not in name else ["b.png"]
+    frame = predict("mine", ["b.png", name], results=tmp_path, device="cpu", note=str)
+    assert frame["path"].tolist() == names
+    assert frame["error"].notna().tolist() == [False, True][: len(names)]
+
+
+def test_a_tilde_that_starts_a_name(pictures, monkeypatch):
+    monkeypatch.chdir(pictures[0])
+    Path("b.png").rename("~b.png")
+    assert image_files(["~b.png"]) == [Path("~b.png")]
+
+
+def test_names_that_are_no_text_are_predicted_and_stored(tmp_path, keep, pictures):
+    folder, (one, two) = pictures
+    keep(weights_of(tmp_path, "mine"))
+    shutil.copy(one, os.fsencode(folder) + b"/\xe9.png")
+    os.link(one, os.fsencode(folder) + b"/z\xe9.png")
+    said = []
+    frame = predict("mine", folder, results=tmp_path, device="cpu", note=said.append)
+    assert frame["path"].tolist() == [str(one), str(two), f"{folder}/\\xe9.png"]
+    assert frame["class"].notna().all()
+    frame.to_parquet(tmp_path / "found.parquet")
+    assert said[0].endswith("z\\xe9.png")
+
+
 def test_a_frame_with_what_could_not_be_read(tmp_path, keep, pictures):
     folder, (one, two) = pictures
     keep(weights_of(tmp_path, "mine"))

@@ -26,6 +26,7 @@ from filelock import FileLock
 from tl_core.datasets.identity import Identity, from_json, to_json
 from tl_core.datasets.white_levels import WhiteLevels
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 VERSION = 2
 """Raised when decoding or the layout changes, so that older entries are left alone."""
@@ -64,7 +65,7 @@ class Entry:
 def cache_folder(cache_dir: str | None) -> Path:
     """The folder given, else $TL_SWEEP_CACHE, else ~/.cache/tl-sweep; absolute."""
     text = cache_dir or os.environ.get("TL_SWEEP_CACHE") or DEFAULT_CACHE
-    return Path(text).expanduser().absolute()
+    return expanded(text).absolute()
 
 
 def budget_bytes(folder: Path) -> float:

@@ -1,6 +1,7 @@
 """Class names that may be meant as one."""
 
 import unicodedata
+from collections import defaultdict
 from collections.abc import Iterable
 
 
@@ -12,6 +13,19 @@ def hint(name: str, others: Iterable[str]) -> str:
     """
     alike = [other for other in others if _plain(other) == _plain(name)]
     return f" (it has {alike[0]!r}, written otherwise: use one name)" if alike else ""
+
+
+def alike_notes(names: Iterable[str]) -> tuple[str, ...]:
+    """A line on the classes of one data set that may be meant as one, where there are some."""
+    groups: defaultdict[str, list[str]] = defaultdict(list)
+    for name in names:
+        groups[_plain(name)].append(name)
+    found = [group for group in groups.values() if len(group) > 1]
+    if not found:
+        return ()
+    these = " and ".join(map(repr, found[0]))
+    more = f", and {len(found) - 1:,} more such" if len(found) > 1 else ""
+    return (f"classes that differ in case, space or the coding of accents alone: {these}{more}",)
 
 
 def _plain(name: str) -> str:

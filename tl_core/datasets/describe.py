@@ -6,10 +6,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from tl_core.config import TrainConfig
+from tl_core.datasets.class_names import alike_notes
 from tl_core.datasets.image_data import ImageData
 from tl_core.datasets.load import resolve
-from tl_core.datasets.records import Contents
+from tl_core.datasets.records import TRAIN, Contents
 from tl_core.datasets.split_names import PART_NAMES
+from tl_core.datasets.splits import check_classes, split
+from tl_core.user_path import printable
 
 _LISTED = 6
 """Classes that are listed one by one; of more, the smallest and the largest are named."""
@@ -28,16 +31,17 @@ def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
     contents = _contents(config)
     if contents is None:
         return ()
+    _check_splits(config, contents)
     if not contents.sources:
         (counts,) = contents.counts.values()
         first = f"{_images(counts)}: {_classes(counts)}; val and test are held out of them"
-        return (first, *contents.notes, *_aside(contents))
+        return (first, *_said(contents))
     lines = []
     for part, name in PART_NAMES.items():
         counts = contents.counts.get(part, {})
         found = f"{_images(counts)} in {contents.sources.get(part)}: {_classes(counts)}"
         lines.append(f"{name}: {found if counts else 'held out of train'}")
-    return (*lines, *contents.notes, *_aside(contents))
+    return (*lines, *_said(contents))
 
 
 def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
@@ -62,7 +66,28 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
     held_out = [name for part, name in PART_NAMES.items() if part not in contents.counts]
     from_where = [f"{PART_NAMES[part]} from {name}" for part, name in contents.sources.items()]
     from_where += [f"{' and '.join(held_out)} held out of train"] if held_out else []
-    return (used, "; ".join(from_where), *contents.notes, *_aside(contents), *data.notes)
+    return (used, "; ".join(from_where), *_said(contents), *data.notes)
+
+
+def _check_splits(config: TrainConfig, contents: Contents) -> None:
+    """Refuse counts that cannot be split as the config says.
+
+    Raises:
+        BadInput: as `load_data` does where all images can be read.
+    """
+    classes = tuple(contents.counts[TRAIN])
+    places = {name: place for place, name in enumerate(classes)}
+    rows = [
+        (places[name], part, count)
+        for part, counts in contents.counts.items()
+        for name, count in counts.items()
+    ]
+    label, part, count = np.array(rows).T
+    labels, parts = np.repeat(label, count), np.repeat(part, count)
+    indices = split(
+        labels, parts, validation_fraction=config.validation_fraction, seed=config.split_seed
+    )
+    check_classes(labels, indices, classes)
 
 
 def _contents(config: TrainConfig) -> Contents | None:
@@ -70,8 +95,10 @@ def _contents(config: TrainConfig) -> Contents | None:
     return None if spec.contents is None else spec.contents(request)
 
 
-def _aside(contents: Contents) -> tuple[str, ...]:
-    return tuple(f"left aside: {line}" for line in contents.aside)
+def _said(contents: Contents) -> tuple[str, ...]:
+    """What is to be known of the files beside the counts."""
+    aside = (printable(f"left aside: {line}") for line in contents.aside)
+    return (*alike_notes(contents.counts[TRAIN]), *contents.notes, *aside)
 
 
 def _images(counts: Mapping[str, int]) -> str:
@@ -81,8 +108,9 @@ def _images(counts: Mapping[str, int]) -> str:
 
 def _classes(counts: Mapping[str, int]) -> str:
     if len(counts) <= _LISTED:
-        return ", ".join(f"{name} {count:,}" for name, count in counts.items())
+        return ", ".join(f"{printable(name)} {count:,}" for name, count in counts.items())
     (largest, most), *_, (smallest, fewest) = Counter(counts).most_common()
     if most == fewest:
         return f"{len(counts):,} classes of {most:,} each"
-    return f"{len(counts):,} classes, from {fewest:,} ({smallest}) to {most:,} ({largest})"
+    least, largest = f"{fewest:,} ({printable(smallest)})", f"{most:,} ({printable(largest)})"
+    return f"{len(counts):,} classes, from {least} to {largest}"

@@ -94,6 +94,7 @@ def contents(request: Request) -> Contents:
         },
         sources={p: f"{f.name}/" for p, f in layout.splits.items()} if layout.is_split else {},
         aside=found.tree.aside.lines(),
+        notes=tuple(found.tree.notes),
     )
 
 

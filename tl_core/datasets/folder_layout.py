@@ -1,6 +1,7 @@
 """Which folders of a `folder:PATH` are splits, which are classes, and which are neither."""
 
 import os
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from itertools import combinations
@@ -9,6 +10,12 @@ from tl_core.datasets.records import TRAIN
 from tl_core.datasets.split_names import PART_NAMES, part_of, parts_in, without_split
 from tl_core.datasets.tree import Folder, Tree
 from tl_core.errors import BadInput
+
+_NUMBER = re.compile(r"[\d\W_]+")
+_NUMBERED = {
+    "fold", "kfold", "cv", "split", "part", "partition", "batch", "chunk", "shard", "subset",
+}  # fmt: skip
+"""Words that stand before the numbers of a data set's parts."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +54,7 @@ def find_layout(tree: Tree) -> Layout:
         splits = {TRAIN: tree.root}
         _check_no_splits(tree, top, named)
         class_folders = [(TRAIN, folder) for folder in top]
+    _check_same_inside(tree, [folder for part, folder in class_folders if part == TRAIN])
     _check_names(class_folders)
     if loose:
         beside = "splits" if whole else "class folders"
@@ -68,8 +76,6 @@ def _one_for_each(tree: Tree, named: dict[Folder, int]) -> dict[int, Folder]:
                 f"{tree.root.path} has {first.name}/ and {folder.name}/, both names of the "
                 f"{PART_NAMES[part]} split; join, rename or remove one."
             )
-        if first != folder:
-            tree.leave("links to a split that is read already", folder.path)
     if TRAIN not in found:
         there = " and ".join(f"{folder.name}/" for folder in found.values())
         raise BadInput(
@@ -98,6 +104,8 @@ def _check_beside(
     used = {folder.within[-1] for folder in splits.values()}
     for folder in top:
         if folder.within[-1] in used:
+            if folder not in splits.values():
+                tree.leave("links to a split that is read already", folder.path)
             continue
         sub_folders = {sub.name for sub in tree.peek(folder).folders}
         if part_of(folder.name) is not None or (parts_in(folder.name) and sub_folders & classes):
@@ -136,6 +144,32 @@ def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) ->
                 f"{one.name}/ and {other.name}/ in {tree.root.path} look like splits; call them "
                 "train, val or test with class folders directly inside, or rename the classes."
             )
+
+
+def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
+    """Refuse folders such as `fold_1` and `fold_2` with the same class folders inside.
+
+    Where the names tell nothing, sub-folders that are the same in all are said.
+
+    Raises:
+        BadInput: the names are those of numbered parts.
+    """
+    inside = {folder.name: {sub.name for sub in tree.peek(folder).folders} for folder in classes}
+    inside = {name: own for name, own in inside.items() if own}
+    same = sorted(set.intersection(*inside.values())) if len(inside) > 1 else []
+    if len(same) < 2 or any(part_of(name) is not None for name in same):
+        return
+    names, below = ", ".join(list(inside)[:3]), ", ".join(same[:3])
+    if {_NUMBER.sub("", name.lower()) for name in inside} <= _NUMBERED:
+        raise BadInput(
+            f"{tree.root.path}: {names} look like parts of one data set with the classes "
+            f"{below}; put the images into train/CLASS/, val/CLASS/ and test/CLASS/, or rename "
+            "what is a class."
+        )
+    tree.notes.append(
+        f"{names} are classes, though each has the folders {below}: if those are the classes, "
+        "put them into train, val and test"
+    )
 
 
 def _check_names(class_folders: list[tuple[int, Folder]]) -> None:

@@ -26,6 +26,7 @@ from tl_core.datasets.store import ImageStore, MappedStore, StreamingStore
 from tl_core.datasets.table import find_row
 from tl_core.datasets.white_levels import OWN_LEVELS, WhiteLevels
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 KEPT = 8
 """Data sets that a process remembers; each holds its labels and indices, no pixels."""
@@ -92,7 +93,7 @@ def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec
     if config.data_dir is None:
         data_dir = caches.cache_folder(config.cache_dir) / "downloads"
     else:
-        data_dir = Path(config.data_dir).expanduser().absolute()
+        data_dir = expanded(config.data_dir).absolute()
     silent: Progress = lambda label, done, total: None  # noqa: E731
     return spec, Request(config.dataset, path, data_dir, progress or silent)
 

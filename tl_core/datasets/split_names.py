@@ -12,7 +12,7 @@ from tl_core.datasets.records import TEST, TRAIN, VAL
 WORDS = {
     TRAIN: ("train", "training", "trn"),
     VAL: ("val", "valid", "validation", "validate", "dev", "development"),
-    TEST: ("test", "testing", "tst", "eval", "evaluation", "holdout"),
+    TEST: ("test", "tests", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
 }
 PART_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
 _PART_OF = {word: part for part, words in WORDS.items() for word in words}

@@ -1,12 +1,14 @@
 """The table of data sets, and how a config's `dataset` names a row of it."""
 
 import difflib
+import os
 from pathlib import Path
 
 from tl_core.datasets import bundled, folder, parquet, torchvision_sets
 from tl_core.datasets.published import row
 from tl_core.datasets.records import DatasetSpec
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 DATASETS: dict[str, DatasetSpec] = {
     "digits": DatasetSpec(
@@ -68,7 +70,8 @@ def find_row(dataset: str) -> tuple[DatasetSpec, Path | None]:
     """The row that `dataset` names, and the absolute path after its colon, if it takes one.
 
     Raises:
-        BadInput: no row has the name, or a path is missing, not wanted or does not exist.
+        BadInput: no row has the name, or a path is missing, not wanted, no UTF-8 text or not
+            there.
     """
     name, colon, text = dataset.partition(":")
     if name not in DATASETS:
@@ -82,8 +85,8 @@ def find_row(dataset: str) -> tuple[DatasetSpec, Path | None]:
         return spec, None
     if not text:
         raise BadInput(f"dataset={dataset!r} names no path; write {name}:PATH.")
-    path = Path(text).expanduser().absolute()
-    if not path.exists():
+    path = expanded(text).absolute()
+    if not os.path.exists(path):
         raise BadInput(f"dataset={dataset!r}: {path} does not exist; give an existing path.")
     return spec, path
 

@@ -15,12 +15,13 @@ from PIL import Image
 
 from tl_core.datasets.left_aside import LeftAside
 from tl_core.errors import BadInput
+from tl_core.user_path import printable
 
 _HIDDEN = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@tmp",
     "@recycle", "@recently-snapshot", "@__thumb", "#recycle", "#snapshot", "lost+found",
-    "$recycle.bin", "system volume information", "__pycache__", "thumbnails", "_thumbs",
-    "_thumbnails",
+    "$recycle.bin", "system volume information", "__pycache__", "thumbnail", "thumbnails",
+    "thumbs", "_thumbs", "_thumb", "_thumbnails", "_thumbnail",
 }  # fmt: skip
 """What file managers, notebooks, archives and storage devices leave behind, in lower case."""
 _UNDECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PDF"}
@@ -66,12 +67,14 @@ class Tree:
         root: the folder.
         aside: what was left out, by reason.
         links: the first target of every link that is used; it changes where a link does.
+        notes: what to say of how the folders were understood, a line each.
     """
 
     def __init__(self, root: str) -> None:
         self.root = Folder(root, (os.path.realpath(root),))
         self.aside = LeftAside()
         self.links: list[str] = []
+        self.notes: list[str] = []
 
     def inside(self, folder: Folder) -> Listing:
         """The visible content of one folder; links to a folder above them are put aside.
@@ -156,7 +159,8 @@ class Tree:
 
     def relative(self, path: str) -> str:
         """The path below the root, as text that can be printed."""
-        return os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
+        name = os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
+        return printable(name)
 
     def leave(self, reason: str, path: str, count: int = 1) -> None:
         """Count what is not used; `path` is an example of it."""

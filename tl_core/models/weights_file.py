@@ -26,6 +26,7 @@ from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.user_path import expanded
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 NO_WEIGHTS = ("optim", "scheduler", "scaler")
@@ -67,7 +68,7 @@ def weights_path(weights: str) -> Path:
     Raises:
         BadInput: there is no such file, or its suffix is of neither format.
     """
-    path = Path(weights).expanduser()
+    path = expanded(weights)
     if not path.is_file():
         raise BadInput(
             f"weights={weights!r}: no such file; give a .safetensors / .pth file,"

@@ -35,3 +35,13 @@ def test_counts_that_are_used_and_what_is_left_aside(folder, page):
     ]
     for note in notes:
         assert note in said
+
+
+def test_limits_that_differ_among_trials(folder, page):
+    config = TrainConfig(dataset=f"folder:{folder}", limit_train=4)
+    notes = print_data([config], page, [4, 6, None])
+    said = " ".join(page.file.getvalue().split())
+    assert "train 8, val 10, test 2 images" in said
+    assert notes[0] == "trials use so many of the training images (limit_train): 4, 6, all"
+    print_data([config], page, [4])
+    assert "train 4, val 10, test 2 images" in " ".join(page.file.getvalue().split())

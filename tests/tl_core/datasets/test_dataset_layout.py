@@ -40,7 +40,8 @@ def in_splits(**counts: int) -> dict[str, int]:
     [
         ("Training", "Validation", "Testing"), ("TRAIN", "VALID", "TEST"),
         ("train_set", "dev_set", "test_set"), ("train2017", "val2017", "test2017"),
-        ("trn", "dev", "holdout"), ("train", "valid", "eval"),
+        ("trn", "dev", "holdout"), ("train", "valid", "eval"), ("train", "val", "held_out"),
+        ("train", "dev", "tests"),
     ],
 )  # fmt: skip
 def test_splits_by_their_usual_names(write_folder: Write, names: tuple[str, str, str]) -> None:
@@ -68,6 +69,12 @@ REFUSED = [
     ({**in_splits(train=5), "Valid": 0}, r"Valid looks like a split and has no class folders"),
     ({**in_splits(train=5, my_test=5)}, r"my_test looks like a split and has class folders"),
     ({**in_splits(train=5), "a": 5}, r"a is named like a class of train/ and lies beside it"),
+    ({f"fold_{n}/{c}": 5 for n in (1, 2, 3) for c in "ab"}, r"fold_1, fold_2, fold_3 look like"),
+    ({"info": 5, **{f"Split{n}/{c}": 5 for n in "01" for c in "abc"}}, r"with the classes a, b, "),
+    ({"part1/a": 5, "part1/b": 5, "part2/a": 5, "part2/b": 5, "part2/c": 5}, r"part1, part2 look"),
+    ({f"train/fold{n}/{c}": 5 for n in (1, 2) for c in "ab"}, r"fold1, fold2 look like parts"),
+    ({f"fold{n}/{s}/a": 5 for n in (1, 2) for s in ("train", "val")}, r"give folder:.*/fold1 if"),
+    ({**in_splits(train=1, test=5)}, r"2 images of 2 classes are too few to set some apart"),
     ({"train": 5, "test": 5}, r"test/ and train/ in .*: a name of splits, and no class folders"),
     ({"cat": 5, "dog": 5, "test": 5}, r"test/ in .*: a name of splits, and no class folders"),
     ({"train": 5, "test": 5, "car": 5}, r"test/ and train/ in .*: a name of splits"),
@@ -103,12 +110,39 @@ def test_what_means_two_things_is_refused(
         {"test": 5, "control": 5},
         {"train_station": 5, "test_tube": 5},
         {"vehicles/train": 5, "animals": 5},
+        {f"{name}/{year}": 5 for name in "ab" for year in (2019, 2020)},
+        {f"{digit}/{writer}": 5 for digit in (0, 1) for writer in ("x", "y")},
+        {f"class{number}/{side}": 5 for number in (1, 2) for side in ("back", "front")},
+        {"part_1/x": 5, "part_2/y": 5},
     ],
 )
 def test_classes_may_have_such_names(write_folder: Write, counts: dict[str, int]) -> None:
     data = load(write_folder(counts))
     assert data.classes == tuple(sorted({name.split("/")[0] for name in counts}))
     assert sum(sizes(data)) == 5 * len(counts)
+
+
+def test_classes_of_the_same_folders_are_said(write_folder: Write) -> None:
+    root = write_folder({f"{part}/{name}": 5 for part in ("lernen", "prüfen") for name in "ab"})
+    line = "lernen, prüfen are classes, though each has the folders a, b: if those are the classes"
+    assert line in lines(root)
+    assert line in "\n".join(describe_data(TrainConfig(dataset=f"folder:{root}"), load(root)))
+
+
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("\u00e9", "e\u0301"), ("cat", "cat ")])
+def test_classes_that_may_be_one_are_said(write_folder: Write, names: tuple[str, str]) -> None:
+    root = write_folder({names[0]: 5, names[1]: 5, "dog": 5})
+    assert f"the coding of accents alone: {min(names)!r} and {max(names)!r}" in lines(root)
+    assert sum(sizes(load(root))) == 15
+
+
+def test_a_link_to_a_split_is_said(write_folder: Write) -> None:
+    root = write_folder(in_splits(train=5, test=2))
+    os.symlink("train", root / "latest")
+    os.symlink("train", root / "Training")
+    assert sum(sizes(load(root))) == 14
+    said = "left aside: links to a split that is read already: 2, such as"
+    assert said in lines(root)
 
 
 def test_what_lies_beside_splits_is_said(write_folder: Write) -> None:
@@ -163,6 +197,14 @@ def test_names_that_are_no_text(write_folder: Write) -> None:
         lines(root)
 
 
+def test_names_that_cannot_be_seen_are_printed_on_one_line(write_folder: Write) -> None:
+    root = write_folder({"a\nb": 5, "b": 5})
+    (root / "b" / "x\x1b[31m\n.txt").write_text("no image")
+    first, aside = describe_dataset(TrainConfig(dataset=f"folder:{root}"))
+    assert "images: a\\nb 5, b 5;" in first
+    assert aside.endswith("such as b/x\\x1b[31m\\n.txt")
+
+
 def test_a_class_of_other_files_is_refused(write_folder: Write) -> None:
     root = write_folder({"a": 5, "b": 5, "c": 0})
     (root / "c" / "x.csv").write_text("1")
@@ -173,7 +215,7 @@ def test_a_class_of_other_files_is_refused(write_folder: Write) -> None:
 @pytest.mark.parametrize(
     "name",
     ["@eaDir", ".ipynb_checkpoints", "__MACOSX", "#recycle", "lost+found", ".thumbs", "@Recycle",
-     "$RECYCLE.BIN", "Thumbnails"],
+     "$RECYCLE.BIN", "Thumbnails", "thumbs", "_thumb"],
 )  # fmt: skip
 def test_hidden_and_thumbnail_folders_at_every_level(write_folder: Write, name: str) -> None:
     root = write_folder(in_splits(train=5, test=2))

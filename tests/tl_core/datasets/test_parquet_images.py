@@ -1,5 +1,6 @@
 """Where a Parquet file's images are: columns, types, bytes and paths."""
 
+import base64
 import json
 import os
 from collections.abc import Callable
@@ -100,6 +101,54 @@ def test_paths_of_image_files(tmp_path: Path, where: str, kind: str) -> None:
     check(load(tmp_path / "set"), RAW)
     said = describe_dataset(TrainConfig(dataset=f"parquet:{tmp_path / 'set'}"))
     assert said == ("16 images: 0 8, 1 8; val and test are held out of them",)
+
+
+@pytest.mark.parametrize("begin", ["", "data:image/png;base64,"])
+@pytest.mark.parametrize("side", [4, 64])  # the longer text is longer than any path
+def test_images_in_base64(tmp_path: Path, begin: str, side: int) -> None:
+    raw = [encode(noise((side, side, 3), seed)) for seed in range(16)]
+    texts = [begin + base64.encodebytes(one).decode() for one in raw]
+    data = load(write(tmp_path / "all.parquet", pa.array(texts)))
+    for at, index in enumerate(data.train.indices):
+        pixels = data.train.batch(np.array([at]))[0].numpy()
+        np.testing.assert_array_equal(pixels, decode(raw[index], 3, side))
+
+
+def test_a_long_text_that_is_no_image_is_named_in_short(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.parquet", pa.array(["no image " * 1000] * 16))
+    with pytest.raises(BadInput, match="row 0: no bytes, and no file no image") as caught:
+        load(path)
+    assert len(str(caught.value)) < 1000
+
+
+def test_image_files_that_rows_name_in_a_roundabout_way_are_not_left_aside(tmp_path: Path) -> None:
+    for number, raw in enumerate(RAW):
+        (tmp_path / f"{number}.png").write_bytes(raw)
+    images = pa.array([f"../{number}.png" for number in range(16)])
+    write(tmp_path / "data" / "all.parquet", images)
+    assert len(describe_dataset(TrainConfig(dataset=f"parquet:{tmp_path}"))) == 1
+
+
+def test_tables_that_are_reached_by_links_are_not_left_aside(tmp_path: Path) -> None:
+    """As in the cache of Hugging Face's hub."""
+    write(tmp_path / "blobs" / "0.parquet", pa.array(RAW)).rename(tmp_path / "blobs" / "0a1b")
+    (tmp_path / "data").mkdir()
+    os.symlink("../blobs/0a1b", tmp_path / "data" / "train-00000-of-00001.parquet")
+    assert len(describe_dataset(TrainConfig(dataset=f"parquet:{tmp_path}"))) == 1
+
+
+def test_columns_that_are_not_used_are_said(tmp_path: Path) -> None:
+    path = write(tmp_path / "all.parquet", pa.array(RAW), id=range(16), split=["test"] * 16)
+    said = describe_dataset(TrainConfig(dataset=f"parquet:{path}"))
+    assert said[-1] == "left aside: columns that are not used: 2, such as split"
+
+
+def test_paths_with_backslashes(tmp_path: Path) -> None:
+    (tmp_path / "images").mkdir()
+    for number, raw in enumerate(RAW):
+        (tmp_path / "images" / f"{number}.png").write_bytes(raw)
+    paths = pa.array([f"images\\{number}.png" for number in range(16)])
+    check(load(write(tmp_path / "all.parquet", paths)), RAW)
 
 
 def test_bytes_are_preferred_to_paths(tmp_path: Path) -> None:

@@ -53,6 +53,38 @@ def test_a_name_that_no_label_has_may_lack_in_train(write_parquet: Write) -> Non
         load(path.parent)
 
 
+@pytest.mark.parametrize("name", ["", None])
+def test_metadata_without_real_names_are_not_heeded(write_parquet: Write, name: str) -> None:
+    path = write_parquet("train.parquet", [0, 1] * 8, names=(name, "y"))
+    assert load(path).classes == ("0", "1")
+    said = describe_dataset(TrainConfig(dataset=f"parquet:{path}"))
+    assert "metadata of 1 files cannot be read" in said[-1]
+
+
+@pytest.mark.parametrize("value", [np.inf, -np.inf, 1e300])
+def test_numbers_that_are_no_class(tmp_path: Path, value: float) -> None:
+    raw = [encode(noise((4, 4), seed)) for seed in range(4)]
+    pq.write_table(
+        pa.table({"image": raw, "label": [0.0, 1.0, 0.0, value]}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(BadInput, match=r"column label is double such as .*; it must hold whole"):
+        load(tmp_path / "a.parquet")
+
+
+@pytest.mark.parametrize(
+    ("labels", "message"),
+    [([0] * 8, "needs 2 classes; there is 0"), ([], "has no images")],
+)
+def test_what_no_sweep_can_use_is_refused_before_images_are_read(
+    write_parquet: Write, labels: list[int], message: str
+) -> None:
+    path = write_parquet("train.parquet", labels)
+    with pytest.raises(BadInput, match=message):
+        describe_dataset(TrainConfig(dataset=f"parquet:{path}"))
+    with pytest.raises(BadInput, match=message):
+        load(path)
+
+
 def test_names_in_some_files_alone_are_refused(write_parquet: Write) -> None:
     path = write_parquet("train.parquet", [0, 1] * 8, names=("x", "y"))
     write_parquet("test.parquet", [0, 1])

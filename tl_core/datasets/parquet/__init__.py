@@ -1,13 +1,14 @@
 """`parquet:PATH`: Parquet files in the Hugging Face image convention.
 
-Columns `image`: an encoded image, as struct<bytes, path>, bytes alone, or the path of a file;
-`label`: a whole number or a class name. Class names stand in the schema metadata, key
+Columns `image`: an encoded image, as struct<bytes, path>, bytes alone, the path of a file or
+base64; `label`: a whole number or a class name. Class names stand in the schema metadata, key
 `huggingface`, as JSON: info.features.label.names; they are matched by name across files. Where
 they are absent, the label values in ascending order are the classes. PATH is one file, or a
 folder of files and folders whose names tell the splits, as Hugging Face's do; a folder whose
 names tell none is one data set without splits.
 """
 
+import os
 from pathlib import Path
 
 import numpy as np
@@ -72,10 +73,14 @@ def contents(request: Request) -> Contents:
     for file, own in zip(found, labels, strict=True):
         before = counts.get(file.part, np.zeros(len(classes), dtype=np.int64))
         counts[file.part] = before + np.bincount(own, minlength=len(classes))
-    unused = sorted(set(others) - set(ParquetImages(tables, _path(request)).files()))
+    used = [*(file.path for file in found), *ParquetImages(tables, _path(request)).files()]
+    real = set(map(os.path.realpath, used))
+    unused = sorted(path for path in others if os.path.realpath(path) not in real)
     if unused:
         name = str(unused[0].relative_to(_path(request)))
         aside.add("files that are no .parquet", name, len(unused))
+    for column in _unused_columns(tables):
+        aside.add("columns that are not used", column)
     return Contents(
         counts={p: dict(zip(classes, c.tolist(), strict=True)) for p, c in counts.items()},
         sources=_sources(found) if len(counts) > 1 else {},
@@ -113,7 +118,22 @@ def _tables(found: list[PartFile]) -> list[Table]:
 def _labels(
     found: list[PartFile], tables: list[Table]
 ) -> tuple[tuple[str, ...], list[np.ndarray]]:
-    return join_labels([(file.part, table) for file, table in zip(found, tables, strict=True)])
+    classes, labels = join_labels(
+        [(file.part, table) for file, table in zip(found, tables, strict=True)]
+    )
+    if not any(table.rows for table in tables):
+        raise BadInput(f"The data set has no images; {tables[0].path} has no rows.")
+    if len(classes) < 2:
+        raise BadInput(f"A classifier needs 2 classes; there is {classes[0]}.")
+    return classes, labels
+
+
+def _unused_columns(tables: list[Table]) -> list[str]:
+    """Names of the columns but those of images and labels, one that tells splits first."""
+    names = dict.fromkeys(name for table in tables for name in table.file.schema_arrow.names)
+    first = tables[0]
+    others = [name for name in names if name not in (first.image, first.label)]
+    return sorted(others, key=lambda name: "split" not in name.lower())
 
 
 def _sources(found: list[PartFile]) -> dict[int, str]:

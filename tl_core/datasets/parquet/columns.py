@@ -152,7 +152,7 @@ def _class_names(path: Path, feature: Any) -> tuple[tuple[str, ...] | None, bool
         names = [names[str(i)] for i in range(len(names))]
     if names is None:
         return None, False
-    if not isinstance(names, list) or not names:
+    if not isinstance(names, list) or not names or not all(map(_is_name, names)):
         return None, True
     found = tuple(str(name) for name in names)
     twice = sorted({name for name in found if found.count(name) > 1})
@@ -161,3 +161,7 @@ def _class_names(path: Path, feature: Any) -> tuple[tuple[str, ...] | None, bool
             f"{path}: its metadata names class {twice[0]!r} twice; give each class its own name."
         )
     return found, False
+
+
+def _is_name(name: Any) -> bool:
+    return isinstance(name, int | float) or (isinstance(name, str) and name != "")

@@ -15,9 +15,9 @@ from tl_core.datasets.split_names import PART_NAMES, parts_in
 from tl_core.datasets.tree import File, Tree, same_files
 from tl_core.errors import BadInput
 
-_SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)(-[0-9a-f]{16})?$")
+_SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)(-[0-9a-f]{16})?(\.\w+)?$")
 _VARYING = re.compile(
-    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|-[0-9a-f]{16}$|\d+|\bof\b|[-_. ]"
+    r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b|-[0-9a-f]{16}$|\d+|\bof\b|[-_. ]"
 )
 """What differs between the shards of one split: numbers, and a writer's random id."""
 
@@ -167,16 +167,17 @@ def _home(file: PartFile) -> str:
 
 def _check_shards(root: Path, found: list[PartFile]) -> None:
     """Refuse `train-00000-of-00002.parquet` without `train-00001-of-00002.parquet`."""
-    numbers: defaultdict[tuple[str, str, str], set[int]] = defaultdict(set)
+    numbers: defaultdict[tuple[str, str, str, str], set[int]] = defaultdict(set)
     for file in found:
         if match := _SHARD.match(Path(file.name).stem):
-            stem, number, total, _ = match.groups()
-            numbers[str(Path(file.name).parent), stem, total].add(int(number))
-    for (folder, stem, total), present in numbers.items():
+            stem, number, total, _, kind = match.groups()
+            folder = str(Path(file.name).parent)
+            numbers[folder, stem, total, kind or ""].add(int(number))
+    for (folder, stem, total, kind), present in numbers.items():
         first = 1 if int(total) in present else 0  # some writers count from 1
         missing = sorted(set(range(first, int(total) + first)) - present)
         if missing:
-            name = f"{stem}{missing[0]:0{len(total)}}-of-{total}.parquet"
+            name = f"{stem}{missing[0]:0{len(total)}}-of-{total}{kind}.parquet"
             raise BadInput(
                 f"{root / folder / name} is missing ({len(missing)} of {int(total)} parts are); "
                 "download it, or rename the others if they are whole without it."

@@ -1,5 +1,7 @@
-"""The encoded images of Parquet files, from their bytes or from files that they name."""
+"""The encoded images of Parquet files: bytes, base64 text, or files that rows name."""
 
+import base64
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Iterator
@@ -13,6 +15,9 @@ from tl_core.datasets.parquet.columns import Table, guarded
 KEPT_BYTES = 512 * 2**20
 """Encoded images that a process keeps in memory, in whole row groups."""
 
+_SHOWN = 200
+"""Characters of a path that a message shows."""
+
 
 class _Rows(NamedTuple):
     """One row group: pyarrow ChunkedArrays, None where the file has no such field."""
@@ -25,8 +30,9 @@ class ParquetImages:
     """The encoded images of several files; row groups are read when asked for and kept a while.
 
     A row without bytes is the file that its path names, absolute or below the Parquet file's
-    folder; where there is none it is empty, so no image. Access in file order reads each row
-    group once; random access does so too while the row groups in use fit `KEPT_BYTES`.
+    folder, or else what its text holds as base64; where that is nothing, it is no image. Access
+    in file order reads each row group once; random access does so too while the row groups in
+    use fit `KEPT_BYTES`.
     """
 
     def __init__(self, tables: list[Table], root: Path) -> None:
@@ -50,9 +56,11 @@ class ParquetImages:
         place, row = self._find(index)
         rows = self._rows(place)
         raw = b"" if rows.data is None else _as_bytes(rows.data[row])
-        path = None if raw else self._path(place, rows, row)
-        if path is None:
+        if raw:
             return raw
+        path = self._path(place, rows, row)
+        if path is None:
+            return _from_base64(_text(rows, row))
         try:
             return path.read_bytes()
         except OSError:
@@ -67,9 +75,11 @@ class ParquetImages:
         rows = self._rows(place)
         if rows.paths is None or (rows.data is not None and _as_bytes(rows.data[row])):
             return text
-        where = rows.paths[row].as_py()
+        where = _text(rows, row)
         if not where:
             return text
+        if len(where) > _SHOWN:
+            where = f"{where[:_SHOWN]}…"
         found = self._path(place, rows, row) is not None
         return f"{text}: {'file' if found else 'no bytes, and no file'} {where}"
 
@@ -93,12 +103,13 @@ class ParquetImages:
 
     def _path(self, place: int, rows: _Rows, row: int) -> Path | None:
         """The file that a row's path names, if there is one."""
-        text = None if rows.paths is None else rows.paths[row].as_py()
+        text = _text(rows, row)
         if not text:
             return None
         folder = self._tables[self._groups[place][0]].path.parent
-        found = (home / text for home in (folder, self._root))
-        return next((path for path in found if path.is_file()), None)
+        texts = dict.fromkeys((text, text.replace("\\", "/")))  # as Windows writes it
+        found = (home / text for text in texts for home in (folder, self._root))
+        return next((path for path in found if os.path.isfile(path)), None)
 
     def _rows(self, place: int) -> _Rows:
         with self._lock:
@@ -134,6 +145,19 @@ def _field(column: Any, name: str | None) -> Any:
     if not pt.is_struct(column.type):
         return column
     return pc.struct_field(column, name.rpartition(".")[2])
+
+
+def _text(rows: _Rows, row: int) -> str:
+    """A row's path; empty where it has none."""
+    return "" if rows.paths is None else rows.paths[row].as_py() or ""
+
+
+def _from_base64(text: str) -> bytes:
+    """What base64, or a `data:` address of it, stands for; empty for any other text."""
+    try:
+        return base64.b64decode("".join(text.rpartition(";base64,")[2].split()), validate=True)
+    except ValueError:
+        return b""
 
 
 def _as_bytes(value: Any) -> bytes:

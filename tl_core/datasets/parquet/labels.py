@@ -122,9 +122,10 @@ def _numbers(table: Table, column: Any) -> np.ndarray:
     kind = column.type
     if pt.is_integer(kind) or pt.is_boolean(kind):
         return np.asarray(column.to_numpy())
-    values = np.asarray(column.to_numpy()) if pt.is_floating(kind) else None
-    if values is None or not np.array_equal(values, np.floor(values)):
-        broken = "" if values is None else f" such as {values[values != np.floor(values)][0]}"
+    values = np.asarray(column.to_numpy()) if pt.is_floating(kind) else np.zeros(0)
+    whole = (values == np.floor(values)) & (np.abs(values) < 2.0**63)
+    if not pt.is_floating(kind) or not whole.all():
+        broken = f" such as {values[~whole][0]}" if len(values) else ""
         raise BadInput(
             f"{table.path}: column {table.label} is {kind}{broken}; it must hold whole numbers or "
             "class names, one for each image."
