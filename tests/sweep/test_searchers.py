@@ -143,6 +143,16 @@ def test_a_random_search_of_a_long_range_ends_with_it():
     assert len(drive(SEARCHERS["random"](context({"width": Int(1, 70)}, 90)), 90)) == 70
 
 
+@pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
+def test_contract_a_range_that_is_rarely_active_is_not_used_up(name):
+    rates = Choice(*(step / 1000 for step in range(1, 101)))
+    space = {"lr": rates, "clip_norm": Float(0.1, 1.0, when={"lr": 0.05})}
+    said = []
+    search = SEARCHERS[name](context(space, trials=130, say=said.append))
+    found = list(iter(search.propose, None))
+    assert (len(found), said) == (130, [])
+
+
 def test_a_grid_is_proposed_whole_and_once():
     proposed = drive(SEARCHERS["grid"](context(trials=None)))
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
