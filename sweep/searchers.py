@@ -112,9 +112,21 @@ def _grid(context: SearchContext) -> ListProposer:
                 f"--trials {context.trials}: the grid has {len(points)} points; ask for at most "
                 "that, or leave --trials out."
             )
-        if context.trials < len(points):
+        if _are_more(points, context):
             points = random.Random(context.seed).sample(points, len(points))
     return ListProposer(once_each(points, context))
+
+
+def _are_more(points: list[Values], context: SearchContext) -> bool:
+    """Whether there are more different configurations, new to the sweep, than it asks for."""
+    assert context.trials is not None
+    new = set()
+    for values in points if context.trials < len(points) else ():
+        if values not in context.distinct:
+            new.add(context.distinct.identify(values))
+        if len(new) > context.trials:
+            return True
+    return False
 
 
 SEARCHERS: dict[str, Callable[[SearchContext], Proposer]] = {
