@@ -73,7 +73,7 @@ def check_point(
 
     def pick(name: str, domain: Domain) -> Any:
         value = plain(values[name])
-        if not _contains(domain, value):
+        if not contains(domain, value):
             raise BadInput(f"{name}={value!r} is outside {domain!r}.")
         return value
 
@@ -82,7 +82,8 @@ def check_point(
             raise BadInput(f"{name}={values[name]!r} must be None: {space[name]!r} is inactive.")
 
 
-def _contains(domain: Domain, value: Any) -> bool:
+def contains(domain: Domain, value: Any) -> bool:
+    """Whether a domain with whole-number bounds has that value."""
     if isinstance(domain, Choice):
         return value in domain.values
     kinds = (int,) if isinstance(domain, Int) else (int, float)

@@ -2,7 +2,7 @@
 
 The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they are not on disk and
 cannot be downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and
-one line says so. What the user named is never replaced.
+one line says so. What the user named is never replaced, nor are data sets that a space compares.
 """
 
 from dataclasses import asdict
@@ -62,7 +62,8 @@ def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
 
 
 def _lacks_dataset(plan: Plan, console: Console) -> bool:
-    if "dataset" in plan.named or on_disk(plan.base):
+    named = "dataset" in plan.named or plan.levels("dataset") != (plan.base.dataset,)
+    if named or on_disk(plan.base):
         return False
     try:
         with loading(console) as progress:

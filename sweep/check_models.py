@@ -11,8 +11,8 @@ from torch import nn
 
 from sweep.faults import last_line
 from sweep.plan import Plan
-from sweep.progress import LoadProgress, describe
-from sweep.trial_shapes import SHAPING
+from sweep.progress import LoadProgress, describe, short
+from sweep.trial_shapes import SHAPING, differences, siblings
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import load_data
 from tl_core.errors import BadInput
@@ -58,27 +58,56 @@ def check_models(
     checked = Checked()
     refusals: list[BadInput] = []
     for values in shapes:
-        try:
-            _check(config_from_dict(values, plan.base), checked.loaded, progress)
-        except Exception as error:
-            refused = error if isinstance(error, BadInput) else BadInput(_of_model(error, values))
-            refusals.append(refused)
-            _note(checked, f"Trials with {_kind(plan, values)} will fail: {refused}")
-        else:
+        refused = _refusal(plan, values, checked, progress)
+        if refused is None:
             checked.sound.append(values)
+            continue
+        refusals.append(refused)
+        sound = _sound_sibling(plan, values, checked, progress)
+        checked.sound += [] if sound is None else [sound]
+        _note(checked, f"Trials with {_kind(plan, values, sound)} will fail: {refused}")
     baseline = plan.baseline
     if refusals and all(values in baseline for values in checked.sound):
         raise refusals[0]
     return checked
 
 
+def _refusal(
+    plan: Plan, values: dict[str, Any], checked: Checked, progress: LoadProgress | None
+) -> BadInput | None:
+    """Why a trial cannot be trained; None where it can."""
+    try:
+        _check(config_from_dict(values, plan.base), checked.loaded, progress)
+    except Exception as error:
+        return error if isinstance(error, BadInput) else BadInput(_of_model(error, values))
+    return None
+
+
+def _sound_sibling(
+    plan: Plan, values: dict[str, Any], checked: Checked, progress: LoadProgress | None
+) -> dict[str, Any] | None:
+    """A trial of the same model, data set and size that can be trained."""
+    for other in siblings(plan, values):
+        if _refusal(plan, other, checked, progress) is None:
+            return other
+    return None
+
+
 def _note(checked: Checked, line: str) -> None:
     checked.notes += [] if line in checked.notes else [line]
 
 
-def _kind(plan: Plan, values: dict[str, Any]) -> str:
-    """What tells trials from others of the plan: their model, data and size."""
+def _kind(plan: Plan, values: dict[str, Any], sound: dict[str, Any] | None) -> str:
+    """What tells trials from others of the plan.
+
+    These are the settings in which they differ from a sound trial of the same model, data set and
+    size; without one it is these three.
+    """
     fields = {**plan.base.to_dict(), **values}
+    if sound is not None:
+        return ", ".join(
+            f"{name}={short(fields[name])}" for name in differences(plan, values, sound)
+        )
     own = {n: fields[n] for n in SHAPING if n in values and fields[n] is not None}
     return describe(own or {"backbone": fields["backbone"]})
 

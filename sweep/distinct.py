@@ -45,7 +45,7 @@ def by_settings(base: TrainConfig) -> Identify:
     def identify(values: Values) -> Hashable:
         try:
             config = config_from_dict(values, base)
-            return config_id(config, data=config.dataset)
+            return config_id(config, data=f"{config.dataset} in {config.data_dir}")
         except Exception:  # no configuration can be made of them: they are what they are
             return repr(sorted(values.items()))
 

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from sweep.selection import FAILED
+from sweep.selection import DIGITS, FAILED
 
 Rank = tuple[bool, bool, bool, int, float, int]
 
@@ -66,4 +66,4 @@ def _rank(runs: Collection[Run]) -> Rank:
     mean = sum(run.best_val_accuracy for run in counting) / max(len(counting), 1)
     number = min(run.number for run in runs)
     only_failed = all(run.status in FAILED for run in counting)
-    return (not counting, only_failed, failed, -len(counting), -mean, number)
+    return (not counting, only_failed, failed, -len(counting), -round(mean, DIGITS), number)

@@ -11,7 +11,7 @@ from search_spaces.domains import enumerate_space, sample
 from sweep.distinct import Values
 from sweep.optuna_proposer import OptunaProposer
 from sweep.proposer import Proposer, SearchContext, Verdict, used_up
-from sweep.unseen import all_configurations
+from sweep.unseen import Unseen, all_configurations
 from tl_core.errors import BadInput
 
 __all__ = [
@@ -83,14 +83,25 @@ class RandomProposer(ListProposer):
                 repeats += 1
         if taken == context.trials:
             return
-        # A small space, nearly used up: draw from what is left.
-        points = all_configurations(space, base, limits) or []
-        for values in rng.sample(points, len(points)):
-            if taken < context.trials and context.distinct.add(values):
+        for values in _left(context, rng):  # nearly used up
+            if context.distinct.add(values):
                 taken += 1
                 yield values
-        if taken < context.trials:
-            context.say(used_up(taken, context.trials))
+            if taken == context.trials:
+                return
+        context.say(used_up(taken, context.trials))
+
+
+def _left(context: SearchContext, rng: random.Random) -> Iterator[Values]:
+    """Configurations of a space of which few are left, all that can be found, in no order."""
+    space, base, limits = context.space, context.base, context.limits
+    points = all_configurations(space, base, limits)
+    if points is not None:
+        yield from rng.sample(points, len(points))
+        return
+    unseen = Unseen(space, base, limits, context.distinct, context.seed)
+    while (values := unseen.nearest(sample(space, base, rng, limits))) is not None:
+        yield values
 
 
 def _grid(context: SearchContext) -> ListProposer:
@@ -101,9 +112,21 @@ def _grid(context: SearchContext) -> ListProposer:
                 f"--trials {context.trials}: the grid has {len(points)} points; ask for at most "
                 "that, or leave --trials out."
             )
-        if context.trials < len(points):
+        if _are_more(points, context):
             points = random.Random(context.seed).sample(points, len(points))
     return ListProposer(once_each(points, context))
+
+
+def _are_more(points: list[Values], context: SearchContext) -> bool:
+    """Whether there are more different configurations, new to the sweep, than it asks for."""
+    assert context.trials is not None
+    new = set()
+    for values in points if context.trials < len(points) else ():
+        if values not in context.distinct:
+            new.add(context.distinct.identify(values))
+        if len(new) > context.trials:
+            return True
+    return False
 
 
 SEARCHERS: dict[str, Callable[[SearchContext], Proposer]] = {

@@ -13,7 +13,8 @@ There is one rule, `rank_configurations`, and everything that names a best follo
    what counts. Configurations without an accuracy come last.
 4. Among these, the one with more runs that count comes first, so that a single lucky seed does
    not beat a configuration that was measured with all seeds.
-5. Then the one with the higher mean accuracy of the runs that count.
+5. Then the one with the higher mean accuracy of the runs that count, means that differ by
+   rounding alone being equal.
 6. Then the one that was proposed first, by its lowest trial number.
 """
 
@@ -24,6 +25,8 @@ FAILED = ("diverged", "out_of_memory", "failed")
 """Statuses that put a configuration behind those without."""
 RANKED = ("trial_id", "config_id", "seed", "status", "best_val_accuracy")
 """Columns of `trials` that decide the order."""
+DIGITS = 9
+"""Digits after the point in which means are compared: far more than an accuracy has."""
 GROUP = ("strategy", "limit_train")
 """Columns whose values are compared with each other: the best configuration of each is judged."""
 
@@ -96,10 +99,11 @@ def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     )
     ranked = ranked.assign(
         unmeasured=ranked["val_accuracy"].isna(),
+        mean=ranked["val_accuracy"].round(DIGITS),
         only_failed=ranked["only_failed"].eq(True),
         runs=ranked["runs"].fillna(0).astype("int64"),
     )
-    worse = ["unmeasured", "only_failed", "failed", "runs", "val_accuracy", "number"]
+    worse = ["unmeasured", "only_failed", "failed", "runs", "mean", "number"]
     ascending = [True, True, True, False, False, True]
     ranked = ranked.sort_values(worse, ascending=ascending, kind="stable")
     return ranked[["val_accuracy", "val_accuracy_std", "runs"]].rename_axis("config_id")

@@ -3,13 +3,21 @@
 from collections.abc import Iterable
 from typing import Any
 
-from search_spaces.domains import Choice, Domain, Points, enumerate_space
+from search_spaces.checks import contains
+from search_spaces.domains import Choice, Domain, Points, enumerate_space, walk
 from sweep.model_limits import planning_limits
 from sweep.plan import Plan
-from tl_core.config import TrainConfig
+from tl_core.config import ARCHITECTURE, TrainConfig
 
 SHAPING = ("backbone", "dataset", "image_size", "weights", "model_args")
 """Fields that decide whether a model can be built and takes the images."""
+DECIDING = (
+    "data_dir", "limit_train", "validation_fraction", *ARCHITECTURE, "head_units", "head_dropout",
+    "mean", "std", "input_adapt", "freeze_depth", "teacher", "optimizer",
+)  # fmt: skip
+"""Other fields whose value alone may make that a configuration cannot be trained."""
+MOST_SIBLINGS = 8
+"""Configurations that are tried in the place of one that cannot be trained. Own choice."""
 HEAVY = {
     "batch_size": max, "width": max, "depth": max, "freeze_depth": min, "batch_norm": max,
 }  # fmt: skip
@@ -54,14 +62,63 @@ def _narrowed(name: str, domain: Domain, steers: bool) -> Domain:
     """A domain's levels where it steers, else the one that takes most memory; ranges by ends."""
     if isinstance(domain, Points):
         return domain
-    if isinstance(domain, Choice):
-        levels: tuple[Any, ...] = domain.values
-    else:
-        levels = tuple(end for end in (domain.low, domain.high) if not isinstance(end, str))
+    levels = _ends(domain)
     if not steers:
         numbers = [level for level in levels if isinstance(level, int | float)]
         levels = (HEAVY[name](numbers),) if name in HEAVY and numbers else levels[:1]
     return Choice(levels, when=domain.when)
+
+
+def _ends(domain: Domain) -> tuple[Any, ...]:
+    """Levels; of a range its ends, without one that depends on the model."""
+    if isinstance(domain, Choice):
+        return domain.values
+    return tuple(end for end in (domain.low, domain.high) if not isinstance(end, str))
+
+
+def siblings(plan: Plan, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Trials of the same model, data set and image size with other settings that may matter.
+
+    Args:
+        plan: of the sweep.
+        values: a trial's, as `trial_shapes` gives them.
+
+    Returns:
+        Values of MOST_SIBLINGS trials at most, those with the fewest differences first.
+    """
+    known = plan.known_trials()
+    others = known or (*_with_other_levels(plan, values), *plan.baseline)
+    fields = plan.base.to_dict()
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for other in ({k: v for k, v in other.items() if k != "seed"} for other in others):
+        apart = differences(plan, values, other)
+        if apart and _shape({**fields, **other}) == _shape({**fields, **values}):
+            found.setdefault(repr({name: other.get(name) for name in apart}), (len(apart), other))
+    return [other for _, other in sorted(found.values(), key=_distance)[:MOST_SIBLINGS]]
+
+
+def differences(plan: Plan, one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The fields of DECIDING in which two trials differ."""
+    first, second = ({**plan.base.to_dict(), **values} for values in (one, other))
+    return [name for name in dict.fromkeys(DECIDING) if first[name] != second[name]]
+
+
+def _with_other_levels(plan: Plan, values: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Configurations of a space with another value of one field, the others where they can be."""
+    for changed, domain in plan.free.items():
+        if changed not in DECIDING or changed in SHAPING:
+            continue
+        for level in _ends(domain):
+
+            def pick(name: str, own: Domain, changed: str = changed, level: Any = level) -> Any:
+                wanted = level if name == changed else values.get(name)
+                return wanted if contains(own, wanted) else _ends(own)[0]
+
+            yield walk(plan.free, plan.base, pick, planning_limits(plan.base))
+
+
+def _distance(found: tuple[int, dict[str, Any]]) -> int:
+    return found[0]
 
 
 def _heaviest_of_each(found: Iterable[dict[str, Any]], base: TrainConfig) -> list[dict[str, Any]]:
@@ -69,10 +126,14 @@ def _heaviest_of_each(found: Iterable[dict[str, Any]], base: TrainConfig) -> lis
     fields = base.to_dict()
     for values in found:
         own = {**fields, **values}
-        key = tuple(own[name] for name in (*SHAPING, "strategy"))
+        key = _shape(own)
         if key not in heaviest or memory_weight({**fields, **heaviest[key]}) < memory_weight(own):
             heaviest[key] = values
     return list(heaviest.values())
+
+
+def _shape(fields: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(fields[name] for name in (*SHAPING, "strategy"))
 
 
 def memory_weight(fields: dict[str, Any]) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from search_spaces.checks import contains
 from search_spaces.domains import (
     MAX_GRID,
     Choice,
@@ -15,6 +16,7 @@ from search_spaces.domains import (
     Int,
     Limits,
     Space,
+    allowed,
     count,
     draw,
     enumerate_space,
@@ -168,14 +170,23 @@ class _Neighbours:
     def __init__(self, space: Space, base: TrainConfig, limits: Limits | None, seed: int) -> None:
         self.space, self.base, self.limits = space, base, limits
         self.rng = random.Random(seed)
+        self.ranges = [n for n, domain in space.items() if not isinstance(domain, Choice)]
 
     def at(self, values: Values, farness: float) -> Values:
-        """A neighbour, of which more fields differ, and by more, as `farness` goes from 0 to 1."""
+        """A neighbour, of which more fields differ, and by more, as `farness` goes from 0 to 1.
+
+        The farther it is, the likelier it meets the conditions of some range, which may be rare.
+        """
+        wanted = {}
+        if self.ranges and self.rng.random() < farness:
+            wanted = _conditions(self.space, self.rng.choice(self.ranges))
         active = [n for n, domain in self.space.items() if _is_value(domain, values[n])]
         moved = set(self.rng.sample(active, min(1 + int(farness * len(active)), len(active))))
 
         def pick(name: str, domain: Domain) -> Any:
             old = values[name]
+            if fitting := [value for value in wanted.get(name, ()) if contains(domain, value)]:
+                return old if old in fitting else self.rng.choice(fitting)
             if not _is_value(domain, old):  # it was inactive
                 return draw(domain, self.rng)
             reach = FIRST_REACH + farness
@@ -200,6 +211,15 @@ class _Neighbours:
         else:
             moved = old + (high - low) * self.rng.uniform(-reach, reach)
         return min(max(moved, low), high)
+
+
+def _conditions(space: Space, name: str) -> dict[str, tuple[Any, ...]]:
+    """The values that other fields of the space need, so that a field is active."""
+    wanted: dict[str, tuple[Any, ...]] = {}
+    for other, values in (space[name].when or {}).items():
+        if other in space:
+            wanted |= {**_conditions(space, other), other: allowed(values)}
+    return wanted
 
 
 def _is_value(domain: Domain, value: Any) -> bool:

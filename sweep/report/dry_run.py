@@ -18,6 +18,8 @@ from sweep.trained_source import source_plan
 from tl_core.config import config_from_dict
 from tl_core.datasets import describe_dataset, on_disk
 
+DOWNLOADED = ", to be downloaded"
+
 
 def print_plan(options: SweepOptions, console: Console) -> None:
     """Check the options and print what would run, sweep by sweep.
@@ -71,13 +73,13 @@ def _source(plan: Plan) -> list[tuple[str, str]]:
 
 def _dataset(plan: Plan) -> str:
     own = _own_dataset(plan)
-    replaced = own != plan.base.dataset and "dataset" not in plan.named
+    replaced = own == f"{plan.base.dataset}{DOWNLOADED}" and "dataset" not in plan.named
     return f"{own}; where it cannot be, {DATASET} serves" if replaced else own
 
 
 def _files(plan: Plan) -> list[tuple[str, str]]:
     """Splits, classes and counts of data that lie on disk, and what is left aside."""
-    names = dict.fromkeys((plan.base.dataset, *plan.levels("dataset")))
+    names = plan.levels("dataset")
     lines = [
         line if len(names) == 1 else f"{name}: {line}"
         for name in names
@@ -87,8 +89,11 @@ def _files(plan: Plan) -> list[tuple[str, str]]:
 
 
 def _own_dataset(plan: Plan) -> str:
-    name = plan.base.dataset
-    return name if on_disk(plan.base) else f"{name}, to be downloaded"
+    """The data sets of the trials; the base's own is none where the space sets others."""
+    names = plan.levels("dataset")
+    there = [on_disk(config_from_dict({"dataset": name}, plan.base)) for name in names]
+    each = zip(names, there, strict=True)
+    return "; ".join(name if here else f"{name}{DOWNLOADED}" for name, here in each)
 
 
 def _resources(plan: Plan) -> str:

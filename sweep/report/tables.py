@@ -249,7 +249,7 @@ def caveats(result: SweepResult) -> list[str]:
     """What a reader of the effects must know."""
     lines = []
     stopped = int((result.trials["status"] == "stopped").sum())
-    if result.manifest.scheduler != "none":
+    if stopped:
         lines.append(
             f"Biased: the scheduler {result.manifest.scheduler} stopped {stopped} of "
             f"{len(result.trials)} trials early, the weak ones."

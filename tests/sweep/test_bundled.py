@@ -57,6 +57,13 @@ TRANSFER_BACKBONES = [
 ]
 
 
+def test_data_sets_that_a_space_compares_stay(world, settle, write_file):
+    base = "BASE = TrainConfig(dataset='folder:/not/there')\nSEARCH = 'grid'\n"
+    plan = settle(write_file(base + "SPACE = {'dataset': Choice('shapes', 'cifar10')}"))
+    assert plan.levels("dataset") == ("shapes", "cifar10")
+    assert world.asked == []
+
+
 def test_without_network_the_bundled_ones_serve(world, settle):
     plan = settle("transfer")
     assert plan.base.dataset == "digits"

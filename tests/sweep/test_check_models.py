@@ -69,6 +69,28 @@ def test_a_data_set_that_is_not_there_is_said_and_the_others_stay(checked, tmp_p
     assert "broken" in found.notes[0]
 
 
+SOME = {
+    "a level before one that works": ("'limit_train': Choice(5, 100)", "limit_train=5"),
+    "a level after it": ("'limit_train': Choice(100, 5)", None),
+    "the heaviest": ("'width': Choice(4, 13)", "width=13"),
+    "one of two fields": ("'limit_train': Choice(100, 200), 'width': Choice(4, 13)", "width=13"),
+}
+
+
+@pytest.mark.parametrize("search", ["grid", "optuna"])
+@pytest.mark.parametrize("case", SOME)
+def test_a_setting_that_does_not_work_is_said_and_the_others_stay(checked, case, search):
+    space, setting = SOME[case]
+    text = BASE.replace("grid", search) + f"SPACE = {{{space}, 'lr': Choice(0.1, 0.2)}}"
+    found = checked(text, settings=("image_size=16",))
+    (values,) = found.sound
+    assert values.get("limit_train") != 5
+    assert values.get("width") != 13
+    assert [note.partition(" will fail: ")[0] for note in found.notes] == (
+        [f"Trials with {setting}"] if setting else []
+    )
+
+
 @pytest.mark.parametrize("space", ["{'image_size': Choice(8, 12)}", "{'lr': Choice(0.1, 0.2)}"])
 def test_what_no_trial_can_do_is_refused(checked, space):
     with pytest.raises(BadInput, match="backbone='picky' cannot take images of image_size=8"):

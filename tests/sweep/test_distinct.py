@@ -19,6 +19,7 @@ def test_by_settings_what_trains_the_same_is_the_same():
     others = [
         {"lr": 0.2},
         {"dataset": "shapes"},
+        {"data_dir": "elsewhere"},
         {"weights": "pretrained"},
         {"lr": -1.0},
         {"x": 1},

@@ -51,6 +51,19 @@ def test_at_every_moment_it_is_the_winner_of_what_is_known():
             assert (best and best.number) == winner([r for r in known if heard(leader, r)])
 
 
+def test_equal_means_are_equal_whatever_the_order_of_their_seeds():
+    rng = random.Random(0)
+    for _ in range(300):
+        runs = [
+            Run(n, {"lr": n // 3, "seed": n % 3}, "completed", rng.randint(7, 10) / 10)
+            for n in range(12)
+        ]
+        leader = Leader()
+        for run in rng.sample(runs, len(runs)):
+            leader.hear(run)
+        assert leader.best.number == winner(runs)
+
+
 def heard(leader, run):
     return any(run in runs.values() for runs in leader.runs.values())
 

@@ -143,11 +143,31 @@ def test_a_random_search_of_a_long_range_ends_with_it():
     assert len(drive(SEARCHERS["random"](context({"width": Int(1, 70)}, 90)), 90)) == 70
 
 
+@pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
+def test_contract_a_range_that_is_rarely_active_is_not_used_up(name):
+    rates = Choice(*(step / 1000 for step in range(1, 101)))
+    space = {"lr": rates, "clip_norm": Float(0.1, 1.0, when={"lr": 0.05})}
+    said = []
+    search = SEARCHERS[name](context(space, trials=130, say=said.append))
+    found = list(iter(search.propose, None))
+    assert (len(found), said) == (130, [])
+
+
 def test_a_grid_is_proposed_whole_and_once():
     proposed = drive(SEARCHERS["grid"](context(trials=None)))
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
     with pytest.raises(BadInput, match="--trials 10: the grid has 9 points"):
         SEARCHERS["grid"](context(trials=10))
+
+
+def test_a_grid_is_in_order_where_repeats_are_left_out_and_a_part_is_drawn():
+    rates = tuple(range(1, 13))
+    for trials, in_order in ((10, True), (9, False)):
+        distinct = Distinct(lambda values: min(values["lr"], 10))  # ten of the twelve
+        grid = SEARCHERS["grid"](context({"lr": Choice(*rates)}, trials, distinct=distinct))
+        found = [values["lr"] for values in iter(grid.propose, None)]
+        assert len(found) == trials
+        assert (found == sorted(found)) == in_order
 
 
 def test_a_list_is_proposed_in_order():
@@ -277,47 +297,6 @@ def test_optuna_gets_numbers_in_their_order():
             assert sorted(space[name].values)[trial.params[name]] == values[name]
             assert trial.user_attrs["values"][name] == values[name]
         assert trial.params["clip_norm"] == values["clip_norm"]
-
-
-def test_a_trial_without_a_result_ranks_last():
-    proposer = OptunaProposer(context(RANGES))
-    for _ in range(4):
-        proposer.propose()
-    proposer.finish(0, "fail", None)
-    proposer.finish(1, "pruned", None)
-    proposer.finish(2, "complete", 0.5)
-    proposer.finish(3, "complete", float("nan"))
-    told = proposer.study.get_trials()
-    violated = [sum(trial.constraints.values()) > 0 for trial in told]
-    assert violated == [True, False, False, True]
-    assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "COMPLETE", "FAIL"]
-
-
-def test_optuna_leaves_where_trials_diverge():
-    """The best rates border on those that diverge, 37.5% of the space."""
-    space = {"lr": Float(1e-3, 1.0, log=True)}
-    edge = 10 ** (-3 + 3 * 0.625)
-    shares = []
-    for seed in range(3):
-        proposer = OptunaProposer(context(space, trials=40, seed=seed))
-        diverged = 0
-        for number in range(40):
-            lr = proposer.propose()["lr"]
-            diverged += lr > edge
-            proposer.finish(number, *(("fail", None) if lr > edge else ("complete", lr)))
-        shares.append(diverged / 40)
-    assert max(shares) < 0.5  # told nothing of failures: 0.7 to 0.9
-
-
-def test_while_all_fail_the_search_goes_on_at_random():
-    proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=40))
-    for number in range(40):
-        rate = proposer.propose()["lr"]
-        proposer.finish(number, "fail", None)
-        if number > 20:
-            assert 0 <= rate <= 1
-    rates = [trial.params["lr"] for trial in proposer.study.get_trials()[20:]]
-    assert max(rates) - min(rates) > 0.8
 
 
 def test_a_full_disk_does_not_end_the_search(tmp_path, monkeypatch):

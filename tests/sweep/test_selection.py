@@ -90,6 +90,15 @@ def test_equal_configurations_are_ordered_by_number_not_by_text():
     assert best_configurations(frame, 2) == ["a", "b"]
 
 
+def test_means_that_differ_by_rounding_alone_are_equal():
+    first, second = (0.7, 0.9, 1.0), (0.8, 0.9, 0.9)  # 2.6 in all; pandas' means differ in a bit
+    for means in ((first, second), (second, first)):
+        rows = [
+            (name, "completed", x) for name, seeds in zip("ab", means, strict=True) for x in seeds
+        ]
+        assert best_configurations(trials(*rows), 2) == ["a", "b"]
+
+
 def test_a_repeat_of_a_run_is_no_other_seed():
     rows = [("a", "completed", 0.9), ("b", "completed", 0.8), ("a", "stopped", 0.4)]
     frame = trials(*rows, seed=[0, 0, 0])

@@ -119,6 +119,20 @@ def test_the_search_among_ranges_ends():
     assert drain(search, start) == [{**start, "lr": 0.2}]
 
 
+def test_a_range_under_rare_conditions_is_not_used_up():
+    many = Choice(*(step / 1000 for step in range(60)))
+    space = {
+        "dropout": many,
+        "head_units": Choice(*range(1, 40), when={"dropout": 0.02}),
+        "clip_norm": Float(0.1, 9.0, when={"head_units": (7, 700)}),
+    }
+    search = unseen(space)
+    for _ in range(300):  # 98 without the range
+        found = search.nearest({"dropout": 0.03, "head_units": None, "clip_norm": None})
+        check_point(space, found, BASE)
+        assert search.distinct.add(found)
+
+
 @pytest.mark.parametrize("space", [LEVELS, {"width": Int(1, 300)}])
 def test_what_the_sweep_has_had_is_looked_at_once_each(space):
     calls = []

@@ -1,4 +1,5 @@
 import os
+from pathlib import Path
 
 import pytest
 
@@ -94,3 +95,14 @@ def test_the_files_of_a_data_set_on_disk(show, tmp_path):
 
 def test_nothing_is_said_of_the_files_of_bundled_data(show):
     assert "files" not in show(dataset="digits")
+
+
+def test_data_sets_are_those_of_trials_and_the_base_may_have_another(show, write_file):
+    space = """BASE = TrainConfig(dataset='folder:/not/there')
+SPACE = {'dataset': Choice('digits', 'cifar10')}
+SEARCH = 'grid'"""
+    file = Path(write_file(space))
+    file.write_text(f"'Which data?'\n{file.read_text()}")
+    shown = show(str(file))
+    assert shown["data set"] == "digits; cifar10, to be downloaded"
+    assert "files" not in shown

@@ -187,6 +187,7 @@ def test_the_effects(result):
     assert trials == "2"
     assert text.index("batch size") < text.index("dropout")  # the largest effect first
     assert caveats(made) == []
+    assert caveats(result(TRIALS, scheduler="asha")) == []  # it stopped none
 
 
 def test_early_stopping_and_failures_are_told(result):
