@@ -129,7 +129,8 @@ CLASSES = pa.schema(
             "precision",
             pa.float64(),
             "",
-            "right among those predicted as the class, 0 where none is; null where it has no images",
+            "right among those predicted as the class, 0 where none is; null where it has no"
+            " images",
         ),
         _column(
             "recall",

@@ -4,9 +4,11 @@
 
 where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the sources,
 the compiler and the processor. A file that is not what its name says is compiled again: loading
-one that was cut short may end the process. The folder is this user's alone: where that of $TL_SWEEP_CACHE is
-another user's, the one in ~/.cache/tl-sweep serves. Without a compiler (or with
-TL_SWEEP_KERNELS=0) PyTorch's own operations are used: the same numbers to rounding, more slowly.
+one that was cut short may end the process.
+
+The folder is this user's alone: where that of $TL_SWEEP_CACHE is another user's, the one in
+~/.cache/tl-sweep serves. Without a compiler (or with TL_SWEEP_KERNELS=0) PyTorch's own operations
+are used: the same numbers to rounding, more slowly.
 """
 
 import ctypes
