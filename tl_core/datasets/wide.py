@@ -150,9 +150,10 @@ def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
 
 def _ppm_white(image: Image.Image) -> int:
     """The value that a PPM's header calls white; 0 for what is no PPM of colours."""
-    tile = image.tile[0] if getattr(image, "tile", None) else None  # type: ignore[attr-defined]
-    coloured = tile is not None and image.mode == "RGB" and tile.codec_name in (_PPM, _PPM_PLAIN)
-    return int(tile.args[1]) if coloured else 0
+    tiles = getattr(image, "tile", None)
+    if not tiles or image.mode != "RGB" or tiles[0].codec_name not in (_PPM, _PPM_PLAIN):
+        return 0
+    return int(tiles[0].args[1])
 
 
 def _ppm_colours(raw: bytes, image: Image.Image) -> np.ndarray:

@@ -257,6 +257,19 @@ def test_a_data_set_is_scaled_by_what_it_holds_and_says_so(
     assert (data.white_levels.integers, data.white_levels.floats) == levels
 
 
+def test_a_scale_that_leaves_most_images_black_is_said(
+    write_wide: Callable[..., Path], open_again: Again
+) -> None:
+    root = write_wide("png", 0, 255)
+    for number in range(4):
+        save(root / "a" / f"bright-{number}", "png", np.full((8, 8), 60000.0))
+    notes = open_again(dataset=f"folder:{root}").notes
+    assert "scaled by 65,535" in notes[0]
+    assert re.match(
+        r"\d\d of \d\d such training images hold less than 8,224 and come out", notes[1]
+    )
+
+
 def test_held_out_images_do_not_decide_and_are_cut_off(
     write_wide: Callable[..., Path], open_again: Again
 ) -> None:
