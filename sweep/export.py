@@ -2,7 +2,8 @@
 
     OUT/model.safetensors | model.onnx | model.pt   the model
     OUT/preprocessing.json                          from an image file to the model's input
-    OUT/classes.txt                                 class names, one a line, in the logits' order
+    OUT/classes.txt                                 class names, one a line, in the logits' order;
+                                                    a line break in a name is a space there
 
 Shapes: B images, C channels, S × S pixels, K classes. The ONNX and TorchScript models map
 (B, C, S, S) float32, normalized, to logits (B, K).
@@ -54,7 +55,8 @@ def export_model(weights: Path, form: str, out: Path) -> list[Path]:
     write(saved, model)
     about, classes = out / "preprocessing.json", out / "classes.txt"
     about.write_text(json.dumps(preprocessing(saved), indent=2) + "\n")
-    classes.write_text("".join(f"{name}\n" for name in saved.classes))
+    lines = (" ".join(name.splitlines()) for name in saved.classes)
+    classes.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [model, about, classes]
 
 
@@ -72,6 +74,7 @@ def preprocessing(saved: SavedModel) -> dict[str, object]:
         "std": list(saved.std),
         "normalize": "(pixels - mean) / std, by channel",
         "output": ["batch", len(saved.classes)],
+        "classes": list(saved.classes),
         "softmax": "not applied: the output are logits",
     }
 

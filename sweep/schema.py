@@ -129,8 +129,8 @@ CLASSES = pa.schema(
             "precision",
             pa.float64(),
             "",
-            "right among those predicted as the class, 0 where none is; null where the class has"
-            " neither images nor predictions",
+            "right among those predicted as the class, 0 where none is; null where it has no"
+            " images",
         ),
         _column(
             "recall",

@@ -26,7 +26,7 @@ class Evaluation:
         loss: mean cross-entropy, in nats.
         confusion: (K, K) int64, rows the true class, columns the predicted one.
         precision: (K,) share of the images predicted as a class that are of it; 0 where the
-            class has images but no predictions, NaN where it has neither.
+            class has images but no predictions, NaN without images.
         recall: (K,) share of a class's images that were predicted as it; NaN without images.
         f1: (K,) harmonic mean of precision and recall; NaN without images.
         images: (K,) images of each class.
@@ -112,11 +112,11 @@ def top_count(classes: int) -> int:
 
 
 def _by_class(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Precision, recall and F1 of each class, NaN as in `Evaluation`."""
+    """Precision, recall and F1 of each class, NaN for one without images."""
     right, images, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
     nothing = np.full(len(right), np.nan)
     precision = np.where(images > 0, 0.0, nothing)
-    np.divide(right, predicted, out=precision, where=predicted > 0)
+    np.divide(right, predicted, out=precision, where=(predicted > 0) & (images > 0))
     recall = np.divide(right, images, out=nothing.copy(), where=images > 0)
     f1 = np.divide(2 * right, images + predicted, out=nothing.copy(), where=images > 0)
     return precision, recall, f1

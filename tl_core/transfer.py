@@ -126,7 +126,8 @@ def load_hub_weights(
 
     Raises:
         WeightsUnavailable: they are not on this disk and cannot be downloaded.
-        BadInput: the backbone has no published weights, or the file does not fit.
+        BadInput: the backbone has no published weights, the file does not fit, or it has NaN or
+            infinite values.
     """
     cfg = hub_cfg(config.backbone)
     file = fetch_hub_weights(config.backbone)
@@ -141,13 +142,15 @@ def load_hub_weights(
         replace_head(model, config, num_classes)
     new_head = config.head_units is not None or num_classes != cfg.num_classes
     head = head_parameters(model) if new_head else ()
+    own = model.state_dict()
+    _check_finite(str(file), {n: t for n, t in own.items() if n not in head}, own)
     convs = _first_convs(model) if channels != cfg.input_size[0] else []
     if channels == 1 and config.input_adapt == "mean":  # timm takes the sum
         for name in convs:
             with torch.no_grad():
                 model.get_parameter(f"{name}.weight").div_(cfg.input_size[0])
     loaded = Loaded(
-        missing=tuple(n for n in model.state_dict() if n in head),
+        missing=tuple(n for n in own if n in head),
         adapted=tuple(f"{name}.weight" for name in convs),
     )
     model.loaded = loaded  # type: ignore[assignment]
@@ -297,8 +300,10 @@ def _misfit(model: nn.Module, weights: str, source: dict[str, Tensor], body: lis
     own = dict(model.named_parameters())
     shared = [name for name in body if name in source]
     if shared:
-        there, here = tuple(source[shared[0]].shape), tuple(own[shared[0]].shape)
-        reason = f"{shared[0]} is {there} in the file and {here} in the model"
+        there, here = source[shared[0]], own[shared[0]]
+        alike = there.shape == here.shape
+        in_file, in_model = ((t.dtype if alike else tuple(t.shape)) for t in (there, here))
+        reason = f"{shared[0]} is {in_file} in the file and {in_model} in the model"
     else:
         reason = f"its tensors have other names ({next(iter(source))}, not {body[0]})"
     made = read_metadata(weights).config or {}

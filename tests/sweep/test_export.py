@@ -83,6 +83,19 @@ def test_what_stands_beside_it(weights, tmp_path):
     assert told["input"][1:] == [1, *[load_model(weights).image_size] * 2]
 
 
+def test_every_class_has_one_line_whatever_its_name(tmp_path):
+    names = ("a\nb", "ä\r\nc\u2028d", 'e "f", g')
+    config = TrainConfig(backbone="residual", width=4)
+    path = tmp_path / "w.safetensors"
+    save_weights(
+        path, build_model(config, channels=1, num_classes=3, image_size=8), config=config,
+        classes=names, mean=[0.3], std=[0.2], image_size=8,
+    )  # fmt: skip
+    _, about, classes = export_model(path, "safetensors", tmp_path / "out")
+    assert classes.read_text(encoding="utf-8").splitlines() == ["a b", "ä c d", 'e "f", g']
+    assert json.loads(about.read_text())["classes"] == list(names)
+
+
 def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(BadInput, match="--format tflite: one of safetensors, onnx, torchscript"):
         export_model(tmp_path / "w.safetensors", "tflite", tmp_path)

@@ -31,15 +31,15 @@ def nulls(values):
     return [None if np.isnan(value) else round(float(value), 4) for value in values]
 
 
-def test_a_class_without_images_has_no_recall_and_no_f1():
+def test_a_class_without_images_has_no_measures_predicted_or_not():
     labels, predicted = np.array([0, 0, 0, 1]), np.array([0, 0, 3, 1])
     result = evaluate(sure(predicted, 5), labels)
     assert result.confusion[2].tolist() == result.confusion[3].tolist() == [0] * 5
     assert result.images.tolist() == [3, 1, 0, 0, 0]
     assert nulls(result.recall) == [0.6667, 1, None, None, None]
     assert nulls(result.f1) == [0.8, 1, None, None, None]
-    # class 3 has no image but is predicted once, wrongly; 2 and 4 have neither
-    assert nulls(result.precision) == [1, 1, None, 0, None]
+    # class 3 is predicted once, wrongly; 2 and 4 are not
+    assert nulls(result.precision) == [1, 1, None, None, None]
 
 
 def test_a_class_with_images_that_is_never_predicted_has_zero():

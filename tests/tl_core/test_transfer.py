@@ -331,14 +331,26 @@ def test_hub_weights_that_cannot_be_had_name_the_way_out(empty_cache):
         hub_weights_on_disk("residual")
 
 
-def test_hub_weights_on_disk_are_used_without_the_network(empty_cache):
-    torch.manual_seed(7)
-    published = timm.create_model("test_resnet")  # 1000 classes, as the hub's
-    folder = empty_cache / "models--timm--test_resnet.r160_in1k"
+def publish(cache, model):
+    folder = cache / "models--timm--test_resnet.r160_in1k"
     (folder / "refs").mkdir(parents=True)
     (folder / "refs" / "main").write_text("abc")
     (folder / "snapshots" / "abc").mkdir(parents=True)
-    save_file(published.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
+    save_file(model.state_dict(), folder / "snapshots" / "abc" / "model.safetensors")
+
+
+def test_hub_weights_that_are_no_numbers_are_refused(empty_cache):
+    published = timm.create_model("test_resnet")
+    torch.nn.init.constant_(published.layer1[0].conv1.weight, float("nan"))
+    publish(empty_cache, published)
+    with pytest.raises(BadInput, match=r"model.safetensors' are NaN .* layer1\.0\.conv1\.weight"):
+        build("timm:test_resnet", weights="pretrained")
+
+
+def test_hub_weights_on_disk_are_used_without_the_network(empty_cache):
+    torch.manual_seed(7)
+    published = timm.create_model("test_resnet")  # 1000 classes, as the hub's
+    publish(empty_cache, published)
     assert hub_weights_on_disk("timm:test_resnet")
     model = build("timm:test_resnet", weights="pretrained", colours=1)
     assert torch.equal(model.layer1[0].conv1.weight, published.layer1[0].conv1.weight)

@@ -117,6 +117,15 @@ def test_a_library_that_others_could_write_is_compiled_anew(compiled, where):
     assert file.read_text() == "built\n"
 
 
+@pytest.mark.parametrize("left", [b"", b"bui", b"built\nand more"])
+def test_a_damaged_library_is_compiled_anew(compiled, left):
+    file = compiled()
+    file.write_bytes(left)
+    assert compiled() == file
+    assert file.read_text() == "built\n"
+    assert list(file.parent.glob("*.so")) == [file]
+
+
 def test_another_users_library_is_not_loaded(compiled, monkeypatch, another_user):
     compiled()
     monkeypatch.setattr(kernels.ctypes, "CDLL", lambda file: pytest.fail(f"{file} was loaded"))

@@ -19,6 +19,7 @@ from tl_core.datasets.decode import decode_or_reason, map_blocks
 from tl_core.datasets.identity import Identity, check_bad
 from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.records import TRAIN, Records
+from tl_core.datasets.unreadable import reader
 from tl_core.datasets.white_levels import WhiteLevels
 
 NAMED = 20
@@ -155,6 +156,7 @@ def _entry(records: Records, identity: Identity, size: int, blocks: list[_Block]
         hashes=np.concatenate([block.hashes for block in blocks]),
         notes=_notes(records, identity, blocks),
         images=None,
+        skipped_by=reader() if any(block.bad for block in blocks) else None,
     )
 
 

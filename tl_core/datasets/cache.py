@@ -3,15 +3,16 @@
     <cache>/decoded/<fingerprint>-<size>px[-white levels]-v2/
         images.npy   (N, C, S, S) uint8; absent if the data set is streamed
         index.npz    labels, parts, positions, sums, squares, hashes
-        info.json    classes, channels, size, count, streamed, notes
+        info.json    classes, channels, size, count, streamed, notes, skipped_by
     <cache>/known/<signature>-v2.json   the fingerprint of files with these sizes and times
-    <cache>/known/<fingerprint>-v2.npz  the largest values of images of more than 8 bits
+    <cache>/known/<fingerprint>-<reader>-v2.npz  the largest values of images of more than 8 bits
 
 Built under a lock in a folder whose name starts with a dot, then renamed.
 """
 
 import contextlib
 import errno
+import hashlib
 import json
 import os
 import shutil
@@ -24,6 +25,7 @@ import numpy as np
 from filelock import FileLock
 
 from tl_core.datasets.identity import Identity, from_json, to_json
+from tl_core.datasets.unreadable import reader
 from tl_core.datasets.white_levels import WhiteLevels
 from tl_core.errors import BadInput
 from tl_core.user_path import expanded
@@ -60,6 +62,8 @@ class Entry:
     """What to say of its files whenever the data set is used, a line each."""
     images: np.ndarray | None
     """(N, C, S, S) uint8, mapped; None: streamed."""
+    skipped_by: str | None = None
+    """The `reader` that could not read some files; None: none were skipped."""
 
 
 def cache_folder(cache_dir: str | None) -> Path:
@@ -105,19 +109,26 @@ def entry_folder(cache: Path, identity: Identity, size: int, whites: WhiteLevels
 
 
 def survey_path(cache: Path, identity: Identity) -> Path:
-    """Where the largest values of the data set's images are kept."""
-    return cache / "known" / f"{identity.fingerprint}-v{VERSION}.npz"
+    """Where the largest values of the images that Pillow reads of the data set are kept."""
+    by = hashlib.blake2b(reader().encode(), digest_size=4).hexdigest()
+    return cache / "known" / f"{identity.fingerprint}-{by}-v{VERSION}.npz"
 
 
 def open_entry(folder: Path) -> Entry | None:
-    """The entry, its images mapped copy-on-write; None where absent, cut short or damaged."""
+    """The entry, its images mapped copy-on-write.
+
+    None where absent, cut short or damaged, or where Pillow may now read files that were skipped.
+    """
     try:
         info = json.loads((folder / "info.json").read_text())
         with np.load(folder / "index.npz", allow_pickle=False) as index:
             arrays = {name: index[name] for name in _ARRAYS}
+        skipped_by = info["skipped_by"]
         count, channels, size = info["count"], info["channels"], info["size"]
         images = _map(folder / "images.npy", (count, channels, size, size), info["streamed"])
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    if skipped_by not in (None, reader()):
         return None
     if any(len(array) != count for array in arrays.values()):
         return None
@@ -127,6 +138,7 @@ def open_entry(folder: Path) -> Entry | None:
         size=size,
         images=images,
         notes=tuple(info["notes"]),
+        skipped_by=skipped_by,
         **arrays,
     )
 
@@ -201,6 +213,7 @@ def write_index(folder: Path, entry: Entry, *, streamed: bool) -> None:
         "count": len(entry.labels),
         "streamed": streamed,
         "notes": entry.notes,
+        "skipped_by": entry.skipped_by,
     }
     (folder / "info.json").write_text(json.dumps(info))
 

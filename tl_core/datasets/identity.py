@@ -17,7 +17,7 @@ import numpy as np
 from tl_core.datasets.decode import Header, map_blocks, read_header
 from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.records import Records
-from tl_core.datasets.unreadable import NO_IMAGE
+from tl_core.datasets.unreadable import NO_IMAGE, reader
 from tl_core.datasets.white_levels import Kind
 from tl_core.errors import BadInput
 
@@ -110,12 +110,13 @@ def check_bad(bad: dict[int, str], records: Records) -> None:
 
 
 def signature(dataset: str, files: list[Path]) -> str | None:
-    """Hash of the files' paths, sizes and times: while it stays, so does the content.
+    """Hash of the files' paths, sizes and times, and of what reads them: while it stays, so does
+    the content.
 
     Returns:
         32 hexadecimal digits; None if a file is missing.
     """
-    digest = hashlib.blake2b(dataset.encode(), digest_size=16)
+    digest = hashlib.blake2b(f"{dataset}\0{reader()}\0".encode(), digest_size=16)
     try:
         for path in files:
             status = path.stat()

@@ -10,7 +10,10 @@ import re
 import threading
 import warnings
 from collections.abc import Iterator
+from types import ModuleType
 from typing import Any, TextIO
+
+import PIL
 
 FILTER = ("always", None, Warning, re.compile(r"PIL(\.|$)"), 0)
 """An entry of `warnings.filters`; without it Python shows a warning once per line of Pillow."""
@@ -43,9 +46,17 @@ def _start() -> None:
     with _LOCK:
         _COLLECTING += 1
         if _COLLECTING == 1:
+            _forget_shown()
             # Not by filterwarnings, which makes Python repeat all warnings that it has shown.
             warnings.filters.insert(0, FILTER)  # type: ignore[attr-defined]
             _PREVIOUS, warnings.showwarning = warnings.showwarning, _show
+
+
+def _forget_shown() -> None:
+    """Of Pillow's warnings alone: Python drops what it has shown before it asks any filter."""
+    for module in tuple(vars(PIL).values()):
+        if isinstance(module, ModuleType):
+            getattr(module, "__warningregistry__", {}).clear()
 
 
 def _stop() -> None:

@@ -17,7 +17,7 @@ from tl_core.datasets.pillow_warnings import collected
 from tl_core.datasets.records import TRAIN, Records
 from tl_core.datasets.splits import SplitIndices
 from tl_core.datasets.unreadable import reason
-from tl_core.datasets.white_levels import Kind, WhiteLevels, white_level
+from tl_core.datasets.white_levels import FEWEST_LEVELS, Kind, WhiteLevels, white_level
 
 KINDS = tuple(Kind)
 SCALED = (Kind.INTEGERS, Kind.FLOATS)
@@ -117,7 +117,21 @@ def scale_notes(found: Survey, indices: SplitIndices, whites: WhiteLevels) -> li
             f"{of_kind.sum():,} {called} images hold values up to {largest:,.6g} in the training"
             f" split: scaled by {white:,.6g}, which becomes white{clipped}."
         )
+        notes += _dark(found.largest[indices.train[of_kind[indices.train]]], white)
     return notes
+
+
+def _dark(largest: np.ndarray, white: float) -> list[str]:
+    """A line where most images (N,) are scaled by what only a few hold, and so come out dark."""
+    most = white * FEWEST_LEVELS / 255
+    count = int((largest < most).sum())
+    if 2 * count <= len(largest):
+        return []
+    return [
+        f"{count:,} of {len(largest):,} such training images hold less than {most:,.6g} and come"
+        " out nearly black: look at the few that hold more, and rescale or remove them if they"
+        " are not meant so."
+    ]
 
 
 def _look_at(raw: "bytes | np.ndarray") -> tuple[Kind, float] | str:

@@ -3,7 +3,8 @@
 import io
 import re
 
-from PIL import Image, TiffImagePlugin, UnidentifiedImageError
+import PIL
+from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BIG_TIFF = 43
@@ -14,6 +15,17 @@ _NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex fl
 
 class UnusablePixels(ValueError):
     """An image was read, but its values are no picture; the message says why, in one line."""
+
+
+def reader() -> str:
+    """What decides which files can be read: Pillow's version, and what a user may set in it."""
+    settings = (
+        Image.MAX_IMAGE_PIXELS,
+        ImageFile.LOAD_TRUNCATED_IMAGES,
+        PngImagePlugin.MAX_TEXT_CHUNK,
+        PngImagePlugin.MAX_TEXT_MEMORY,
+    )
+    return repr((PIL.__version__, *settings))
 
 
 def reason(error: Exception, raw: bytes) -> str:

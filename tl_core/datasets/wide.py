@@ -1,12 +1,13 @@
 """Images of more than 8 bits: their values as the file holds them, then as 8 bits.
 
 Pillow opens 16-bit colour as 8-bit colour and keeps the high bytes alone. Reading such a file a
-second time with its byte order swapped gives the low bytes.
+second time with its byte order swapped gives the low bytes; a PPM's values are read here.
 
 Shapes: H × W pixels, C channels, alpha last where there is one.
 """
 
 import io
+import re
 import sys
 from dataclasses import dataclass
 from typing import Any
@@ -27,6 +28,8 @@ GREY_WITH_ALPHA = "LA;16B"
 _NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
 SWAPPED = {"N": _OTHER, "L": "B", "B": "L"}
 _PLANAR, _BITS, _PHOTOMETRIC = 284, 258, 262
+_PPM, _PPM_PLAIN = "ppm", "ppm_plain"
+"""Pillow's names of what reads colours that a PPM holds as bytes, and as written numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -64,7 +67,8 @@ def kind_of(image: Image.Image) -> Kind:
     raw = raw_mode(image)
     if image.mode.startswith("I") or raw == GREY_WITH_ALPHA or raw[:-1] in COLOURS:
         return Kind.INTEGERS
-    return Kind.INTEGERS if _planar_bits(image) > 8 else Kind.BYTES
+    wide = _planar_bits(image) > 8 or _ppm_white(image) > 255
+    return Kind.INTEGERS if wide else Kind.BYTES
 
 
 def read_wide(raw: bytes, image: Image.Image, kind: Kind) -> WideImage:
@@ -130,6 +134,8 @@ def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
         halves = _upright(image, "RGBA").astype(np.uint16)  # the four bytes of a pixel as they are
         return "LA", halves[..., 0::2] << 8 | halves[..., 1::2]
     mode = COLOURS.get(layout[:-1])
+    if _ppm_white(image) > 255:
+        return "RGB", _ppm_colours(raw, image)
     if mode is None:
         return "L", _upright(image)[..., None]
     parts, order = layout[:-1].upper(), layout[-1]  # Pillow divides by alpha at 8 bits: not here
@@ -140,6 +146,31 @@ def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
         colours = np.rint(values[..., :3] * (alpha.max() / alpha.clip(1)))
         values = np.dstack([colours, alpha])
     return mode, values
+
+
+def _ppm_white(image: Image.Image) -> int:
+    """The value that a PPM's header calls white; 0 for what is no PPM of colours."""
+    tiles = getattr(image, "tile", None)
+    if not tiles or image.mode != "RGB" or tiles[0].codec_name not in (_PPM, _PPM_PLAIN):
+        return 0
+    return int(tiles[0].args[1])
+
+
+def _ppm_colours(raw: bytes, image: Image.Image) -> np.ndarray:
+    """(H, W, 3) of a PPM, with 65,535 for its header's white, as Pillow gives a grey one's.
+
+    Raises:
+        ValueError: the file is cut short, or has something other than numbers.
+    """
+    (tile,) = image.tile  # type: ignore[attr-defined]
+    count = image.width * image.height * 3
+    if tile.codec_name == _PPM:
+        values = np.frombuffer(raw, ">u2", count, tile.offset)
+    else:
+        numbers = re.sub(rb"#[^\r\n]*", b"", raw[tile.offset :]).split()[:count]
+        values = np.array(numbers, dtype=np.int64)
+    scaled = np.rint(values * (65535 / _ppm_white(image))).clip(0, 65535)
+    return scaled.astype(np.uint16).reshape(image.height, image.width, 3)
 
 
 def _upright(image: Image.Image, layout: str | None = None) -> np.ndarray:

@@ -1,11 +1,14 @@
 """Native code for the CPU, compiled once a machine by its own C++ compiler.
 
-    <cache>/kernels/<key>.so
+    <cache>/kernels/<key>-<hash of the file>.so
 
 where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the sources,
-the compiler and the processor. The folder is this user's alone: where that of $TL_SWEEP_CACHE is
-another user's, the one in ~/.cache/tl-sweep serves. Without a compiler (or with
-TL_SWEEP_KERNELS=0) PyTorch's own operations are used: the same numbers to rounding, more slowly.
+the compiler and the processor. A file that is not what its name says is compiled again: loading
+one that was cut short may end the process.
+
+The folder is this user's alone: where that of $TL_SWEEP_CACHE is another user's, the one in
+~/.cache/tl-sweep serves. Without a compiler (or with TL_SWEEP_KERNELS=0) PyTorch's own operations
+are used: the same numbers to rounding, more slowly.
 """
 
 import ctypes
@@ -95,22 +98,35 @@ def _compiled(compiler: str) -> Path | None:
     sources = [file.read_bytes() for file in sorted(SOURCE.parent.glob("*.[hc]*"))]
     about = (sources, repr(FLAGS), _version(compiler), _processor())
     key = hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
-    file = folder / f"{key}.so"
-    if not is_private(file):
-        with FileLock(file.with_suffix(".lock")):
-            if not is_private(file):
-                _compile(compiler, file)
+    file = _whole(folder, key)
+    if file is None:
+        with FileLock(folder / f"{key}.lock"):
+            file = _whole(folder, key) or _compile(compiler, folder, key)
     return file
 
 
-def _compile(compiler: str, file: Path) -> None:
-    """Compile into a file that only this user can write."""
-    partial = file.with_suffix(".partial")
+def _whole(folder: Path, key: str) -> Path | None:
+    """The library's file, if it is as it was compiled and nobody else can have written it."""
+    for file in folder.glob(f"{key}-*.so"):
+        if is_private(file) and file.name == _file_name(key, file):
+            return file
+    return None
+
+
+def _file_name(key: str, file: Path) -> str:
+    return f"{key}-{hashlib.blake2b(file.read_bytes(), digest_size=8).hexdigest()}.so"
+
+
+def _compile(compiler: str, folder: Path, key: str) -> Path:
+    """Compile into a file that only this user can write; damaged ones go."""
+    partial = folder / f"{key}.partial"
     partial.unlink(missing_ok=True)
     command = [compiler, *FLAGS, "-o", str(partial), str(SOURCE)]
     subprocess.run(command, check=True, capture_output=True, timeout=COMPILE_SECONDS)
     partial.chmod(0o700)
-    partial.replace(file)
+    for damaged in folder.glob(f"{key}-*.so"):
+        damaged.unlink()
+    return partial.replace(folder / _file_name(key, partial))
 
 
 def _version(compiler: str) -> str:

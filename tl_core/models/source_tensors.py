@@ -17,8 +17,8 @@ from tl_core.errors import BadInput
 TRANSPARENT = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
 """Parts that torch.compile and its like put anywhere into a name."""
 AVERAGED = ("ema", "swa", "averaged")
-"""Words in keys and prefixes of running averages, which win where several sets of tensors fit
-alike: as in timm's `load_checkpoint`."""
+"""Words, in any case, in keys and prefixes of running averages, which win where several sets of
+tensors fit alike: as in timm's `load_checkpoint`."""
 PREFERRED = ("teacher", "encoder_q", "base_encoder", "online_encoder", "online_network")
 """Keys and prefixes that win likewise: of what DINO, MoCo and BYOL evaluate and hand on."""
 MOST_PREFIX_PARTS = 4
@@ -194,7 +194,7 @@ def _one_of(tied: list[SourceTensors], weights: str) -> SourceTensors:
 
 def _is_preferred(option: SourceTensors) -> bool:
     parts = {*option.wrapper.split("."), *option.prefix.split(".")}
-    words = {word for part in parts for word in part.split("_")}
+    words = {word.lower() for part in parts for word in part.split("_")}
     return not (parts.isdisjoint(PREFERRED) and words.isdisjoint(AVERAGED))
 
 

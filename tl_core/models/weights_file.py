@@ -230,7 +230,7 @@ def _state_dicts(content: Any, wrapper: str = "") -> Iterator[tuple[str, dict[st
     if not isinstance(content, Mapping):
         return
     named = {name: value for name, value in content.items() if isinstance(name, str)}
-    tensors = {name: value for name, value in named.items() if isinstance(value, Tensor)}
+    tensors = {name: value for name, value in named.items() if _has_values(value)}
     if tensors:
         yield wrapper, tensors
     if wrapper.count(".") + 1 >= MOST_WRAPPERS:
@@ -238,6 +238,15 @@ def _state_dicts(content: Any, wrapper: str = "") -> Iterator[tuple[str, dict[st
     for name, value in named.items():
         if not any(sign in name for sign in NO_WEIGHTS):
             yield from _state_dicts(value, f"{wrapper}.{name}" if wrapper else name)
+
+
+def _has_values(value: Any) -> bool:
+    """Whether it is a tensor whose values are there as they are: not meta, quantized or sparse."""
+    return (
+        isinstance(value, Tensor)
+        and not (value.is_meta or value.is_quantized)
+        and value.layout == torch.strided
+    )
 
 
 def _json(text: str | None) -> Any:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image, ImageFile
 
 from tl_core import BadInput, TrainConfig, array_file
 from tl_core.datasets import ImageData, build, identity, load_data
@@ -175,6 +176,31 @@ def test_streaming_names_a_file_that_vanished(
         path.unlink()
     with pytest.raises(BadInput, match=r"a/\d+\.png can no longer be read"):
         data.train.batch(np.arange(1))
+
+
+def test_files_that_pillow_is_allowed_to_read_later_are_read_then(
+    write_folder: Write, open_again: Again, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    root = write_folder({"a": 100, "b": 100})
+    Image.effect_noise((90, 90), 50).convert("RGB").save(root / "a" / "large.png")
+    Image.effect_noise((64, 64), 50).convert("RGB").save(root / "b" / "cut.jpg")
+    whole = (root / "b" / "cut.jpg").read_bytes()
+    (root / "b" / "cut.jpg").write_bytes(whole[: len(whole) // 2])
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4000)
+
+    def used() -> tuple[int, str]:
+        data = open_again(dataset=f"folder:{root}", image_size=8)
+        return sum(len(getattr(data, name)) for name in SPLITS), " ".join(data.notes)
+
+    count, notes = used()
+    assert count == 200
+    assert "a/large.png" in notes
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
+    count, notes = used()
+    assert count == 201
+    assert "a/large.png" not in notes
+    monkeypatch.setattr(ImageFile, "LOAD_TRUNCATED_IMAGES", True)
+    assert used() == (202, "")
 
 
 @pytest.mark.parametrize("value", ["much", "-1", "nan"])

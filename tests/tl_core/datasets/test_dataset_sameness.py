@@ -13,6 +13,7 @@ from PIL import Image
 from tl_core import BadInput, TrainConfig
 from tl_core.datasets import DATASETS, DatasetSpec, ImageData, Records, load_data
 from tl_core.datasets import decode as decoding
+from tl_core.datasets.pillow_warnings import collected
 
 Again = Callable[..., ImageData]
 Write = Callable[..., Path]
@@ -135,6 +136,16 @@ def test_pillows_warnings_become_one_line_with_a_count(
     assert (warnings.showwarning, list(warnings.filters)) == (hook, filters)
     with pytest.warns(UserWarning, match="270"):  # others' own reading still warns
         Image.open(tmp_path / "odd/a/199.jpg").getexif()
+
+
+def test_a_warning_that_python_has_shown_before_is_collected() -> None:
+    raw = odd_jpeg(0)
+    with warnings.catch_warnings(record=True):
+        warnings.simplefilter("default")
+        decoding.decode(raw, 3, 16)
+        with collected() as messages:
+            decoding.decode(raw, 3, 16)
+    assert "270" in messages[0]
 
 
 def test_images_over_pillows_limit_are_named_as_such(

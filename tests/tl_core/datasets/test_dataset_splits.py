@@ -169,3 +169,18 @@ def test_order_is_a_permutation_that_starts_with_every_class() -> None:
     order = stratified_order(UNEVEN, np.random.default_rng(0))
     assert sorted(order.tolist()) == list(range(1000))
     assert sorted(UNEVEN[order[:4]].tolist()) == [0, 1, 2, 3]
+
+
+def test_order_takes_of_each_class_by_its_size() -> None:
+    """Of 10 and 3: 1 + 1, then at 0.15, 0.25, 0.35, 0.45 of the first, 0.5 of the second."""
+    labels = np.repeat([0, 1], [10, 3])
+    for seed in range(5):
+        order = stratified_order(labels, np.random.default_rng(seed))
+        assert np.bincount(labels[order[:6]]).tolist() == [5, 1]
+        assert np.bincount(labels[order[:7]]).tolist() == [5, 2]
+
+
+def test_order_favours_no_class_of_those_alike() -> None:
+    orders = [stratified_order(BALANCED, np.random.default_rng(seed)) for seed in range(30)]
+    for start in (0, 10):  # the first of each class, and those that follow
+        assert len({int(BALANCED[order[start]]) for order in orders}) >= 5

@@ -96,6 +96,21 @@ def test_eight_bits_in_a_sixteen_bit_png_are_kept(colour_type: int, channels: in
     np.testing.assert_array_equal(found.transpose(1, 2, 0), values[..., : 1 if grey else 3])
 
 
+@pytest.mark.parametrize("form", ["P6", "P3"])
+@pytest.mark.parametrize(("white", "levels"), [(65535, BYTES_IN_16), (4095, WhiteLevels())])
+def test_wide_colours_of_a_ppm_are_kept(form: str, white: int, levels: WhiteLevels) -> None:
+    values = np.arange(48).reshape(4, 4, 3) * (5 if white == 65535 else 85)
+    raw = f"{form}\n4 4\n{white}\n".encode()
+    if form == "P6":
+        raw += values.astype(">u2").tobytes()
+    else:
+        raw += b"# by hand\n" + "\n".join(map(str, values.ravel())).encode()
+    assert read_header(raw) == Header(False, 4, 4, Kind.INTEGERS)
+    bytes_ = values if white == 65535 else np.rint(values * 255 / 4095)
+    np.testing.assert_array_equal(decode(raw, 3, 4, levels), bytes_.transpose(2, 0, 1))
+    assert isinstance(decode_or_reason(raw[:-40], 3, 4), str)
+
+
 def test_sixteen_bit_alpha_is_laid_over_white() -> None:
     values = np.array([[[100, 100, 100, 0], [100, 100, 100, 65535]]] * 2)
     pixels = decode(wide_png(values, 6), 3, 2, BYTES_IN_16)
@@ -240,6 +255,19 @@ def test_a_data_set_is_scaled_by_what_it_holds_and_says_so(
     assert data.mean[0] == pytest.approx(high / white / 2, rel=0.05)
     levels = (None, 1.0) if kind == "tif" else (float(white), None)
     assert (data.white_levels.integers, data.white_levels.floats) == levels
+
+
+def test_a_scale_that_leaves_most_images_black_is_said(
+    write_wide: Callable[..., Path], open_again: Again
+) -> None:
+    root = write_wide("png", 0, 255)
+    for number in range(4):
+        save(root / "a" / f"bright-{number}", "png", np.full((8, 8), 60000.0))
+    notes = open_again(dataset=f"folder:{root}").notes
+    assert "scaled by 65,535" in notes[0]
+    assert re.match(
+        r"\d\d of \d\d such training images hold less than 8,224 and come out", notes[1]
+    )
 
 
 def test_held_out_images_do_not_decide_and_are_cut_off(

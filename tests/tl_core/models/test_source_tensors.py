@@ -1,6 +1,7 @@
 """Checkpoints of other writers: keys and prefixes seen through and recorded; what is refused."""
 
 import argparse
+import contextlib
 import pathlib
 
 import numpy as np
@@ -118,7 +119,8 @@ def test_a_prefix_before_names_that_timm_has_to_translate(tmp_path):
 @pytest.mark.parametrize(
     ("first", "second"),
     [("model", "ema"), ("state_dict", "state_dict_ema"), ("model", "model_ema"),
-     ("student", "teacher"), ("params", "params_ema"), ("model", "swa_model")],
+     ("student", "teacher"), ("params", "params_ema"), ("model", "swa_model"),
+     ("model", "EMA"), ("net", "Averaged_net")],
 )  # fmt: skip
 def test_of_two_that_fit_the_average_is_taken_and_the_other_named(tmp_path, state, first, second):
     averaged = moved(state)
@@ -209,6 +211,28 @@ def test_another_architecture_or_size_is_the_cause_named(tmp_path, state):
         load(tmp_path, content, width=8)
     with pytest.raises(BadInput, match=r"fits nothing of .*: its tensors have other names \(stem"):
         load(tmp_path, content, backbone="plain")
+
+
+def test_numbers_of_another_kind_are_the_cause_named(tmp_path, state):
+    whole = {name: tensor.to(torch.int8) for name, tensor in state.items()}
+    with pytest.raises(
+        BadInput, match=r"is torch\.int8 in the file and torch\.float32 in the mod"
+    ):
+        load(tmp_path, whole)
+
+
+@pytest.mark.parametrize("form", ["meta", "sparse", "quantized"])
+def test_tensors_without_plain_values_are_no_weights(tmp_path, state, form):
+    made = {
+        "meta": lambda t: t.to("meta"),
+        "sparse": lambda t: t.to_sparse(),
+        "quantized": lambda t: torch.quantize_per_tensor(t.float(), 0.1, 0, torch.qint8),
+    }[form]
+    with pytest.warns() if form == "quantized" else contextlib.nullcontext():
+        content = {name: made(tensor) for name, tensor in state.items()}
+    with pytest.raises(BadInput, match="holds no named tensors"):
+        load(tmp_path, content)
+    assert_loaded(load(tmp_path, {"ema": content, "model": state}), state, wrapper="model")
 
 
 @pytest.mark.parametrize("kind", [torch.float32, torch.float16, torch.bfloat16])
