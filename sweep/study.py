@@ -119,7 +119,7 @@ def _distinct(space: SearchSpace, options: SweepOptions) -> dict[str, dict[str, 
         if rest not in left.values():
             left[name] = rest
     if len(left) == 1:
-        return {"": rest for rest in left.values()}
+        return dict(zip([""], left.values(), strict=True))
     names = [re.sub(r"\W+", "-", "-".join(map(str, rest.values()))) for rest in left.values()]
     told_apart = len({name.casefold() for name in names}) == len(left)
     if len(left) == len(space.runs) or not told_apart:

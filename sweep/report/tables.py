@@ -22,6 +22,12 @@ TOP_SHOWN = 10
 COLUMN_FIELDS = 5
 """Varied fields that get a column each; more are shown as one text."""
 ERRORS_SHOWN = 3
+STILL = {
+    "running": "is running",
+    "died": "has died",
+    "silent": "ran elsewhere and has given no sign of life for some time",
+}
+"""State of a sweep that has not come to its end → what is said of it."""
 
 
 def print_result(result: SweepResult, console: Console) -> None:
@@ -49,9 +55,10 @@ def print_result(result: SweepResult, console: Console) -> None:
 def _print_counts(result: SweepResult, console: Console) -> None:
     counts = result.trials["status"].value_counts()
     named = {str(status): number for status, number in counts.items()}
-    parts = [f"[{STATUS_STYLE[s]}]{n} {s.replace('_', ' ')}[/]" for s, n in named.items()]
+    styles = {s: STATUS_STYLE.get(s, "red") for s in named}
+    parts = [f"[{styles[s]}]{n} {escape(s.replace('_', ' '))}[/]" for s, n in named.items()]
     console.print(f"{len(result.trials)} trials: {', '.join(parts) or 'none yet'}")
-    state = {"running": "is running", "died": "has died"}.get(result.manifest.state())
+    state = STILL.get(result.manifest.state())
     if state is not None:
         console.print(f"The sweep {state}; these are the trials so far.")
     errors = result.trials["error"].dropna().value_counts()
@@ -170,7 +177,7 @@ def _several_sizes(frame: pd.DataFrame) -> bool:
 def _print_winner(result: SweepResult, console: Console) -> None:
     winner = result.manifest.winner
     if winner is None:
-        if result.manifest.state() != "running":
+        if result.manifest.state() not in ("running", "silent"):
             line = no_winner_line(result.manifest, result.trials)
             console.print(f"\n{escape(line)}", style="bold red", highlight=False)
         return

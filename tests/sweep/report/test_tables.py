@@ -334,3 +334,17 @@ def test_wrong_images_that_are_not_kept_are_counted():
     assert wrong_images_line(frame, "s1_00003") == line
     assert wrong_images_line(frame, "s1_00005") is None
     assert wrong_images_line(frame.assign(wrong=math.nan), "s1_00003") is None
+
+
+def test_a_sweep_that_is_silent_may_still_end(result):
+    silent = {"status": "running", "host": "elsewhere", "machine": "other", "seen_at": 0.0}
+    text = " ".join(printed(result(TRIALS, winner=None, **silent)).split())
+    assert "has given no sign of life for some time; these are the trials so far." in text
+    assert "No winner" not in text
+
+
+def test_a_status_of_a_later_version_and_a_time_that_is_not_known(result):
+    trials = [("a", 0, 0.8, {"status": "paused", "train_seconds": math.nan, "dropout": 0.0})]
+    text = printed(result(trials))
+    assert "1 paused" in text
+    assert text.index("0.8000") < text.index("–")
