@@ -25,7 +25,8 @@ class Manifest:
     Attributes:
         name: of the sweep.
         space: search space it ran.
-        command: the command that runs the space again, without its strategy and name.
+        command: the command that runs the space again, without its strategy and name; empty where
+            it runs more than this sweep.
         question: what the space asks.
         search: searcher or design.
         scheduler: name of the scheduler.
@@ -219,8 +220,7 @@ def _winner(found: dict[str, Any]) -> dict[str, Any]:
     Raises:
         ValueError: it does not say which trial it is, or a value is of another type.
     """
-    plain = {**dict.fromkeys(_OF_WINNER), "values": {}}
-    winner = {**plain, **found}
+    winner = {**dict.fromkeys(_OF_WINNER), "values": {}, **found}
     for name, hint in _OF_WINNER.items():
         if not _is(winner[name], hint):
             raise ValueError(f"{name} of the winner is {winner[name]!r}")

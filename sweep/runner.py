@@ -30,7 +30,7 @@ from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, local_resources, ray_resources, share_out
 from sweep.results import delete_tables
-from sweep.spaces import SearchSpace
+from sweep.spaces import SearchSpace, name_of
 from sweep.trained_source import with_trained_source
 from sweep.trial_shapes import trial_shapes
 from tl_core.config import config_from_dict
@@ -299,10 +299,11 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
     levels = {
         k: list(d.values) if isinstance(d, Choice) else repr(d) for k, d in plan.free.items()
     }
+    alone = plan.space.name == name_of(plan.space.path)  # not a source, nor one of several runs
     return Manifest(
         name=name,
         space=plan.space.name,
-        command=space_command(plan.options),
+        command=space_command(plan.options) if alone else "",
         question=plan.space.question,
         search=plan.strategy.name,
         scheduler=plan.strategy.scheduler,

@@ -11,8 +11,10 @@ from sweep import run, run_all
 from sweep import study as module
 from sweep.manifest import run_folder
 from sweep.plan import make_plan
+from sweep.runner import new_manifest
 from sweep.spaces import load_space
-from sweep.study import Study
+from sweep.study import Study, sweeps_of
+from sweep.trained_source import source_plan
 from sweep.unfinished import Unfinished
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -245,3 +247,15 @@ def test_a_reader_that_stops_early_is_told_what_did_not_start(ran, options, writ
     next(runs)
     runs.close()
     assert " ".join(page.file.getvalue().split()) == f"Not started: {LATER}"
+
+
+def test_the_command_of_a_sweep_runs_that_sweep_alone(write_file, options):
+    runs = write_file(RUNS, name="runs.py")
+    whole = options(write_file(STUDY))
+    manifest = new_manifest(make_plan(whole), "s1")
+    assert manifest.command.startswith("python -m sweep ")
+    of_source = new_manifest(source_plan(make_plan(whole)), "s2")
+    of_runs = [
+        new_manifest(make_plan(own, space), "s3") for own, space in sweeps_of(options(runs))
+    ]
+    assert [about.command for about in (of_source, *of_runs)] == ["", "", "", ""]
