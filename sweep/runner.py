@@ -180,14 +180,16 @@ class _Run:
         self.began = True
         with live(self.console, view):
             self.manifest.status = self._tune(job, ledger, resources, identifier)
-        if self.manifest.status != "interrupted":
-            with (
-                waiting(self.console, "Judging the best on the test split"),
-                self.faults.noted("judging"),
-            ):
-                self.manifest.winner = self._judge(job, resources)
-        for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
-            shutil.rmtree(self.folder / unread, ignore_errors=True)
+        try:
+            if self.manifest.status != "interrupted":
+                with (
+                    waiting(self.console, "Judging the best on the test split"),
+                    self.faults.noted("judging"),
+                ):
+                    self.manifest.winner = self._judge(job, resources)
+        finally:
+            for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
+                shutil.rmtree(self.folder / unread, ignore_errors=True)
 
     def _resources(self, packed: int = 1) -> Resources:
         """Shares of the Ray in use, which is another than asked for where one ran already."""
