@@ -21,7 +21,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
         space: name of a search space, or the path of a file with one.
         quiet: show no progress.
         **options: any option of the command line, with `_` for `-`: `dataset`, `trials`, `search`,
-            `scheduler`, `gpus`, `seeds`, `name` and so on, in Python's types or as text:
+            `scheduler`, `gpus`, `seeds`, `name` and so on, in Python's types, numbers as numbers:
             `limit_train=[100, 1000, None]`, `time_budget="30m"` or seconds,
             `trials_per_gpu="auto"`, `dataset=Path("photos")`. `set` and `source_set` are dicts of
             fields, `imports` is a path or a list of paths.

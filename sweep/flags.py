@@ -108,5 +108,5 @@ KeepTop = Annotated[
     _flag(_OUTPUT, min=1, help="Keep the weights of the best K configurations; they also vote."),
 ]
 DryRun = Annotated[
-    bool, _flag(_OUTPUT, "--dry-run", help="Print trials, epochs and resources only.")
+    bool, _flag(_OUTPUT, "--dry-run", help="Only print the files, trials, epochs and resources.")
 ]

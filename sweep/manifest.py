@@ -12,6 +12,7 @@ from types import UnionType
 from typing import Any
 
 from sweep import liveness
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 FILE = "sweep.json"
@@ -24,7 +25,8 @@ class Manifest:
     Attributes:
         name: of the sweep.
         space: search space it ran.
-        command: the command that runs the space again, without its strategy and name.
+        command: the command that runs the space again, without its strategy and name; empty where
+            it runs more than this sweep.
         question: what the space asks.
         search: searcher or design.
         scheduler: name of the scheduler.
@@ -150,7 +152,7 @@ def read_manifest(results: Path, name: str) -> Manifest:
     except FileNotFoundError:
         what = "is missing" if file.parent.is_dir() else "is gone, its rows are not"
         raise BadInput(f"{name}: {file} {what}; `delete {name}` removes what is left.") from None
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         reason = getattr(error, "strerror", None) or error
         raise BadInput(
             f"{name}: {file} is damaged ({reason}); its rows can be read, `delete {name}` removes"
@@ -176,7 +178,7 @@ def _parse(text: str) -> Manifest:
     """The manifest in a file, which an earlier or later version may have written.
 
     Fields that are not known are left aside; a missing one has a plain value where it decides
-    nothing.
+    nothing, and one of the base that of a configuration that says nothing of it.
 
     Raises:
         ValueError: the text is no JSON, a field that is needed is missing, or one is of another
@@ -186,14 +188,18 @@ def _parse(text: str) -> Manifest:
     if not isinstance(found, dict):
         raise ValueError("it holds no object")
     known = {f.name: f for f in fields(Manifest)}
+    hints = typing.get_type_hints(Manifest)
     values = {**_WHERE_MISSING, **{k: v for k, v in found.items() if k in known}}
     for name, about in known.items():
         required = about.default is MISSING and about.default_factory is MISSING
         if name not in values and required:
             raise ValueError(f"it has no {name}")
-        if name in values and not isinstance(values[name], _types(name)):
+        if name in values and not _is(values[name], hints[name]):
             raise ValueError(f"{name} is {values[name]!r}")
     _moment(values["started_at"])
+    values["base"] = {**TrainConfig().to_dict(), **values["base"]}
+    if values.get("winner") is not None:
+        values["winner"] = _winner(values["winner"])
     return Manifest(**values)
 
 
@@ -201,11 +207,35 @@ _WHERE_MISSING: dict[str, Any] = {
     "space": "", "command": "", "question": "", "search": "", "scheduler": "", "seeds": 1,
     "trials_planned": None, "notes": [], "machine": None, "pid_start": None, "host": "", "pid": 0,
 }  # fmt: skip
+_OF_WINNER: dict[str, Any] = {
+    "trial_id": str, "values": dict[str, Any], "weights": str | None,
+    "val_accuracy": float | None, "test_accuracy": float | None,
+}  # fmt: skip
+"""What is read of a winner, and its type."""
 
 
-def _types(name: str) -> tuple[type, ...]:
-    """What a field of the manifest may be: `int | None` → (int, NoneType)."""
-    hint = typing.get_type_hints(Manifest)[name]
-    parts = typing.get_args(hint) if typing.get_origin(hint) is UnionType else (hint,)
-    kinds = tuple(typing.get_origin(part) or part for part in parts)
-    return (*kinds, int) if float in kinds else kinds
+def _winner(found: dict[str, Any]) -> dict[str, Any]:
+    """A manifest's winner with all that is read of it.
+
+    Raises:
+        ValueError: it does not say which trial it is, or a value is of another type.
+    """
+    winner = {**dict.fromkeys(_OF_WINNER), "values": {}, **found}
+    for name, hint in _OF_WINNER.items():
+        if not _is(winner[name], hint):
+            raise ValueError(f"{name} of the winner is {winner[name]!r}")
+    return winner
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON is of a type such as `int | None` or `dict[str, list[str]]`."""
+    if hint is Any:
+        return True
+    parts = typing.get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_is(value, part) for part in parts)
+    if typing.get_origin(hint) is list:
+        return isinstance(value, list) and all(_is(item, parts[0]) for item in value)
+    if typing.get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_is(v, parts[1]) for v in value.values())
+    return isinstance(value, (hint, int) if hint is float else hint)

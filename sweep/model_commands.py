@@ -52,14 +52,17 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
     ) -> None:
         """Train a source model, or take a sweep's winner, and keep it under a name."""
         from sweep.pretrain import keep_winner, pretrain
+        from sweep.report.next_commands import results_option
 
         if from_sweep is not None:
             given = {
-                "--dataset": dataset, "--data-dir": data_dir, "--limit-train": limit_train,
-                "--backbone": backbone, "--source": source, "--teacher": teacher,
-                "--epochs": epochs, "--set": settings, "--import": imports,
+                "--dataset": dataset, "--data-dir": data_dir, "--cache-dir": cache_dir,
+                "--limit-train": limit_train, "--backbone": backbone, "--source": source,
+                "--teacher": teacher, "--epochs": epochs, "--set": settings or None,
+                "--import": imports or None, "--seed": seed or None, "--gpus": gpus,
+                "--cpus": cpus,
             }  # fmt: skip
-            unheeded = [option for option, value in given.items() if value]
+            unheeded = [option for option, value in given.items() if value is not None]
             if unheeded:
                 raise BadInput(
                     f"--from {from_sweep} trains nothing, so {', '.join(unheeded)} would not"
@@ -89,9 +92,8 @@ def add_model_commands(app: typer.Typer, console: Console) -> None:
         test = "" if model.test_accuracy is None else f", test accuracy {model.test_accuracy:.4f}"
         val = f"validation accuracy {model.val_accuracy:.4f}"
         console.print(f"Kept as [bold]{model.name}[/bold]: {val}{test}", highlight=False)
-        console.print(
-            f"Next: python -m sweep transfer --source {model.name} --dataset …", highlight=False
-        )
+        command = f"python -m sweep transfer --source {model.name}{results_option(results)}"
+        console.print(f"Next: {command} --dataset …", highlight=False, soft_wrap=True)
 
     @app.command("sources", rich_help_panel=PANEL)
     def sources_command(results: flags.Results = RESULTS) -> None:

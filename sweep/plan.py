@@ -224,10 +224,9 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     gibibytes_from(BUDGET_VARIABLE)
     space = space or load_space(options.space)
     changed = overrides(options)
-    base = config_from_dict(changed, space.base)
-    adopted = _architecture_of_source(base, changed)
-    base = config_from_dict(adopted, base)
-    free = {**sizes_axis(options), **fix(space.space, {**changed, **adopted})}
+    fixed = fixed_fields(options, space.base)
+    base = config_from_dict(fixed, space.base)
+    free = {**sizes_axis(options), **fix(space.space, fixed)}
     plan = Plan(
         options=options if "device" in free else without_idle_gpus(options, base.device),
         space=space,
@@ -241,6 +240,16 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     check_source_options(plan)
     check_names(plan)
     return _counted(without_dead_fields(replace(plan, notes=unheeded_options(plan))))
+
+
+def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
+    """Field → value for all that the options decide, the model of a source that they name too.
+
+    Raises:
+        BadInput: a value is none that its field takes.
+    """
+    changed = overrides(options)
+    return {**changed, **_architecture_of_source(config_from_dict(changed, base), changed)}
 
 
 def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:

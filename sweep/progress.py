@@ -1,6 +1,7 @@
 """What the terminal shows while data load and trials run. Nothing where there is no terminal."""
 
 import contextlib
+import math
 import time
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING
@@ -163,7 +164,9 @@ def live(console: Console, view: LiveView) -> Iterator[None]:
 
 
 def clock(seconds: float) -> str:
-    """125 → 2:05, 3725 → 1:02:05."""
+    """125 → 2:05, 3725 → 1:02:05; – where it is not known."""
+    if math.isnan(seconds):
+        return "–"
     minutes, rest = divmod(round(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"

@@ -139,7 +139,7 @@ def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFr
     source = ds.dataset(folder, schema=schema, format="parquet", partitioning=partitioning)
     try:
         return source.to_table().to_pandas()
-    except (pa.ArrowInvalid, OSError) as error:
+    except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{folder}: a file cannot be read ({_first_line(error)}).") from None
 
 
@@ -161,7 +161,7 @@ def read_parts(
         try:
             part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
             found.append(part.to_table())
-        except (pa.ArrowInvalid, OSError) as error:
+        except (pa.ArrowException, OSError) as error:
             problems.append(f"{file} cannot be read ({_first_line(error)}).")
     return pa.concat_tables(found), problems
 

@@ -30,7 +30,7 @@ from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
 from sweep.resources import Resources, local_resources, ray_resources, share_out
 from sweep.results import delete_tables
-from sweep.spaces import SearchSpace
+from sweep.spaces import SearchSpace, name_of
 from sweep.trained_source import with_trained_source
 from sweep.trial_shapes import trial_shapes
 from tl_core.config import config_from_dict
@@ -180,14 +180,16 @@ class _Run:
         self.began = True
         with live(self.console, view):
             self.manifest.status = self._tune(job, ledger, resources, identifier)
-        if self.manifest.status != "interrupted":
-            with (
-                waiting(self.console, "Judging the best on the test split"),
-                self.faults.noted("judging"),
-            ):
-                self.manifest.winner = self._judge(job, resources)
-        for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
-            shutil.rmtree(self.folder / unread, ignore_errors=True)
+        try:
+            if self.manifest.status != "interrupted":
+                with (
+                    waiting(self.console, "Judging the best on the test split"),
+                    self.faults.noted("judging"),
+                ):
+                    self.manifest.winner = self._judge(job, resources)
+        finally:
+            for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
+                shutil.rmtree(self.folder / unread, ignore_errors=True)
 
     def _resources(self, packed: int = 1) -> Resources:
         """Shares of the Ray in use, which is another than asked for where one ran already."""
@@ -299,10 +301,11 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
     levels = {
         k: list(d.values) if isinstance(d, Choice) else repr(d) for k, d in plan.free.items()
     }
+    alone = plan.space.name == name_of(plan.space.path)  # not a source, nor one of several runs
     return Manifest(
         name=name,
         space=plan.space.name,
-        command=space_command(plan.options),
+        command=space_command(plan.options) if alone else "",
         question=plan.space.question,
         search=plan.strategy.name,
         scheduler=plan.strategy.scheduler,

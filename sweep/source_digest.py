@@ -9,14 +9,12 @@ and a source may have taken days.
 import ast
 import hashlib
 import json
-import sys
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from sweep.sources import PRETRAINED
 from sweep.user_modules import UserModule
 from tl_core.config import FIELDS, TrainConfig, config_from_dict
-from tl_core.content import code_hash
+from tl_core.content import code_hash, import_hash
 from tl_core.datasets import load_data
 from tl_core.transfer import file_fingerprint
 
@@ -71,20 +69,15 @@ def _content(file: str | None) -> str | None:
 
 
 def _code(module: UserModule) -> str:
-    return _module_hash(module.load().__name__)
-
-
-def _module_hash(name: str) -> str:
-    """Hash of a loaded module's code and of the user's modules that it imports."""
-    return code_hash(type("Anything", (), {"__module__": name}))
+    """Hash of a module's code and of the user's modules that it imports."""
+    return code_hash(type("Anything", (), {"__module__": module.load().__name__}))
 
 
 def _space_code(module: UserModule) -> list[str]:
     """What a space's file defines besides its plain data, and the code of what it imports."""
-    tree = ast.parse(module.source)
-    body = [part for part in tree.body if not (_is_plain_data(part) or _is_text(part))]
-    found = [ast.dump(part) for part in body]
-    return [*found, *(_module_hash(name) for name in _imported(body))]
+    body = ast.parse(module.source).body
+    found = [ast.dump(part) for part in body if not (_is_plain_data(part) or _is_text(part))]
+    return [*found, import_hash(module.load().__name__)]
 
 
 def _is_plain_data(statement: ast.stmt) -> bool:
@@ -101,15 +94,3 @@ def _is_plain_data(statement: ast.stmt) -> bool:
 
 def _is_text(statement: ast.stmt) -> bool:
     return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
-
-
-def _imported(body: list[ast.stmt]) -> list[str]:
-    """Names of the loaded modules that the statements import, in order, once each."""
-    names: list[str] = []
-    for node in (node for statement in body for node in ast.walk(statement)):
-        if isinstance(node, ast.Import):
-            names += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            names += [node.module, *(f"{node.module}.{alias.name}" for alias in node.names)]
-    files = {name: getattr(sys.modules.get(name), "__file__", None) for name in names}
-    return [name for name, file in files.items() if file is not None and Path(file).is_file()]

@@ -107,7 +107,7 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
             continue
         try:
             found.append(_read(folder))
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or error
             problems.append(f"{folder} is damaged ({reason}); remove it, or keep the model anew.")
     return found, problems

@@ -109,7 +109,7 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
     question = _first_paragraph(module.__doc__)
     strategy = _strategy(module, path.name)
     return SearchSpace(
-        name=_name_of(path),
+        name=name_of(path),
         path=path,
         source=source,
         question=question,
@@ -132,10 +132,10 @@ def _origin(module: ModuleType, path: Path, source: UserModule) -> SearchSpace |
     except BadInput as error:
         raise BadInput(f"{path.name}: SOURCE_SPACE: {error}") from None
     return SearchSpace(
-        name=f"{_name_of(path)}-source",
+        name=f"{name_of(path)}-source",
         path=path,
         source=source,
-        question=f"Which source serves {_name_of(path)}?",
+        question=f"Which source serves {name_of(path)}?",
         base=base,
         space=space,
         design="one-at-a-time" if space else None,
@@ -172,7 +172,8 @@ def _find(name_or_path: str | Path) -> Path:
     raise BadInput(f"unknown search space {text!r}: {hint}; a file is given as ./{text}.py")
 
 
-def _name_of(path: Path) -> str:
+def name_of(path: Path) -> str:
+    """The name of the space in a file."""
     name = re.sub(r"[^\w-]", "_", path.stem)
     return name if re.match(r"[A-Za-z]", name) else f"space_{name}"
 

@@ -87,11 +87,11 @@ class Study:
 def sweeps_of(options: SweepOptions) -> list[tuple[SweepOptions, SearchSpace]]:
     """Options and space of every sweep that the options' space asks for.
 
-    `--dataset` and `--backbone` leave out the runs that differ from others in these alone, and
-    the rest are named after what they still differ in.
+    Runs that the options make the same are one, and the rest are named after what they still
+    differ in.
 
     Raises:
-        BadInput: there is no such space, or it is none.
+        BadInput: there is no such space, or it is none; or an option's value is wrong.
     """
     space = load_space(options.space)
     found = []
@@ -108,16 +108,23 @@ def _distinct(space: SearchSpace, options: SweepOptions) -> dict[str, dict[str, 
     Returns:
         Name → {field: value}; the only one needs no name.
     """
-    fixed = [name for name in ("dataset", "backbone") if getattr(options, name) is not None]
-    left: list[dict[str, object]] = []
-    for changed in space.runs.values() or [{}]:
+    if not space.runs:
+        return {"": {}}
+    from sweep.plan import fixed_fields
+
+    fixed = fixed_fields(options, space.base)
+    left: dict[str, dict[str, object]] = {}
+    for name, changed in space.runs.items():
         rest = {field: value for field, value in changed.items() if field not in fixed}
-        left += [rest] if rest not in left else []
+        if rest not in left.values():
+            left[name] = rest
     if len(left) == 1:
-        return {"": left[0]}
-    if len(left) == len(space.runs):
-        return dict(zip(space.runs, left, strict=True))
-    return {re.sub(r"\W+", "-", "-".join(map(str, rest.values()))): rest for rest in left}
+        return dict(zip([""], left.values(), strict=True))
+    names = [re.sub(r"\W+", "-", "-".join(map(str, rest.values()))) for rest in left.values()]
+    told_apart = len({name.casefold() for name in names}) == len(left)
+    if len(left) == len(space.runs) or not told_apart:
+        return left
+    return dict(zip(names, left.values(), strict=True))
 
 
 def _joined(stem: str, name: str) -> str:

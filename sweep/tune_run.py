@@ -1,6 +1,10 @@
 """Build and run the Tuner: our trainable, searcher, scheduler and ledger under Ray Tune."""
 
+import contextlib
+import signal
+import threading
 import time
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +122,28 @@ def tune_trials(
             stop=budget,
         ),
     )
-    tuner.fit()
+    with signals_kept():
+        tuner.fit()
+
+
+@contextlib.contextmanager
+def signals_kept() -> Iterator[None]:
+    """Give signals back the handlers that they had before the block.
+
+    Tune takes Ctrl-C for itself and keeps it: the next one, during judging or anything else that
+    the process does afterwards, would be swallowed.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has handlers
+        return
+    numbers = [getattr(signal, n) for n in ("SIGINT", "SIGUSR1") if hasattr(signal, n)]
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: set by other than Python
+                signal.signal(number, handler)
 
 
 def _trial_name(trial: Any) -> str:

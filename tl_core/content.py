@@ -146,6 +146,18 @@ def _source_hash(thing: object) -> str:
     return digest(_package_hash(OWN), name, sources)
 
 
+def import_hash(name: str) -> str:
+    """Hash of what a loaded module imports, also within functions, its own code aside.
+
+    This package and installed libraries count as in `code_hash`.
+    """
+    try:
+        sources = sources_of(name, leave_out=OWN, by_version=VERSIONED)
+    except SourceUnknown:  # a module made at run time: known to this process alone
+        return digest(_THIS_PROCESS, name)
+    return digest(*(part for part in sources if part[0] != name))
+
+
 def library_versions() -> tuple[str, ...]:
     """Name and version of the libraries that go by it."""
     return tuple(map(version_of, VERSIONED))

@@ -67,13 +67,14 @@ class SweepResult:
 
 
 def load_result(results: Path, name: str) -> SweepResult:
-    """Read a sweep back.
+    """Read a sweep back; varied fields of another version, which no column has, are left aside.
 
     Raises:
-        BadInput: there is no such sweep.
+        BadInput: there is no such sweep, or a file of it is damaged.
     """
     manifest = read_manifest(results, name)
     trials = read_table(results, "trials", name).sort_values("trial_id", ignore_index=True)
+    manifest.fields = {n: levels for n, levels in manifest.fields.items() if n in trials}
     epochs = read_table(results, "epochs", name)
     evaluations = read_table(results, "evaluations", name)
     return SweepResult(
@@ -138,8 +139,11 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
 
 def winner_line(winner: dict[str, Any]) -> str:
     """One sentence on a manifest's winner and its test accuracy."""
+    val, test = (
+        "–" if winner[name] is None else f"{winner[name]:.4f}"
+        for name in ("val_accuracy", "test_accuracy")
+    )
     return (
-        f"Winner: trial {winner['trial_id']}, validation accuracy "
-        f"{winner['val_accuracy']:.4f}, test accuracy {winner['test_accuracy']:.4f} "
+        f"Winner: trial {winner['trial_id']}, validation accuracy {val}, test accuracy {test} "
         "(measured once, after selection)"
     )

@@ -1,6 +1,5 @@
 """A sweep's outcome as tables in the terminal, readable at 80 columns."""
 
-import shlex
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +8,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from search_spaces.designs import DESIGNS
 from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
 from sweep.report.measures import absent_classes, top_counts, wrong_images_line
+from sweep.report.next_commands import print_where, shown_path
 from sweep.report.no_winner import no_winner_line
 from sweep.report.strategies import TEST_MEASURES
 from sweep.report.summary import SweepResult, winner_line
@@ -22,6 +21,12 @@ TOP_SHOWN = 10
 COLUMN_FIELDS = 5
 """Varied fields that get a column each; more are shown as one text."""
 ERRORS_SHOWN = 3
+STILL = {
+    "running": "is running",
+    "died": "has died",
+    "silent": "ran elsewhere and has given no sign of life for some time",
+}
+"""State of a sweep that has not come to its end → what is said of it."""
 
 
 def print_result(result: SweepResult, console: Console) -> None:
@@ -43,15 +48,16 @@ def print_result(result: SweepResult, console: Console) -> None:
             console.print(caveat, style="yellow", highlight=False)
     _print_strategies(result, console)
     _print_winner(result, console)
-    _print_where(result, console)
+    print_where(result, console)
 
 
 def _print_counts(result: SweepResult, console: Console) -> None:
     counts = result.trials["status"].value_counts()
     named = {str(status): number for status, number in counts.items()}
-    parts = [f"[{STATUS_STYLE[s]}]{n} {s.replace('_', ' ')}[/]" for s, n in named.items()]
+    styles = {s: STATUS_STYLE.get(s, "red") for s in named}
+    parts = [f"[{styles[s]}]{n} {escape(s.replace('_', ' '))}[/]" for s, n in named.items()]
     console.print(f"{len(result.trials)} trials: {', '.join(parts) or 'none yet'}")
-    state = {"running": "is running", "died": "has died"}.get(result.manifest.state())
+    state = STILL.get(result.manifest.state())
     if state is not None:
         console.print(f"The sweep {state}; these are the trials so far.")
     errors = result.trials["error"].dropna().value_counts()
@@ -170,14 +176,14 @@ def _several_sizes(frame: pd.DataFrame) -> bool:
 def _print_winner(result: SweepResult, console: Console) -> None:
     winner = result.manifest.winner
     if winner is None:
-        if result.manifest.state() != "running":
+        if result.manifest.state() not in ("running", "silent"):
             line = no_winner_line(result.manifest, result.trials)
             console.print(f"\n{escape(line)}", style="bold red", highlight=False)
         return
     console.print(f"\n{winner_line(winner)}", style="bold green", highlight=False)
     console.print(f"        {escape(describe(winner['values']))}", highlight=False)
     if winner["weights"] is not None:
-        shown = escape(_shown(Path(winner["weights"])))
+        shown = escape(shown_path(Path(winner["weights"])))
         console.print(f"        weights: {shown}", highlight=False, soft_wrap=True)
     kept = wrong_images_line(result.evaluations, winner["trial_id"])
     if kept is not None:
@@ -257,43 +263,9 @@ def caveats(result: SweepResult) -> list[str]:
     if result.effects["left_out"].any():
         lines.append("(–n): trials left out because they diverged, failed or did not end.")
     if result.effects["effect"].notna().any() and result.effects["low"].isna().all():
-        lines.append("No intervals: they need more trials, such as --seeds 3.")
+        way = "more trials, such as --seeds 3" if result.manifest.seeds < 3 else "trials that end"
+        lines.append(f"No intervals: they need {way}.")
     return lines
-
-
-def _print_where(result: SweepResult, console: Console) -> None:
-    folder = _shown(result.folder)
-    console.print(
-        f"\nEvery number: {folder}/trials, epochs, evaluations, classes, predictions",
-        style="dim",
-    )
-    console.print(
-        f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])',
-        style="dim",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for position, (command, why) in enumerate(next_commands(result)):
-        label = "Next: " if position == 0 else "      "
-        console.print(
-            f"{label}{escape(command)}  [dim]# {why}[/dim]", highlight=False, soft_wrap=True
-        )
-
-
-def next_commands(result: SweepResult) -> list[tuple[str, str]]:
-    """What to type next, and why."""
-    manifest = result.manifest
-    folder = _shown(result.folder)
-    results = "" if folder == "results" else f" --results {shlex.quote(folder)}"
-    show = (f"python -m sweep show {result.name}{results}", "these tables again")
-    if manifest.search in DESIGNS:
-        return [(f"{manifest.command} --search optuna", "the best combination"), show]
-    return [show]
-
-
-def _shown(path: Path) -> str:
-    here = Path.cwd()
-    return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)
 
 
 def _accuracy(row: pd.Series) -> str:

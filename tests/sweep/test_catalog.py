@@ -3,6 +3,8 @@ import os
 import shutil
 import time
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from sweep import liveness
@@ -118,6 +120,11 @@ def torn_second_part(results):
     (part_of(results, "trials", "bad").parent / "part-00001.parquet").write_bytes(b"PAR1")
 
 
+def part_of_other_types(results):
+    table = pa.table({"config_id": pa.array([["a"]], pa.list_(pa.string()))})
+    pq.write_table(table, part_of(results, "trials", "bad").parent / "part-00001.parquet")
+
+
 def manifest_of(text):
     return lambda results: (run_folder(results, "bad") / "sweep.json").write_text(text)
 
@@ -126,6 +133,7 @@ DAMAGES = {
     "an empty Parquet file": (empty_part, 0, "part-00000.parquet cannot be read"),
     "a torn Parquet file": (torn_part, 0, "part-00000.parquet cannot be read"),
     "one of two files": (torn_second_part, 1, "part-00001.parquet cannot be read"),
+    "a column of another type": (part_of_other_types, 1, "part-00001.parquet cannot be read"),
     "half a manifest": (manifest_of('{"name": "bad", "sp'), 1, "sweep.json is damaged"),
     "an empty manifest": (manifest_of(""), 1, "sweep.json is damaged"),
     "no manifest": (

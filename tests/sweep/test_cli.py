@@ -162,9 +162,13 @@ def test_a_teacher_of_other_classes_is_refused_before_any_trial(
     assert "knows the classes a, b, but the data have 0, 1, 2, … (10)" in said
 
 
-def test_what_a_kept_sweep_cannot_heed_is_refused(refused, tmp_path):
-    said = refused("pretrain", "--from", "s1", "--epochs", 5, "--results", tmp_path)
-    assert said.startswith("--from s1 trains nothing, so --epochs would not count")
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--epochs", 5), ("--seed", 3), ("--gpus", 0), ("--cpus", 1), ("--cache-dir", "c")],
+)
+def test_what_a_kept_sweep_cannot_heed_is_refused(refused, tmp_path, option, value):
+    said = refused("pretrain", "--from", "s1", option, value, "--results", tmp_path)
+    assert said.startswith(f"--from s1 trains nothing, so {option} would not count")
 
 
 class Code:

@@ -53,6 +53,16 @@ def test_a_deletion_is_asked_for(call, results, monkeypatch):
     assert len(read_table(results, "trials")) == 2
 
 
+def test_what_to_do_with_a_kept_model_names_the_results(call, results, monkeypatch):
+    monkeypatch.setattr(
+        "sweep.pretrain.keep_winner",
+        lambda *arguments: SimpleNamespace(name="mine", val_accuracy=0.5, test_accuracy=None),
+    )
+    code, out, _ = call("pretrain", "--from", "s1", "--results", results)
+    assert code == 0
+    assert f"transfer --source mine --results {results} --dataset" in out
+
+
 def test_damaged_sweeps_are_listed_shown_in_one_line_and_deleted(call, refused, results):
     run_folder(results, "s2").mkdir(parents=True)
     (run_folder(results, "s2") / "sweep.json").write_text('{"name": "s2", "spa')

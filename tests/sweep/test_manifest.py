@@ -8,6 +8,7 @@ import pytest
 
 from sweep import liveness
 from sweep.manifest import all_manifests, read_manifest, run_folder, sweep_names, write_manifest
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 NOBODY = 2**22 + 1
@@ -28,7 +29,11 @@ def keep(tmp_path, manifest):
 
 
 def test_what_was_written_is_read_back(tmp_path, keep):
-    made = keep(winner={"trial_id": "s1_00001", "values": {"lr": 0.1}}, notes=["A note."])
+    winner = {
+        "trial_id": "s1_00001", "values": {"lr": 0.1}, "weights": None,
+        "val_accuracy": 0.5, "test_accuracy": 0.25,
+    }  # fmt: skip
+    made = keep(winner=winner, notes=["A note."])
     assert read_manifest(tmp_path, "s1") == made
 
 
@@ -130,6 +135,35 @@ def test_fields_that_an_earlier_version_did_not_write(tmp_path, keep):
     assert (found.notes, found.trials_planned, found.status) == ([], None, "finished")
 
 
+def test_what_an_earlier_version_did_not_say_of_base_and_winner(tmp_path, keep):
+    about = asdict(keep())
+    about["base"] = {"dropout": 0.5}
+    about["winner"] = {"trial_id": "s1_00001", "test_accuracy": 0.5}
+    change(tmp_path, json.dumps(about))
+    found = read_manifest(tmp_path, "s1")
+    assert found.base == {**TrainConfig().to_dict(), "dropout": 0.5}
+    assert found.winner == {
+        "trial_id": "s1_00001", "values": {}, "weights": None,
+        "val_accuracy": None, "test_accuracy": 0.5,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("field", "value", "reason"),
+    [
+        ("winner", {}, "trial_id of the winner is None"),
+        ("winner", {"trial_id": "t", "test_accuracy": "x"}, "test_accuracy of the winner is 'x'"),
+        ("errors", ["a line", 1], "errors is"),
+        ("loaded", {"residual": None}, "loaded is"),
+    ],
+)
+def test_what_lies_deeper_is_checked_too(tmp_path, keep, field, value, reason):
+    about = asdict(keep())
+    change(tmp_path, json.dumps({**about, field: value}))
+    with pytest.raises(BadInput, match=f"is damaged .{reason}"):
+        read_manifest(tmp_path, "s1")
+
+
 def test_a_folder_that_was_renamed_is_a_sweep_of_that_name(tmp_path, keep):
     keep()
     run_folder(tmp_path, "s1").rename(run_folder(tmp_path, "s2"))
@@ -139,6 +173,7 @@ def test_a_folder_that_was_renamed_is_a_sweep_of_that_name(tmp_path, keep):
 DAMAGED = {
     "half": ('{"name": "s1", "spa', "is damaged"),
     "empty": ("", "is damaged"),
+    "nested without end": ("[" * 200_000, "is damaged"),
     "a list": ("[]", "it holds no object"),
     "another type": ('{"name": "s1", "fields": 5}', "fields is 5"),
     "missing": ('{"name": "s1", "fields": {}, "started_at": "2026-01-02"}', "it has no base"),

@@ -50,7 +50,9 @@ def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
         space="ablation", settings=tuple(f"{k}={v}" for k, v in TINY.items()), **asked
     )
     planned = make_plan(options).trials
+    handler = signal.getsignal(signal.SIGINT)
     result = run("ablation", set=TINY, results=tmp_path, quiet=True, name="first", **asked)
+    assert signal.getsignal(signal.SIGINT) is handler
 
     assert result.exit_code == 0
     assert len(result.trials) == planned == 18

@@ -1,16 +1,22 @@
 """Studies: a source that is trained first, and several sweeps in one file."""
 
+import json
 from types import SimpleNamespace
 
 import pytest
+import torch
+from safetensors.torch import save_file
 
 from sweep import run, run_all
 from sweep import study as module
 from sweep.manifest import run_folder
 from sweep.plan import make_plan
+from sweep.runner import new_manifest
 from sweep.spaces import load_space
-from sweep.study import Study
+from sweep.study import Study, sweeps_of
+from sweep.trained_source import source_plan
 from sweep.unfinished import Unfinished
+from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 STUDY = """
@@ -88,6 +94,38 @@ def test_runs_that_an_option_makes_the_same_run_once(write_file, options, termin
     assert [name for _, name, *_ in ran] == ["my_space-plain", "my_space-plain-deep"]
     ran.clear()
     list(Study(options(write_file(RUNS), dataset="digits", backbone="plain"), terminal).run())
+    assert [name for _, name, *_ in ran] == ["my_space"]
+
+
+ALIKE = """
+BASE = TrainConfig(dataset="digits")
+SPACE = {"lr": Choice(0.1, 0.2)}
+RUNS = {
+    "mixed": {"dataset": "digits", "mixup": 0.5},
+    "cut": {"dataset": "digits", "cutmix": 0.5},
+    "shapes": {"dataset": "shapes", "mixup": 0.5},
+}
+"""
+
+
+def test_runs_that_differ_in_fields_of_one_value_are_all_run(write_file, options, terminal, ran):
+    list(Study(options(write_file(ALIKE), dataset="shapes"), terminal).run())
+    assert [name for _, name, *_ in ran] == ["my_space-mixed", "my_space-cut"]
+
+
+def test_every_option_that_makes_runs_the_same_counts(write_file, options, terminal, ran):
+    settings = ("dataset=digits", "backbone=plain")
+    list(Study(options(write_file(RUNS), settings=settings), terminal).run())
+    assert [name for _, name, *_ in ran] == ["my_space"]
+
+
+def test_a_source_whose_model_all_runs_have_makes_them_the_same(
+    write_file, options, terminal, ran, tmp_path
+):
+    config = TrainConfig(backbone="baseline").to_dict()
+    weights = tmp_path / "mine.safetensors"
+    save_file({"x": torch.zeros(1)}, weights, {"config": json.dumps(config)})
+    list(Study(options(write_file(RUNS), dataset="digits", source=str(weights)), terminal).run())
     assert [name for _, name, *_ in ran] == ["my_space"]
 
 
@@ -209,3 +247,15 @@ def test_a_reader_that_stops_early_is_told_what_did_not_start(ran, options, writ
     next(runs)
     runs.close()
     assert " ".join(page.file.getvalue().split()) == f"Not started: {LATER}"
+
+
+def test_the_command_of_a_sweep_runs_that_sweep_alone(write_file, options):
+    runs = write_file(RUNS, name="runs.py")
+    whole = options(write_file(STUDY))
+    manifest = new_manifest(make_plan(whole), "s1")
+    assert manifest.command.startswith("python -m sweep ")
+    of_source = new_manifest(source_plan(make_plan(whole)), "s2")
+    of_runs = [
+        new_manifest(make_plan(own, space), "s3") for own, space in sweeps_of(options(runs))
+    ]
+    assert [about.command for about in (of_source, *of_runs)] == ["", "", "", ""]

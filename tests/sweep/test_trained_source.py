@@ -123,8 +123,16 @@ def test_changed_code_of_an_import_or_of_its_neighbours_trains_anew(
     assert len(source.trained) == 2
 
 
-def test_changed_code_beside_the_space_trains_anew(study, source, terminal, tmp_path):
-    text = "from beside import RATE\n" + STUDY
+@pytest.mark.parametrize(
+    "line",
+    [
+        "from beside import RATE\n",
+        "def later():\n    from beside import RATE\n    return RATE\n",
+        "try:\n    import beside.missing\nexcept ImportError:\n    pass\n",
+    ],
+)
+def test_changed_code_beside_the_space_trains_anew(study, source, terminal, tmp_path, line):
+    text = line + STUDY
     (tmp_path / "beside.py").write_text("RATE = 1\n")
     trained_source(study(text), terminal)
     trained_source(study(text), terminal)

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from fractions import Fraction
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from tl_core.config import TrainConfig
-from tl_core.content import code_hash, described, digest, own_settings
+from tl_core.content import code_hash, described, digest, import_hash, own_settings
 from tl_core.models import build_model
 from tl_core.models.max_pool import MaxPool
 
@@ -99,6 +99,9 @@ def test_settings_of_a_module_are_its_own():
     assert described(few) != described(many)
 
 
+OTHER_MODEL = "import numpy\nfrom helpers_of_test import SCALE\n\nMORE = 5\n"
+
+
 @pytest.fixture
 def user_module(tmp_path, monkeypatch):
     """user_module(helpers) → a class whose file imports another file of that text."""
@@ -123,6 +126,19 @@ def test_code_that_is_imported_counts(user_module):
     one = code_hash(user_module("SCALE = 1\n"))
     assert code_hash(user_module("SCALE = 1\n")) == one
     assert code_hash(user_module("SCALE = 5  # another\n")) != one
+
+
+def test_what_a_module_imports_counts_without_its_own_code(user_module, monkeypatch):
+    user_module("SCALE = 1\n")
+    one = import_hash("model_of_test")
+    user_module("SCALE = 5\n")
+    assert import_hash("model_of_test") != one
+    user_module("SCALE = 1\n")
+    own = sys.modules["model_of_test"]
+    monkeypatch.setattr(own, "__source__", SimpleNamespace(source=OTHER_MODEL), raising=False)
+    assert import_hash("model_of_test") == one
+    monkeypatch.setitem(sys.modules, "helpers_of_test", ModuleType("helpers_of_test"))
+    assert import_hash("model_of_test") == import_hash("model_of_test") != one
 
 
 def test_our_own_code_counts_and_libraries_go_by_version():

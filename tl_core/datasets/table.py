@@ -61,7 +61,7 @@ DATASETS: dict[str, DatasetSpec] = {
         files=parquet.files,
         contents=parquet.contents,
         takes_path=True,
-        about="parquet:PATH, a file or a folder of train*.parquet, val* and test*.parquet",
+        about="parquet:PATH, a file or a folder of Parquet files, splits by their usual names",
     ),
 }
 

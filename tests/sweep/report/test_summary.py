@@ -1,10 +1,13 @@
 import math
+from io import StringIO
 
 import pandas as pd
 import pytest
+from rich.console import Console
 
 from sweep.manifest import run_folder, write_manifest
 from sweep.report.summary import load_result, sweep_effects, top_configurations, winner_line
+from sweep.report.tables import print_result
 from sweep.results import write_rows
 from sweep.selection import best_configurations
 from tl_core.errors import BadInput
@@ -194,3 +197,13 @@ def test_effects_of_levels_that_are_tuples(keep, manifest):
     (row,) = (row for _, row in sweep_effects(result.manifest, result.trials).iterrows())
     assert (row["base_level"], row["level"]) == ((8, 16), (16, 32))
     assert row["effect"] == pytest.approx(0.1)
+
+
+def test_a_sweep_of_another_version_is_shown_without_its_own_fields(keep, manifest):
+    base = {name: value for name, value in manifest().base.items() if name != "weights"}
+    varied = {**manifest().fields, "of_later": [1, 2]}
+    result = keep(TRIALS, base=base, fields=varied, winner={"trial_id": "s1_00003"})
+    page = Console(file=StringIO(), width=80)
+    print_result(result, page)
+    assert "of_later" not in result.top
+    assert "validation accuracy –, test accuracy –" in " ".join(page.file.getvalue().split())

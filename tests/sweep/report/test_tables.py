@@ -347,3 +347,32 @@ def test_an_effect_that_rounds_to_nothing_has_no_minus(result):
     )
     assert "+0.00 … +0.00" in text
     assert "-0.00" not in text
+
+
+def test_a_sweep_that_is_silent_may_still_end(result):
+    silent = {"status": "running", "host": "elsewhere", "machine": "other", "seen_at": 0.0}
+    text = " ".join(printed(result(TRIALS, winner=None, **silent)).split())
+    assert "has given no sign of life for some time; these are the trials so far." in text
+    assert "No winner" not in text
+
+
+def test_a_status_of_a_later_version_and_a_time_that_is_not_known(result):
+    trials = [("a", 0, 0.8, {"status": "paused", "train_seconds": math.nan, "dropout": 0.0})]
+    text = printed(result(trials))
+    assert "1 paused" in text
+    assert text.index("0.8000") < text.index("–")
+
+
+def test_no_command_is_offered_that_runs_more_than_this_sweep(result):
+    assert "# the best combination" in printed(result(TRIALS))
+    text = printed(result(TRIALS, command=""))
+    assert "# the best combination" not in text
+    assert "python -m sweep show s1" in text
+
+
+@pytest.mark.parametrize(("seeds", "way"), [(2, "more trials, such as --seeds 3"), (3, "trials")])
+def test_no_intervals_and_what_they_need(result, seeds, way):
+    rest = [trial for trial in TRIALS if trial[1] == 0]
+    lines = caveats(result(rest, seeds=seeds))
+    assert any(line.startswith(f"No intervals: they need {way}") for line in lines)
+    assert any("--seeds" in line for line in lines) is (seeds < 3)
