@@ -41,8 +41,7 @@ class Choice:
 
     Args:
         values: the levels; a list as a level becomes a tuple, NumPy's values plain ones.
-        when: `{field: value or tuple of values}`; the domain is active only where every named
-            field has one of these values, and the field is None elsewhere.
+        when: `{field: value or tuple of values}`; where one does not hold, the field is None.
     """
 
     values: tuple[Any, ...]

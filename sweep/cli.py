@@ -21,7 +21,7 @@ from sweep.spaces import builtin_spaces
 from sweep.unfinished import Unfinished
 from sweep.user_modules import load_modules
 from tl_core.config import FIELDS, allowed
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, UnsoundWeights
 
 console = Console(emoji=False)
 errors = Console(stderr=True, emoji=False)
@@ -307,12 +307,12 @@ def main(arguments: list[str] | None = None) -> None:
             args=arguments, prog_name="python -m sweep", standalone_mode=False,
             obj=arguments is None,  # a process of its own, which may start things early
         )  # fmt: skip
+    except (Unfinished, UnsoundWeights) as error:
+        _refuse(str(error), exit_code=1)
     except BadInput as error:
         _refuse(str(error))
     except TyperException as error:
         _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
-    except Unfinished as error:
-        _refuse(str(error), exit_code=1)
     except typer.Abort:
         code = INTERRUPTED
     finally:

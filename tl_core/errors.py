@@ -1,4 +1,4 @@
-"""The one exception that means "what you asked for cannot be done, and here is the way out"."""
+"""The exceptions that mean "what you asked for cannot be done, and here is the way out"."""
 
 
 class BadInput(ValueError):
@@ -6,4 +6,11 @@ class BadInput(ValueError):
 
     The message is one line that names the value, the rule and the way out; the command line
     prints it as it is and exits with code 2.
+    """
+
+
+class UnsoundWeights(BadInput):
+    """Source weights hold NaN or infinite values: no trial that starts from them can train.
+
+    The command line exits with code 1, as where every trial diverged.
     """

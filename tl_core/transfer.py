@@ -15,7 +15,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, UnsoundWeights
 from tl_core.models.dense_head import replace_head
 from tl_core.models.freezing import freeze
 from tl_core.models.hub import (
@@ -281,7 +281,7 @@ def _adapt_first_convs(
 
 
 def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Refuse values that are NaN or infinite, or become so in the model's precision."""
+    """Raise UnsoundWeights for NaN and infinity, also if only the model's precision has them."""
     broken = {}
     for name, tensor in fitting.items():
         count = int((~torch.isfinite(tensor.to(own[name].dtype))).sum())
@@ -290,7 +290,7 @@ def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tenso
     if broken:
         name, count = next(iter(broken.items()))
         more = f", and {len(broken) - 1} more tensors have such" if len(broken) > 1 else ""
-        raise BadInput(
+        raise UnsoundWeights(
             f"weights={weights!r} are NaN or infinite in {count} of {fitting[name].numel()} values"
             f" of {name}{more}; give the weights of a run that did not diverge."
         )

@@ -148,3 +148,21 @@ def test_pretraining_that_gave_no_model(call, tmp_path, monkeypatch, status, cod
     ended, _, err = call("pretrain", "--dataset", "digits", "--results", tmp_path)
     assert ended == code
     assert err.count("\n") == 1
+
+
+def test_source_weights_with_nan_are_named_and_the_code_is_one(call, tmp_path):
+    import torch
+
+    from tl_core import TrainConfig
+    from tl_core.models import build_model
+
+    model = build_model(TrainConfig(width=4), channels=1, num_classes=10, image_size=8)
+    weights = {name: torch.full_like(value, torch.nan) for name, value in model.named_parameters()}
+    torch.save(weights, tmp_path / "diverged.pth")
+    code, _, error = call(
+        "ablation", "--dataset", "digits", "--source", tmp_path / "diverged.pth", "--set",
+        "width=4", "--results", tmp_path / "results",
+    )  # fmt: skip
+    assert code == 1
+    assert error.count("\n") == 1
+    assert "diverged.pth' are NaN or infinite" in error
