@@ -89,14 +89,14 @@ def cifar10_root(args: argparse.Namespace, data: Any) -> str:
         plan = make_plan(SweepOptions(space="ablation", dataset=args.cifar10,
                                       cache_dir=str(args.work / "cache")))  # fmt: skip
         whole = load_data(plan.base)
-        labels = np.empty(60_000, dtype=np.int64)
+        images = whole.train.images
+        labels = np.empty(len(images), dtype=np.int64)
         for split in (whole.train, whole.val, whole.test):
             labels[split.indices] = split.labels
         folder.mkdir(parents=True)
         names = [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]
-        for number, name in enumerate(names):
-            places = np.arange(10_000 * number, 10_000 * (number + 1))
-            pixels = whole.train.images.take(places).reshape(10_000, -1)
+        for name, places in zip(names, np.array_split(np.arange(len(images)), 6), strict=True):
+            pixels = images.take(places).reshape(len(places), -1)
             batch = {"data": pixels, "labels": labels[places].tolist()}
             (folder / name).write_bytes(pickle.dumps(batch))
         meta = {"label_names": list(whole.classes)}

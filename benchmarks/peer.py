@@ -3,7 +3,8 @@
 A function trainable that loads its data with torchvision, transforms PIL images in a DataLoader
 of two workers, trains in fp32 and reports once an epoch; ASHA; Tune's default loggers. To be as
 fast as that pattern can be, its DataLoader workers stay between epochs, it saves no checkpoints
-and two trials run side by side with a thread each. Model, optimizer, schedule and source weights
+and two trials run side by side with a thread each; a job may name a device, the CPUs in all and a
+trial's share of both. Model, optimizer, schedule and source weights
 are made by the project's own functions, so that both sides train the same.
 
     python benchmarks/peer.py JOB.json OUT.json [--loop TRIALS]
@@ -59,13 +60,15 @@ def train(values: dict[str, Any], job: dict[str, Any], report: Any) -> None:
         runpy.run_path(job["import"])
     config = config_from_dict({**job["base"], **values})
     train_set, val_set = data_sets(job, config)
-    loaders = {"num_workers": 2, "persistent_workers": True}
+    device = torch.device(job.get("device", "cpu"))
+    loaders: dict[str, Any] = {"num_workers": 2, "persistent_workers": True}
+    loaders |= {"pin_memory": device.type == "cuda"}
     batches = DataLoader(train_set, config.batch_size, shuffle=True, drop_last=True, **loaders)
     val_batches = DataLoader(val_set, 500, **loaders)
     torch.manual_seed(config.seed)
     model = build_model(
         config, channels=len(job["mean"]), num_classes=10, image_size=job["image_size"]
-    )
+    ).to(device)
     optimizer = build_optimizer(model, config)
     best = 0.0
     for epoch in range(config.epochs):
@@ -74,6 +77,7 @@ def train(values: dict[str, Any], job: dict[str, Any], report: Any) -> None:
             progress = epoch + step / len(batches)
             set_learning_rates(optimizer, SCHEDULES[config.schedule](progress, config))
             optimizer.zero_grad()
+            images, labels = images.to(device), labels.to(device)
             loss = F.cross_entropy(model(images), labels, label_smoothing=config.label_smoothing)
             loss.backward()
             optimizer.step()
@@ -81,7 +85,8 @@ def train(values: dict[str, Any], job: dict[str, Any], report: Any) -> None:
         hits = total = 0
         with torch.no_grad():
             for images, labels in val_batches:
-                hits += (model(images).argmax(1) == labels).sum().item()
+                found = model(images.to(device)).argmax(1)
+                hits += (found == labels.to(device)).sum().item()
                 total += len(labels)
         best = max(best, hits / total)
         report({"val_accuracy": hits / total, "best": best, "epoch": epoch + 1})
@@ -96,11 +101,11 @@ def tune_sweep(job: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     def trainable(config: dict[str, Any]) -> None:
         train(config["values"], job, tune.report)
 
-    ray.init(num_cpus=2)
+    ray.init(num_cpus=job.get("cpus", 2))
     clock = trial_clock()
     asha = ASHAScheduler(time_attr="epoch", max_t=job["base"]["epochs"], reduction_factor=3)
     results = tune.Tuner(
-        tune.with_resources(trainable, {"cpu": 1}),
+        tune.with_resources(trainable, job.get("share", {"cpu": 1})),
         param_space={"values": tune.grid_search(job["configurations"])},
         tune_config=tune.TuneConfig(
             metric="val_accuracy", mode="max",

@@ -1,0 +1,103 @@
+"""A training step of the project's own Trainer: what the host takes, what the GPU takes.
+
+step       ms from step to step, many in a row
+host       ms until a step's call returns, started on an idle device: one at a time, median
+gpu        ms in which the device computes or copies, a step
+kernels    launched in a step;  waits: calls of a step that wait for the device
+idle       share of `step` in which the device does nothing
+memory     peak of the run on the device, MB
+"""
+
+import gc
+import itertools
+import statistics
+import time
+
+import numpy as np
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+from on_gpu.record import Row, Rows, Settings
+from tl_core import TrainConfig, Trainer
+from tl_core.datasets import ImageData, load_data
+
+WARM_UP, TIMED, PROFILED = 5, 20, 5
+WAITS = ("cudaStreamSynchronize", "cudaEventSynchronize", "cudaMemcpy")
+
+
+def steps(settings: Settings, rows: Rows) -> None:
+    """Every width, batch, precision and augmentation; those that cost most come last."""
+    widths, batches = ((4, 8), (32, 64)) if settings.tiny else ((16, 64), (128, 512))
+    data = load_data(TrainConfig(dataset=settings.dataset, cache_dir=settings.cache))
+    policies = ("light", "none", "standard")
+    for policy, width, batch, precision in itertools.product(
+        policies, widths, batches, ("fp32", "bf16")
+    ):
+        config = TrainConfig(
+            dataset=settings.dataset, cache_dir=settings.cache, device=settings.device,
+            threads=settings.threads,
+            width=width, batch_size=batch, precision=precision, eval_precision="fp32",
+            augmentation=policy,
+        )  # fmt: skip
+        measured = step_times(config, data)
+        rows.add(augment=policy, width=width, batch=batch, precision=precision, **measured)
+
+
+def step_times(config: TrainConfig, data: ImageData) -> Row:
+    """The columns above for one configuration."""
+    trainer = Trainer(config, data)
+    trainer.model.train()
+    trainer.batches.start_epoch(0)
+    positions = np.arange(min(config.batch_size, len(data.train)))
+    timed = 3 if trainer.device.type == "cpu" else TIMED
+    _run(trainer, positions, WARM_UP)
+    start = time.perf_counter()
+    _run(trainer, positions, timed)
+    step = 1e3 * (time.perf_counter() - start) / timed
+    host = statistics.median(_host_ms(trainer, positions) for _ in range(timed))
+    found: Row = {"step_ms": step, "host_ms": host}
+    found |= device_part(trainer, positions, step)
+    del trainer
+    gc.collect()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()
+    return found
+
+
+def device_part(trainer: Trainer, positions: np.ndarray, step: float) -> Row:
+    """What the profiler says of the device; None on a CPU."""
+    if trainer.device.type == "cpu":
+        return dict.fromkeys(("gpu_ms", "kernels", "waits", "idle", "memory_mb"))
+    with profile(activities=[ProfilerActivity.CUDA]) as recorded:
+        _run(trainer, positions, PROFILED)
+    events = recorded.events() or []
+    device = [e for e in events if e.device_type == DeviceType.CUDA]
+    kernels = [e for e in device if not e.name.startswith(("Memcpy", "Memset"))]
+    gpu = sum(e.time_range.elapsed_us() for e in device) / 1e3 / PROFILED
+    return {
+        "gpu_ms": gpu,
+        "kernels": round(len(kernels) / PROFILED),
+        "waits": round(sum(e.name in WAITS for e in events) / PROFILED, 1),
+        "idle": max(0.0, 1 - gpu / step),
+        "memory_mb": torch.cuda.max_memory_allocated() / 1e6,
+    }
+
+
+def _run(trainer: Trainer, positions: np.ndarray, count: int) -> None:
+    for _ in range(count):
+        trainer.train_step(positions, progress=0.5)
+    _synchronize(trainer)
+
+
+def _host_ms(trainer: Trainer, positions: np.ndarray) -> float:
+    start = time.perf_counter()
+    trainer.train_step(positions, progress=0.5)
+    seconds = time.perf_counter() - start
+    _synchronize(trainer)
+    return 1e3 * seconds
+
+
+def _synchronize(trainer: Trainer) -> None:
+    if trainer.device.type == "cuda":
+        torch.cuda.synchronize()
