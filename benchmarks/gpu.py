@@ -22,6 +22,7 @@ what it measured. FILE has the weights of `mobilenetv1_025` in safetensors; with
 import argparse
 import contextlib
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -88,7 +89,10 @@ def main() -> None:
 
         settings = replace(settings, dataset=write_images(work / "images", tiny=args.tiny))
         print("No data set was given: the images are synthetic.", flush=True)
-    measure(args, settings)
+    try:
+        measure(args, settings)
+    finally:
+        shutil.rmtree(work, ignore_errors=True)
 
 
 def measure(args: argparse.Namespace, settings: Settings) -> None:

@@ -10,7 +10,7 @@ from cases import Case
 from compare import write_job
 
 from on_gpu.record import Rows, Settings
-from on_gpu.sweeps import ROOT, run_logged
+from on_gpu.sweeps import ROOT, last_line, run_logged
 from sweep.resources import cpu_count
 
 SIDE_BY_SIDE = 4
@@ -44,3 +44,5 @@ def peer(settings: Settings, rows: Rows) -> None:
         lasted_s=sum(t["seconds"] for t in found) / len(found) if found else None,
         best=max((t["best"] for t in found), default=None),
     )  # fmt: skip
+    if code:
+        rows.add(failed=last_line(settings))

@@ -60,7 +60,7 @@ def transfer(settings: Settings, rows: Rows) -> None:
     ]  # fmt: skip
     command += [] if settings.weights else ["--set", "freeze_depth=0"]
     trials = 2 if settings.tiny else 24
-    _timed_sweep(settings, rows, "transfer", command, trials, "8")
+    _timed_sweep(settings, rows, "transfer96", command, trials, "8")
 
 
 def _residual(settings: Settings) -> list[str]:
@@ -79,6 +79,8 @@ def _timed_sweep(
     whole = time.time() - start
     about = {"sweep": name, "trials": trials, "per_gpu": per_gpu, "exit": finished}
     rows.add(**about, **figures(results, start, whole, trials, whole_run=finished is not None))
+    if finished:
+        rows.add(failed=last_line(settings))
 
 
 def sweep_command(
@@ -115,6 +117,11 @@ def run_logged(command: list[str], settings: Settings, folder: Path) -> int | No
             process.kill()
             process.wait()
             return None
+
+
+def last_line(settings: Settings) -> str:
+    """What the last command said at its end."""
+    return Path(settings.log).read_text(errors="replace").strip().splitlines()[-1][:300]
 
 
 def figures(
