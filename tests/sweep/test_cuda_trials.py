@@ -109,7 +109,7 @@ def test_a_finished_trial_gives_its_memory_back(job, actor, device):
 
 @on_gpu
 def test_a_trial_that_does_not_fit_is_out_of_memory_and_the_next_one_runs(job, actor):
-    worker = actor(job("cuda", **PLAIN), width=512, batch_size=200)
+    worker = actor(job("cuda", **PLAIN), width=768, batch_size=200)
     total = torch.cuda.mem_get_info()[1]
     free_memory()
     torch.cuda.set_per_process_memory_fraction(300e6 / total)
