@@ -72,11 +72,8 @@ def device_part(trainer: Trainer, positions: np.ndarray, step: float) -> Row:
     with profile(activities=[ProfilerActivity.CUDA]) as recorded:
         _run(trainer, positions, PROFILED)
     events = recorded.events() or []
-    device = [
-        e
-        for e in events
-        if e.device_type == DeviceType.CUDA and not getattr(e, "is_user_annotation", False)
-    ]
+    device = [e for e in events if e.device_type == DeviceType.CUDA]
+    device = [e for e in device if not getattr(e, "is_user_annotation", False)]
     kernels = [e for e in device if not e.name.startswith(("Memcpy", "Memset"))]
     gpu = sum(e.time_range.elapsed_us() for e in device) / 1e3 / PROFILED
     return {

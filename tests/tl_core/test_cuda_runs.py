@@ -64,7 +64,7 @@ def numbers(run):
     return losses, accuracies
 
 
-def assert_equal_numbers(found, expected, tolerance=2e-3):
+def assert_equal_numbers(found, expected, tolerance=5e-3):
     np.testing.assert_allclose(found[0], expected[0], rtol=tolerance)
     np.testing.assert_allclose(found[1], expected[1], atol=0.011)  # two of 200 images
 
@@ -134,7 +134,7 @@ def test_heads_trained_together_agree_with_each_alone_on_the_cpu(exact, run, dev
         for name, weight in alone.best_weights.items():
             kept = together.best_weights[name]
             assert kept.device.type == device
-            torch.testing.assert_close(kept.cpu(), weight, rtol=5e-3, atol=1e-4)
+            torch.testing.assert_close(kept.cpu(), weight, rtol=5e-3, atol=5e-4)
 
 
 @EACH_DEVICE
