@@ -4,7 +4,7 @@ import platform
 import shutil
 import subprocess
 import time
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 
 import psutil
 import torch
@@ -26,7 +26,7 @@ def machine(settings: Settings, rows: Rows) -> None:
         "CUDA, cuDNN": f"{torch.version.cuda}, {torch.backends.cudnn.version()}",
         "torch": torch.__version__,
         "python": platform.python_version(),
-        **{name: version(name) for name in ("torchvision", "ray", "optuna", "timm", "pandas")},
+        **{name: _version(name) for name in ("torchvision", "ray", "optuna", "timm", "pandas")},
         "cores": cpu_count(),
         "memory, GB": psutil.virtual_memory().total / 1e9,
     }
@@ -36,6 +36,13 @@ def machine(settings: Settings, rows: Rows) -> None:
     data = load_data(TrainConfig(dataset=settings.dataset, cache_dir=settings.cache))
     rows.add(what="training images", value=len(data.train))
     rows.add(what="seconds to decode all", value=time.perf_counter() - start)
+
+
+def _version(package: str) -> str | None:
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
 
 
 def _driver() -> str | None:

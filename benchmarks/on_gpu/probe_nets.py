@@ -11,6 +11,7 @@ import copy
 import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -179,12 +180,21 @@ def captured(step: Step) -> Step:
     graph = torch.cuda.CUDAGraph()
     with torch.cuda.graph(graph):
         losses = step()
+    return Replay(step, graph, losses)
 
-    def replay() -> Tensor:
-        graph.replay()
-        return losses
 
-    return replay
+@dataclass
+class Replay:
+    """A captured step; it keeps the tensors that the graph reads and writes, which `step` owns."""
+
+    step: Step
+    graph: Any
+    losses: Tensor
+
+    def __call__(self) -> Tensor:
+        """Train every member for a step."""
+        self.graph.replay()
+        return self.losses
 
 
 def on_streams(steps: list[Step]) -> Step:
