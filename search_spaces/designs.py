@@ -4,6 +4,7 @@ A *factor* is a field of the space, a *level* one of its values. numpy is loaded
 so that `--help` stays fast.
 """
 
+import functools
 import itertools
 import math
 import random
@@ -35,9 +36,17 @@ better one. Own choice: 0, 0.3, 1 and 3 tried on factorials of 108 to 10,000 poi
 MAX_PASSES = 100
 """Rounds of exchanges, a stop that factorials of 10,000 points do not come near."""
 
-MAX_STARTS, START_WORK = 20, 20_000_000
-"""Random starts of which the best is kept: 20, fewer where points × cells × n is large, so that
-a second is about enough."""
+MAX_STARTS, START_WORK = 40, 40_000_000
+"""Random starts of which the best is kept: 40, fewer where points × cells × n is large, so that
+two seconds are about enough."""
+
+MODEL_WORK = 2_000_000_000
+"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled: some
+seconds. A fraction of a larger factorial is in balance, and no more."""
+
+REFINE_WORK = 400_000_000
+"""How many of these, the most balanced, are refined for pairs of factors: as many as fit into this
+number of multiplications, n² × factors × columns² each; at least one."""
 
 
 def one_at_a_time(space: Space, base: TrainConfig, limits: Limits | None = None) -> list[Point]:
@@ -88,12 +97,14 @@ def balanced_fraction(
 ) -> list[Point]:
     """`n` configurations of the factorial in which factors can be told apart.
 
-    Each level of a factor appears equally often (counts differ by at most 1), then each pair of
-    levels of two factors as nearly so as exchanges of single configurations reach. With
-    conditions, the share aimed at is that of sampling at random. Nothing is drawn twice.
+    Each level of a factor appears equally often (counts differ by at most 1). Among such
+    fractions, one that leaves the fewest pairs of levels of two factors without a configuration,
+    and then one that tells main effects and interactions of two factors apart: D-optimal as far
+    as exchanges reach. With conditions, the share aimed at is that of sampling at random. Nothing
+    is drawn twice.
 
-    Source: point exchange after Fedorov, Theory of Optimal Experiments (1972); its criterion
-    here, squared deviations from equal counts, is an own choice.
+    Source: point exchange after Fedorov, Theory of Optimal Experiments (1972), first on squared
+    deviations from equal counts of levels and pairs; then `search_spaces.two_factor`.
 
     Args:
         space: the factors, each a Choice.
@@ -111,14 +122,8 @@ def balanced_fraction(
             f"{n} configurations of a factorial that has {len(points)}; "
             f"ask for 1 to {len(points)}, or give the factors more levels."
         )
-    rng = random.Random(seed)
-    cells, single, target = _cells(space, base, points, n)
-    starts = min(MAX_STARTS, 1 + START_WORK // (cells.size * n))
-    fractions = [
-        _fraction(cells, single, target, rng.sample(range(len(points)), n)) for _ in range(starts)
-    ]
-    _, chosen = min(fractions)
-    return [points[i] for i in chosen]
+    codes, weights = _coded(space, base, points)
+    return [points[i] for i in _best_fraction(codes, weights, n, seed)]
 
 
 DESIGNS: dict[str, Design] = {"one-at-a-time": one_at_a_time, "factorial": factorial}
@@ -142,10 +147,49 @@ def _nearest(base: TrainConfig, name: str, levels: dict[str, tuple[Any, ...]]) -
     return here if here in levels[name] else levels[name][0]
 
 
+def _coded(
+    space: Space, base: TrainConfig, points: list[Point]
+) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:
+    """For each factor the number of its level at each point, and each point's share aimed at."""
+    known = base.to_dict()
+    weights = tuple(_probability(space, known | point) for point in points)
+    return tuple(_codes([point[name] for point in points]) for name in space), weights
+
+
+@functools.lru_cache(maxsize=8)  # a plan is made anew with each of its changes
+def _best_fraction(
+    codes: tuple[tuple[int, ...], ...], weights: tuple[float, ...], n: int, seed: int
+) -> tuple[int, ...]:
+    """Numbers of the points of the best fraction found; see `balanced_fraction`."""
+    import numpy as np
+
+    from search_spaces.two_factor import improved, two_factor_model
+
+    rng = random.Random(seed)
+    cells, single, target = _cells([np.array(column) for column in codes], np.array(weights), n)
+    starts = min(MAX_STARTS, 1 + START_WORK // (cells.size * n))
+    balanced = sorted(
+        _fraction(cells, single, target, rng.sample(range(len(weights)), n)) for _ in range(starts)
+    )
+    if len(weights) * target.size**2 > MODEL_WORK:
+        return tuple(balanced[0][1])
+    model = two_factor_model(np.array(codes).T, np.array(weights))
+    work = n**2 * len(codes) * model.matrix.shape[1] ** 2
+    few = balanced[: 1 + REFINE_WORK // work]
+    refined = [improved(model, chosen, np.random.default_rng(seed)) for _, chosen in few]
+    best = min(refined, key=lambda chosen: (model.empty_pairs(chosen), -model.information(chosen)))
+    return tuple(best)
+
+
 def _cells(
-    space: Space, base: TrainConfig, points: list[Point], n: int
+    factors: list["np.ndarray"], weights: "np.ndarray", n: int
 ) -> tuple["np.ndarray", "np.ndarray", "np.ndarray"]:
     """What is counted for balance: each level, and each pair of levels of two factors.
+
+    Args:
+        factors: for each, (P) int64, the number of its level at each point.
+        weights: (P) the share aimed at.
+        n: configurations wanted.
 
     Returns:
         cells (P, C) int64: the numbers of the C cells that each point falls into, one per
@@ -154,24 +198,19 @@ def _cells(
     """
     import numpy as np
 
-    known = base.to_dict()
-    share = np.array([_probability(space, known | point) for point in points])
-    codes = [_codes([point[name] for point in points]) for name in space]
-    pairs = [a * (b.max() + 1) + b for a, b in itertools.combinations(codes, 2)]
+    pairs = [a * (b.max() + 1) + b for a, b in itertools.combinations(factors, 2)]
     columns, single, targets, start = [], [], [], 0
-    for position, column in enumerate(codes + pairs):
-        targets.append(n * np.bincount(column, weights=share))
-        single.append(np.full(len(targets[-1]), position < len(codes)))
+    for position, column in enumerate(factors + pairs):
+        targets.append(n * np.bincount(column, weights=weights))
+        single.append(np.full(len(targets[-1]), position < len(factors)))
         columns.append(column + start)
         start += len(targets[-1])
     return np.stack(columns, axis=1), np.concatenate(single), np.concatenate(targets)
 
 
-def _codes(values: list[Any]) -> "np.ndarray":
-    import numpy as np
-
+def _codes(values: list[Any]) -> tuple[int, ...]:
     numbers: dict[Any, int] = {}
-    return np.array([numbers.setdefault(value, len(numbers)) for value in values])
+    return tuple(numbers.setdefault(value, len(numbers)) for value in values)
 
 
 def _probability(space: Space, known: dict[str, Any]) -> float:

@@ -28,7 +28,7 @@ from tl_core.user_path import expanded
 DEFAULT_TRIALS = 32
 """Trials of a search that states no number."""
 
-DESIGN_SEEDS = 3
+DESIGN_SEEDS = {"one-at-a-time": 5, "factorial": 3}
 """Repeats under a design that states no number: an effect needs a spread to be judged by."""
 
 
@@ -197,7 +197,7 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
         "search": search,
         "scheduler": scheduler or ("none" if design else "asha"),
         "trials": trials or default_trials,
-        "seeds": seeds or (DESIGN_SEEDS if design else 1),
+        "seeds": seeds or (DESIGN_SEEDS[design] if design else 1),
         "scratch": scratch or {},
     }
 

@@ -114,7 +114,7 @@ def _scheduler(space: SearchSpace, search: str | None) -> str:
 def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:
     """`--seeds` consecutive seeds; a part of a factorial, or another search, repeats nothing."""
     part = design is not None and options.trials is not None
-    usual = space.seeds if own else DESIGN_SEEDS if design is not None else 1
+    usual = space.seeds if own else DESIGN_SEEDS[design] if design is not None else 1
     repeats = options.seeds or (1 if part else usual)
     return list(range(options.seed, options.seed + repeats))
 

@@ -143,6 +143,8 @@ def figures(
         trials = pd.read_parquet(results / "trials")
     except (OSError, ValueError):
         return found
+    if trials.empty:
+        return found
     first, last = (t.timestamp() for t in (trials["started_at"].min(), trials["ended_at"].max()))
     found["done"] = len(trials)
     found["before_s"] = first - start

@@ -1,6 +1,7 @@
 import itertools
 from collections import Counter
 
+import numpy as np
 import pytest
 
 from search_spaces.designs import DESIGNS, balanced_fraction, factorial, one_at_a_time
@@ -90,6 +91,41 @@ def test_fraction_of_36_is_an_orthogonal_array():
     for a, b in itertools.combinations(SPACE, 2):
         cells = len(SPACE[a].values) * len(SPACE[b].values)
         assert set(Counter((p[a], p[b]) for p in points).values()) == {36 // cells}
+
+
+def two_factor_efficiency(points: list[dict]) -> tuple[float, int]:
+    """D-efficiency for main effects and interactions of two factors; number of columns."""
+    factors = []
+    for name, domain in SPACE.items():
+        levels = len(domain.values)
+        contrasts = np.linalg.qr(np.vander(np.arange(levels), increasing=True))[0][:, 1:]
+        codes = [domain.values.index(point[name]) for point in points]
+        factors.append(contrasts[codes] * np.sqrt(levels))
+    crossed = [
+        np.einsum("na,nb->nab", a, b).reshape(len(points), -1)
+        for a, b in itertools.combinations(factors, 2)
+    ]
+    matrix = np.concatenate([np.ones((len(points), 1)), *factors, *crossed], axis=1)
+    size = matrix.shape[1]
+    return np.linalg.det(matrix.T @ matrix / len(points)) ** (1 / size), size
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2])
+@pytest.mark.parametrize(("n", "share"), [(35, 0.8), (36, 0.88), (54, 0.96)])
+def test_fraction_tells_pairs_of_factors_apart(n, share, seed):
+    efficiency, columns = two_factor_efficiency(balanced_fraction(SPACE, BASE, n, seed))
+    assert columns == 34
+    assert efficiency > share
+
+
+@pytest.mark.parametrize("n", [4, 6, 9, 10, 12, 17])
+@pytest.mark.parametrize("seed", [0, 1, 2])
+def test_fraction_leaves_no_pair_out_that_it_could_have(n, seed):
+    points = balanced_fraction(SPACE, BASE, n, seed)
+    for a, b in itertools.combinations(SPACE, 2):
+        pairs = len(SPACE[a].values) * len(SPACE[b].values)
+        if pairs <= n:
+            assert len({(p[a], p[b]) for p in points}) == pairs
 
 
 def test_fraction_is_decided_by_its_seed():

@@ -31,7 +31,7 @@ def propose_all(plan):
 
 # ablation: levels 3 · 3 · 2 · 2 · 3 = 108; one at a time 1 + 2 + 2 + 1 + 1 + 2 = 9.
 ABLATION = {
-    "by default": ({}, "one-at-a-time", "none", 9, 3),
+    "by default": ({}, "one-at-a-time", "none", 9, 5),
     "seeds": ({"seeds": 2}, "one-at-a-time", "none", 9, 2),
     "factorial": ({"design": "factorial"}, "factorial", "none", 108, 3),
     "part": ({"trials": 24}, "factorial", "none", 24, 1),
@@ -43,8 +43,8 @@ ABLATION = {
     "random, counted": ({"search": "random", "trials": 5, "seeds": 3}, "random", "none", 5, 3),
     "optuna": ({"search": "optuna"}, "optuna", "asha", 32, 1),
     "optuna, whole": ({"search": "optuna", "scheduler": "none"}, "optuna", "none", 32, 1),
-    "design, stopped": ({"scheduler": "asha"}, "one-at-a-time", "asha", 9, 3),
-    "one field fixed": ({"settings": ("lr=0.3",)}, "one-at-a-time", "none", 7, 3),
+    "design, stopped": ({"scheduler": "asha"}, "one-at-a-time", "asha", 9, 5),
+    "one field fixed": ({"settings": ("lr=0.3",)}, "one-at-a-time", "none", 7, 5),
 }
 
 

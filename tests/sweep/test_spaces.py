@@ -58,7 +58,7 @@ def test_every_space_states_its_command_and_what_it_reached(name):
 def test_ablation_runs_nine_configurations_without_early_stopping():
     loaded = load_space("ablation")
     assert (loaded.design, loaded.search, loaded.scheduler) == ("one-at-a-time", None, "none")
-    assert loaded.seeds == 3
+    assert loaded.seeds == 5
     assert len(DESIGNS["one-at-a-time"](loaded.space, loaded.base)) == 9
     assert len(DESIGNS["factorial"](loaded.space, loaded.base)) == 108
 

@@ -2,7 +2,9 @@
 
 import pytest
 
+from search_spaces.designs import DESIGNS
 from sweep.plan import make_plan
+from sweep.spaces import DESIGN_SEEDS
 from tl_core.errors import BadInput
 
 FOUR = 'BASE = TrainConfig()\nSPACE = {"lr": Choice(0.1, 0.2), "dropout": Choice(0.0, 0.2)}\n'
@@ -48,3 +50,8 @@ def test_the_longest_trial_bounds_the_epochs(write_file, options):
     assert make_plan(options(write_file(FOUR))).epochs == 10
     with pytest.raises(BadInput, match="exclude each other"):
         make_plan(options(write_file(FOUR), design="factorial", search="grid"))
+
+
+def test_every_design_has_a_number_of_seeds():
+    assert DESIGN_SEEDS.keys() == DESIGNS.keys()
+    assert DESIGN_SEEDS["one-at-a-time"] == 5

@@ -34,8 +34,8 @@ def show(options, page, monkeypatch):
 
 def test_the_ablation(show):
     shown = show(epochs=3)
-    assert shown["trials"] == "27 = 9 configurations × 3 seeds"
-    assert shown["epochs"] == "3 each at most, 81 in all at most"
+    assert shown["trials"] == "45 = 9 configurations × 5 seeds"
+    assert shown["epochs"] == "3 each at most, 135 in all at most"
     assert shown["search"] == "one-at-a-time, scheduler none"
     assert shown["data set"] == "cifar10, to be downloaded; where it cannot be, digits serves"
     assert shown["sweep"].startswith("ablation-20")
