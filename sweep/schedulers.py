@@ -11,6 +11,7 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from sweep.baseline import SCRATCH
+from sweep.rungs import usual_grace as usual_grace
 
 
 @dataclass(frozen=True)
