@@ -2,6 +2,7 @@
 
 import bisect
 import math
+import statistics
 
 
 def usual_grace(epochs: int) -> int:
@@ -72,3 +73,61 @@ class Rung:
         high = min(low + 1, len(self.ordered) - 1)
         below, above = self.ordered[low], self.ordered[high]
         return below + (above - below) * (place - low)
+
+
+class Seeds:
+    """The trials of one configuration at the rungs, one a seed.
+
+    Args:
+        configuration: its number.
+
+    Attributes:
+        epochs: trial that runs → epochs it has reported.
+        ended: how many trials have ended.
+        failed: a trial ended without a result.
+        completed: a trial has trained to its end.
+        stopped: it was decided to stop the configuration.
+    """
+
+    def __init__(self, configuration: int) -> None:
+        self.configuration = configuration
+        self.epochs: dict[str, int] = {}
+        self.ended = 0
+        self.failed = self.completed = self.stopped = False
+        self._values: dict[int, list[float]] = {}
+        self._unjudged: set[int] = set()
+
+    def hear(self, trial: str, epoch: int, value: float, rungs: list[Rung]) -> None:
+        """Take an epoch's value; one that is no number enters no rung."""
+        self.epochs[trial] = epoch
+        for rung in rungs:
+            if rung.epoch == epoch and math.isfinite(value):
+                self._values.setdefault(epoch, []).append(value)
+                self._unjudged.add(epoch)
+
+    def end(self, trial: str) -> None:
+        """Hear that a trial has ended."""
+        del self.epochs[trial]
+        self.ended += 1
+
+    def judge_at(self, rungs: list[Rung]) -> None:
+        """Record the mean in each rung where there are new values and none is waited for.
+
+        `stopped` becomes true where it is below the rung's cutoff, unless a trial has completed.
+        """
+        for rung, following in zip(rungs, [*rungs[1:], None], strict=False):
+            waits = not self.completed and self._waits(rung, following)
+            if rung.epoch not in self._unjudged or waits:
+                continue
+            self._unjudged.remove(rung.epoch)
+            value = statistics.fmean(self._values[rung.epoch]) - self.failed
+            rung.remove(self.configuration)
+            self.stopped |= value < rung.cutoff() and not self.completed
+            rung.record(self.configuration, value)
+
+    def _waits(self, rung: Rung, following: Rung | None) -> bool:
+        """Whether a trial that runs is yet to reach the rung, and none waits at the next."""
+        if not self.epochs:
+            return True
+        behind = any(epoch < rung.epoch for epoch in self.epochs.values())
+        return behind and (following is None or following.epoch not in self._unjudged)
