@@ -23,6 +23,8 @@ FOUR = 'BASE = TrainConfig()\nSPACE = {"lr": Choice(0.1, 0.2), "dropout": Choice
         ('SEARCH = "optuna"\nTRIALS = 7\nSEEDS = 2', {"search": "grid"}, ("grid", 4, 1)),
         ('SEARCH = "optuna"\nTRIALS = 7', {"design": "factorial"}, ("factorial", 4, 3)),
         ('SEARCH = "random"\nTRIALS = 7', {}, ("random", 4, 1)),
+        ("SEEDS = 2", {}, ("grid", 4, 2)),
+        ('DESIGN = "factorial"', {"search": "auto"}, ("grid", 4, 1)),
         ('DESIGN = "one-at-a-time"', {"search": "optuna"}, ("optuna", 4, 1)),
     ],
 )
@@ -55,3 +57,12 @@ def test_the_longest_trial_bounds_the_epochs(write_file, options):
 def test_every_design_has_a_number_of_seeds():
     assert DESIGN_SEEDS.keys() == DESIGNS.keys()
     assert DESIGN_SEEDS["one-at-a-time"] == 5
+
+
+def test_names_in_a_file_are_checked_like_those_of_options(write_file, options):
+    for line, refused in {
+        'SEARCH = "bayes"': "my_space.py: SEARCH = bayes: one of auto, grid, random, optuna",
+        'SCHEDULER = "median"': "my_space.py: SCHEDULER = median: one of auto, asha, none",
+    }.items():
+        with pytest.raises(BadInput, match=refused):
+            make_plan(options(write_file(FOUR + line)))
