@@ -31,6 +31,8 @@ class Run:
             trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
             config={"values": {"strategy": strategy}},
         )  # fmt: skip
+        if name.startswith("fresh"):
+            trial.config["phase"] = "confirm"
         self.scheduler.on_trial_add(self.controller, trial)
 
     def complete(self, name, epoch, accuracy):
@@ -92,6 +94,17 @@ def test_contract_a_failed_trial_may_end_without_an_accuracy(name):
     run.tell("a", 1, 0.5)
     run.complete("a", 0, math.nan)
     assert run.tell("b", 1, 0.6) == CONTINUE
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_a_fresh_run_is_neither_stopped_nor_a_measure_for_others(name):
+    run = Run(name)
+    assert run.tell("first", 1, 0.5) == CONTINUE
+    for number in range(6):
+        assert run.tell(f"fresh{number}", 1, 0.9) == CONTINUE
+    assert run.tell("fresh", 1, 0.0) == CONTINUE
+    run.complete("fresh", 9, 0.99)
+    assert run.tell("better than the first", 1, 0.6) == CONTINUE
 
 
 def test_none_stops_nothing():
