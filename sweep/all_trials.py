@@ -44,7 +44,8 @@ class AllTrials:
     ) -> None:
         self.plan, self.job, self.ledger, self.resources = plan, job, ledger, resources
         self.faults = ledger.faults
-        search = TuneSearcher(proposer, plan.strategy.seeds, self.faults)
+        seeds = plan.strategy.seeds
+        search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
         self.searcher = ConfirmingSearcher(search, ledger, plan.confirmation, plan.trials, begins)
         self.notes: list[str] = []
 

@@ -12,7 +12,7 @@ from sweep.confirmation import Confirmation, seconds_needed
 from sweep.distinct import Values
 from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.selection import CONFIRM, GROUP, RANKED, to_confirm, trial_numbers
+from sweep.selection import GROUP, RANKED, to_confirm, trial_numbers
 from sweep.tune_run import TimeBudget
 from sweep.tune_searcher import TuneSearcher
 
@@ -79,7 +79,7 @@ class ConfirmingSearcher(Searcher):
         number = len(self.search.handed_out) + self._next
         values = self.fresh[self._next]
         self._next += 1
-        return {"number": number, "values": values, "phase": CONFIRM}
+        return {"number": number, "values": values}  # of no configuration that is searched
 
     def _of_search(self, trial_id: str) -> Any:
         if not self.over:

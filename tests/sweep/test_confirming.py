@@ -84,7 +84,7 @@ def test_the_best_run_again_with_each_fresh_seed_in_turn(sweep):
     values = [(t.config["number"], t.config["values"]["lr"], t.config["values"]["seed"])
               for t in trials]  # fmt: skip
     assert values == [(3, 0.2, 7), (4, 0.3, 7), (5, 0.2, 8), (6, 0.3, 8)]
-    assert {t.config["phase"] for t in trials} == {"confirm"}
+    assert not any("configuration" in t.config for t in trials)  # no scheduler stops them
     assert made.ask() == FINISHED
     assert made.begun == [7]
     assert len(made.searcher.handed_out) == 7
