@@ -151,7 +151,7 @@ def test_the_search_ends_early_enough_for_its_confirmation(sweep):
     running = made.ask()
     assert not time.stop_all()
     assert not made.searcher.over
-    time.began -= 940  # 60 s are left, four trials of 10 s and a margin take 44 s
+    time.began -= 940  # 60 s are left; four trials of 10 s and a margin take 49 s
     time.next_look = 0
     assert not time.stop_all()
     assert not time(running.trial_id, {"done": False})
