@@ -12,7 +12,7 @@ checkout. A ratio is this checkout's time over the other's, of one pair:
     prompt    seconds from the command to its end: start, trials, judging, pictures
     trial     seconds from the command to the end of its last trial, by the number of trials
 
-Both without the confirmation of a search, which older checkouts do not have; its seconds are a row.
+Both without the confirmation of a search, whose seconds are a row: older checkouts have none.
 A case is slower where all ratios of one kind are above 1.1; the exit code is 1 then. The case
 `start` has what runs no trial: `--help` and `--dry-run`. Cases e and f (each checkout's own
 `driver.py`) run where `--cases` names them. The short form of case b has half its trials.

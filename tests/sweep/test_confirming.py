@@ -107,6 +107,14 @@ def test_all_seeds_of_a_configuration_are_one(sweep):
     assert made.ask().config["values"] == {"lr": 0.2, "seed": 7}
 
 
+def test_heads_are_told_what_is_planned(sweep):
+    made = sweep()
+    made.searcher.stacked = True
+    made.search(0.5, 0.9, 0.7)
+    first, second = made.ask().config, made.ask().config
+    assert first["planned"] == second["planned"] == (3, made.searcher.fresh)
+
+
 def test_the_search_hears_nothing_of_it(sweep):
     made = sweep(configurations=1)
     made.search(0.5, 0.9, 0.7)
