@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -196,15 +197,22 @@ class SharedBudget(TimeBudget):
 
     def _look(self, now: float) -> None:
         assert self.seconds is not None
-        kept = min(self._needed() or 0.0, MOST_KEPT * self.seconds)
+        kept = self._kept(MOST_KEPT * self.seconds)
         left = self.began + self.seconds - kept - now
         self.searcher.over = kept > 0 and left <= 0
         self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
 
-    def _needed(self) -> float | None:
+    def _kept(self, most: float) -> float:
+        """Seconds for the confirmation, `most` where that is enough for one seed of each at least;
+        0 where it is not, since runs that are cut off confirm nothing."""
         confirmation = self.searcher.confirmation
-        if not confirmation.configurations:
-            return None
+        needed = self._needed(confirmation) if confirmation.configurations else None
+        if needed is None or needed <= most:
+            return needed or 0.0
+        one = self._needed(replace(confirmation, seeds=confirmation.seeds[:1]))
+        return most if one is not None and one <= most else 0.0
+
+    def _needed(self, confirmation: Confirmation) -> float | None:
         return seconds_needed(
             self.searcher.ledger.leader.first(confirmation.configurations),
             confirmation,

@@ -180,17 +180,19 @@ def test_the_search_ends_early_enough_for_its_confirmation(sweep):
     assert not time(fresh[0].trial_id, {"done": False})
 
 
-def test_half_of_the_time_is_kept_at_most(sweep):
+@pytest.mark.parametrize(("seconds", "kept"), [(15, True), (90, False)])
+def test_half_of_the_time_is_kept_at_most_and_none_if_that_is_of_no_use(sweep, seconds, kept):
+    """Two configurations with one seed each have to fit into 50 seconds."""
     made = sweep()
     time = budget(made, 100)
     made.end(made.ask(), 0.5)
-    took(made, 90)
+    took(made, seconds)
     time.stop_all()
     assert not made.searcher.over
     time.began -= 51
     time.next_look = 0
     time.stop_all()
-    assert made.searcher.over
+    assert made.searcher.over == kept
 
 
 def test_looks_at_the_time_are_few_however_often_tune_asks(sweep, monkeypatch):
