@@ -5,9 +5,9 @@ import math
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from sweep.selection import DIGITS, FAILED
+from sweep.selection import CONFIRM, DIGITS, FAILED
 
-Rank = tuple[bool, bool, bool, int, float, int]
+Rank = tuple[bool, bool, bool, bool, int, float, int]
 
 
 class Run(Protocol):
@@ -16,6 +16,7 @@ class Run(Protocol):
     number: int
     values: dict[str, Any]
     status: str
+    phase: str
 
     @property
     def best_val_accuracy(self) -> float:
@@ -43,6 +44,11 @@ class Leader:
             self.heap = [(rank, config) for config, rank in self.ranks.items()]
             heapq.heapify(self.heap)
 
+    def first(self, count: int) -> list[list[Any]]:
+        """The runs of each of the best configurations that have an accuracy, the best first."""
+        ranked = heapq.nsmallest(count, ((rank, config) for config, rank in self.ranks.items()))
+        return [list(self.runs[config].values()) for rank, config in ranked if not rank[0]]
+
     @property
     def best(self) -> Run | None:
         """The best run of the best configuration; None while there is no accuracy."""
@@ -56,7 +62,9 @@ class Leader:
 
 def _counting(runs: Collection[Run]) -> list[Run]:
     measured = [run for run in runs if math.isfinite(run.best_val_accuracy)]
-    return [run for run in measured if run.status not in FAILED] or measured
+    fresh = [run for run in measured if run.phase == CONFIRM and run.status == "completed"]
+    sound = [run for run in measured if run.phase != CONFIRM and run.status not in FAILED]
+    return fresh or sound or [run for run in measured if run.status in FAILED]
 
 
 def _rank(runs: Collection[Run]) -> Rank:
@@ -66,4 +74,6 @@ def _rank(runs: Collection[Run]) -> Rank:
     mean = sum(run.best_val_accuracy for run in counting) / max(len(counting), 1)
     number = min(run.number for run in runs)
     only_failed = all(run.status in FAILED for run in counting)
-    return (not counting, only_failed, failed, -len(counting), -round(mean, DIGITS), number)
+    unconfirmed = only_failed or any(run.phase != CONFIRM for run in counting)
+    order = (-len(counting), -round(mean, DIGITS), number)
+    return (not counting, unconfirmed, only_failed, failed, *order)

@@ -7,7 +7,7 @@ A Tune callback. Each trial gets exactly one row in `trials`, whatever became of
 import math
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -20,13 +20,13 @@ from sweep.identity import id_of_fields
 from sweep.leader import Leader, Run
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
-from sweep.selection import GROUP
+from sweep.selection import CONFIRM, GROUP, RANKED, SEARCH
 from sweep.trainable import Job, unpack
 from sweep.tune_searcher import UNFINISHED
 
 KEPT_CHECKPOINTS = 6
-"""Best weights kept of each group while a sweep runs; whoever is selected is among them, or is
-trained again."""
+"""Best weights of the search kept of each group while a sweep runs, beside all of the
+confirmation; a selected trial without them is trained again."""
 
 
 @dataclass
@@ -35,6 +35,7 @@ class TrialRecord:
 
     number: int
     values: dict[str, Any]
+    phase: str = SEARCH
     started_at: datetime | None = None
     ended_at: datetime | None = None
     status: str = "pending"
@@ -81,6 +82,12 @@ class Ledger(Callback):
         self.kept: dict[tuple[Any, ...], list[TrialRecord]] = {}
         self.trials = TableWriter(results, "trials", job.sweep)
         self.epochs = TableWriter(results, "epochs", job.sweep)
+        self.confirm_from = math.inf
+        """Number of the first trial of the confirmation."""
+        self.outcomes: list[dict[str, Any]] = []
+        """Of every trial that ended, the columns by which configurations are selected."""
+        self.out_of_time: Container[str] = ()
+        """Tune's names of trials that were ended for the sake of the time budget."""
 
     @property
     def best(self) -> Run | None:
@@ -117,7 +124,8 @@ class Ledger(Callback):
         record.host_memory_bytes = max(record.host_memory_bytes, result["host_memory_bytes"])
         self.epochs_reported += 1
         row = {name: result[name] for name in EPOCHS.names if name in result}
-        row |= {"trial_id": self.job.trial_id(record.number), "ended_at": datetime.now(UTC)}
+        row |= {"trial_id": self.job.trial_id(record.number), "phase": record.phase}
+        row |= {"ended_at": datetime.now(UTC)}
         self.epochs.add(row)
 
     def on_trial_complete(
@@ -126,7 +134,9 @@ class Ledger(Callback):
         """The trial ended by itself or was stopped by the scheduler."""
         record = self._record(trial)
         status = record.result.get("status", "failed")
-        self._end(record, "stopped" if status == UNFINISHED else status)
+        if status == UNFINISHED:
+            status = "timed_out" if trial.trial_id in self.out_of_time else "stopped"
+        self._end(record, status)
         forget(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
@@ -138,7 +148,7 @@ class Ledger(Callback):
 
     def stop_unstarted(self, number: int, values: dict[str, Any]) -> None:
         """Write the row of a trial that is not trained, since its configuration was stopped."""
-        self._end(self.records.setdefault(number, TrialRecord(number, values)), "stopped")
+        self._end(self._numbered(number, values), "stopped")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Between two events: write what is due."""
@@ -154,25 +164,32 @@ class Ledger(Callback):
                 worker took gets its row here.
             status: for the trials without an end.
         """
-        for number, values in enumerate(handed_out):
-            record = self.records.setdefault(number, TrialRecord(number, values))
-            if record.ended_at is None:
-                with self.faults.noted("ending a trial"):
-                    self._end(record, status)
+        self.end_all(handed_out, status)
         for table in (self.epochs, self.trials):
             with self.faults.noted("writing results"):
                 table.flush()
             for line in table.misfits:
                 self.faults.say(line)
 
+    def end_all(self, handed_out: list[dict[str, Any]], status: str) -> None:
+        """End every trial that has no end yet with `status`; as in `close`."""
+        for number, values in enumerate(handed_out):
+            record = self._numbered(number, values)
+            if record.ended_at is None:
+                with self.faults.noted("ending a trial"):
+                    self._end(record, status)
+
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, but a sweep is not restored through Tune."""
         return {}
 
     def _record(self, trial: Any) -> TrialRecord:
-        number = trial.config["number"]
+        return self._numbered(trial.config["number"], trial.config.get("values", {}))
+
+    def _numbered(self, number: int, values: dict[str, Any]) -> TrialRecord:
         if number not in self.records:
-            self.records[number] = TrialRecord(number, trial.config["values"])
+            phase = CONFIRM if number >= self.confirm_from else SEARCH
+            self.records[number] = TrialRecord(number, values, phase)
         return self.records[number]
 
     def _end(self, record: TrialRecord, status: str) -> None:
@@ -184,8 +201,9 @@ class Ledger(Callback):
         self.statuses[status] += 1
         row = self._row(record)
         self.trials.add(row)
+        self.outcomes.append({name: row.get(name) for name in (*RANKED, *GROUP)})
         record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
-        if status == "completed":
+        if status == "completed" and record.phase == SEARCH:  # few are fresh: all are kept
             with self.faults.noted("dropping checkpoints"):
                 self._keep_best_checkpoints(record, tuple(row.get(name) for name in GROUP))
 
@@ -205,6 +223,7 @@ class Ledger(Callback):
             **self.provenance,
             **self._identified(record.values),
             "trial_id": self.job.trial_id(record.number),
+            "phase": record.phase,
             "status": record.status,
             "last_val_accuracy": record.result.get("val_accuracy"),
             "last_val_loss": record.result.get("val_loss"),

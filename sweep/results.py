@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 
 from sweep.manifest import run_folder
 from sweep.schema import SCHEMAS
+from sweep.selection import SEARCH
 from tl_core.errors import BadInput
 
 Row = Mapping[str, Any]
@@ -138,7 +139,7 @@ def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFr
     partitioning = ds.partitioning(pa.schema([partition]), flavor="hive")
     source = ds.dataset(folder, schema=schema, format="parquet", partitioning=partitioning)
     try:
-        return source.to_table().to_pandas()
+        return with_phase(source.to_table()).to_pandas()
     except (pa.ArrowException, OSError) as error:
         raise BadInput(f"{folder}: a file cannot be read ({_first_line(error)}).") from None
 
@@ -163,7 +164,15 @@ def read_parts(
             found.append(part.to_table())
         except (pa.ArrowException, OSError) as error:
             problems.append(f"{file} cannot be read ({_first_line(error)}).")
-    return pa.concat_tables(found), problems
+    return with_phase(pa.concat_tables(found)), problems
+
+
+def with_phase(rows: pa.Table) -> pa.Table:
+    """Rows of any table; `phase` is the search where a file of an earlier version has none."""
+    if "phase" not in rows.column_names:
+        return rows
+    place = rows.column_names.index("phase")
+    return rows.set_column(place, "phase", rows["phase"].fill_null(SEARCH))
 
 
 def _first_line(error: Exception) -> str:

@@ -19,6 +19,10 @@ STATUSES = {
     "timed_out": "the sweep's time budget ended before the trial did",
     "interrupted": "the sweep was interrupted before the trial ended",
 }
+PHASES = {
+    "search": "of the search or design, baselines too; also of sweeps that do not say",
+    "confirm": "of the confirmation: one of the best configurations, with a seed of its own",
+}
 FAILURES = ("out_of_memory", "failed", "timed_out")
 """Statuses that make the sweep's exit code 1."""
 
@@ -90,11 +94,14 @@ _PROVENANCE = [
     _column("torch_version", pa.string(), "", "version of torch"),
 ]
 
+_PHASE = _column("phase", pa.string(), "", "part of the sweep: " + ", ".join(PHASES))
+
 TRIALS = pa.schema(
     [
         _column("trial_id", pa.string(), "", "unique across sweeps: SWEEP_NUMBER"),
         _column("config_id", pa.string(), "", "hash of all that changes the numbers but the seed"),
         _column("space", pa.string(), "", "search space the sweep ran"),
+        _PHASE,
         _column("status", pa.string(), "", "how it ended: " + ", ".join(STATUSES)),
         _column("error", pa.string(), "", "last line of the traceback, where there is one"),
         *_OUTCOME,
@@ -107,6 +114,7 @@ TRIALS = pa.schema(
 EPOCHS = pa.schema(
     [
         _column("trial_id", pa.string(), "", "joins with `trials`"),
+        _PHASE,
         _column("epoch", pa.int64(), "epochs", "epochs completed, from 1"),
         _column("train_loss", pa.float64(), "nats", "mean loss of the augmented training batches"),
         _column("train_accuracy", pa.float64(), "", "accuracy on the augmented training batches"),

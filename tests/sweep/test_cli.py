@@ -33,8 +33,8 @@ DATA_AND_MODEL = {
 }  # fmt: skip
 SPACE_OPTIONS = {
     **DATA_AND_MODEL, "--source-dataset": None, "--source-set": None, "--design": None,
-    "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--scheduler": None,
-    "--grace-period": None, "--reduction-factor": 3.0, "--time-budget": None,
+    "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--confirm": None,
+    "--scheduler": None, "--grace-period": None, "--reduction-factor": 3.0, "--time-budget": None,
     "--trials-per-gpu": "1", "--address": None, "--keep-top": 1, "--dry-run": False,
 }  # fmt: skip
 OTHER_OPTIONS = {

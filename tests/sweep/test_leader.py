@@ -19,6 +19,7 @@ class Run:
     values: dict[str, Any] = field(default_factory=dict)
     status: str = "running"
     best_val_accuracy: float = math.nan
+    phase: str = "search"
 
 
 def winner(runs):
@@ -26,7 +27,7 @@ def winner(runs):
         {
             "trial_id": f"s1_{run.number:05d}", "config_id": str(run.values["lr"]),
             "seed": run.values["seed"], "status": run.status,
-            "best_val_accuracy": run.best_val_accuracy,
+            "best_val_accuracy": run.best_val_accuracy, "phase": run.phase,
         }
         for run in runs
     ]  # fmt: skip
@@ -49,6 +50,24 @@ def test_at_every_moment_it_is_the_winner_of_what_is_known():
         if step % 5 == 0:
             best = leader.best
             assert (best and best.number) == winner([r for r in known if heard(leader, r)])
+
+
+def test_with_fresh_runs_too():
+    rng = random.Random(1)
+    for _ in range(40):
+        leader = Leader()
+        runs = [
+            Run(n, {"lr": n % 4, "seed": n // 4}, phase="search" if n < 8 else "confirm")
+            for n in range(20)
+        ]
+        known = []
+        for run in runs:
+            known.append(run)
+            run.best_val_accuracy = rng.choice((0.25, 0.5, 0.75, math.nan))
+            run.status = rng.choice(("completed", *STATUSES, "interrupted"))
+            leader.hear(run)
+            best = leader.best
+            assert (best and best.number) == winner(known)
 
 
 def test_equal_means_are_equal_whatever_the_order_of_their_seeds():

@@ -29,7 +29,9 @@ class Sweep:
         self.handed_out.append({"seed": 0, **values})
         config = {"number": len(self.handed_out) - 1, "values": self.handed_out[-1]}
         metadata = _TrainingRunMetadata()
-        return SimpleNamespace(config=config, error_file=None, run_metadata=metadata)
+        return SimpleNamespace(
+            config=config, error_file=None, run_metadata=metadata, trial_id=f"t{config['number']}"
+        )
 
     def start(self, **values):
         trial = self.hand_out(**values)
@@ -393,3 +395,47 @@ def test_a_checkpoint_that_cannot_be_dropped_costs_no_row(sweep):
         sweep.complete(trial)
     assert len(sweep.rows()) == KEPT_CHECKPOINTS + 2
     assert "Error while dropping checkpoints" in sweep.ledger.faults.lines[0]
+
+
+def test_trials_of_the_confirmation_say_so_in_every_table(sweep):
+    sweep.epoch(first := sweep.start(lr=0.3), status="completed")
+    sweep.complete(first)
+    sweep.ledger.confirm_from = 1
+    sweep.epoch(sweep.start(lr=0.3, seed=1), epoch=1)
+    sweep.hand_out(lr=0.3, seed=2)
+    rows = sweep.rows()
+    assert rows["phase"].tolist() == ["search", "confirm", "confirm"]
+    assert rows["status"].tolist() == ["completed", "interrupted", "interrupted"]
+    assert sweep.rows("epochs")["phase"].tolist() == ["search", "confirm"]
+
+
+def test_a_trial_that_ended_for_the_time_budget_was_not_stopped_by_the_scheduler(sweep):
+    for trial in (sweep.start(lr=0.3), sweep.start(lr=0.1)):
+        sweep.epoch(trial)
+        sweep.ledger.out_of_time = {"t1"}
+        sweep.complete(trial)
+    assert sweep.rows()["status"].tolist() == ["stopped", "timed_out"]
+
+
+def test_weights_of_every_fresh_run_are_kept(sweep):
+    sweep.ledger.confirm_from = 0
+    for number in range(KEPT_CHECKPOINTS + 2):
+        path = sweep.job.checkpoint(number)
+        path.parent.mkdir(exist_ok=True)
+        path.touch()
+        trial = sweep.start(lr=0.3, seed=number)
+        sweep.epoch(trial, val_accuracy=0.1 * number, status="completed")
+        sweep.complete(trial)
+        assert path.exists()
+    assert sweep.job.checkpoint(0).exists()
+
+
+def test_what_selection_needs_of_ended_trials_is_at_hand(sweep):
+    sweep.epoch(trial := sweep.start(lr=0.3, strategy="full"), status="completed")
+    sweep.complete(trial)
+    sweep.start(lr=0.1)
+    (outcome,) = sweep.ledger.outcomes
+    assert outcome == {
+        "trial_id": "s1_00000", "config_id": "lr0.3", "seed": 0, "status": "completed",
+        "best_val_accuracy": 0.5, "phase": "search", "strategy": "full", "limit_train": None,
+    }  # fmt: skip

@@ -38,6 +38,8 @@ class Run:
                 trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
                 config={"configuration": configuration, "values": {"strategy": strategy}},
             )  # fmt: skip
+            if name.startswith("fresh"):  # a run of the confirmation
+                del trial.config["configuration"]
             self.scheduler.on_trial_add(self.controller, trial)
 
     def complete(self, name, epoch, accuracy, status="completed"):
@@ -78,6 +80,17 @@ def test_contract_a_trial_alone_trains_to_its_end(name):
     assert {run.tell("a", epoch, 0.1 * epoch) for epoch in range(1, 9)} == {CONTINUE}
     run.tell("a", 9, 0.9)
     run.complete("a", 9, 0.9)
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_a_fresh_run_is_neither_stopped_nor_a_measure_for_others(name):
+    run = Run(name)
+    assert run.tell("first", 1, 0.5) == CONTINUE
+    for number in range(6):
+        assert run.tell(f"fresh{number}", 1, 0.9) == CONTINUE
+    assert run.tell("fresh", 1, 0.0) == CONTINUE
+    run.complete("fresh", 9, 0.99)
+    assert run.tell("better than the first", 1, 0.6) == CONTINUE
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)

@@ -5,7 +5,18 @@ import math
 import pandas as pd
 import pytest
 
-from sweep.selection import best_configurations, best_seeds, rank_configurations, to_judge
+from sweep.schema import PHASES
+from sweep.selection import (
+    CONFIRM,
+    SEARCH,
+    best_configurations,
+    best_seeds,
+    counting_runs,
+    of_search,
+    rank_configurations,
+    to_confirm,
+    to_judge,
+)
 
 NAN = float("nan")
 
@@ -139,3 +150,133 @@ def test_of_several_each_has_its_best_judged():
         ("e", "completed", 0.3, "scratch", 1000.0), ("f", "failed", NAN, "partial"),
     ]  # fmt: skip
     assert list(to_judge(trials(*rows))["config_id"]) == ["b", "a", "d", "e"]
+
+
+def confirmed(search, fresh):
+    """Rows of the search, and rows of the confirmation with other seeds."""
+    frame = trials(*search, *fresh)
+    phase = [SEARCH] * len(search) + [CONFIRM] * len(fresh)
+    return frame.assign(phase=phase)
+
+
+CONFIRMED = {
+    "the fresh mean decides, not the number that the search chose by": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("a", "completed", 0.70), ("a", "completed", 0.72), ("b", "completed", 0.74),
+         ("b", "completed", 0.75)],
+        5,
+    ),
+    "one fresh run is enough to come before what has none": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)], [("b", "completed", 0.5)], 2,
+    ),
+    "a confirmed one with a failed fresh run comes after one without": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("a", "completed", 0.9), ("a", "diverged", 0.95), ("b", "completed", 0.5)],
+        4,
+    ),
+    "a failed run of the search counts too": (
+        [("a", "completed", 0.9), ("a", "failed", NAN), ("b", "completed", 0.8)],
+        [("a", "completed", 0.9), ("b", "completed", 0.5)],
+        4,
+    ),
+    "one whose fresh runs all failed comes after what was not confirmed": (
+        [("a", "completed", 0.9), ("b", "completed", 0.4)],
+        [("a", "diverged", 0.95), ("a", "failed", NAN)],
+        1,
+    ),
+    "and before the other failed only by the search": (
+        [("a", "completed", 0.9), ("b", "completed", 0.4)],
+        [("a", "diverged", 0.95), ("b", "failed", NAN)],
+        0,
+    ),
+    "a fresh run that was cut off does not count": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("a", "completed", 0.7), ("b", "completed", 0.6), ("a", "timed_out", 0.1)],
+        2,
+    ),
+    "nor does it confirm": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("b", "interrupted", 0.95), ("a", "interrupted", NAN)],
+        0,
+    ),
+    "more fresh runs come first": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("a", "completed", 0.99), ("b", "completed", 0.7), ("b", "completed", 0.7)],
+        3,
+    ),
+    "equal fresh means in the order of their proposal": (
+        [("a", "completed", 0.8), ("b", "completed", 0.9)],
+        [("b", "completed", 0.5), ("a", "completed", 0.5)],
+        3,
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", CONFIRMED)
+def test_the_winner_after_a_confirmation(case):
+    search, fresh, number = CONFIRMED[case]
+    frame = confirmed(search, fresh)
+    for seed in range(3):
+        shuffled = frame.sample(frac=1, random_state=seed)
+        assert best_seeds(shuffled, 1)[0]["trial_id"] == f"s1_{number:05d}"
+
+
+def test_the_mean_of_a_confirmed_configuration_is_that_of_its_fresh_runs():
+    frame = confirmed(
+        [("a", "completed", 0.9), ("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("a", "completed", 0.5), ("a", "completed", 0.7), ("a", "completed", 0.6)],
+    )
+    ranked = rank_configurations(frame)
+    assert ranked["val_accuracy"].tolist() == pytest.approx([0.6, 0.8])
+    assert ranked["val_accuracy_std"].iloc[0] == pytest.approx(0.1)
+    assert ranked["runs"].tolist() == [3, 1]
+    assert ranked["phase"].tolist() == [CONFIRM, SEARCH]
+    assert list(counting_runs(frame)["trial_id"].str[-1]) == ["2", "3", "4", "5"]
+
+
+def test_the_same_seed_in_both_phases_is_two_runs():
+    frame = confirmed([("a", "completed", 0.9)], [("a", "completed", 0.5)]).assign(seed=0)
+    assert rank_configurations(frame)["val_accuracy"].tolist() == [0.5]
+
+
+def test_every_fresh_run_of_the_winner_is_judged_and_none_of_its_search():
+    frame = confirmed(
+        [("a", "completed", 0.9), ("b", "completed", 0.8), ("c", "completed", 0.7)],
+        [("a", "completed", 0.5), ("b", "completed", 0.6), ("a", "completed", 0.4),
+         ("b", "completed", 0.7)],
+    )  # fmt: skip
+    assert list(to_judge(frame)["trial_id"].str[-1]) == ["6", "4"]
+    assert list(to_judge(frame, 3)["trial_id"].str[-1]) == ["6", "3", "2", "4"]
+
+
+def test_a_table_of_an_earlier_version_is_of_a_search():
+    frame = trials(*SEEDS)
+    for old in (frame, frame.assign(phase=None), frame.assign(phase=NAN)):
+        assert best_configurations(old, 9) == ["a", "b", "c"]
+        assert rank_configurations(old)["phase"].tolist() == [SEARCH] * 3
+        assert len(of_search(old)) == len(frame)
+
+
+def test_the_best_and_the_best_of_each_group_are_confirmed():
+    rows = [
+        ("a", "completed", 0.5, "probe"), ("b", "completed", 0.9, "full"),
+        ("c", "completed", 0.8, "full"), ("d", "completed", 0.2, "scratch", 100.0),
+        ("e", "completed", 0.3, "scratch", 1000.0), ("f", "failed", 0.7, "partial"),
+        ("g", "completed", 0.1, "probe"),
+    ]  # fmt: skip
+    assert to_confirm(trials(*rows), 1) == ["b", "a", "d", "e"]
+    assert to_confirm(trials(*rows), 3) == ["b", "c", "a", "d", "e"]
+    assert to_confirm(trials(*rows), 3, groups=()) == ["b", "c", "a"]
+    assert to_confirm(trials(*rows), 1, groups=("strategy",)) == ["b", "a", "e"]
+    assert to_confirm(trials(), 5) == []
+
+
+def test_what_is_confirmed_does_not_depend_on_fresh_runs_that_are_there():
+    frame = confirmed(
+        [("a", "completed", 0.9), ("b", "completed", 0.8)], [("b", "completed", 0.99)]
+    )
+    assert to_confirm(frame, 1) == ["a"]
+
+
+def test_the_phases_are_those_of_the_schema():
+    assert tuple(PHASES) == (SEARCH, CONFIRM)

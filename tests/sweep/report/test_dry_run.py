@@ -64,6 +64,20 @@ def test_a_search_over_ranges(show):
     assert "timm:resnet18.a1_in1k" in shown["backbone"]
 
 
+def test_the_confirmation_of_a_search(show):
+    shown = show("transfer", confirm="4x2")
+    more = "8 trials, and the best of each strategy: at most 2 more"
+    assert shown["confirmation"] == f"4 × 2 seeds = {more}"
+    assert shown["trials"].startswith("35 = ")
+    epochs = int(shown["epochs"].split()[0])
+    assert shown["epochs"].endswith(f"{(35 + 10) * epochs} in all at most")
+
+
+def test_without_a_confirmation_there_is_no_line_of_it(show):
+    assert "confirmation" not in show("ablation")
+    assert "confirmation" not in show("transfer", confirm=0)
+
+
 def test_the_grace_period_is_shown(show):
     given = {"search": "random", "scheduler": "asha", "epochs": 27}
     shown = show(**given)
