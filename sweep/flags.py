@@ -77,6 +77,15 @@ Trials = Annotated[
     _flag(_SEARCH, min=1, help="Configurations to try, baselines apart; part of a factorial."),
 ]
 Seeds = Annotated[int | None, _flag(_SEARCH, min=1, help="Repeats of each configuration.")]
+Confirm = Annotated[
+    str | None,
+    _flag(
+        _SEARCH,
+        metavar="KxS",
+        help="Train the best K again with S fresh seeds, which name the winner; 0: not (unset: 5x3"
+        " for a search, 0 for a grid or design).",
+    ),
+]
 Scratch = Annotated[
     bool,
     _flag(

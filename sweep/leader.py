@@ -44,6 +44,11 @@ class Leader:
             self.heap = [(rank, config) for config, rank in self.ranks.items()]
             heapq.heapify(self.heap)
 
+    def first(self, count: int) -> list[list[Any]]:
+        """The runs of each of the best configurations that have an accuracy, the best first."""
+        ranked = heapq.nsmallest(count, ((rank, config) for config, rank in self.ranks.items()))
+        return [list(self.runs[config].values()) for rank, config in ranked if not rank[0]]
+
     @property
     def best(self) -> Run | None:
         """The best run of the best configuration; None while there is no accuracy."""

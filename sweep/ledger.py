@@ -25,8 +25,8 @@ from sweep.trainable import Job, unpack
 from sweep.tune_searcher import UNFINISHED
 
 KEPT_CHECKPOINTS = 6
-"""Best weights of the search kept of each group while a sweep runs, beside all of the confirmation;
-a selected trial without them is trained again."""
+"""Best weights of the search kept of each group while a sweep runs, beside all of the
+confirmation; a selected trial without them is trained again."""
 
 
 @dataclass
@@ -160,16 +160,20 @@ class Ledger(Callback):
                 worker took gets its row here.
             status: for the trials without an end.
         """
-        for number, values in enumerate(handed_out):
-            record = self._numbered(number, values)
-            if record.ended_at is None:
-                with self.faults.noted("ending a trial"):
-                    self._end(record, status)
+        self.end_all(handed_out, status)
         for table in (self.epochs, self.trials):
             with self.faults.noted("writing results"):
                 table.flush()
             for line in table.misfits:
                 self.faults.say(line)
+
+    def end_all(self, handed_out: list[dict[str, Any]], status: str) -> None:
+        """End every trial that has no end yet with `status`; as in `close`."""
+        for number, values in enumerate(handed_out):
+            record = self._numbered(number, values)
+            if record.ended_at is None:
+                with self.faults.noted("ending a trial"):
+                    self._end(record, status)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, but a sweep is not restored through Tune."""

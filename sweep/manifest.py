@@ -31,7 +31,8 @@ class Manifest:
         search: searcher or design.
         scheduler: name of the scheduler.
         seeds: repeats of each configuration.
-        trials_planned: configurations × seeds; None where an earlier version did not say.
+        trials_planned: configurations × seeds and the confirmation's trials, at most until these
+            are known; None where an earlier version did not say.
         fields: the space's free fields → their levels, or the text of a range.
         base: all fields of the base configuration.
         notes: lines that the user was shown before it ran, such as a replaced default.

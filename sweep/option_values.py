@@ -121,6 +121,25 @@ def sharing(flag: str, given: Any) -> int | None:
     return int(str(value))
 
 
+def confirmation(flag: str, given: Any) -> str:
+    """`5x3`, the best five configurations with three seeds each; `0` for none.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    value = plain(given)
+    text = "" if isinstance(value, bool) else str(value).strip().lower().replace("×", "x")
+    match = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII)
+    if match is not None:
+        return f"{match[1]}x{match[2]}"
+    if re.fullmatch("0+", text) is None:
+        raise BadInput(
+            f"{flag} {given}: write configurations x seeds, both from 1 on, such as 5x3, or 0 for"
+            " no confirmation."
+        )
+    return "0"
+
+
 def sizes(flag: str, given: Any) -> str:
     """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None].
 

@@ -69,6 +69,8 @@ class SweepOptions:
     cpus: int | None = option(None, read.whole(1), at_source=SAME)
     seeds: int | None = option(None, read.whole(1), at_source=OWN)
     scratch: bool = option(True, read.switch, at_source=Fixed(False))
+    confirm: str | None = option(None, read.confirmation, at_source=Fixed("0"))
+    """None: 5x3 where a search chooses among many, else 0."""
     keep_top: int = option(1, read.whole(1), at_source=NEVER)
     seed: int = option(0, read.whole(0), at_source=SAME)
     time_budget: float | None = option(None, read.seconds, at_source=SAME)
@@ -91,7 +93,7 @@ class SweepOptions:
 
 ASHA_OPTIONS = ("grace_period", "reduction_factor")
 """Options that only the scheduler asha heeds."""
-_STRATEGY = ("design", "search", "trials", "seeds", "scheduler", "name", "time_budget")
+_STRATEGY = ("design", "search", "trials", "seeds", "scheduler", "confirm", "name", "time_budget")
 _OTHER_FLAGS = {
     "space": "search space",
     "settings": "--set",

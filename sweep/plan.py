@@ -12,6 +12,7 @@ from typing import Any
 from search_spaces.domains import Choice, Domain, Points, enumerate_space, fix, is_limit
 from sweep.at_source import check_source_options
 from sweep.baseline import AfterBaseline, baseline
+from sweep.confirmation import Confirmation, confirmation_of
 from sweep.counting import Counted, count_list, count_search
 from sweep.devices import check_device, without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
@@ -75,8 +76,18 @@ class Plan:
 
     @property
     def trials(self) -> int:
-        """Configurations × seeds."""
+        """Configurations × seeds; without the confirmation."""
         return self.configurations * len(self.strategy.seeds)
+
+    @property
+    def confirmation(self) -> Confirmation:
+        """What is trained again after them."""
+        return confirmation_of(self)
+
+    @property
+    def most_trials(self) -> int:
+        """With the confirmation, which may have fewer."""
+        return self.trials + self.confirmation.most_trials
 
     @property
     def epochs(self) -> int:

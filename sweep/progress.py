@@ -20,6 +20,8 @@ from rich.progress_bar import ProgressBar
 from rich.table import Table
 from rich.text import Text
 
+from sweep.selection import CONFIRM, SEARCH
+
 if TYPE_CHECKING:  # it loads Ray, whose environment must be prepared first
     from sweep.ledger import Ledger, TrialRecord
 
@@ -62,17 +64,26 @@ class LiveView:
     Args:
         ledger: where the trials are followed.
         title: name of the sweep.
-        trials: how many there will be.
+        trials: of the search, how many there will be.
+        confirm: trials of the confirmation, at most.
         epochs: of a trial whose values do not say, at most.
         concurrent: trials side by side.
     """
 
     def __init__(
-        self, ledger: "Ledger", *, title: str, trials: int, epochs: int, concurrent: int
+        self,
+        ledger: "Ledger",
+        *,
+        title: str,
+        trials: int,
+        epochs: int,
+        concurrent: int,
+        confirm: int = 0,
     ) -> None:
         self.ledger = ledger
         self.title = title
         self.trials = trials
+        self.confirm = confirm
         self.epochs = epochs
         self.concurrent = concurrent
         self.began = time.monotonic()
@@ -97,12 +108,23 @@ class LiveView:
 
     def _bar(self, records: "list[TrialRecord]") -> Table:
         ended = sum(self.ledger.statuses.values())
+        planned = self.trials + self.confirm
         grid = Table.grid(expand=False)
         grid.add_row(
-            ProgressBar(total=max(self.trials, 1), completed=ended, width=50),
-            Text(f"  {ended} of {self.trials} trials"),
+            ProgressBar(total=max(planned, 1), completed=ended, width=50),
+            Text(f"  {ended} of {planned} trials{self._part()}"),
         )
         return grid
+
+    def _part(self) -> str:
+        """That the confirmation runs, where it does."""
+        begun = self.confirm and math.isfinite(self.ledger.confirm_from)
+        return ", confirming the best" if begun else ""
+
+    def begin_confirmation(self, trials: int) -> None:
+        """Take in how many trials there will be in all, now that the search has ended."""
+        self.trials = int(self.ledger.confirm_from)
+        self.confirm = trials - self.trials
 
     def _counts(self, running: "list[TrialRecord]") -> Text:
         text = Text()
@@ -141,16 +163,21 @@ class LiveView:
     def seconds_left(self) -> float | None:
         """Epochs still to come over the speed so far; None before the first trial has ended.
 
-        A trial to come is taken to be as long as those that ended.
+        A trial of the search to come is taken to be as long as those that ended, one of the
+        confirmation to train to its end.
         """
         ledger = self.ledger
-        ended = [r for r in list(ledger.records.values()) if r.ended_at is not None]
+        records = list(ledger.records.values())
+        ended = [r for r in records if r.ended_at is not None]
         if not ended or not ledger.epochs_reported:
             return None
-        length = sum(record.epoch for record in ended) / len(ended)
-        live = [r for r in list(ledger.records.values()) if r.ended_at is None]
-        waiting = self.trials - len(ended) - len(live)
-        to_come = waiting * length + sum(max(length - r.epoch, 0.0) for r in live)
+        of_search = [r.epoch for r in ended if r.phase != CONFIRM]
+        length = {SEARCH: sum(of_search) / max(len(of_search), 1), CONFIRM: self.epochs}
+        waiting = {SEARCH: self.trials, CONFIRM: self.confirm}
+        for record in records:
+            waiting[record.phase] -= 1
+        to_come = sum(max(waiting[phase], 0) * length[phase] for phase in waiting)
+        to_come += sum(max(length[r.phase] - r.epoch, 0.0) for r in records if r.ended_at is None)
         return to_come * (time.monotonic() - self.began) / ledger.epochs_reported
 
 

@@ -1,6 +1,7 @@
 """Run one sweep: data → plan → Ray Tune → rows → winner → result."""
 
 import dataclasses
+import math
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -164,9 +165,11 @@ class _Run:
         if self._freezes():
             job = dataclasses.replace(job, planned=self.plan.known_trials(identifier.config_id))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
+        confirmation = self.plan.confirmation
+        then = f", then {confirmation} to confirm the best" if confirmation.configurations else ""
         self.console.print(
             f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
-            f"most, {resources}",
+            f"most{then}, {resources}",
             highlight=False,
         )
         view = LiveView(
@@ -175,13 +178,14 @@ class _Run:
             trials=self.plan.trials,
             epochs=self.plan.base.epochs,
             concurrent=resources.concurrent,
+            confirm=confirmation.most_trials,
         )
         self.faults.guard(view, "showing progress", {"__rich__": ""})
         self.began = True
         with live(self.console, view):
-            self.manifest.status = self._tune(job, ledger, resources, identifier)
+            self._run_trials(job, ledger, resources, identifier, view)
         try:
-            if self.manifest.status != "interrupted":
+            if self.manifest.status != "interrupted" or math.isfinite(ledger.confirm_from):
                 with (
                     waiting(self.console, "Judging the best on the test split"),
                     self.faults.noted("judging"),
@@ -241,34 +245,22 @@ class _Run:
             self.console.print(escape(line), style="yellow", highlight=False)
             self.manifest.notes.append(line)
 
-    def _tune(self, job: Any, ledger: Any, resources: Resources, identifier: Identifier) -> str:
-        """Run all trials; returns the sweep's status."""
-        from sweep.tune_run import TimeBudget, tune_trials
-        from sweep.tune_searcher import TuneSearcher
+    def _run_trials(
+        self, job: Any, ledger: Any, resources: Resources, identifier: Identifier, view: LiveView
+    ) -> None:
+        """Run all trials; leaves the sweep's status in the manifest."""
+        from sweep.all_trials import AllTrials
+
+        def begins(trials: int) -> None:
+            self.manifest.trials_planned = trials
+            view.begin_confirmation(trials)
 
         study = self.folder / "study.log"
         proposer = self.plan.proposer(self.name, study, identifier.config_id, self.note)
-        searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self.faults)
-        budget = TimeBudget(self.plan.options.time_budget)
-        status = "failed"
-        try:
-            with self.faults.noted("running the trials"):
-                tune_trials(self.plan, job, searcher, ledger, resources, budget, self.folder)
-                status = "timed_out" if budget.fired else self._status(ledger, searcher)
-        finally:
-            with self.faults.noted("closing the search"):
-                if status != "finished":
-                    searcher.hand_out_rest(self.plan.trials)
-                searcher.close()
-            ledger.close(searcher.handed_out, "timed_out" if budget.fired else "interrupted")
-        return status
-
-    def _status(self, ledger: Any, searcher: Any) -> str:
-        """How a run ended that Tune returned from."""
-        ended = sum(ledger.statuses.values())
-        if ended < len(searcher.handed_out):
-            return "interrupted"
-        return "failed" if self.faults.lines and ended < self.plan.trials else "finished"
+        self.manifest.status = "failed"
+        run = AllTrials(self.plan, job, proposer, ledger, resources, begins)
+        self.manifest.status = run.run(self.folder)
+        self.note(*run.notes)
 
     def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
         from sweep.judge_sweep import judge_sweep
@@ -310,7 +302,7 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         search=plan.strategy.name,
         scheduler=plan.strategy.scheduler,
         seeds=len(plan.strategy.seeds),
-        trials_planned=plan.trials,
+        trials_planned=plan.most_trials,
         fields=levels,
         base=plan.base.to_dict(),
         notes=list(plan.notes),

@@ -11,6 +11,7 @@ from typing import Any
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
 from sweep.baseline import SCRATCH
+from sweep.selection import CONFIRM
 
 
 @dataclass(frozen=True)
@@ -73,19 +74,20 @@ class Asha(InOrder, AsyncHyperBandScheduler):
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Take a trial into the bracket unless it is a baseline."""
+        """Take a trial into the bracket; a baseline or a fresh run trains to its end."""
         super().on_trial_add(tune_controller, trial)
-        trial.is_baseline = trial.config["values"].get("strategy") == SCRATCH
+        scratch = trial.config["values"].get("strategy") == SCRATCH
+        trial.is_exempt = scratch or trial.config.get("phase") == CONFIRM
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Continue or stop, by the rung that the trial has reached."""
-        if trial.is_baseline or not math.isfinite(result["val_accuracy"]):
+        if trial.is_exempt or not math.isfinite(result["val_accuracy"]):
             return TrialScheduler.CONTINUE
         return super().on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value in its rung."""
-        if not trial.is_baseline and math.isfinite(result.get("val_accuracy", math.nan)):
+        if not trial.is_exempt and math.isfinite(result.get("val_accuracy", math.nan)):
             super().on_trial_complete(tune_controller, trial, result)
         else:
             self.on_trial_remove(tune_controller, trial)

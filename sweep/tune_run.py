@@ -19,7 +19,6 @@ from sweep.plan import Plan
 from sweep.resources import Resources
 from sweep.schedulers import SchedulerContext, build_scheduler
 from sweep.trainable import Job, TrialActor
-from sweep.tune_searcher import TuneSearcher
 
 SEARCHING = {"suggest": Searcher.FINISHED, "on_trial_result": None, "on_trial_complete": None}
 SCHEDULING = {
@@ -49,6 +48,8 @@ class TimeBudget(Stopper):
         self.seconds = seconds
         self.began = time.time()
         self.fired = False
+        self.cut: set[str] = set()
+        """Tune's names of trials that it ended before the time was over."""
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No trial is stopped by itself."""
@@ -64,7 +65,7 @@ class TimeBudget(Stopper):
 def tune_trials(
     plan: Plan,
     job: Job,
-    searcher: TuneSearcher,
+    searcher: Searcher,
     ledger: Ledger,
     resources: Resources,
     budget: TimeBudget,
@@ -102,12 +103,13 @@ def tune_trials(
         (ledger, "following a trial", FOLLOWING),
     ):
         ledger.faults.guard(part, doing, methods)
+    ledger.out_of_time = budget.cut
     tuner = tune.Tuner(
         with_share,
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=plan.trials,
+            num_samples=plan.most_trials,
             max_concurrent_trials=resources.concurrent,
             reuse_actors=True,
             trial_name_creator=_trial_name,

@@ -50,7 +50,8 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         *_files(plan),
         *_source(plan),
         ("trials", f"{plan.trials} = {configurations} × {seeds} seeds"),
-        ("epochs", f"{epochs} each at most, {plan.trials * epochs} in all at most"),
+        *_confirmation(plan),
+        ("epochs", f"{epochs} each at most, {plan.most_trials * epochs} in all at most"),
         ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
         ("resources", _resources(plan)),
     ]
@@ -59,6 +60,12 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
     return rows
+
+
+def _confirmation(plan: Plan) -> list[tuple[str, str]]:
+    """What is trained again after the search, where anything is."""
+    confirmation = plan.confirmation
+    return [("confirmation", str(confirmation))] if confirmation.configurations else []
 
 
 def _source(plan: Plan) -> list[tuple[str, str]]:

@@ -11,7 +11,7 @@ from sweep.report.effects import effects
 from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
-from sweep.selection import distinct_runs, rank_configurations
+from sweep.selection import distinct_runs, of_search, phases, rank_configurations
 
 COUNTED = ("completed", "stopped")
 """Statuses of a run that ended well."""
@@ -101,6 +101,7 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
         Columns: config_id, the fields, `val_accuracy` (mean over the runs that count),
         `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (completed or
         stopped), `epochs_trained`, `params_total`, `params_trained`, `train_seconds` (means).
+        Of a confirmed configuration they are all of its fresh runs.
     """
     columns = ["config_id", *fields, "val_accuracy", "val_accuracy_std", "trials", "ended_well"]
     if trials.empty:
@@ -110,6 +111,7 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     rows = []
     for config_id, rank in rank_configurations(trials).iterrows():
         group = runs.iloc[places[str(config_id)]]
+        group = group[phases(group) == rank["phase"]]
         row = {
             "config_id": config_id,
             **{name: group[name].iloc[0] for name in fields},
@@ -128,6 +130,7 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
     """Effects of a sweep whose fields are all lists of levels; empty for any other."""
     levels = manifest.fields
     listed = bool(levels) and all(isinstance(values, list) for values in levels.values())
+    trials = of_search(trials)
     if not listed or trials.empty or manifest.search in ("random", "optuna"):
         return pd.DataFrame()
     asked = "weights" in levels or SCRATCH in levels.get("strategy", [])

@@ -279,4 +279,4 @@ def test_what_is_confirmed_does_not_depend_on_fresh_runs_that_are_there():
 
 
 def test_the_phases_are_those_of_the_schema():
-    assert (SEARCH, CONFIRM) == tuple(PHASES)
+    assert tuple(PHASES) == (SEARCH, CONFIRM)
