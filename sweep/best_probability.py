@@ -74,10 +74,8 @@ def best_probability(
     nodes = (np.arange(NODES) + 0.5) / NODES
     weights, probabilities = [], []
     for scale in deviation * np.sqrt(freedom / chi2.ppf(nodes, freedom)):
-        in_units = [
-            Measured((of.mean - top) / scale, of.runs) for of in (fresh, chosen_by, others)
-        ]
-        log_weight, each = _at_scale(*in_units, np.log(scale))
+        a, b, c = (Measured((of.mean - top) / scale, of.runs) for of in (fresh, chosen_by, others))
+        log_weight, each = _at_scale(a, b, c, float(np.log(scale)))
         weights.append(log_weight)
         probabilities.append(each)
     log_weights = np.concatenate(weights)

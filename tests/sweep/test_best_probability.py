@@ -55,7 +55,7 @@ def test_the_probability_is_calibrated():
     """Of five chosen out of 30 by a noisy search; flat posteriors are 15 points too sure."""
     rng = np.random.default_rng(0)
     stated, right = [], []
-    for repeat in range(400):
+    for repeat in range(200):
         true = 0.93 - np.abs(rng.normal(0, (0.004, 0.012)[repeat % 2], 30))
         noise = rng.normal(0, 0.008, (4, 30))
         search = true + noise[0]
@@ -69,4 +69,4 @@ def test_the_probability_is_calibrated():
         named = int(fresh.mean(0).argmax())
         stated.append(each[named])
         right.append(true[top].argmax() == named)
-    assert np.mean(stated) == pytest.approx(np.mean(right), abs=0.06)  # standard error 0.024
+    assert np.mean(stated) == pytest.approx(np.mean(right), abs=0.08)  # standard error 0.034

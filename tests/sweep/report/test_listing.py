@@ -59,7 +59,7 @@ def test_a_long_name_is_not_cut(manifest):
     name = "a" + "-very" * 30
     shown = lines(sweeps_table([Entry(manifest(name=name), 6, 0.5, 0, best_of=3)]))
     assert "".join(line[0] for line in shown[1:]) == name
-    assert shown[1][1:] == ["finished", "6/6", "–", *"0.5000 of 3 0 B".split()]
+    assert shown[1][1:] == ["finished", "6/6", "–", "0.5000", "of", "3", "0", "B"]
 
 
 def test_every_data_set_is_listed():
