@@ -12,6 +12,7 @@ checkout. A ratio is this checkout's time over the other's, of one pair:
     prompt    seconds from the command to its end: start, trials, judging, pictures
     trial     seconds from the command to the end of its last trial, by the number of trials
 
+Both without the confirmation of a search, whose seconds are a row: older checkouts have none.
 A case is slower where all ratios of one kind are above 1.1; the exit code is 1 then. The case
 `start` has what runs no trial: `--help` and `--dry-run`. Cases e and f (each checkout's own
 `driver.py`) run where `--cases` names them. The short form of case b has half its trials.
@@ -35,6 +36,8 @@ import pandas as pd
 from cases import CASES, HERE, driver_command, options_of, sweep_command, timed, with_data
 from rich.console import Console
 from rich.table import Table
+
+from sweep.selection import of_search
 
 LIMIT = 1.1
 AGAINST_CASES = ("start", *CASES)
@@ -141,7 +144,8 @@ def measure_of(name: str, args: argparse.Namespace) -> Callable[[Checkout], Time
 def judged(name: str, runs: dict[str, list[Times]]) -> dict[str, Any]:
     """A case's runs with the ratios of each kind of time, and whether it is slower."""
     pairs = list(zip(runs["this"], runs["other"], strict=True))
-    ratios = {kind: [this[kind] / other[kind] for this, other in pairs] for kind in pairs[0][0]}
+    both = [kind for kind in pairs[0][0] if kind in pairs[0][1]]
+    ratios = {kind: [this[kind] / other[kind] for this, other in pairs] for kind in both}
     slower = [kind for kind, values in ratios.items() if min(values) > LIMIT]
     return {"case": name, "runs": runs, "ratios": ratios, "slower": slower}
 
@@ -164,9 +168,12 @@ def _sweep(name: str, args: argparse.Namespace, side: Checkout, *, warm: bool = 
         command += FEWER.get(name, ())
     start = time.time()
     whole = side.timed(command, folder / "sweep.log")
-    trials = pd.read_parquet(folder / "results" / "trials", columns=["ended_at"])
-    seconds = trials["ended_at"].max().timestamp() - start
-    return {"prompt": whole, "trial": seconds / len(trials)}
+    trials = pd.read_parquet(folder / "results" / "trials")
+    searched = of_search(trials)  # an older checkout has no other trials
+    ended = searched["ended_at"].max()
+    confirmation = (trials["ended_at"].max() - ended).total_seconds()
+    times = {"prompt": whole - confirmation, "trial": (ended.timestamp() - start) / len(searched)}
+    return times | ({"confirmation": confirmation} if len(searched) < len(trials) else {})
 
 
 def _driver(name: str, args: argparse.Namespace, side: Checkout) -> Times:
@@ -186,6 +193,9 @@ def _print_table(found: list[dict[str, Any]], console: Console) -> None:
             verdict = "slower" if kind in case["slower"] else ""
             row = ", ".join(f"{ratio:.2f}" for ratio in ratios)
             table.add_row(case["case"], kind, *seconds, row, verdict)
+        fresh = [run["confirmation"] for run in case["runs"]["this"] if "confirmation" in run]
+        if fresh:
+            table.add_row(case["case"], "confirmation", "", f"{statistics.median(fresh):.2f}")
     console.print(table)
     slower = [case["case"] for case in found if case["slower"]]
     console.print(f"Slower: {', '.join(slower)}." if slower else "No case is slower.")

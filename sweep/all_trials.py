@@ -23,7 +23,7 @@ class AllTrials:
 
     Args:
         plan: of the sweep.
-        job: what the trials share.
+        job: what the trials share; afterwards it says what was planned of the confirmation, too.
         proposer: of the search's configurations.
         ledger: follows the trials; its faults take all errors.
         resources: what each trial gets.
@@ -44,8 +44,12 @@ class AllTrials:
     ) -> None:
         self.plan, self.job, self.ledger, self.resources = plan, job, ledger, resources
         self.faults = ledger.faults
-        search = TuneSearcher(proposer, plan.strategy.seeds, self.faults)
-        self.searcher = ConfirmingSearcher(search, ledger, plan.confirmation, plan.trials, begins)
+        seeds = plan.strategy.seeds
+        search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
+        self.stacked = any(plan.levels("freeze_depth"))
+        self.searcher = ConfirmingSearcher(
+            search, ledger, plan.confirmation, plan.trials, begins, self.stacked
+        )
         self.notes: list[str] = []
 
     def run(self, folder: Path) -> str:
@@ -73,6 +77,9 @@ class AllTrials:
             rest = "timed_out" if budget.fired else "interrupted"
             self.ledger.close(searcher.handed_out, rest)
         self._note_unconfirmed(status)
+        if self.searcher.fresh and self.stacked:
+            first = len(self.searcher.search.handed_out)
+            self.job = self.job.with_planned(first, self.searcher.fresh)
         return status
 
     def _status(self, budget: SharedBudget) -> str:

@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 
 USUAL = "5x3"
 """What a search that chooses among many is confirmed with. Own choice."""
-MARGIN = 1.1
-"""Of an estimated time. Own choice."""
+MARGIN, SLACK_SECONDS = 1.2, 1.0
+"""By which an estimated time is longer than what was measured. Own choice."""
 
 
 @dataclass(frozen=True)
@@ -133,7 +133,8 @@ def seconds_needed(
         return None
     rounds = math.ceil(confirmation.most_trials / concurrent)
     mean = sum(lengths) / len(lengths)
-    return MARGIN * (rounds * mean + max(lengths) - mean)  # the longest may be the last
+    last = max(lengths) - mean  # where the longest is the last
+    return MARGIN * (rounds * mean + last) + SLACK_SECONDS
 
 
 def unconfirmed_line(

@@ -12,7 +12,7 @@ from sweep.confirmation import Confirmation, seconds_needed
 from sweep.distinct import Values
 from sweep.ledger import Ledger
 from sweep.plan import Plan
-from sweep.selection import CONFIRM, GROUP, RANKED, to_confirm, trial_numbers
+from sweep.selection import GROUP, RANKED, to_confirm, trial_numbers
 from sweep.tune_run import TimeBudget
 from sweep.tune_searcher import TuneSearcher
 
@@ -31,6 +31,8 @@ class ConfirmingSearcher(Searcher):
         confirmation: what is trained again.
         trials: of the search, as planned.
         begins: called with the number of all trials once it is known what is confirmed.
+        stacked: whether each trial says what all of the confirmation are, since some may be heads
+            to be trained together.
 
     Attributes:
         over: whether the search has to end, whatever it has left; set for the time budget.
@@ -47,6 +49,7 @@ class ConfirmingSearcher(Searcher):
         confirmation: Confirmation,
         trials: int,
         begins: Callable[[int], None] = lambda trials: None,
+        stacked: bool = False,
     ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self.search = search
@@ -54,6 +57,7 @@ class ConfirmingSearcher(Searcher):
         self.confirmation = confirmation
         self.trials = trials
         self.begins = begins
+        self.stacked = stacked
         self.over = False
         self.cut_short = False
         self.cut: set[str] = set()
@@ -68,7 +72,10 @@ class ConfirmingSearcher(Searcher):
         return [*self.search.handed_out, *self.fresh]
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial; None while the last ones of the search run."""
+        """The next trial; None while the last ones of the search run.
+
+        One of the confirmation names no `configuration`: no scheduler stops it.
+        """
         if not self._begun:
             suggestion = self._of_search(trial_id)
             if suggestion != Searcher.FINISHED:
@@ -76,10 +83,10 @@ class ConfirmingSearcher(Searcher):
             self._begin()
         if self._next == len(self.fresh):
             return Searcher.FINISHED
-        number = len(self.search.handed_out) + self._next
-        values = self.fresh[self._next]
+        first = len(self.search.handed_out)
+        trial = {"number": first + self._next, "values": self.fresh[self._next]}
         self._next += 1
-        return {"number": number, "values": values, "phase": CONFIRM}
+        return trial | ({"planned": (first, self.fresh)} if self.stacked else {})
 
     def _of_search(self, trial_id: str) -> Any:
         if not self.over:

@@ -94,7 +94,7 @@ class HeadStacks:
 
     def _stack(self, number: int) -> Stack:
         """The trials that are trained with one, itself too; empty: none."""
-        if number >= len(self.job.planned):
+        if self.job.planned_values(number) is None:
             return {}
         start = number - number % REACH
         if start not in self.blocks:
@@ -104,7 +104,10 @@ class HeadStacks:
     def _block(self, start: int) -> dict[int, Stack]:
         """Each of REACH trials from `start` on with its stack."""
         stacks: dict[TrainConfig, Stack] = {}
-        for number, values in enumerate(self.job.planned[start : start + REACH], start):
+        for number in range(start, start + REACH):
+            values = self.job.planned_values(number)
+            if values is None:
+                continue
             with contextlib.suppress(BadInput):  # that trial will say so
                 config = self.job.config(values)
                 stacks.setdefault(shared_config(config), {})[number] = config
@@ -162,7 +165,9 @@ class HeadStacks:
             return None
         run = kept["runs"][number]
         epochs = [EpochMetrics(**metrics) for metrics in run["epochs"]]
-        config = self.job.config(self.job.planned[number])
+        values = self.job.planned_values(number)
+        assert values is not None
+        config = self.job.config(values)
         return HeadRun(config, epochs, run["best_weights"]), dict(kept["facts"])
 
 

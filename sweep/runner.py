@@ -68,6 +68,8 @@ def run_sweep(
         pool = local_resources(options)
         share_out(options, pool, trials=plan.trials, threads=plan.base.threads)
     plan = with_bundled_defaults(plan, console)
+    if plan.strategy.reason:
+        console.print(f"search: {plan.strategy}", markup=False, highlight=False)
     with loading(console) as progress:
         checked = check_models(plan, trial_shapes(plan), progress)
     sound = [config_from_dict(values, plan.base) for values in checked.sound]
@@ -183,7 +185,7 @@ class _Run:
         self.faults.guard(view, "showing progress", {"__rich__": ""})
         self.began = True
         with live(self.console, view):
-            self._run_trials(job, ledger, resources, identifier, view)
+            job = self._run_trials(job, ledger, resources, identifier, view)
         try:
             if self.manifest.status != "interrupted" or math.isfinite(ledger.confirm_from):
                 with (
@@ -247,8 +249,12 @@ class _Run:
 
     def _run_trials(
         self, job: Any, ledger: Any, resources: Resources, identifier: Identifier, view: LiveView
-    ) -> None:
-        """Run all trials; leaves the sweep's status in the manifest."""
+    ) -> Any:
+        """Run all trials; leaves the sweep's status in the manifest.
+
+        Returns:
+            The job, as judging has to know it.
+        """
         from sweep.all_trials import AllTrials
 
         def begins(trials: int) -> None:
@@ -261,6 +267,7 @@ class _Run:
         run = AllTrials(self.plan, job, proposer, ledger, resources, begins)
         self.manifest.status = run.run(self.folder)
         self.note(*run.notes)
+        return run.job
 
     def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
         from sweep.judge_sweep import judge_sweep
@@ -305,7 +312,7 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         trials_planned=plan.most_trials,
         fields=levels,
         base=plan.base.to_dict(),
-        notes=list(plan.notes),
+        notes=[*([f"search: {plan.strategy}"] if plan.strategy.reason else []), *plan.notes],
         started_at=datetime.now(UTC).isoformat(),
     )
 

@@ -69,8 +69,9 @@ class Job:
         checkpoints: folder for the best weights of finished trials.
         trials_per_gpu: trials that share a GPU; 1 also where there is none.
         run_id: tells this run of the sweep from others of its name, earlier or elsewhere.
-        planned: values of all trials, by number, where some may be heads to be trained together
-            and all are known in advance.
+        planned: values of trials in the order of their numbers, where some may be heads to be
+            trained together and all are known in advance.
+        planned_from: number of the first of them.
     """
 
     sweep: str
@@ -81,6 +82,18 @@ class Job:
     trials_per_gpu: int = 1
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
     planned: tuple[dict[str, Any], ...] = ()
+    planned_from: int = 0
+
+    def with_planned(self, first: int, values: list[dict[str, Any]]) -> "Job":
+        """The job when it is known what the trials from number `first` on will be."""
+        if self.planned:
+            return dataclasses.replace(self, planned=(*self.planned[:first], *values))
+        return dataclasses.replace(self, planned=tuple(values), planned_from=first)
+
+    def planned_values(self, number: int) -> dict[str, Any] | None:
+        """What a trial will be; None where it is not known in advance."""
+        place = number - self.planned_from
+        return self.planned[place] if 0 <= place < len(self.planned) else None
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
@@ -124,6 +137,8 @@ class TrialActor(tune.Trainable):
         self.began = time.perf_counter()
         self.number: int = config["number"]
         self.values: dict[str, Any] = config["values"]
+        if "planned" in config and self.stacks.job is self.job:
+            self.stacks = HeadStacks(self.job.with_planned(*config["planned"]), run_facts)
         self.reported = 0
         self.facts: dict[str, Any] = {}
         self._leave()

@@ -52,7 +52,8 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("trials", f"{plan.trials} = {configurations} × {seeds} seeds"),
         *_confirmation(plan),
         ("epochs", f"{epochs} each at most, {plan.most_trials * epochs} in all at most"),
-        ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
+        ("search", str(plan.strategy)),
+        *_rungs(plan),
         ("resources", _resources(plan)),
     ]
     rows += [("note", note) for note in plan.notes]
@@ -66,6 +67,17 @@ def _confirmation(plan: Plan) -> list[tuple[str, str]]:
     """What is trained again after the search, where anything is."""
     confirmation = plan.confirmation
     return [("confirmation", str(confirmation))] if confirmation.configurations else []
+
+
+def _rungs(plan: Plan) -> list[tuple[str, str]]:
+    """When the scheduler stops configurations, if it does."""
+    if plan.strategy.scheduler == "none":
+        return []
+    epochs = ", ".join(map(str, plan.rungs))
+    if not epochs:
+        return [("stopping", "none: trials end before the grace period does")]
+    factor = plan.options.reduction_factor
+    return [("stopping", f"after epoch {epochs}: one configuration in {factor:g} goes on")]
 
 
 def _source(plan: Plan) -> list[tuple[str, str]]:

@@ -14,7 +14,8 @@ GIVEN = {
     "source": "none", "imports": ("a.py",), "teacher": "t", "limit_train": "5", "epochs": 9,
     "design": "factorial", "trials": 9, "search": "grid", "scheduler": "asha", "grace_period": 9,
     "reduction_factor": 9.0, "gpus": 9, "trials_per_gpu": 9, "cpus": 9, "seeds": 9,
-    "scratch": True, "keep_top": 9, "seed": 9, "time_budget": 9.0, "results": "/r", "name": "n",
+    "scratch": True, "confirm": "9x9", "keep_top": 9, "seed": 9, "time_budget": 9.0,
+    "results": "/r", "name": "n",
     "address": "auto", "settings": ("lr=9",), "source_dataset": "shapes",
     "source_settings": ("epochs=9",),
 }  # fmt: skip
@@ -29,6 +30,7 @@ AT_SOURCE = {
     ],
     NEVER: ["source", "keep_top", "name", "source_dataset", "source_settings"],
     Fixed(False): ["scratch"],
+    Fixed("0"): ["confirm"],
     "source_dataset": ["dataset"],
     "source_settings": ["settings"],
 }  # fmt: skip
@@ -46,7 +48,8 @@ def test_an_option_reaches_the_source_as_decided(name):
     how = next(how for how, names in AT_SOURCE.items() if name in names)
     expected = {
         SAME: getattr(asked, name), OWN: getattr(default, name), NEVER: getattr(default, name),
-        Fixed(False): False, "source_dataset": "shapes", "source_settings": ("epochs=9",),
+        Fixed(False): False, Fixed("0"): "0", "source_dataset": "shapes",
+        "source_settings": ("epochs=9",),
     }  # fmt: skip
     assert getattr(source_options(asked), name) == expected[how]
 
@@ -88,3 +91,13 @@ def test_what_only_asha_heeds_is_said_where_nothing_stops_trials(options):
         " heeds it.",
     )
     assert make_plan(options("ablation", grace_period=3, scheduler="asha")).notes == ()
+
+
+def test_options_of_asha_are_heeded_where_it_is_chosen(write_file, options):
+    path = write_file('BASE = TrainConfig()\nSPACE = {"lr": Float(0.1, 1)}')
+    assert make_plan(options(path, grace_period=3, address="auto")).notes == ()
+    short = make_plan(options(path, grace_period=3, epochs=2, address="auto"))
+    assert short.strategy.scheduler == "none"
+    assert short.notes == (
+        "--grace-period: no scheduler stops trials here; --scheduler asha heeds it.",
+    )

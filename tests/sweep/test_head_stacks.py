@@ -207,3 +207,31 @@ def test_files_of_stacks_long_past_are_deleted(job, monkeypatch):
     for number in (0, 1, REACH):
         assert stacks.run_of(number, PLANNED[number]) is not None
     assert [int(path.stem) for path in stacks.folder.glob("*.pt")] == [REACH]
+
+
+FRESH = [{"lr": lr, "batch_size": 32, "seed": seed} for seed in (5, 6) for lr in RATES[:3]]
+
+
+@pytest.mark.parametrize("known", [PLANNED[:40], ()])
+def test_fresh_runs_of_the_best_heads_are_trained_together_too(job, trained, known):
+    """Each seed is a stack, whether the trials before were known in advance or not."""
+    worker_of_trials = TrialActor.__new__(TrialActor)
+    config = {"number": 40, "values": FRESH[0], "planned": (40, FRESH)}
+    worker_of_trials.setup(config, job(known))
+    for number, values in enumerate(FRESH, 40):
+        worker_of_trials.reset_config({**config, "number": number, "values": values})
+        found = [unpack(worker_of_trials.step()) for _ in range(2)]
+        assert [result["trained_together"] for result in found] == [3, 3]
+    worker_of_trials.cleanup()
+    assert trained == [3, 3]
+    assert worker(job(known)).run_of(44, FRESH[4]) is None
+
+
+def test_what_was_planned_of_the_search_stays_so(job):
+    told = job(PLANNED[:40]).with_planned(40, FRESH)
+    assert told.planned_values(39) == PLANNED[39]
+    assert told.planned_values(40) == FRESH[0]
+    assert told.planned_values(46) is None
+    later = job(()).with_planned(40, FRESH)
+    assert later.planned_values(39) is None
+    assert later.planned_values(45) == FRESH[5]

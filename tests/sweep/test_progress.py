@@ -1,3 +1,4 @@
+import math
 from io import StringIO
 from types import SimpleNamespace
 
@@ -24,22 +25,28 @@ def now(monkeypatch):
     return lambda seconds: time.__setitem__(0, START + seconds)
 
 
-def record(number, epoch, *, ended=False, status="running", accuracy=None, values=None):
+def record(
+    number, epoch, *, ended=False, status="running", accuracy=None, values=None, phase="search"
+):
     result = {} if accuracy is None else {"val_accuracy": accuracy, "best_val_accuracy": accuracy}
-    made = TrialRecord(number, values or {"lr": 0.1}, epoch=epoch, status=status, result=result)
+    made = TrialRecord(number, values or {"lr": 0.1}, phase, epoch=epoch, status=status)
+    made.result = result
     made.ended_at = object() if ended else None
     return made
 
 
-def view(*records, trials=10, epochs=8, **statuses):
+def view(*records, trials=10, epochs=8, confirm=0, confirm_from=math.inf, **statuses):
     measured = [r for r in records if r.result]
     ledger = SimpleNamespace(
         records={r.number: r for r in records},
         statuses=statuses,
+        confirm_from=confirm_from,
         epochs_reported=sum(r.epoch for r in records),
         best=max(measured, key=lambda r: r.best_val_accuracy, default=None),
     )
-    return LiveView(ledger, title="ablation-1", trials=trials, epochs=epochs, concurrent=2)
+    return LiveView(
+        ledger, title="ablation-1", trials=trials, epochs=epochs, concurrent=2, confirm=confirm
+    )
 
 
 def lines(made):
@@ -55,6 +62,25 @@ def test_time_left_by_hand(now):
     made = view(record(0, 6, ended=True), record(1, 2, ended=True), record(2, 1), record(3, 5))
     now(140)
     assert made.seconds_left() == pytest.approx(270)
+
+
+def test_time_left_with_a_confirmation_by_hand(now):
+    now(0)
+    # One ended after 2 of 8 epochs and two more like it wait; three fresh runs of 8 follow.
+    made = view(record(0, 2, ended=True), trials=3, confirm=3)
+    now(20)
+    assert made.seconds_left() == pytest.approx(10 * (2 * 2 + 3 * 8))
+    # The search ended after two; of two fresh runs one is at 5 epochs.
+    fresh = record(2, 5, phase="confirm")
+    made = view(
+        record(0, 2, ended=True), record(1, 2, ended=True), fresh, trials=3, confirm=3,
+        confirm_from=2, stopped=2,
+    )  # fmt: skip
+    assert "2 of 6 trials, confirming the best" in " ".join(lines(made))
+    made.begin_confirmation(4)
+    now(90)
+    assert made.seconds_left() == pytest.approx(70 / 9 * (3 + 8))
+    assert "2 of 4 trials, confirming the best" in " ".join(lines(made))
 
 
 def test_time_left_is_not_known_before_a_trial_has_ended(now):

@@ -18,12 +18,12 @@ import pytest
 
 import sweep.searchers as searchers
 from sweep import run
+from sweep.confirming import SharedBudget
 from sweep.judging import judge_trial
 from sweep.options import SweepOptions
 from sweep.plan import make_plan
 from sweep.schedulers import Asha
 from sweep.trainable import Job
-from sweep.tune_run import TimeBudget
 from sweep.tune_searcher import TuneSearcher
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
@@ -162,7 +162,7 @@ def test_every_end_has_its_row_and_its_study_state(tmp_path: Path, monkeypatch) 
     monkeypatch.setitem(searchers.SEARCHERS, "optuna", InOrder)
     result = run(
         space, imports=(str(FAILING),), trials=len(wanted), search="optuna", scheduler="asha",
-        reduction_factor=2.0, cpus=1, results=tmp_path, quiet=True, name="ends",
+        reduction_factor=2.0, confirm=0, cpus=1, results=tmp_path, quiet=True, name="ends",
     )  # fmt: skip
 
     assert result.trials["status"].tolist() == [status for _, status, _ in wanted]
@@ -217,11 +217,11 @@ def test_time_budget_leaves_a_row_for_every_trial(tmp_path: Path, monkeypatch) -
         "SEARCH = 'grid'\n",
     )
 
-    def spend(budget: TimeBudget, trial_id: str, result: dict[str, object]) -> bool:
+    def spend(budget: SharedBudget, trial_id: str, result: dict[str, object]) -> bool:
         budget.began = 0.0
         return False
 
-    monkeypatch.setattr(TimeBudget, "__call__", spend)  # over when the first epoch was heard
+    monkeypatch.setattr(SharedBudget, "__call__", spend)  # over when the first epoch was heard
     result = run(
         space, imports=(str(FAILING),), cpus=1, time_budget=3600.0, scheduler="none",
         results=tmp_path, quiet=True, name="short",
@@ -261,7 +261,7 @@ def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
     """A timm backbone under Optuna and ASHA: conditions and bounds hold in every row."""
     result = run(
         "transfer", dataset="digits", backbone="timm:test_resnet", source="none", epochs=2,
-        trials=4, cpus=1, results=tmp_path, quiet=True, name="stages",
+        trials=4, confirm=0, cpus=1, results=tmp_path, quiet=True, name="stages",
         set={"image_size": 32, "limit_train": 200, "precision": "fp32", "eval_precision": "fp32"},
     )  # fmt: skip
     trials = result.trials
@@ -283,7 +283,7 @@ def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(tmp_path: P
     )
     settings = {"precision": "fp32", "eval_precision": "fp32"}
     result = run(
-        space, epochs=4, trials=12, cpus=1, results=tmp_path, quiet=True, name="heads",
+        space, epochs=4, trials=12, confirm=0, cpus=1, results=tmp_path, quiet=True, name="heads",
         set=settings,
     )  # fmt: skip
     trials = result.trials
@@ -298,6 +298,73 @@ def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(tmp_path: P
     assert not winner["retrained"]
     assert winner["val_accuracy"] == pytest.approx(trials["best_val_accuracy"].max())
     assert not list((tmp_path / "runs" / "heads").glob("checkpoints*"))
+
+
+CONFIRMED = (
+    "BASE = TrainConfig(dataset='digits', width=4, epochs=3, limit_train=100, precision='fp32',"
+    " eval_precision='fp32')\nSPACE = {'lr': Choice(0.05, 0.1, 0.2, 0.4)}\n"
+    "SEARCH, SCHEDULER, TRIALS = 'random', 'asha', 3\n"
+)
+
+
+def test_fresh_runs_of_the_best_name_the_winner(tmp_path: Path) -> None:
+    """In the same process as the search, each to its end."""
+    note = tmp_path / "note.py"
+    note.write_text(
+        f"import os, pathlib\npathlib.Path({str(tmp_path)!r}, f'pid-{{os.getpid()}}').touch()\n"
+    )
+    result = run(
+        write_space(tmp_path, CONFIRMED), imports=(str(note),), confirm="2x2", cpus=1,
+        results=tmp_path, quiet=True, name="sure",
+    )  # fmt: skip
+    trials = result.trials
+    assert trials["phase"].tolist() == ["search"] * 3 + ["confirm"] * 4
+    assert trials["seed"].tolist() == [0] * 3 + [1, 1, 2, 2]
+    fresh = trials[trials["phase"] == "confirm"]
+    assert fresh["epochs_trained"].tolist() == [3] * 4
+    assert set(fresh["status"]) == {"completed"}
+    ranked = trials[:3].sort_values("best_val_accuracy", ascending=False, kind="stable")
+    assert fresh["config_id"].tolist() == ranked["config_id"].tolist()[:2] * 2
+    means = fresh.groupby("config_id")["best_val_accuracy"].mean()
+    winner = result.manifest.winner
+    assert means[winner["config_id"]] == means.max()
+    assert not winner["retrained"]
+    judged = set(result.evaluations["trial_id"])
+    assert judged == set(fresh[fresh["config_id"] == winner["config_id"]]["trial_id"])
+    phases = result.epochs.groupby("trial_id")["phase"].unique().explode()
+    assert phases.tolist() == trials["phase"].tolist()
+    assert (result.manifest.trials_planned, result.manifest.status) == (7, "finished")
+    assert 1 <= len(list(tmp_path.glob("pid-*"))) <= 3  # here, one that trained, one that judged
+
+
+@pytest.mark.parametrize(("how", "code"), [("timed_out", 1), ("interrupted", 130)])
+def test_a_confirmation_that_is_cut_off_leaves_the_winner_to_the_search(
+    tmp_path: Path, monkeypatch, how: str, code: int
+) -> None:
+    def cut(budget: SharedBudget, trial_id: str, result: dict[str, object]) -> bool:
+        if trial_id not in budget.searcher.searching:  # the first epoch of a fresh run
+            if how == "timed_out":
+                budget.fired = True
+            else:
+                os.kill(os.getpid(), signal.SIGINT)
+        return False
+
+    monkeypatch.setattr(SharedBudget, "__call__", cut)
+    result = run(
+        write_space(tmp_path, CONFIRMED), confirm="2x2", cpus=1, results=tmp_path, quiet=True,
+        name="cut",
+    )  # fmt: skip
+    trials = result.trials
+    assert trials["phase"].tolist() == ["search"] * 3 + ["confirm"] * 4
+    assert trials["status"].tolist()[3:] == [how] * 4
+    assert trials["epochs_trained"].tolist()[3:] == [1, 0, 0, 0]
+    best = trials[:3]["best_val_accuracy"].idxmax()
+    assert result.manifest.winner["trial_id"] == trials["trial_id"][best]
+    assert (result.manifest.status, result.exit_code) == (how, code)
+    cause = "the time budget ended" if how == "timed_out" else "the sweep was interrupted"
+    assert result.manifest.notes[-1] == (
+        f"Of 2 configurations to confirm with 2 fresh seeds, 0 have all, 0 some, 2 none: {cause}."
+    )
 
 
 def test_errors_on_the_driver_lose_no_row(tmp_path: Path, monkeypatch) -> None:
@@ -351,10 +418,29 @@ def test_a_search_that_breaks_off_keeps_what_it_found(tmp_path: Path, monkeypatc
         return ask(self)
 
     monkeypatch.setattr(searchers.OptunaProposer, "propose", propose)
-    result = run(space, cpus=1, scheduler="none", results=tmp_path, quiet=True, name="broken")
+    result = run(
+        space, cpus=1, scheduler="none", confirm=0, results=tmp_path, quiet=True, name="broken"
+    )
     assert result.trials["status"].tolist() == ["completed"] * 2
     assert result.manifest.winner is not None
     assert (result.manifest.status, result.exit_code) == ("failed", 1)
     assert result.manifest.errors == [
         "Error while searching: OSError: [Errno 28] No space left on device"
     ]
+
+
+def test_a_stopped_configuration_trains_no_other_seed(tmp_path: Path) -> None:
+    space = write_space(
+        tmp_path,
+        'BASE = TrainConfig(dataset="digits", epochs=3)\n'
+        'SPACE = {"lr": Choice(0.1, 1e-6, 2e-6)}\n'
+        'SEARCH, SCHEDULER, SEEDS = "grid", "asha", 3\n',
+    )
+    result = run(space, set=TINY, results=tmp_path, quiet=True, cpus=1)
+    assert result.exit_code == 0
+    trials = result.trials.sort_values("trial_id")
+    assert list(trials["status"]) == ["completed"] * 3 + ["stopped"] * 6
+    assert list(trials["epochs_trained"]) == [3, 3, 3, 1, 0, 0, 1, 0, 0]
+    assert list(trials["seed"]) == [0, 1, 2] * 3
+    assert trials["config_id"].nunique() == 3
+    assert result.manifest.winner["values"]["lr"] == 0.1

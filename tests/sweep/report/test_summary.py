@@ -99,6 +99,28 @@ def test_the_table_is_in_the_order_that_names_the_winner(keep):
     assert result.strategies["val_accuracy"].tolist() == pytest.approx([0.7])
 
 
+FRESH = [
+    ("b", 2, 0.5, {"dropout": 0.2, "batch_size": 64, "phase": "confirm", "train_seconds": 5.0}),
+    ("a", 2, 0.6, {"dropout": 0.0, "batch_size": 64, "phase": "confirm", "train_seconds": 5.0}),
+    ("b", 3, 0.6, {"dropout": 0.2, "batch_size": 64, "phase": "confirm", "train_seconds": 7.0}),
+    ("a", 3, 0.9, {"dropout": 0.0, "batch_size": 64, "phase": "confirm", "train_seconds": 7.0}),
+]
+
+
+def test_of_a_confirmed_configuration_the_fresh_runs_are_shown(keep):
+    top = keep(TRIALS + FRESH).top
+    assert top["config_id"].tolist() == ["a", "b", "c"]
+    assert top["val_accuracy"].tolist() == pytest.approx([0.75, 0.55, 0.65])
+    assert top["trials"].tolist() == [2, 2, 2]
+    assert top["train_seconds"].tolist() == [6, 6, 20]
+
+
+def test_fresh_runs_enter_no_effect(keep):
+    found = keep(TRIALS + FRESH)
+    of_search = sweep_effects(found.manifest, found.trials.head(len(TRIALS)))
+    pd.testing.assert_frame_equal(found.effects, of_search)
+
+
 def test_effects_by_hand(keep):
     table = keep(TRIALS).effects.set_index(["factor", "level"])
     assert table.loc[("dropout", 0.2), "effect"] == pytest.approx(0.06)
