@@ -133,14 +133,16 @@ class Sweep:
         fresh = tuple(range(settings.seeds, settings.seeds + repeats))
         self.planned = settings.trials * settings.seeds
         self.searcher = ConfirmingSearcher(
-            TuneSearcher(self.proposer, seeds, self.ledger.faults), self.ledger,
-            Confirmation(best, fresh), self.planned,
+            TuneSearcher(
+                self.proposer, seeds, self.ledger.faults, self.ledger.stop_unstarted
+            ),
+            self.ledger, Confirmation(best, fresh), self.planned,
         )  # fmt: skip
         self.scheduler = build_scheduler(
             settings.scheduler,
             SchedulerContext(
                 epochs=world.epochs, grace_period=1, reduction_factor=3.0,
-                concurrent=settings.concurrent,
+                concurrent=settings.concurrent, seeds=settings.seeds,
             ),
         )  # fmt: skip
         self.controller = SimpleNamespace(

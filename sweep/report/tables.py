@@ -83,7 +83,7 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
     if len(frame) < 2:
         return
     console.print(
-        "\n[bold]Strategies[/bold], the best configuration of each, on the test split",
+        "\n[bold]Strategies[/bold], the best of each by validation, on the test split",
         highlight=False,
     )
     console.print(strategies_table(frame))

@@ -43,7 +43,7 @@ def assert_accounted_for(outcome, planned):
     cut = {"timed_out", "interrupted"}
     for number, status, error in zip(numbers, trials["status"], trials["error"], strict=True):
         end = outcome.ends.get(number)
-        ways = {None: set(), "": {"completed", "stopped"}, "nan": {"diverged", "stopped"},
+        ways = {None: {"stopped"}, "": {"completed", "stopped"}, "nan": {"diverged", "stopped"},
                 "crash": {"failed", "stopped"}}[end]  # fmt: skip
         assert status in ways | cut, (number, end, status)
         assert isinstance(error, str) == (status == "failed")
@@ -70,8 +70,9 @@ def test_each_trial_ends_as_it_was_made_to(sweep, scheduler, number):
     assert verdict(trials).config_id == best_by_rule(trials)
 
 
-def test_of_several_seeds_each_is_accounted_for(sweep):
-    outcome = sweep(5, seeds=2, trials=12)
+@pytest.mark.parametrize("scheduler", ["none", "asha"])
+def test_of_several_seeds_each_is_accounted_for(sweep, scheduler):
+    outcome = sweep(5, seeds=2, trials=12, scheduler=scheduler)
     assert_accounted_for(outcome, 24)
     assert verdict(outcome.trials).config_id == best_by_rule(outcome.trials)
 
