@@ -11,7 +11,7 @@ from sweep import liveness
 from sweep.manifest import Manifest, is_sweep, read_manifest, run_folder, sweep_names
 from sweep.results import delete_tables, read_parts
 from sweep.schema import SCHEMAS
-from sweep.selection import RANKED, rank_configurations
+from sweep.selection import CONFIRM, RANKED, rank_configurations
 from tl_core.errors import BadInput
 
 
@@ -26,6 +26,9 @@ class Entry:
         disk_bytes: of its tables and its run folder.
         sweep: its name, where there is no manifest.
         problems: lines on what of it is damaged or gone.
+        best_of: configurations with an accuracy, among which it was chosen.
+        confirmed: whether `best_val_accuracy` is of fresh seeds, which had no part in the choice.
+        test_accuracy: of the winner, mean over its seeds; NaN where there is none.
     """
 
     manifest: Manifest | None
@@ -34,6 +37,9 @@ class Entry:
     disk_bytes: int
     sweep: str = ""
     problems: tuple[str, ...] = ()
+    best_of: int = 0
+    confirmed: bool = False
+    test_accuracy: float = math.nan
 
     @property
     def name(self) -> str:
@@ -59,15 +65,27 @@ def _entry(results: Path, name: str) -> Entry:
     except BadInput as error:
         problems.append(str(error))
     rows, unreadable = read_parts(results, "trials", name, RANKED)
-    ranked = rank_configurations(rows.to_pandas())["val_accuracy"]
+    ranked = rank_configurations(rows.to_pandas())
+    ranked = ranked[ranked["runs"] > 0]
+    confirmed = len(ranked) > 0 and bool(ranked["phase"].iloc[0] == CONFIRM)
     return Entry(
         manifest=manifest,
         trials=len(rows),
-        best_val_accuracy=math.nan if ranked.empty else float(ranked.iloc[0]),
+        best_val_accuracy=math.nan if ranked.empty else float(ranked["val_accuracy"].iloc[0]),
+        best_of=len(ranked),
+        confirmed=confirmed,
+        test_accuracy=_of_test(manifest),
         disk_bytes=sum(folder_bytes(folder) for folder in _folders(results, name)),
         sweep=name,
         problems=(*problems, *unreadable),
     )
+
+
+def _of_test(manifest: Manifest | None) -> float:
+    """The winner's test accuracy; NaN where there is none."""
+    winner = (manifest.winner if manifest else None) or {}
+    known = (winner.get(name) for name in ("test_mean", "test_accuracy"))
+    return next((value for value in known if value is not None), math.nan)
 
 
 def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:

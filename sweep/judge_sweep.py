@@ -1,7 +1,7 @@
 """After the trials: who is judged, the judging side by side, and the weights that are kept."""
 
 import math
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import ray
 
+from sweep.accuracy_interval import accuracy_interval
 from sweep.faults import last_line
 from sweep.judging import (
     Judgement,
@@ -20,8 +21,9 @@ from sweep.judging import (
 from sweep.plan import Plan
 from sweep.resources import Resources
 from sweep.results import append, read_table, write_rows
-from sweep.selection import best_seeds, to_judge
+from sweep.selection import best_seeds, counting_runs, to_judge
 from sweep.trainable import Job
+from sweep.verdict import verdict
 from tl_core.config import field_type
 from tl_core.evaluation import evaluate
 
@@ -72,7 +74,8 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
             notes.append(f"The best {len(voters)} could not vote together: {last_line(error)}")
     if top[0] not in found:
         return Judged(None, notes)
-    return Judged(_winner(plan, folder, rows.loc[top[0]], found[top[0]]), notes)
+    winner = _winner(plan, folder, rows.loc[top[0]], found[top[0]])
+    return Judged({**winner, **_said_of_winner(trials, rows.loc[top[0]], found)}, notes)
 
 
 def _judge(
@@ -132,6 +135,19 @@ def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict
         "retrained": judged.retrained,
         "weights": str(keep) if keep.exists() else None,
     }
+
+
+def _said_of_winner(
+    trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
+) -> dict[str, Any]:
+    """The winner's test accuracy with its interval, over all runs that count, and the verdict."""
+    runs = counting_runs(trials)
+    of_winner = runs.loc[runs["config_id"] == row["config_id"], "trial_id"]
+    judged = [found[trial] for trial in of_winner if trial in found]
+    images = found[row["trial_id"]].tables["predictions"].num_rows
+    test = accuracy_interval([judgement.accuracy["test"] for judgement in judged], images)
+    said = verdict(trials)
+    return {**asdict(test), **(asdict(said) if said is not None else {})}
 
 
 def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:

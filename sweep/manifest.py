@@ -40,7 +40,8 @@ class Manifest:
         status: running, finished, interrupted, timed_out, or failed: an error of the sweep's own
             ended it.
         ended_at: ISO time in UTC.
-        winner: the winning trial and its accuracy on the test split.
+        winner: the winning trial, with `val_accuracy` and `test_accuracy` of its weights, and what
+            `accuracy_interval` and `verdict` say of its configuration (None: an earlier version).
         loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
             names of the model's `tensors` that kept initial values (`missing`), of the file's that
             fit nothing (`unexpected`), and of first convolutions that were adapted (`adapted`);
@@ -211,6 +212,10 @@ _WHERE_MISSING: dict[str, Any] = {
 _OF_WINNER: dict[str, Any] = {
     "trial_id": str, "values": dict[str, Any], "weights": str | None,
     "val_accuracy": float | None, "test_accuracy": float | None,
+    "test_mean": float | None, "test_low": float | None, "test_high": float | None,
+    "test_seeds": int | None, "test_images": int | None, "confirmed": int | None,
+    "val_mean": float | None, "val_std": float | None, "runs": int | None, "best_of": int | None,
+    "search_accuracy": float | None, "probability": float | None, "optimism": float | None,
 }  # fmt: skip
 """What is read of a winner, and its type."""
 

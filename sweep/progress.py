@@ -92,7 +92,7 @@ class LiveView:
         records = list(self.ledger.records.values())
         running = [record for record in records if record.status == "running"]
         parts: list[RenderableType] = [self._headline(), self._bar(records)]
-        parts += [self._counts(running), self._best()]
+        parts += [self._counts(running), self._best(records)]
         if running:
             parts.append(self._running(running))
         return Group(*parts)
@@ -133,11 +133,12 @@ class LiveView:
             text.append(f"{status.replace('_', ' ')} {number}   ", style=STATUS_STYLE[status])
         return text
 
-    def _best(self) -> Text:
+    def _best(self, records: "list[TrialRecord]") -> Text:
         best = self.ledger.best
         if best is None:
             return Text("no epoch finished yet", style="dim")
-        text = Text("best ")
+        measured = sum(not math.isnan(record.best_val_accuracy) for record in records)
+        text = Text(f"best validation of {measured} ")
         text.append(f"{best.best_val_accuracy:.4f}", style="bold green")
         return text.append(f"  {describe(best.values)}", style="dim")
 

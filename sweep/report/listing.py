@@ -1,6 +1,7 @@
 """Tables of what there is: sweeps, data sets, models."""
 
 import fnmatch
+import math
 
 import pandas as pd
 from rich.markup import escape
@@ -18,18 +19,32 @@ def sweeps_table(entries: list[Entry]) -> Table:
     table.add_column("sweep", overflow="fold")
     table.add_column("state")
     table.add_column("trials", justify="right")
-    table.add_column("best val", justify="right")
+    table.add_column("test", justify="right")
+    table.add_column("best val of n", justify="right")
     table.add_column("disk", justify="right")
     for entry in entries:
-        best, planned = entry.best_val_accuracy, entry.manifest and entry.manifest.trials_planned
+        planned = entry.manifest and entry.manifest.trials_planned
         table.add_row(
             escape(entry.name),
             f"[{STATE_STYLE.get(entry.state, 'red')}]{entry.state.replace('_', ' ')}[/]",
             f"{entry.trials}/{planned}" if planned is not None else str(entry.trials),
-            f"{best:.4f}" if best == best else "–",
+            _accuracy(entry.test_accuracy),
+            _validation(entry),
             size(entry.disk_bytes),
         )
     return table
+
+
+def _validation(entry: Entry) -> str:
+    """The best configuration's accuracy, and what it is: of fresh seeds, or the best of n."""
+    if math.isnan(entry.best_val_accuracy):
+        return "–"
+    what = "fresh" if entry.confirmed else f"of {entry.best_of}"
+    return f"{_accuracy(entry.best_val_accuracy)} {what}"
+
+
+def _accuracy(value: float) -> str:
+    return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def datasets_table() -> Table:

@@ -25,7 +25,7 @@ def _of_trials(trials: pd.DataFrame) -> str:
     if trials.empty:
         return "no trial ran"
     if trials["best_val_accuracy"].notna().any():
-        return "the best trial could not be judged on the test split"
+        return "the trial best by validation could not be judged on the test split"
     counts = trials["status"].value_counts()
     if len(counts) > 1:
         each = ", ".join(f"{number} {_words(status)}" for status, number in counts.items())

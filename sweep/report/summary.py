@@ -2,7 +2,6 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 
@@ -138,15 +137,3 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
     if manifest.base["weights"] is not None and not asked:  # a baseline is no level of a factor
         trials = trials[trials["strategy"] != SCRATCH]
     return effects(trials, levels, manifest.base)
-
-
-def winner_line(winner: dict[str, Any]) -> str:
-    """One sentence on a manifest's winner and its test accuracy."""
-    val, test = (
-        "–" if winner[name] is None else f"{winner[name]:.4f}"
-        for name in ("val_accuracy", "test_accuracy")
-    )
-    return (
-        f"Winner: trial {winner['trial_id']}, validation accuracy {val}, test accuracy {test} "
-        "(measured once, after selection)"
-    )

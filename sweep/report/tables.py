@@ -1,6 +1,5 @@
 """A sweep's outcome as tables in the terminal, readable at 80 columns."""
 
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -11,11 +10,12 @@ from rich.table import Table
 from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
-from sweep.report.measures import absent_classes, top_counts, wrong_images_line
-from sweep.report.next_commands import print_where, shown_path
-from sweep.report.no_winner import no_winner_line
+from sweep.report.measures import absent_classes, top_counts
+from sweep.report.next_commands import print_where
 from sweep.report.strategies import TEST_MEASURES
-from sweep.report.summary import SweepResult, winner_line
+from sweep.report.summary import SweepResult
+from sweep.report.winner import print_winner
+from sweep.selection import CONFIRM, rank_configurations
 
 TOP_SHOWN = 10
 COLUMN_FIELDS = 5
@@ -34,9 +34,7 @@ def print_result(result: SweepResult, console: Console) -> None:
     console.print(f"\n[bold]{result.name}[/bold]  {escape(result.manifest.question)}")
     _print_counts(result, console)
     if not result.top.empty:
-        seeds = result.manifest.seeds
-        each = f", {seeds} seeds each: mean ± standard deviation" if seeds > 1 else ""
-        console.print(f"\n[bold]Top configurations[/bold]{each}", highlight=False)
+        console.print(f"\n[bold]Top configurations[/bold] {_how_ranked(result)}", highlight=False)
         console.print(top_table(result))
     if not result.effects.empty:
         console.print(
@@ -47,8 +45,20 @@ def print_result(result: SweepResult, console: Console) -> None:
         for caveat in caveats(result):
             console.print(caveat, style="yellow", highlight=False)
     _print_strategies(result, console)
-    _print_winner(result, console)
+    print_winner(result, console)
     print_where(result, console)
+
+
+def _how_ranked(result: SweepResult) -> str:
+    """What the accuracies of the top configurations are."""
+    ranked = rank_configurations(result.trials)
+    measured, fresh = int((ranked["runs"] > 0).sum()), int((ranked["phase"] == CONFIRM).sum())
+    of = f"by validation, best of {measured}"
+    if fresh:
+        rest = "; the rest: of the search" if measured > fresh else ""
+        return f"{of}\nthe first {fresh}: mean ± deviation of fresh seeds{rest}"
+    seeds = result.manifest.seeds
+    return of + (f", {seeds} seeds each: mean ± standard deviation" if seeds > 1 else "")
 
 
 def _print_counts(result: SweepResult, console: Console) -> None:
@@ -73,7 +83,7 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
     if len(frame) < 2:
         return
     console.print(
-        "\n[bold]Strategies[/bold], the best configuration of each, on the test split",
+        "\n[bold]Strategies[/bold], the best of each by validation, on the test split",
         highlight=False,
     )
     console.print(strategies_table(frame))
@@ -171,29 +181,6 @@ def _strategy_cells(frame: pd.DataFrame, row: pd.Series) -> list[str]:
 
 def _several_sizes(frame: pd.DataFrame) -> bool:
     return len(frame["limit_train"].unique()) > 1
-
-
-def _print_winner(result: SweepResult, console: Console) -> None:
-    winner = result.manifest.winner
-    if winner is None:
-        if result.manifest.state() not in ("running", "silent"):
-            line = no_winner_line(result.manifest, result.trials)
-            console.print(f"\n{escape(line)}", style="bold red", highlight=False)
-        return
-    console.print(f"\n{winner_line(winner)}", style="bold green", highlight=False)
-    console.print(f"        {escape(describe(winner['values']))}", highlight=False)
-    if winner["weights"] is not None:
-        shown = escape(shown_path(Path(winner["weights"])))
-        console.print(f"        weights: {shown}", highlight=False, soft_wrap=True)
-    kept = wrong_images_line(result.evaluations, winner["trial_id"])
-    if kept is not None:
-        console.print(f"        {kept}", highlight=False)
-    for _, row in result.evaluations[result.evaluations["members"] > 1].iterrows():
-        console.print(
-            f"The best {row['members']} together: test accuracy {row['accuracy']:.4f}",
-            style="bold green",
-            highlight=False,
-        )
 
 
 def top_table(result: SweepResult) -> Table:

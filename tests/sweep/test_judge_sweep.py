@@ -1,5 +1,6 @@
 """The judging of the selected trials: their values, and what an error of one costs."""
 
+import json
 from types import SimpleNamespace
 
 import numpy as np
@@ -58,8 +59,8 @@ def judge(tmp_path, monkeypatch, trial_row, options):
         shared = {"data_fingerprint": "d", "strategy": "scratch"}
         written = [
             trial_row(
-                n, 0.5 + n / 10, config_id=f"c{n}",
-                **{**shared, **{k: values[n] for k, values in fields.items()}},
+                n, 0.5 + n / 10,
+                **{"config_id": f"c{n}", **shared, **{k: v[n] for k, v in fields.items()}},
             )
             for n in range(3)
         ]  # fmt: skip
@@ -113,3 +114,23 @@ def test_only_trials_on_the_winners_data_vote(judge, tmp_path):
     judged = judge([4, 6, 4], data_fingerprint=["d", "other", "d"])
     assert judged.notes == []
     assert read_table(tmp_path, "evaluations")["members"].tolist() == [2]
+
+
+def test_the_winner_has_the_test_accuracy_of_all_its_seeds_and_the_verdict(judge):
+    """Three seeds of one configuration, each judged: the interval is over these."""
+    judged = judge([4, 4, 4], keep_top=1, config_id=["a", "a", "a"], seed=[0, 1, 2])
+    winner = judged.winner
+    assert (winner["test_accuracy"], winner["test_mean"], winner["test_images"]) == (0.6, 0.6, 4)
+    assert winner["test_low"] < 0.6 < winner["test_high"]
+    assert (winner["confirmed"], winner["runs"], winner["best_of"]) == (0, 3, 1)
+    assert winner["val_mean"] == pytest.approx(0.6)
+    assert winner["probability"] is None
+
+
+def test_a_confirmed_winner_is_said_to_be(judge):
+    phases = ["search", "confirm", "confirm"]
+    judged = judge([4, 4, 4], keep_top=1, config_id=["a"] * 3, seed=[0, 1, 2], phase=phases)
+    winner = judged.winner
+    assert (winner["confirmed"], winner["runs"], winner["best_of"]) == (1, 2, 1)
+    assert winner["optimism"] == pytest.approx(0.5 - 0.65)
+    json.dumps(winner, allow_nan=False)  # it goes into sweep.json

@@ -115,7 +115,7 @@ def test_the_view_at_80_columns(now):
     assert head.endswith(" left")
     assert bar.endswith("2 of 10 trials")
     assert counts.split() == ["running", "2", "completed", "1", "out", "of", "memory", "1"]
-    assert shown[3].startswith("best 0.9876  lr=0.123 batch_size=128")
+    assert shown[3].startswith("best validation of 2 0.9876  lr=0.123 batch_size=128")
     rows = [line.split() for line in shown if line.lstrip()[:2] in ("2 ", "3 ")]
     assert [row[:4] for row in rows] == [
         ["2", "3/8", "0.5000", "lr=0.123"],

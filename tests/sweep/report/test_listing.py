@@ -28,29 +28,38 @@ def test_a_sweep_a_line(manifest):
     shown = lines(
         sweeps_table(
             [
-                Entry(manifest(name="ablation-20260102-030405"), 27, 0.98765, 3 * 2**20),
+                Entry(
+                    manifest(name="ablation-20260102-030405"), 27, 0.98765, 3 * 2**20,
+                    best_of=9, test_accuracy=0.97,
+                ),
                 Entry(manifest(name="s2", status="timed_out"), 1, float("nan"), 512),
-                Entry(manifest(name="s3", status="running", pid=2**22 + 1), 0, 0.5, 0),
-                Entry(manifest(name="s4", trials_planned=None), 2, 0.5, 0, problems=("x",)),
-                Entry(None, 3, 0.5, 0, "s5", ("y",)),
+                Entry(
+                    manifest(name="s3", status="running", pid=2**22 + 1), 0, 0.5, 0,
+                    confirmed=True, best_of=9,
+                ),
+                Entry(
+                    manifest(name="s4", trials_planned=None), 2, 0.5, 0, problems=("x",),
+                    best_of=2,
+                ),
+                Entry(None, 3, 0.5, 0, "s5", ("y",), best_of=1),
             ]
         )
-    )
+    )  # fmt: skip
     assert [" | ".join(line) for line in shown] == [
-        "sweep | state | trials | best | val | disk",
-        "ablation-20260102-030405 | finished | 27/6 | 0.9877 | 3.0 | MiB",
-        "s2 | timed | out | 1/6 | – | 512 | B",
-        "s3 | died | 0/6 | 0.5000 | 0 | B",
-        "s4 | damaged | 2 | 0.5000 | 0 | B",
-        "s5 | damaged | 3 | 0.5000 | 0 | B",
+        "sweep | state | trials | test | best | val | of | n | disk",
+        "ablation-20260102-030405 | finished | 27/6 | 0.9700 | 0.9877 | of | 9 | 3.0 | MiB",
+        "s2 | timed | out | 1/6 | – | – | 512 | B",
+        "s3 | died | 0/6 | – | 0.5000 | fresh | 0 | B",
+        "s4 | damaged | 2 | – | 0.5000 | of | 2 | 0 | B",
+        "s5 | damaged | 3 | – | 0.5000 | of | 1 | 0 | B",
     ]
 
 
 def test_a_long_name_is_not_cut(manifest):
     name = "a" + "-very" * 30
-    shown = lines(sweeps_table([Entry(manifest(name=name), 6, 0.5, 0)]))
+    shown = lines(sweeps_table([Entry(manifest(name=name), 6, 0.5, 0, best_of=3)]))
     assert "".join(line[0] for line in shown[1:]) == name
-    assert shown[1][1:] == ["finished", "6/6", "0.5000", "0", "B"]
+    assert shown[1][1:] == ["finished", "6/6", "–", "0.5000", "of", "3", "0", "B"]
 
 
 def test_every_data_set_is_listed():

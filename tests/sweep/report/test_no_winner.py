@@ -33,7 +33,7 @@ REASONS = {
     ),
     "not judged": (
         [{"status": "completed", "best_val_accuracy": 0.5}],
-        "the best trial could not be judged on the test split",
+        "the trial best by validation could not be judged on the test split",
     ),
     "none": ([], "no trial ran"),
 }

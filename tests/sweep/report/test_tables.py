@@ -85,7 +85,7 @@ def printed(result):
 
 def test_the_top_configurations(result):
     made = result(TRIALS)
-    assert "Top configurations, 2 seeds each: mean ± standard deviation\n" in printed(made)
+    assert "Top configurations by validation, best of 3, 2 seeds each: mean ±" in printed(made)
     shown = words(text_of(top_table(made)))
     assert " ".join(shown[0]) == "# val accuracy dropout batch size params trained time"
     # std of two values: half their difference times √2.
@@ -97,7 +97,7 @@ def test_the_top_configurations(result):
 def test_one_seed_has_no_spread_and_a_failure_no_accuracy(result):
     trials = [("a", 0, 0.8, {}), ("b", 0, None, {"status": "failed"})]
     made = result(trials, seeds=1, search="random")
-    assert "Top configurations\n" in printed(made)
+    assert "Top configurations by validation, best of 1\n" in printed(made)
     shown = words(text_of(top_table(made)))
     assert shown[1][:2] == ["1", "0.8000"]
     assert "±" not in shown[1]
@@ -213,13 +213,22 @@ def test_the_whole_report(result):
     assert text.split("\n")[1] == "s1  Which matter?"
     assert "6 trials: 6 completed" in text
     flat = " ".join(text.split())
-    assert "Winner: trial s1_00003, validation accuracy 0.9700, test accuracy 0.8765" in flat
-    assert "dropout=0.2 batch_size=64 seed=1" in text
+    assert "Winner: test accuracy 0.8765 validation accuracy 0.9700" in flat
+    assert "trial s1_00003: dropout=0.2 batch_size=64 seed=1" in text
+    assert "by validation, best of 3, 2 seeds each: mean ± standard deviation" in flat
     assert "weights: results/runs/s1/winner.safetensors" in text
     assert "momentum" not in text
     assert "results/trials, epochs, evaluations, classes, predictions" in flat
     assert 'pd.read_parquet("results/trials", filters=[("sweep", "==", "s1")])' in text
     assert "python -m sweep show s1" in text
+
+
+def test_the_table_says_which_means_are_of_fresh_seeds(result):
+    fresh = [("b", 2, 0.9, {"phase": "confirm"}), ("b", 3, 0.92, {"phase": "confirm"})]
+    searched = [(*row[:3], {**row[3], "phase": "search"}) for row in TRIALS]
+    text = printed(result(searched + fresh, search="random"))
+    assert "by validation, best of 3" in text
+    assert "the first 1: mean ± deviation of fresh seeds; the rest: of the search" in text
 
 
 def commands(text):

@@ -1,0 +1,286 @@
+"""A sweep without training: the project's own search, scheduler and ledger, a simulated clock.
+
+Trials report what a `World` says, in simulated time, and the parts hear of them in the order in
+which Ray Tune calls them (Ray 2.60, `TuneController`).
+"""
+
+import heapq
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, Protocol
+from unittest import mock
+
+import numpy as np
+import pandas as pd
+
+from search_spaces.domains import Choice
+from sweep.confirmation import Confirmation
+from sweep.confirming import ConfirmingSearcher, SharedBudget
+from sweep.ledger import Ledger
+from sweep.results import read_table
+from sweep.schedulers import SchedulerContext, build_scheduler
+from sweep.searchers import SEARCHERS, SearchContext
+from sweep.trainable import NO_METRICS, Job, pack
+from sweep.tune_searcher import UNFINISHED, TuneSearcher
+from tl_core.config import TrainConfig
+
+SPACE = {
+    "lr": Choice(*(2.0**-n for n in range(10))),
+    "weight_decay": Choice(*(10.0**-n for n in range(1, 7))),
+}
+CONFIGURATIONS = [(lr, wd) for lr in SPACE["lr"].values for wd in SPACE["weight_decay"].values]
+
+
+class World(Protocol):
+    """What training would give."""
+
+    epochs: int
+
+    def curve(self, configuration: int, seed: int) -> np.ndarray:
+        """(epochs,) validation accuracies."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """How a sweep is run.
+
+    Attributes:
+        search, scheduler: names of rows of SEARCHERS and SCHEDULERS.
+        trials: configurations.
+        seeds: of each.
+        confirm: configurations and fresh seeds.
+        concurrent: trials side by side.
+        time_budget: seconds; an epoch takes one.
+        interrupted_at: seconds after which the user ends it.
+        nan, crash, slow: shares of trials that diverge, that die, and whose epochs take 20 times
+            as long.
+        seed: of the search and the faults.
+    """
+
+    search: str = "random"
+    scheduler: str = "none"
+    trials: int = 30
+    seeds: int = 1
+    confirm: tuple[int, int] = (5, 3)
+    concurrent: int = 4
+    time_budget: float | None = None
+    interrupted_at: float | None = None
+    nan: float = 0.0
+    crash: float = 0.0
+    slow: float = 0.0
+    seed: int = 0
+
+
+@dataclass
+class Outcome:
+    """What became of a sweep.
+
+    Attributes:
+        trials: its rows, as read back.
+        configuration: `config_id` → place in CONFIGURATIONS.
+        ends: number of a trial → how it was made to end: nan, crash, or nothing.
+        faults: lines that the parts noted.
+        proposer: of the search.
+    """
+
+    trials: pd.DataFrame
+    configuration: dict[str, int]
+    ends: dict[int, str]
+    faults: list[str]
+    proposer: Any
+
+
+@dataclass
+class Running:
+    """A trial under way."""
+
+    tune: Any
+    curve: np.ndarray
+    pace: float
+    end: str
+    end_epoch: int
+    epoch: int = 0
+
+
+class Sweep:
+    """One simulated sweep.
+
+    Args:
+        world: what training gives.
+        settings: how it is run.
+        folder: for its results and its study; a new one.
+    """
+
+    def __init__(self, world: World, settings: Settings, folder: Path) -> None:
+        self.world, self.settings, self.folder = world, settings, folder
+        self.rng = random.Random(settings.seed)
+        self.now = 0.0
+        job = Job("s1", {}, (), {}, str(folder / "checkpoints"))
+        self.ledger = Ledger(job, folder, {}, self._identify)
+        context = SearchContext(
+            space=SPACE, base=TrainConfig(), limits=lambda name, values: 0, seed=settings.seed,
+            trials=settings.trials, study=folder / "study.log", name="s1",
+        )  # fmt: skip
+        self.proposer = SEARCHERS[settings.search](context)
+        seeds = list(range(settings.seeds))
+        best, repeats = settings.confirm
+        fresh = tuple(range(settings.seeds, settings.seeds + repeats))
+        self.planned = settings.trials * settings.seeds
+        self.searcher = ConfirmingSearcher(
+            TuneSearcher(
+                self.proposer, seeds, self.ledger.faults, self.ledger.stop_unstarted
+            ),
+            self.ledger, Confirmation(best, fresh), self.planned,
+        )  # fmt: skip
+        self.scheduler = build_scheduler(
+            settings.scheduler,
+            SchedulerContext(
+                epochs=world.epochs, grace_period=1, reduction_factor=3.0,
+                concurrent=settings.concurrent, seeds=settings.seeds,
+            ),
+        )  # fmt: skip
+        self.controller = SimpleNamespace(
+            _actor_cache=SimpleNamespace(increase_max=lambda *shape, **by: None)
+        )
+        self.ends: dict[int, str] = {}
+        self.free = settings.concurrent
+        self.asked = 0
+        self.events: list[tuple[float, int, Running]] = []
+
+    def run(self) -> Outcome:
+        """Run it to its end; every trial has a row then."""
+        settings = self.settings
+        with self._clock():
+            budget = SharedBudget(
+                settings.time_budget, self.searcher,
+                SimpleNamespace(epochs=self.world.epochs), settings.concurrent,
+            )  # fmt: skip
+            self.ledger.out_of_time = budget.cut
+            whole = self._trials(budget)
+            if not whole:
+                self.searcher.hand_out_rest(self.planned)
+            self.searcher.close()
+            self.ledger.close(
+                self.searcher.handed_out, "timed_out" if budget.fired else "interrupted"
+            )
+        rows = read_table(self.folder, "trials", "s1").sort_values("trial_id", ignore_index=True)
+        known = {self._identify(v)["config_id"]: _place(v) for v in self.searcher.handed_out}
+        return Outcome(rows, known, self.ends, self.ledger.faults.lines, self.proposer)
+
+    def _trials(self, budget: SharedBudget) -> bool:
+        """Run trials until there are no more; False where the time or the user ended it before."""
+        self._fill()
+        while self.events:
+            self.now, _, trial = heapq.heappop(self.events)
+            interrupted = self.settings.interrupted_at
+            if budget.stop_all() or (interrupted is not None and self.now > interrupted):
+                return False
+            if self._step(trial, budget):
+                self._next_epoch(trial)
+            else:
+                self.free += 1
+            self._fill()
+        return True
+
+    def _fill(self) -> None:
+        """Give every free worker a trial, as long as the searcher has one."""
+        while self.free:
+            self.asked += 1
+            config = self.searcher.suggest(f"t{self.asked}")
+            if not isinstance(config, dict):
+                return
+            self.free -= 1
+            self._next_epoch(self._start(f"t{self.asked}", config))
+
+    def _start(self, name: str, config: dict[str, Any]) -> Running:
+        of_tune = SimpleNamespace(
+            trial_id=name, config=config, error_file=None, placement_group_factory=None,
+            run_metadata=SimpleNamespace(last_result={}, metric_analysis={}, metric_n_steps={}),
+        )  # fmt: skip
+        self.ledger.on_trial_start(0, [], of_tune)
+        self.scheduler.on_trial_add(self.controller, of_tune)
+        draw, settings = self.rng.random(), self.settings
+        end = "nan" if draw < settings.nan else ""
+        end = "crash" if not end and draw < settings.nan + settings.crash else end
+        self.ends[config["number"]] = end
+        values = config["values"]
+        return Running(
+            of_tune,
+            self.world.curve(_place(values), values["seed"]),
+            20.0 if self.rng.random() < settings.slow else self.rng.uniform(0.9, 1.1),
+            end,
+            self.rng.randint(1, self.world.epochs),
+        )
+
+    def _next_epoch(self, trial: Running) -> None:
+        self.asked += 1
+        heapq.heappush(self.events, (self.now + trial.pace, self.asked, trial))
+
+    def _step(self, trial: Running, budget: SharedBudget) -> bool:
+        """An epoch's end; whether the trial goes on."""
+        trial.epoch += 1
+        name, last = trial.tune.trial_id, trial.epoch >= trial.end_epoch
+        if trial.end == "crash" and last:
+            self.searcher.on_trial_complete(name, None, error=True)
+            self.scheduler.on_trial_error(self.controller, trial.tune)
+            self.ledger.on_trial_error(0, [], trial.tune)
+            return False
+        result = self._result(trial, diverged=trial.end == "nan" and last)
+        stop = budget(name, result) or result["done"]
+        if not stop:
+            decision = self.scheduler.on_trial_result(self.controller, trial.tune, result)
+            stop = decision == "STOP"
+        if stop:
+            self.scheduler.on_trial_complete(self.controller, trial.tune, result)
+            self.searcher.on_trial_complete(name, result)
+        else:
+            self.searcher.on_trial_result(name, result)
+        self.ledger.on_trial_result(0, [], trial.tune, result)
+        if stop:
+            self.ledger.on_trial_complete(0, [], trial.tune)
+        return not stop
+
+    def _result(self, trial: Running, *, diverged: bool) -> dict[str, Any]:
+        accuracy = math.nan if diverged else float(trial.curve[trial.epoch - 1])
+        reached = trial.curve[: trial.epoch - diverged]
+        status = "completed" if trial.epoch == self.world.epochs else UNFINISHED
+        fields = {
+            **asdict(NO_METRICS),
+            "epoch": trial.epoch,
+            "val_accuracy": accuracy,
+            "train_seconds": 1.0,
+            "images_per_second": 1.0,
+            "best_val_accuracy": float(reached.max()) if len(reached) else math.nan,
+            "best_epoch": int(reached.argmax()) + 1 if len(reached) else None,
+            "status": "diverged" if diverged else status,
+            "error": None,
+            "done": diverged or status == "completed",
+        }
+        return pack(fields)
+
+    def _identify(self, values: dict[str, Any]) -> dict[str, Any]:
+        return {**values, "config_id": f"c{_place(values):03d}", "strategy": "full"}
+
+    @contextmanager
+    def _clock(self) -> Iterator[None]:
+        """Have the budget and the ledger read the simulated time."""
+        moment = SimpleNamespace(now=lambda zone: datetime.fromtimestamp(self.now, UTC))
+        clock = SimpleNamespace(time=lambda: self.now, monotonic=lambda: self.now)
+        with (
+            mock.patch("sweep.confirming.time", clock),
+            mock.patch("sweep.tune_run.time", clock),
+            mock.patch("sweep.confirming.datetime", moment),
+            mock.patch("sweep.ledger.datetime", moment),
+        ):
+            yield
+
+
+def _place(values: dict[str, Any]) -> int:
+    """The place of a configuration in CONFIGURATIONS."""
+    return CONFIGURATIONS.index((values["lr"], values["weight_decay"]))
