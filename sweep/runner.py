@@ -108,6 +108,7 @@ class _Run:
         self.folder = run_folder(results, name)
         self.manifest = new_manifest(plan, name)
         self.faults = Faults()
+        self.view: LiveView | None = None
         self.began = False
         """Whether trials may have run."""
 
@@ -164,12 +165,13 @@ class _Run:
         if self._freezes():
             job = dataclasses.replace(job, planned=self.plan.known_trials(identifier.config_id))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
+        about = "about " if self.plan.approximate else ""
         self.console.print(
-            f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
-            f"most, {resources}",
+            f"[bold]{self.name}[/bold]: {about}{self.plan.trials} trials of {self.plan.epochs} "
+            f"epochs at most, {resources}",
             highlight=False,
         )
-        view = LiveView(
+        self.view = view = LiveView(
             ledger,
             title=self.name,
             trials=self.plan.trials,
@@ -247,7 +249,9 @@ class _Run:
         from sweep.tune_searcher import TuneSearcher
 
         study = self.folder / "study.log"
-        proposer = self.plan.proposer(self.name, study, identifier.config_id, self.note)
+        proposer = self.plan.proposer(
+            self.name, study, identifier.config_id, self.note, self._counted
+        )
         searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self.faults)
         budget = TimeBudget(self.plan.options.time_budget)
         status = "failed"
@@ -258,17 +262,24 @@ class _Run:
         finally:
             with self.faults.noted("closing the search"):
                 if status != "finished":
-                    searcher.hand_out_rest(self.plan.trials)
+                    searcher.hand_out_rest(self.plan.most_trials)
                 searcher.close()
             ledger.close(searcher.handed_out, "timed_out" if budget.fired else "interrupted")
         return status
 
     def _status(self, ledger: Any, searcher: Any) -> str:
         """How a run ended that Tune returned from."""
-        ended = sum(ledger.statuses.values())
+        ended, planned = sum(ledger.statuses.values()), self.manifest.trials_planned or 0
         if ended < len(searcher.handed_out):
             return "interrupted"
-        return "failed" if self.faults.lines and ended < self.plan.trials else "finished"
+        return "failed" if self.faults.lines and ended < planned else "finished"
+
+    def _counted(self, configurations: int) -> None:
+        """Take in how many configurations there are, once the search has decided it."""
+        self.manifest.trials_planned = configurations * len(self.plan.strategy.seeds)
+        if self.view is not None:
+            self.view.trials = self.manifest.trials_planned
+        write_manifest(self.results, self.manifest)
 
     def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
         from sweep.judge_sweep import judge_sweep

@@ -10,7 +10,7 @@ from typing import Any
 
 from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
 
-from sweep.baseline import SCRATCH
+from tl_core.config import SCRATCH
 
 
 @dataclass(frozen=True)

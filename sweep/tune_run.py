@@ -107,7 +107,7 @@ def tune_trials(
         tune_config=tune.TuneConfig(
             search_alg=searcher,
             scheduler=scheduler,
-            num_samples=plan.trials,
+            num_samples=plan.most_trials,
             max_concurrent_trials=resources.concurrent,
             reuse_actors=True,
             trial_name_creator=_trial_name,

@@ -9,8 +9,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.baseline import SCRATCH
 from sweep.selection import GROUP, best_configurations, counting_runs, distinct_runs
+from tl_core.config import SCRATCH
 
 TEST_MEASURES = ("precision", "recall", "f1", "top_accuracy", "calibration_error")
 """Columns of `evaluations` beside the accuracy."""

@@ -6,13 +6,13 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.baseline import SCRATCH
 from sweep.manifest import Manifest, read_manifest, run_folder
 from sweep.report.effects import effects
 from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
 from sweep.selection import distinct_runs, rank_configurations
+from tl_core.config import SCRATCH
 
 COUNTED = ("completed", "stopped")
 """Statuses of a run that ended well."""

@@ -8,7 +8,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
 from sweep.report.measures import absent_classes, top_counts, wrong_images_line
@@ -16,6 +15,7 @@ from sweep.report.next_commands import print_where, shown_path
 from sweep.report.no_winner import no_winner_line
 from sweep.report.strategies import TEST_MEASURES
 from sweep.report.summary import SweepResult, winner_line
+from tl_core.config import SCRATCH
 
 TOP_SHOWN = 10
 COLUMN_FIELDS = 5

@@ -3,8 +3,8 @@ import pickle
 
 import pytest
 from ray.tune.search import Searcher
-
 from sweep.baseline import AfterBaseline
+
 from sweep.faults import Faults
 from sweep.searchers import ListProposer
 from sweep.tune_searcher import TuneSearcher, judge
