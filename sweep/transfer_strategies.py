@@ -1,5 +1,6 @@
 """Strategies of transfer in a sweep: which one a configuration belongs to, and which occur."""
 
+import math
 import statistics
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any
@@ -30,8 +31,8 @@ def strategy_of(config: TrainConfig, limits: Limits) -> str:
 
 
 def median_count(counts: Iterable[int]) -> int:
-    """Configurations that the median strategy has, the upper one of two; 0 of none."""
-    return statistics.median_high([*counts] or [0])
+    """Configurations that the median strategy has, half a one rounded up; 0 of none."""
+    return math.ceil(statistics.median([*counts] or [0]))
 
 
 Group = Callable[[Values], tuple[str | None, Limit]]
