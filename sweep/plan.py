@@ -343,7 +343,7 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
 def check_names(plan: Plan) -> None:
     """Check every value that names a data set, model, optimizer and the like, wherever it stands.
 
-    The base counts where some configuration keeps its value; so does the baseline from scratch.
+    The base counts where some configuration keeps its value; so do scratch runs.
 
     Raises:
         BadInput: a name is in no table, or a file is not there.

@@ -63,29 +63,29 @@ class Fifo(InOrder, FIFOScheduler):
 
 
 class Asha(InOrder, AsyncHyperBandScheduler):
-    """Asynchronous successive halving on `epoch`, one bracket, blind to NaN and to the baseline.
+    """Asynchronous successive halving on `epoch`, one bracket, blind to NaN and scratch runs.
 
     A diverged trial ends by itself; its NaN must not enter a rung, where it would distort the
-    cutoff of all others. A baseline from scratch trains to its end, and what it reaches is no
-    measure for those that started from more.
+    cutoff of all others. Scratch runs train to their ends, so that no gain is owed to one that was
+    stopped too early, and what they reach is no measure for those that started from more.
 
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
     """
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Take a trial into the bracket unless it is a baseline."""
+        """Take a trial into the bracket unless it is a scratch run."""
         super().on_trial_add(tune_controller, trial)
-        trial.is_baseline = trial.config["values"].get("strategy") == SCRATCH
+        trial.from_scratch = trial.config["values"].get("strategy") == SCRATCH
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
         """Continue or stop, by the rung that the trial has reached."""
-        if trial.is_baseline or not math.isfinite(result["val_accuracy"]):
+        if trial.from_scratch or not math.isfinite(result["val_accuracy"]):
             return TrialScheduler.CONTINUE
         return super().on_trial_result(tune_controller, trial, result)
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value in its rung."""
-        if not trial.is_baseline and math.isfinite(result.get("val_accuracy", math.nan)):
+        if not trial.from_scratch and math.isfinite(result.get("val_accuracy", math.nan)):
             super().on_trial_complete(tune_controller, trial, result)
         else:
             self.on_trial_remove(tune_controller, trial)

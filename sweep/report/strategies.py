@@ -6,6 +6,7 @@ it that counts. Scratch runs are one of the strategies.
 """
 
 import math
+import warnings
 from typing import Any
 
 import pandas as pd
@@ -95,8 +96,8 @@ def images_of(limit: float) -> str:
 _COLUMNS = (
     "strategy", "limit_train", "tried", "config_id", "seeds", "fresh", "val_accuracy",
     "val_accuracy_std", "test_accuracy", "test_accuracy_std", *TEST_MEASURES, "train_val_gap",
-    "train_seconds", "epochs_trained", "seconds_per_epoch", "images_per_second", "params_trained", "params_total",
-    "memory_bytes",
+    "train_seconds", "epochs_trained", "seconds_per_epoch", "images_per_second",
+    "params_trained", "params_total", "memory_bytes",
 )  # fmt: skip
 _BOUGHT = ("gain", "gain_low", "gain_high", "scratch_tried", "epochs_to_scratch")
 
@@ -152,7 +153,9 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
 
     if min(len(one), len(other)) < 2 or one.std() + other.std() == 0:
         return math.nan, math.nan
-    test = ttest_ind(one, other, equal_var=False)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # one of the two has no spread
+        test = ttest_ind(one, other, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
     return float(low), float(high)
 

@@ -132,7 +132,7 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
     if not listed or trials.empty or manifest.search in ("random", "optuna"):
         return pd.DataFrame()
     asked = "weights" in levels or SCRATCH in levels.get("strategy", [])
-    if manifest.base["weights"] is not None and not asked:  # a baseline is no level of a factor
+    if manifest.base["weights"] is not None and not asked:  # scratch is no level of a factor
         trials = trials[trials["strategy"] != SCRATCH]
     return effects(trials, levels, manifest.base)
 

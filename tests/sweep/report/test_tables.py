@@ -401,7 +401,7 @@ def test_strategies_say_how_many_configurations_they_are_the_best_of():
 def test_gains_have_their_interval_and_what_they_compare():
     """A row for each strategy but scratch: best of, of how many from scratch, gain, interval."""
     frame = COMPARED.assign(gain_low=[0.3721, NAN, NAN])
-    assert words(text_of(gain_table(frame)))[1:] == [
+    assert words(text_of(gain_table(frame)))[-2:] == [
         ["fine_tuned", "10000", "12", "9", "+40.00", "+37.21", "…", "+43.33", "12.2"],
         ["features", "10000", "4", "9", "+34.00", "–", "–"],
     ]
