@@ -79,7 +79,7 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
     console.print(strategies_table(frame))
     if frame["scratch_tried"].notna().any():
         console.print(
-            "\n[bold]What transfer bought[/bold]: points of test accuracy over scratch runs, 95%",
+            "\n[bold]What transfer bought[/bold]: points of test accuracy over scratch runs, 95% interval",
             highlight=False,
         )
         console.print(gain_table(frame))
