@@ -79,7 +79,8 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
     console.print(strategies_table(frame))
     if frame["scratch_tried"].notna().any():
         console.print(
-            "\n[bold]What transfer bought[/bold]: points of test accuracy over scratch runs, 95% interval",
+            "\n[bold]What transfer bought[/bold]: points of test accuracy over scratch runs"
+            " (from … to: 95%)",
             highlight=False,
         )
         console.print(gain_table(frame))
