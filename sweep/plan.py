@@ -12,12 +12,13 @@ from typing import Any
 from search_spaces.domains import Choice, Domain, Points, enumerate_space, fix, is_limit
 from sweep.at_source import check_source_options
 from sweep.counting import Counted, count_list, count_search
-from sweep.devices import check_device, without_idle_gpus
+from sweep.devices import without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
 from sweep.levels import distinct, space_levels
 from sweep.model_limits import planning_limits
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
+from sweep.plan_names import check_names
 from sweep.proposer import Proposer, SearchContext
 from sweep.proposers import (
     estimated_scratch,
@@ -34,16 +35,11 @@ from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy, design_points
 from sweep.unheeded import unheeded_options, without_dead_fields
 from sweep.user_modules import UserModule, read_user_module
-from tl_core.batches import check_augmentation
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
-from tl_core.datasets import check_dataset
 from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
-from tl_core.models import check_model
 from tl_core.models.weights_file import read_metadata
-from tl_core.optim import check_optimization
-from tl_core.user_path import expanded
 
 
 @dataclass(frozen=True)
@@ -338,33 +334,3 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
         )
     exhaustive = strategy.search in EXHAUSTIVE
     return count_search(plan.free, plan.base, limits, strategy.trials, had, exhaustive)
-
-
-def check_names(plan: Plan) -> None:
-    """Check every value that names a data set, model, optimizer and the like, wherever it stands.
-
-    The base counts where some configuration keeps its value; so do scratch runs.
-
-    Raises:
-        BadInput: a name is in no table, or a file is not there.
-    """
-    for device in plan.levels("device"):
-        check_device(device, plan.options)
-    for values in plan.variants():
-        check_model(config_from_dict(values, plan.base))
-    for field, check in NAMED:
-        for value in plan.levels(field):
-            check(config_from_dict({field: value}, plan.base))
-    for field in ("weights", "teacher"):
-        for file in plan.levels(field):
-            if file not in (None, PRETRAINED) and not expanded(file).is_file():
-                raise BadInput(f"{field}={file!r}: no such file.")
-
-
-NAMED: tuple[tuple[str, Callable[[TrainConfig], None]], ...] = (
-    ("dataset", check_dataset),
-    ("optimizer", check_optimization),
-    ("schedule", check_optimization),
-    ("augmentation", check_augmentation),
-)
-"""Fields whose values are names of a table's rows, and what looks them up in a configuration."""

@@ -12,7 +12,7 @@ from sweep.strategy import Strategy
 from sweep.transfer_strategies import grouped, possible_strategies
 from tl_core.config import SCRATCH, TrainConfig
 
-SIMULATED = 1000
+SIMULATED = 200
 """Configurations of a search that are drawn to estimate its number of scratch runs. Own choice."""
 
 
