@@ -3,7 +3,7 @@
 Command:   python -m sweep cifar10_to_cifar100_svhn
 Source:    CIFAR-10 with Adam 1e-3, weight decay 1e-5, plateau 0.5 after 5 epochs, early stopping
            after 10, at most 200 epochs; once for each of the two networks
-Trials:    3 strategies and a baseline from scratch × 3 seeds, for each network and target
+Trials:    3 strategies and one from scratch × 3 seeds, for each network and target
 Data:      CIFAR-100 and SVHN
 Published: the comparison without figures
 Measured:  with 1,000 images of MNIST in 15 min on 2 cores of a Xeon, test accuracy 0.832 ± 0.035

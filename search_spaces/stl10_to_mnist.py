@@ -3,7 +3,7 @@
 Command:   python -m sweep stl10_to_mnist
 Source:    STL-10 at 96 pixels (crop, flip, blur), the plain CNN; --backbone timm:resnet18,
            timm:vgg11_bn or timm:mobilenetv2_100 for others
-Trials:    7 configurations, one at a time around the head alone, and a baseline × 3 seeds,
+Trials:    7 configurations, one at a time around the head alone, one from scratch × 3 seeds,
            10 epochs each
 Data:      MNIST as RGB at 96 pixels
 Published: the comparison without figures

@@ -48,7 +48,7 @@ class AllTrials:
         search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
         self.stacked = any(plan.levels("freeze_depth"))
         self.searcher = ConfirmingSearcher(
-            search, ledger, plan.confirmation, plan.trials, begins, self.stacked
+            search, ledger, plan.confirmation, plan.most_searched, begins, self.stacked
         )
         self.notes: list[str] = []
 
@@ -72,7 +72,7 @@ class AllTrials:
         finally:
             with self.faults.noted("closing the search"):
                 if status != "finished":
-                    searcher.hand_out_rest(plan.trials)
+                    searcher.hand_out_rest(plan.most_searched)
                 searcher.close()
             rest = "timed_out" if budget.fired else "interrupted"
             self.ledger.close(searcher.handed_out, rest)
@@ -91,7 +91,7 @@ class AllTrials:
             return "interrupted"
         if self.searcher.cut_short:
             return "timed_out"
-        missing = ended - len(self.searcher.fresh) < self.plan.trials
+        missing = ended - len(self.searcher.fresh) < self.searcher.trials
         return "failed" if self.faults.lines and missing else "finished"
 
     def _note_unconfirmed(self, status: str) -> None:

@@ -13,7 +13,7 @@ from sweep.faults import last_line
 from sweep.plan import Plan
 from sweep.progress import LoadProgress, describe, short
 from sweep.trial_shapes import SHAPING, differences, siblings
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import SCRATCH, TrainConfig, config_from_dict
 from tl_core.datasets import load_data
 from tl_core.errors import BadInput
 from tl_core.models import build_model, model_channels
@@ -52,7 +52,7 @@ def check_models(
         progress: called while images are decoded.
 
     Raises:
-        BadInput: no trial can work, the baseline's apart: weights that do not fit, a freeze depth
+        BadInput: no trial can work, scratch runs apart: weights that do not fit, a freeze depth
             beyond the stages, images of a size that the model does not take, and the like.
     """
     checked = Checked()
@@ -66,8 +66,8 @@ def check_models(
         sound = _sound_sibling(plan, values, checked, progress)
         checked.sound += [] if sound is None else [sound]
         _note(checked, f"Trials with {_kind(plan, values, sound)} will fail: {refused}")
-    baseline = plan.baseline
-    if refusals and all(values in baseline for values in checked.sound):
+    apart = plan.from_scratch is not None
+    if refusals and all(apart and v.get("strategy") == SCRATCH for v in checked.sound):
         raise refusals[0]
     return checked
 

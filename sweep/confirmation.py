@@ -11,7 +11,10 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from search_spaces.domains import Choice, Points
+from sweep.model_limits import planning_limits
 from sweep.searchers import EXHAUSTIVE
+from sweep.transfer_strategies import possible_strategies
+from tl_core.config import SCRATCH
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -72,7 +75,7 @@ def confirmation_of(plan: "Plan") -> Confirmation:
     if not configurations:
         return Confirmation(0)
     groups = _groups(plan)
-    count = math.prod(len(plan.levels(name)) for name in groups)
+    count = math.prod(_levels(plan, name) for name in groups)
     first = max(strategy.seeds) + 1
     return Confirmation(
         configurations=configurations,
@@ -89,6 +92,17 @@ def _groups(plan: "Plan") -> tuple[str, ...]:
     return tuple(
         name for name in GROUP if isinstance(plan.free.get(name, Choice(None)), Choice | Points)
     )
+
+
+def _levels(plan: "Plan", name: str) -> int:
+    """How many values a column of GROUP may have."""
+    if name != "strategy":
+        return len(plan.levels(name))
+    base = plan.base_with_source
+    names = set(possible_strategies(plan.free, base, planning_limits(base)))
+    if plan.from_scratch is not None or None in plan.levels("weights"):
+        names.add(SCRATCH)
+    return len(names)
 
 
 class Timed(Protocol):

@@ -30,7 +30,7 @@ class ConfirmingSearcher(Searcher):
         search: proposes the trials of the search.
         ledger: knows how they ended.
         confirmation: what is trained again.
-        trials: of the search, as planned.
+        trials: of the search, no fewer than it will have; set anew once their number is known.
         begins: called with the number of all trials once it is known what is confirmed.
         stacked: whether each trial says what all of the confirmation are, since some may be heads
             to be trained together.
@@ -115,7 +115,8 @@ class ConfirmingSearcher(Searcher):
 
     def _end_search(self) -> None:
         """Give every trial that the search has left its end."""
-        self.cut_short = bool(self.cut) or len(self.search.handed_out) < self.trials
+        missing = not self.search.ended and len(self.search.handed_out) < self.trials
+        self.cut_short = bool(self.cut) or missing
         self.search.hand_out_rest(self.trials)
         self.ledger.end_all(self.search.handed_out, "timed_out")
 

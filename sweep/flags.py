@@ -75,7 +75,7 @@ Search = Annotated[
 ]
 Trials = Annotated[
     int | None,
-    _flag(_SEARCH, min=1, help="Configurations to try, baselines apart; part of a factorial."),
+    _flag(_SEARCH, min=1, help="Configurations to try, scratch runs apart; part of a factorial."),
 ]
 Seeds = Annotated[int | None, _flag(_SEARCH, min=1, help="Repeats of each configuration.")]
 Confirm = Annotated[
@@ -92,7 +92,8 @@ Scratch = Annotated[
     _flag(
         _SEARCH,
         "--scratch/--no-scratch",
-        help="In a transfer sweep, also train the same model from random weights.",
+        help="In a transfer sweep, also train from random weights, as many configurations as the"
+        " median strategy has.",
     ),
 ]
 Seed = Annotated[int, _flag(_SEARCH, min=0, help="First training seed, and the searcher's.")]

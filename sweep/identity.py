@@ -6,9 +6,10 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from sweep.transfer_strategies import strategy_of
 from tl_core.config import TrainConfig, config_id
 from tl_core.datasets import load_data
-from tl_core.transfer import file_fingerprint, transfer_strategy, weights_fingerprint
+from tl_core.transfer import file_fingerprint, weights_fingerprint
 
 PLACE = ("dataset", "data_dir", "cache_dir")
 """Fields that decide which data set a configuration reads."""
@@ -127,13 +128,7 @@ class Identifier:
         return self._teachers.get(teacher)
 
     def _strategy(self, config: TrainConfig) -> str | None:
-        if config.strategy:
-            return config.strategy
-        if config.weights is None or config.freeze_depth == 0:  # stages decide nothing
-            return transfer_strategy(config, stage_count=0)
-        return _attempt(
-            lambda: transfer_strategy(config, self._limits("stages", config.to_dict()))
-        )
+        return _attempt(lambda: strategy_of(config, self._limits))
 
 
 def id_of_fields(fields: Mapping[str, Any]) -> str:

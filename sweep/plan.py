@@ -6,46 +6,44 @@ nothing and decodes no image, so that `--dry-run` is quick.
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, enumerate_space, fix, is_limit
 from sweep.at_source import check_source_options
 from sweep.auto_strategy import settled
-from sweep.baseline import AfterBaseline, baseline
 from sweep.confirmation import Confirmation, confirmation_of
 from sweep.counting import Counted, count_list, count_search
-from sweep.devices import check_device, without_idle_gpus
+from sweep.devices import without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
 from sweep.levels import distinct, space_levels
 from sweep.model_limits import planning_limits
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
-from sweep.rungs import rung_epochs, usual_grace
-from sweep.searchers import (
-    EXHAUSTIVE,
-    LEARNING,
-    SEARCHERS,
-    ListProposer,
-    Proposer,
-    SearchContext,
-    once_each,
+from sweep.plan_names import check_names
+from sweep.proposer import Proposer, SearchContext
+from sweep.proposers import (
+    estimated_scratch,
+    is_listed,
+    scratch_supply,
+    searcher,
+    with_scratch_runs,
 )
+from sweep.rungs import rung_epochs, usual_grace
+from sweep.scratch_runs import ListedSupply
+from sweep.scratch_space import ScratchSpace, scratch_space
+from sweep.searchers import EXHAUSTIVE, LEARNING
 from sweep.sources import PRETRAINED
 from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy, design_points
 from sweep.unheeded import unheeded_options, without_dead_fields
 from sweep.user_modules import UserModule, read_user_module
-from tl_core.batches import check_augmentation
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
-from tl_core.datasets import check_dataset
 from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
-from tl_core.models import check_model
 from tl_core.models.weights_file import read_metadata
-from tl_core.optim import check_optimization
-from tl_core.user_path import expanded
 
 
 @dataclass(frozen=True)
@@ -60,7 +58,8 @@ class Plan:
         modules: the user's modules.
         named: fields that the user set.
         strategy: how the space is explored.
-        configurations: how many there will be.
+        configurations: how many there will be; about as many where `approximate`.
+        scratch: how many of them are from scratch.
         notes: lines to show before the sweep runs.
         count_note: the one of them on the number of configurations, if there is any.
     """
@@ -73,6 +72,7 @@ class Plan:
     named: tuple[str, ...]
     strategy: Strategy
     configurations: int
+    scratch: int = 0
     notes: tuple[str, ...] = ()
     count_note: str | None = None
 
@@ -81,15 +81,27 @@ class Plan:
         """Configurations × seeds; without the confirmation."""
         return self.configurations * len(self.strategy.seeds)
 
-    @property
+    @cached_property
     def confirmation(self) -> Confirmation:
         """What is trained again after them."""
         return confirmation_of(self)
 
     @property
-    def most_trials(self) -> int:
-        """With the confirmation, which may have fewer."""
+    def all_trials(self) -> int:
+        """With the confirmation at its largest; about as many where `approximate`."""
         return self.trials + self.confirmation.most_trials
+
+    @property
+    def most_searched(self) -> int:
+        """No fewer trials than the search will have."""
+        searched = self.configurations - self.scratch
+        most = 2 * searched if self.approximate else self.configurations
+        return most * len(self.strategy.seeds)
+
+    @property
+    def most_trials(self) -> int:
+        """No fewer trials than the sweep will have."""
+        return self.most_searched + self.confirmation.most_trials
 
     @property
     def epochs(self) -> int:
@@ -110,27 +122,32 @@ class Plan:
         return self.options.grace_period or usual_grace(self.epochs, learns=learns)
 
     @property
-    def baseline(self) -> list[dict[str, Any]]:
-        """Configurations from scratch that the others are compared with, each once."""
+    def approximate(self) -> bool:
+        """Whether the number of scratch runs follows from what a search will propose."""
+        return self.scratch > 0 and not is_listed(self.strategy)
+
+    @property
+    def from_scratch(self) -> ScratchSpace | None:
+        """What scratch runs vary; None where there are none."""
         if not self.options.scratch or not self._transfers():
-            return []
-        distinct = Distinct(self.by_settings)
+            return None
         limits = planning_limits(self.base)
-        found = baseline(self.free, self.base, self.space.scratch, limits)
-        return [values for values in found if distinct.add(values)]
+        return scratch_space(self.free, self.base, self.space.scratch, limits)
 
     @property
     def by_settings(self) -> Identify:
         """Tells configurations apart by their settings; a source yet to be trained counts."""
+        return by_settings(self.base_with_source)
+
+    @property
+    def base_with_source(self) -> TrainConfig:
+        """The base, with weights in the place of those of a source yet to be trained."""
         pending = self.trains_source and self.base.weights is None
-        return by_settings(replace(self.base, weights=PRETRAINED) if pending else self.base)
+        return replace(self.base, weights=PRETRAINED) if pending else self.base
 
     def _transfers(self) -> bool:
         """Whether some trial starts from source weights, or will once the source is trained."""
-        if self.trains_source and self.base.weights is None:
-            sources = space_levels(self.free, replace(self.base, weights=PRETRAINED), "weights")
-        else:
-            sources = space_levels(self.free, self.base, "weights")
+        sources = space_levels(self.free, self.base_with_source, "weights")
         return any(source is not None for source in sources)
 
     @property
@@ -139,9 +156,9 @@ class Plan:
         return self.space.origin is not None and "weights" not in self.named
 
     def levels(self, name: str) -> tuple[Any, ...]:
-        """Values of a field among the configurations, the baseline's too; of a range, its ends."""
-        mine = getattr(self.base, name)
-        own = [values.get(name, mine) for values in self.baseline]
+        """Values of a field among the configurations, scratch runs too; of a range, its ends."""
+        scratch = self.from_scratch
+        own = () if scratch is None else space_levels(scratch.free, scratch.base, name)
         return distinct([*space_levels(self.free, self.base, name), *own])
 
     def _resolved(self, name: str) -> list[Any]:
@@ -154,18 +171,22 @@ class Plan:
         return found
 
     def variants(self) -> list[dict[str, Any]]:
-        """Values of a configuration for each backbone and strategy, the baseline at the end."""
-        free = self.free.items()
+        """Values of a configuration for each backbone and strategy, from scratch at the end."""
+        free, scratch = self.free.items(), self.from_scratch
         steering = {n: d for n, d in free if n == "backbone" or isinstance(d, Points)}
         found = enumerate_space(steering, self.base, planning_limits(self.base))
-        return [*found, *self.baseline]
+        if scratch is None:
+            return found
+        steering = {n: d for n, d in scratch.free.items() if n == "backbone"}
+        return [*found, *({**v, **scratch.fixed} for v in enumerate_space(steering, scratch.base))]
 
     @property
     def varied(self) -> tuple[str, ...]:
         """Every field in which configurations may differ from the base."""
         points = [d.fields for d in self.free.values() if isinstance(d, Points)]
-        own = [tuple(values) for values in self.baseline]
-        return tuple(dict.fromkeys(name for names in (self.free, *points, *own) for name in names))
+        scratch = self.from_scratch
+        own = tuple(scratch.fixed) if scratch else ()
+        return tuple(dict.fromkeys(name for names in (self.free, *points, own) for name in names))
 
     def proposer(
         self,
@@ -173,8 +194,9 @@ class Plan:
         study: Path | None,
         identify: Identify | None = None,
         say: Callable[[str], None] | None = None,
+        counted: Callable[[int], None] | None = None,
     ) -> Proposer:
-        """What proposes the configurations of this plan, each once, the baseline first.
+        """What proposes the configurations of this plan, each once, scratch runs among them.
 
         Args:
             name: of the sweep.
@@ -182,29 +204,42 @@ class Plan:
             identify: (values) → the same id for configurations that train the same; None: by
                 their settings alone.
             say: takes notes for the user while the sweep runs.
+            counted: hears how many configurations there are, where only the search decides it.
         """
-        distinct = Distinct(identify or self.by_settings)
-        first = [values for values in self.baseline if distinct.add(values)]
-        context = SearchContext(
+        context = self.context(name, study, identify, say)
+        space, design = self.from_scratch, self.design_points
+        if space is None:
+            return searcher(self.strategy, context, design)
+        base = self.base_with_source
+        supply = scratch_supply(self.strategy, context, design, space, base)
+        others = searcher(self.strategy, context, design)
+        return with_scratch_runs(others, supply, context, base, counted)
+
+    def context(
+        self,
+        name: str = "",
+        study: Path | None = None,
+        identify: Identify | None = None,
+        say: Callable[[str], None] | None = None,
+    ) -> SearchContext:
+        """What the searcher is made from; arguments as in `proposer`."""
+        return SearchContext(
             space=self.free,
             base=self.base,
             limits=planning_limits(self.base),
             seed=self.options.seed,
-            trials=self.configurations - len(self.baseline),
+            trials=self.configurations - self.scratch,
             study=study,
             name=name,
-            distinct=distinct,
+            distinct=Distinct(identify or self.by_settings),
             say=say or (lambda note: None),
         )
-        if self.strategy.design is not None:
-            rest: Proposer = ListProposer(once_each(self.design_points, context))
-        else:
-            rest = SEARCHERS[self.strategy.name](context)
-        return AfterBaseline(first, rest) if first else rest
 
     @property
     def design_points(self) -> list[dict[str, Any]]:
-        """The configurations of the design, in order."""
+        """The configurations of the design, in order; none where the sweep is a search."""
+        if self.strategy.design is None:
+            return []
         limits = planning_limits(self.base)
         return design_points(self.strategy, self.options, self.free, self.base, limits)
 
@@ -308,19 +343,24 @@ def _counted(plan: Plan) -> Plan:
     are left out."""
     strategy = settled(plan.strategy, plan.options, plan.free, plan.base, plan.epochs)
     plan = replace(plan, strategy=strategy)
-    first = plan.baseline
-    searched, note = _searched(plan, first)
+    space, base = plan.from_scratch, plan.base_with_source
+    context, scratch = plan.context(), 0
+    if space is not None and is_listed(strategy):
+        supply = scratch_supply(strategy, context, plan.design_points, space, base)
+        assert isinstance(supply, ListedSupply)
+        scratch = sum(supply.totals.values())
+    searched, note = _searched(plan, context.distinct)
+    if space is not None and not is_listed(strategy):
+        scratch = estimated_scratch(replace(plan.context(), trials=searched), space, base)
     others = tuple(other for other in plan.notes if other != plan.count_note)
     notes = (*others, note) if note else others
-    return replace(plan, configurations=len(first) + searched, notes=notes, count_note=note)
+    count = searched + scratch
+    return replace(plan, configurations=count, scratch=scratch, notes=notes, count_note=note)
 
 
-def _searched(plan: Plan, first: list[dict[str, Any]]) -> Counted:
-    """Configurations beside the baseline."""
+def _searched(plan: Plan, had: Distinct) -> Counted:
+    """Configurations beside scratch runs, of which `had` has those that are known."""
     strategy, limits = plan.strategy, planning_limits(plan.base)
-    had = Distinct(plan.by_settings)
-    for values in first:
-        had.add(values)
     if strategy.design is not None:
         return count_list(plan.design_points, had)
     if strategy.search not in EXHAUSTIVE and len(train_sizes(plan.options)) > 1:
@@ -330,33 +370,3 @@ def _searched(plan: Plan, first: list[dict[str, Any]]) -> Counted:
         )
     exhaustive = strategy.search in EXHAUSTIVE
     return count_search(plan.free, plan.base, limits, strategy.trials, had, exhaustive)
-
-
-def check_names(plan: Plan) -> None:
-    """Check every value that names a data set, model, optimizer and the like, wherever it stands.
-
-    The base counts where some configuration keeps its value; so does the baseline from scratch.
-
-    Raises:
-        BadInput: a name is in no table, or a file is not there.
-    """
-    for device in plan.levels("device"):
-        check_device(device, plan.options)
-    for values in plan.variants():
-        check_model(config_from_dict(values, plan.base))
-    for field, check in NAMED:
-        for value in plan.levels(field):
-            check(config_from_dict({field: value}, plan.base))
-    for field in ("weights", "teacher"):
-        for file in plan.levels(field):
-            if file not in (None, PRETRAINED) and not expanded(file).is_file():
-                raise BadInput(f"{field}={file!r}: no such file.")
-
-
-NAMED: tuple[tuple[str, Callable[[TrainConfig], None]], ...] = (
-    ("dataset", check_dataset),
-    ("optimizer", check_optimization),
-    ("schedule", check_optimization),
-    ("augmentation", check_augmentation),
-)
-"""Fields whose values are names of a table's rows, and what looks them up in a configuration."""

@@ -111,6 +111,9 @@ class _Run:
         self.folder = run_folder(results, name)
         self.manifest = new_manifest(plan, name)
         self.faults = Faults()
+        self.view: LiveView | None = None
+        self.running: Any = None
+        """All its trials, once they run."""
         self.began = False
         """Whether trials may have run."""
 
@@ -169,12 +172,13 @@ class _Run:
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
         confirmation = self.plan.confirmation
         then = f", then {confirmation} to confirm the best" if confirmation.configurations else ""
+        about = "about " if self.plan.approximate else ""
         self.console.print(
-            f"[bold]{self.name}[/bold]: {self.plan.trials} trials of {self.plan.epochs} epochs at "
-            f"most{then}, {resources}",
+            f"[bold]{self.name}[/bold]: {about}{self.plan.trials} trials of {self.plan.epochs} "
+            f"epochs at most{then}, {resources}",
             highlight=False,
         )
-        view = LiveView(
+        self.view = view = LiveView(
             ledger,
             title=self.name,
             trials=self.plan.trials,
@@ -262,12 +266,24 @@ class _Run:
             view.begin_confirmation(trials)
 
         study = self.folder / "study.log"
-        proposer = self.plan.proposer(self.name, study, identifier.config_id, self.note)
+        proposer = self.plan.proposer(
+            self.name, study, identifier.config_id, self.note, self._counted
+        )
         self.manifest.status = "failed"
-        run = AllTrials(self.plan, job, proposer, ledger, resources, begins)
-        self.manifest.status = run.run(self.folder)
-        self.note(*run.notes)
-        return run.job
+        self.running = AllTrials(self.plan, job, proposer, ledger, resources, begins)
+        self.manifest.status = self.running.run(self.folder)
+        self.note(*self.running.notes)
+        return self.running.job
+
+    def _counted(self, configurations: int) -> None:
+        """Take in how many configurations there are, once the search has decided it."""
+        trials = configurations * len(self.plan.strategy.seeds)
+        self.manifest.trials_planned = trials + self.plan.confirmation.most_trials
+        if self.running is not None:
+            self.running.searcher.trials = trials
+        if self.view is not None:
+            self.view.trials = trials
+        write_manifest(self.results, self.manifest)
 
     def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
         from sweep.judge_sweep import judge_sweep
@@ -309,7 +325,7 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         search=plan.strategy.name,
         scheduler=plan.strategy.scheduler,
         seeds=len(plan.strategy.seeds),
-        trials_planned=plan.most_trials,
+        trials_planned=plan.all_trials,
         fields=levels,
         base=plan.base.to_dict(),
         notes=[*([f"search: {plan.strategy}"] if plan.strategy.reason else []), *plan.notes],

@@ -20,7 +20,7 @@ STATUSES = {
     "interrupted": "the sweep was interrupted before the trial ended",
 }
 PHASES = {
-    "search": "of the search or design, baselines too; also of sweeps that do not say",
+    "search": "of the search or design, scratch runs too; also of sweeps that do not say",
     "confirm": "of the confirmation: one of the best configurations, with a seed of its own",
 }
 FAILURES = ("out_of_memory", "failed", "timed_out")

@@ -59,7 +59,7 @@ class SearchSpace:
     seeds: int
     """Repeats of each configuration; by default 3 for a design and 1 for a search."""
     scratch: dict[str, Any]
-    """{field: value} that its baseline from scratch has in place of the base's."""
+    """{field: value} that its scratch runs have in place of the base's and of what varies."""
     origin: "SearchSpace | None" = None
     """The sweep whose winner is the source of its transfers, where the file has SOURCE."""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -193,7 +193,7 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
     trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
     seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
     scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
-    scratch = _optional(module, file, "SCRATCH", dict, "{field: value} of the baseline")
+    scratch = _optional(module, file, "SCRATCH", dict, "{field: value} of scratch runs")
     return {
         "design": design,
         "search": search,

@@ -4,7 +4,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from search_spaces.checks import contains
-from search_spaces.domains import Choice, Domain, Points, enumerate_space, walk
+from search_spaces.domains import Choice, Domain, Points, Space, enumerate_space, walk
 from sweep.model_limits import planning_limits
 from sweep.plan import Plan
 from tl_core.config import ARCHITECTURE, TrainConfig
@@ -31,24 +31,32 @@ def trial_shapes(plan: Plan) -> list[dict[str, Any]]:
     will have, of a search one of its space.
 
     Returns:
-        {field: value} of the fields that differ from the base, the baseline's at the end.
+        {field: value} of the fields that differ from the base, those from scratch at the end.
     """
     known = plan.known_trials()
     if known:
         found = [{k: v for k, v in values.items() if k != "seed"} for values in known]
     else:
-        found = [*_of_space(plan), *plan.baseline]
+        found = [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
     return _heaviest_of_each(found, plan.base)
 
 
-def _of_space(plan: Plan) -> list[dict[str, Any]]:
-    """Every shape of the space, at the heavy ends of its other fields."""
-    steering = _steering(plan.free)
-    space = {n: _narrowed(n, domain, n in steering) for n, domain in plan.free.items()}
-    return enumerate_space(space, plan.base, planning_limits(plan.base))
+def _of_space(free: Space, base: TrainConfig) -> list[dict[str, Any]]:
+    """Every shape of a space, at the heavy ends of its other fields."""
+    steering = _steering(free)
+    space = {n: _narrowed(n, domain, n in steering) for n, domain in free.items()}
+    return enumerate_space(space, base, planning_limits(base))
 
 
-def _steering(space: dict[str, Domain]) -> set[str]:
+def _from_scratch(plan: Plan) -> list[dict[str, Any]]:
+    """Every shape of the scratch runs."""
+    scratch = plan.from_scratch
+    if scratch is None:
+        return []
+    return [scratch.whole(values) for values in _of_space(scratch.free, scratch.base)]
+
+
+def _steering(space: Space) -> set[str]:
     """The shaping fields of a space, and those that decide whether they are active."""
     found = {n for n, domain in space.items() if n in SHAPING or isinstance(domain, Points)}
     while True:
@@ -87,7 +95,7 @@ def siblings(plan: Plan, values: dict[str, Any]) -> list[dict[str, Any]]:
         Values of MOST_SIBLINGS trials at most, those with the fewest differences first.
     """
     known = plan.known_trials()
-    others = known or (*_with_other_levels(plan, values), *plan.baseline)
+    others = known or (*_with_other_levels(plan, values), *_from_scratch(plan))
     fields = plan.base.to_dict()
     found: dict[str, tuple[int, dict[str, Any]]] = {}
     for other in ({k: v for k, v in other.items() if k != "seed"} for other in others):

@@ -251,6 +251,8 @@ class TrainConfig:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+SCRATCH = "scratch"
+"""Strategy of every run without source weights that has no other name."""
 FROM_SCRATCH: dict[str, Any] = {
     "weights": None, "teacher": None, "freeze_depth": 0, "unfreeze_epochs": None,
     "head_lr_ratio": 1.0, "layer_lr_decay": 1.0, "l2_sp": 0.0,

@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tl_core.config import TrainConfig
+from tl_core.config import SCRATCH, TrainConfig
 from tl_core.errors import BadInput, UnsoundWeights
 from tl_core.models.dense_head import replace_head
 from tl_core.models.freezing import freeze
@@ -184,7 +184,7 @@ def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
         stage_count: stages of its model.
     """
     if config.weights is None:
-        return "scratch"
+        return SCRATCH
     if config.freeze_depth == 0:
         return "full"
     if config.unfreeze_epochs is not None:

@@ -40,18 +40,18 @@ def print_plan(options: SweepOptions, console: Console) -> None:
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
     seeds = len(plan.strategy.seeds)
     epochs = plan.epochs
-    baseline = len(plan.baseline)
+    about = "about " if plan.approximate else ""
     configurations = f"{plan.configurations} configurations"
-    configurations += f", {baseline} of them from scratch," if baseline else ""
+    configurations += f", {about}{plan.scratch} of them from scratch," if plan.scratch else ""
     rows = [
         ("sweep", name),
         ("question", plan.space.question),
         ("data set", _dataset(plan)),
         *_files(plan),
         *_source(plan),
-        ("trials", f"{plan.trials} = {configurations} × {seeds} seeds"),
+        ("trials", f"{about}{plan.trials} = {configurations} × {seeds} seeds"),
         *_confirmation(plan),
-        ("epochs", f"{epochs} each at most, {plan.most_trials * epochs} in all at most"),
+        ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
         ("search", str(plan.strategy)),
         *_rungs(plan),
         ("resources", _resources(plan)),

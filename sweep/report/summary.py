@@ -5,13 +5,13 @@ from pathlib import Path
 
 import pandas as pd
 
-from sweep.baseline import SCRATCH
 from sweep.manifest import Manifest, read_manifest, run_folder
 from sweep.report.effects import effects
 from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
 from sweep.selection import distinct_runs, of_search, phases, rank_configurations
+from tl_core.config import SCRATCH
 
 COUNTED = ("completed", "stopped")
 """Statuses of a run that ended well."""
@@ -134,6 +134,6 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
     if not listed or trials.empty or manifest.search in ("random", "optuna"):
         return pd.DataFrame()
     asked = "weights" in levels or SCRATCH in levels.get("strategy", [])
-    if manifest.base["weights"] is not None and not asked:  # a baseline is no level of a factor
+    if manifest.base["weights"] is not None and not asked:  # scratch is no level of a factor
         trials = trials[trials["strategy"] != SCRATCH]
     return effects(trials, levels, manifest.base)

@@ -7,15 +7,15 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe, short
 from sweep.report.effects import factor_order
 from sweep.report.measures import absent_classes, top_counts
 from sweep.report.next_commands import print_where
-from sweep.report.strategies import TEST_MEASURES
+from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of
 from sweep.report.summary import SweepResult
 from sweep.report.winner import print_winner
 from sweep.selection import CONFIRM, rank_configurations
+from tl_core.config import SCRATCH
 
 TOP_SHOWN = 10
 COLUMN_FIELDS = 5
@@ -87,6 +87,15 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
         highlight=False,
     )
     console.print(strategies_table(frame))
+    if frame["scratch_tried"].notna().any():
+        console.print(
+            "\n[bold]What transfer bought[/bold]: points of test accuracy over scratch runs"
+            " (from … to: 95%)",
+            highlight=False,
+        )
+        console.print(gain_table(frame))
+    for line in fewer_from_scratch(frame):
+        console.print(line, style="yellow", highlight=False)
     console.print(
         "\n[bold]More of them[/bold], means over classes; train – val: at the best epoch",
         highlight=False,
@@ -102,18 +111,34 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
 
 
 def strategies_table(frame: pd.DataFrame) -> Table:
-    """Accuracy of each strategy, and what it gains on training from scratch."""
+    """How many configurations each strategy tried, and the accuracy of the best of them."""
     table = _strategy_columns(frame)
-    for name in ("val accuracy", "test accuracy", "gain", "epochs to scratch"):
+    for name in ("tried", "seeds", "val accuracy", "test accuracy"):
         table.add_column(name, justify="right")
     for _, row in frame.iterrows():
-        gain, epochs = row["gain"], row["epochs_to_scratch"]
-        of_scratch = row["strategy"] == SCRATCH
         table.add_row(
             *_strategy_cells(frame, row),
+            str(row["tried"]),
+            str(row["seeds"]),
             _spread(row["val_accuracy"], row["val_accuracy_std"]),
             _spread(row["test_accuracy"], row["test_accuracy_std"]),
-            "–" if of_scratch or pd.isna(gain) else f"{100 * gain:+.2f}",
+        )
+    return table
+
+
+def gain_table(frame: pd.DataFrame) -> Table:
+    """What the best of each strategy gains on the best from scratch, and the best of how many."""
+    table = _strategy_columns(frame)
+    for name in ("best of", "scratch of", "gain", "from … to", "epochs to scratch"):
+        table.add_column(name, justify="right", no_wrap=name in ("gain", "from … to"))
+    for _, row in frame[frame["strategy"] != SCRATCH].iterrows():
+        gain, epochs = row["gain"], row["epochs_to_scratch"]
+        table.add_row(
+            *_strategy_cells(frame, row),
+            str(row["tried"]),
+            count(row["scratch_tried"]),
+            _points(gain, row["gain_low"], row["gain_high"]),
+            _interval(row["gain_low"], row["gain_high"]),
             "–" if pd.isna(epochs) else f"{epochs:.1f}",
         )
     return table
@@ -175,7 +200,7 @@ def _strategy_cells(frame: pd.DataFrame, row: pd.Series) -> list[str]:
     limit = row["limit_train"]
     cells = [escape(str(row["strategy"]))]
     if _several_sizes(frame):
-        cells.append("all" if pd.isna(limit) else f"{limit:.0f}")
+        cells.append(images_of(limit))
     return cells
 
 

@@ -103,7 +103,7 @@ def test_a_model_that_raises_while_it_is_built_is_refused_in_one_line(checked):
     assert "\n" not in str(caught.value)
 
 
-def test_a_baseline_alone_is_not_what_was_asked_for(checked, tmp_path):
+def test_scratch_runs_alone_are_not_what_was_asked_for(checked, tmp_path):
     weights = tmp_path / "other.pth"
     torch.save({"elsewhere": torch.ones(3)}, weights)
     residual = BASE.replace("'picky'", f"'residual', weights={str(weights)!r}")

@@ -28,7 +28,7 @@ EPOCHS = {
     "a choice": ("{'epochs': Choice(2, 9, 4)}", "", 9),
     "a range": ("{'epochs': Int(2, 7)}", "", 7),
     "a bound of the model": ("{'epochs': Int(1, 'stages')}", "", 4),
-    "the baseline": (
+    "scratch runs": (
         "{'freeze_depth': Choice(0, 1)}",
         "SOURCE = TrainConfig(dataset='shapes')\nSCRATCH = {'epochs': 30}\n",
         30,
@@ -97,7 +97,7 @@ def test_a_name_is_looked_up_wherever_it_stands(plan, field, place):
 
 
 @pytest.mark.parametrize("field", ["optimizer", "schedule", "augmentation", "dataset"])
-def test_a_name_of_the_baseline_is_looked_up(plan, field):
+def test_a_name_of_scratch_runs_is_looked_up(plan, field):
     more = (
         f"SOURCE = TrainConfig(dataset='shapes')\nSCRATCH = {{'{field}': 'zzz'}}\nSEARCH = 'grid'"
     )
@@ -123,6 +123,8 @@ def test_what_only_timm_ignores_stays_where_a_point_has_a_model_that_heeds_it(pl
         ("a={'freeze_depth': 1}, b={}", 2),
     ],
 )
-def test_a_baseline_stands_beside_points_that_all_start_from_weights(plan, points, configurations):
+def test_scratch_runs_stand_beside_points_that_all_start_from_weights(
+    plan, points, configurations
+):
     made = plan(f"{{'strategy': Points({points})}}", base="backbone='timm:test_resnet'")
     assert made.configurations == configurations

@@ -2,11 +2,13 @@
 
 import contextlib
 from io import StringIO
+from types import SimpleNamespace
 
 import pytest
 from rich.console import Console
 
 from sweep import runner
+from sweep.manifest import read_manifest
 from sweep.plan import make_plan
 from sweep.results import read_table, write_rows
 from tl_core.errors import BadInput
@@ -100,3 +102,12 @@ def test_notes_are_shown_as_they_are_and_kept(sweep):
     assert "a[b]" in run.console.file.getvalue()
     assert "[Errno 28]" in run.console.file.getvalue()
     assert run.manifest.notes[-1].startswith("The precision of a[b]")
+
+
+def test_the_number_of_trials_is_corrected_when_the_search_has_decided_it(sweep, tmp_path):
+    run = sweep(None)
+    run.view = SimpleNamespace(trials=run.plan.trials)
+    run._counted(5)
+    seeds = len(run.plan.strategy.seeds)
+    assert run.view.trials == 5 * seeds
+    assert read_manifest(tmp_path, "s1").trials_planned == 5 * seeds

@@ -176,13 +176,13 @@ def test_a_diverged_trial_leaves_the_value_that_it_had():
     assert run.tell("weak", 1, 0.4) == STOP
 
 
-def test_the_baseline_is_neither_stopped_nor_a_measure_for_others():
+def test_scratch_runs_are_neither_stopped_nor_a_measure_for_others():
     run = Run(epochs=9)
     for number in range(6):
-        assert run.tell(f"baseline{number}", 1, 0.9) == CONTINUE
+        assert run.tell(f"scratch{number}", 1, 0.9) == CONTINUE
     assert run.tell("transfer", 1, 0.5) == CONTINUE
-    assert run.tell("baseline", 1, 0.0) == CONTINUE
-    run.complete("baseline", 9, 0.99)
+    assert run.tell("scratch", 1, 0.0) == CONTINUE
+    run.complete("scratch", 9, 0.99)
     assert run.tell("strong", 1, 0.6) == CONTINUE
 
 

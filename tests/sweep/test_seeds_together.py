@@ -10,7 +10,6 @@ import pytest
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.baseline import AfterBaseline
 from sweep.schedulers import SchedulerContext, build_scheduler
 from sweep.searchers import ListProposer
 from sweep.tune_searcher import TuneSearcher
@@ -21,11 +20,12 @@ CREW = [(1, 3), (2, 3), (3, 3), (4, 3), (4, 5), (16, 3), (4, 1)]
 
 
 class Told(ListProposer):
-    """A list of configurations of quality x that writes down what it is told."""
+    """Scratch runs, then configurations of quality x; writes down what it is told."""
 
-    def __init__(self):
+    def __init__(self, scratch):
         rng = random.Random(0)
-        super().__init__({"x": rng.random()} for _ in range(CONFIGURATIONS))
+        first = [{"x": 0.0, "strategy": "scratch"}] * scratch
+        super().__init__([*first, *({"x": rng.random()} for _ in range(CONFIGURATIONS))])
         self.reports, self.ends = {}, {}
 
     def report(self, number, epoch, value):
@@ -41,9 +41,7 @@ class Sweep:
     """Trials with a curve of their own on so many workers; each ends as Tune would end it."""
 
     def __init__(self, workers, seeds, *, failing=0.0, scratch=0, scheduler="asha"):
-        self.proposer = Told()
-        first = [{"x": 0.0, "strategy": "scratch"}] * scratch
-        proposer = AfterBaseline(first, self.proposer)
+        self.proposer = proposer = Told(scratch)
         self.rows = {}
         self.searcher = TuneSearcher(proposer, list(range(seeds)), None, self.stop_unstarted)
         context = SchedulerContext(EPOCHS, 1, 3.0, workers, seeds)

@@ -47,7 +47,7 @@ def test_the_origin_is_a_space_of_its_own(write_file):
     assert space.origin.base.dataset == "shapes"
 
 
-def test_a_plan_counts_a_baseline_before_the_source_is_there(write_file, options):
+def test_a_plan_counts_scratch_runs_before_the_source_is_there(write_file, options):
     path = write_file(STUDY)
     assert make_plan(options(path)).configurations == 3  # two depths and one from scratch
     assert make_plan(options(path, scratch=False)).configurations == 2

@@ -1,4 +1,4 @@
-"""A whole study under Ray: a source, three strategies and a baseline, two seeds, on digits.
+"""A whole study under Ray: a source, three strategies and scratch runs, two seeds, on digits.
 
 What the terminal and the pictures show is computed again here, from the Parquet files alone.
 """
@@ -59,7 +59,7 @@ def of_trial(table: pd.DataFrame, trial: str) -> pd.DataFrame:
     return table[table["trial_id"] == trial]
 
 
-def test_every_strategy_and_the_baseline_ran_with_each_seed(result):
+def test_every_strategy_and_scratch_ran_with_each_seed(result):
     counts = result.trials.groupby(["strategy", "seed"]).size()
     assert set(counts.index) == {(s, seed) for s in STRATEGIES for seed in (0, 1)}
     assert set(counts) == {1}
@@ -108,8 +108,8 @@ def test_the_strategies_follow_from_the_rows(result, tables):
     assert list(result.strategies["test_accuracy"]) == sorted(
         result.strategies["test_accuracy"], reverse=True
     )
-    baseline = trials[trials["strategy"] == "scratch"]
-    goal = baseline["best_val_accuracy"].mean()
+    scratch = trials[trials["strategy"] == "scratch"]
+    goal = scratch["best_val_accuracy"].mean()
     for _, row in result.strategies.iterrows():
         seeds = trials[trials["strategy"] == row["strategy"]]
         assert row["seeds"] == len(seeds) == 2
@@ -118,7 +118,7 @@ def test_the_strategies_follow_from_the_rows(result, tables):
         measured = test.loc[seeds["trial_id"]]
         assert row["test_accuracy"] == pytest.approx(measured.mean())
         assert row["test_accuracy_std"] == pytest.approx(measured.std(ddof=1))
-        gain = measured.mean() - test.loc[baseline["trial_id"]].mean()
+        gain = measured.mean() - test.loc[scratch["trial_id"]].mean()
         assert row["gain"] == pytest.approx(gain, abs=1e-12)
         reached = []
         for trial in seeds["trial_id"]:

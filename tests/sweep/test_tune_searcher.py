@@ -4,8 +4,8 @@ import pickle
 import pytest
 from ray.tune.search import Searcher
 
-from sweep.baseline import AfterBaseline
 from sweep.faults import Faults
+from sweep.scratch_runs import ListedSupply, WithScratchRuns
 from sweep.searchers import ListProposer
 from sweep.tune_searcher import TuneSearcher, judge
 
@@ -163,14 +163,18 @@ def test_the_seeds_left_of_a_configuration_are_handed_out_at_the_end(heard):
     assert heard.proposed == 2
 
 
-@pytest.mark.parametrize("before", [0, 1, 2])
-def test_no_learner_is_asked_for_a_trial_that_nobody_will_run(heard, before):
-    searcher = TuneSearcher(AfterBaseline([{"lr": 9.0}, {"lr": 8.0}], heard), [0])
+@pytest.mark.parametrize(("before", "handed_out"), [(0, 0), (1, 2), (2, 2), (3, 4)])
+def test_no_learner_is_asked_for_a_trial_that_nobody_will_run(heard, before, handed_out):
+    """Scratch runs that are due are handed out, as many as the search's own configurations."""
+    supply = ListedSupply({None: [{"strategy": "scratch", "lr": n} for n in range(9)]})
+    proposer = WithScratchRuns(heard, supply, lambda values: ("full", None), ["full"])
+    searcher = TuneSearcher(proposer, [0])
     for number in range(before):
         searcher.suggest(str(number))
+    proposed = heard.proposed
     searcher.hand_out_rest(10)
-    assert [values["lr"] for values in searcher.handed_out] == [9.0, 8.0]
-    assert heard.proposed == 0
+    assert len(searcher.handed_out) == handed_out
+    assert heard.proposed == proposed
 
 
 class Broken(Heard):

@@ -10,6 +10,9 @@ from tl_core.datasets.records import Records, Request
 SHAPES = ("circle", "square", "triangle")
 SHAPES_COUNT = 3000
 SHAPES_SIZE = 32
+"""Pixels, where no size is asked for."""
+DRAWN_TOGETHER = 50
+"""Images, so that drawing large ones takes little memory."""
 
 
 def read_digits(request: Request) -> Records:
@@ -34,10 +37,16 @@ def digits_files(request: Request) -> list[Path]:
 
 
 def read_shapes(request: Request) -> Records:
-    """3,000 generated RGB images of 32 px, a third each of circles, squares and triangles."""
+    """3,000 generated RGB images, a third each of circles, squares and triangles.
+
+    They are of 32 px where no size is asked for, and drawn anew at any other size.
+    """
     labels = np.arange(SHAPES_COUNT) % len(SHAPES)
-    images = draw_shapes(labels, SHAPES_SIZE, np.random.default_rng(0))
-    return Records(images=images, labels=labels, classes=SHAPES)
+
+    def draw(size: int) -> np.ndarray:
+        return draw_shapes(labels, size, np.random.default_rng(0))
+
+    return Records(images=draw(SHAPES_SIZE), labels=labels, classes=SHAPES, draw=draw)
 
 
 def shapes_files(request: Request) -> list[Path]:
@@ -49,8 +58,9 @@ def draw_shapes(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.n
     """One shape per image with its own size, place, angle, colours, background and noise.
 
     Radii are 18–42% of the side, and a shape never leaves its image. The shape differs from
-    its background by 0.25–0.75 of the range in each channel, Gaussian noise has a standard
-    deviation of 0–0.1, and the background brightens by up to 0.3 from one side to the other.
+    its background by 0.25–0.75 of the range in each channel, Gaussian noise of each pixel has a
+    standard deviation of 0–0.1, and the background brightens by up to 0.3 from one side to the
+    other. Of generators in the same state, images of different sizes differ in their noise alone.
 
     Args:
         labels: (N,) positions in `SHAPES`.
@@ -65,19 +75,26 @@ def draw_shapes(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.n
     count = len(labels)
     radius = rng.uniform(0.18, 0.42, count)
     centre = rng.uniform(radius, 1 - radius, (2, count))
-    grid = (np.arange(size, dtype=np.float32) + 0.5) / size
-    x = grid[None, None, :] - _column(centre[0])
-    y = grid[None, :, None] - _column(centre[1])
-    outside = _signed_distance(x, y, labels, radius, rng.uniform(0, 2 * np.pi, count))
-    cover = np.clip(0.5 - outside * size, 0, 1)[..., None]  # antialiased over one pixel
-
+    angle = rng.uniform(0, 2 * np.pi, count)
     paper = rng.random((count, 1, 1, 3), dtype=np.float32)
     ink = (paper + rng.uniform(0.25, 0.75, paper.shape).astype(np.float32)) % 1
-    slope = _column(rng.uniform(-0.3, 0.3, count)) * x + _column(rng.uniform(-0.3, 0.3, count)) * y
-    pixels = (paper + slope[..., None]) * (1 - cover) + ink * cover
-    noise = _column(rng.uniform(0, 0.1, count))[..., None]
-    pixels += noise * rng.standard_normal(pixels.shape, dtype=np.float32)
-    return np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
+    slope = rng.uniform(-0.3, 0.3, (2, count))
+    noise = rng.uniform(0, 0.1, count)
+
+    grid = (np.arange(size, dtype=np.float32) + 0.5) / size
+    images = np.empty((count, size, size, 3), dtype=np.uint8)
+    for start in range(0, count, DRAWN_TOGETHER):
+        part = slice(start, start + DRAWN_TOGETHER)
+        x = grid[None, None, :] - _column(centre[0, part])
+        y = grid[None, :, None] - _column(centre[1, part])
+        outside = _signed_distance(x, y, labels[part], radius[part], angle[part])
+        cover = np.clip(0.5 - outside * size, 0, 1)[..., None]  # antialiased over one pixel
+        light = _column(slope[0, part]) * x + _column(slope[1, part]) * y
+        pixels = (paper[part] + light[..., None]) * (1 - cover) + ink[part] * cover
+        grain = rng.standard_normal(pixels.shape, dtype=np.float32)
+        pixels += _column(noise[part])[..., None] * grain
+        images[part] = np.round(np.clip(pixels, 0, 1) * 255)
+    return images
 
 
 def _signed_distance(

@@ -27,6 +27,9 @@ BAD_SHARE = 0.01
 """Largest share of files that may be no images."""
 WIDE = b"more than 8 bits, scaled by white levels"
 """Part of such a data set's hash, so that what was made of it before is not used again."""
+DRAWN = b"drawn at the size asked for"
+"""Part of the hash of images that are drawn at every size, so that none that were resized are
+used in their place."""
 
 
 @dataclass(frozen=True)
@@ -156,6 +159,8 @@ def _identify_array(
         )
     digest = _digest_of_labels(records)
     digest.update(str(images.shape[1:]).encode())
+    if records.draw is not None:
+        digest.update(DRAWN)
 
     def work(block: range) -> bytes:
         part = np.ascontiguousarray(images[block.start : block.stop])

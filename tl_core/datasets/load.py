@@ -104,13 +104,14 @@ def _load(spec: DatasetSpec, request: Request, config: TrainConfig, cache: Path)
         identity = _identity(spec, request, cache, read)
         scale = _scale(request, config, cache, identity, read)
         size = config.image_size or identity.native_size
-        entry = _entry(request, cache, identity, size, scale.whites, read)
+        read_at_size = functools.cache(lambda: read().at(size))
+        entry = _entry(request, cache, identity, size, scale.whites, read_at_size)
         store: ImageStore
         if entry.images is not None:
             store = MappedStore(entry.images)
         else:
             store = StreamingStore(
-                read(), entry.positions, entry.channels, entry.size, scale.whites
+                read_at_size(), entry.positions, entry.channels, entry.size, scale.whites
             )
         return _split(config, spec, identity, entry, store, scale)
     except BadInput as error:

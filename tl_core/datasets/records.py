@@ -4,7 +4,7 @@ Shapes: N images, H × W pixels, K classes.
 """
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
@@ -48,6 +48,9 @@ class Records:
     """(N,) TRAIN, VAL or TEST for each image; None: no split, so 20% are set apart as test."""
     name: Callable[[int], str] = "image {}".format
     """What to call the image at a position in messages."""
+    draw: Callable[[int], np.ndarray] | None = None
+    """(side in pixels) → the same N images drawn at that size, (N, S, S) or (N, S, S, 3) uint8,
+    where `images` is a NumPy array of generated images; None: `images` are resized."""
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -66,6 +69,13 @@ class Records:
                 f"Label {wrong} is outside 0–{len(self.classes) - 1}, the {len(self.classes)} "
                 "classes; correct the labels or the class names."
             )
+
+    def at(self, size: int) -> "Records":
+        """The records to decode at `size` pixels: drawn at that size where they can be."""
+        own = self.images.shape[1:3] if isinstance(self.images, np.ndarray) else None
+        if self.draw is None or own == (size, size):
+            return self
+        return replace(self, images=self.draw(size))
 
 
 @dataclass(frozen=True)

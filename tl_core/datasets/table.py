@@ -22,7 +22,7 @@ DATASETS: dict[str, DatasetSpec] = {
         read=bundled.read_shapes,
         files=bundled.shapes_files,
         bundled=True,
-        about="generated circles, squares and triangles: 3,000 RGB images of 32 px, 3 classes",
+        about="generated circles, squares and triangles: 3,000 RGB images of any size, 3 classes",
     ),
     "cifar10": row(
         torchvision_sets.CIFAR10,

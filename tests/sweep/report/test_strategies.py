@@ -5,14 +5,20 @@ import math
 import pandas as pd
 import pytest
 
-from sweep.report.strategies import TEST_MEASURES, epochs_to, strategies
+from sweep.report.strategies import (
+    TEST_MEASURES,
+    difference,
+    epochs_to,
+    fewer_from_scratch,
+    strategies,
+)
 
 NAN = math.nan
 
 
 @pytest.fixture
 def tables(trial_row):
-    """trials, epochs and evaluations of a probe, a full run and the baseline, two seeds each."""
+    """trials, epochs and evaluations of a probe, a full and a scratch run, two seeds each."""
     trials, epochs, evaluations = [], [], []
     plan = [
         ("probe", "p", [0.70, 0.80], [0.60, 0.70], 10), ("full", "f", [0.9, 0.9], [0.8, 0.9], 100),
@@ -58,6 +64,8 @@ def test_accuracy_gain_and_cost_by_hand(tables):
         [0.05 * math.sqrt(2), 0.05 * math.sqrt(2), 0]
     )
     assert frame["gain"].tolist() == pytest.approx([0.35, 0.15, 0])
+    assert frame["tried"].tolist() == [2, 1, 1]
+    assert frame["scratch_tried"].tolist() == [1, 1, 1]
     assert frame["val_accuracy"].tolist() == pytest.approx([0.9, 0.75, 0.6])
     assert frame["seconds_per_epoch"].tolist() == pytest.approx([21 / 4] * 3)
     assert frame["params_trained"].tolist() == [100, 10, 100]
@@ -68,7 +76,7 @@ def test_accuracy_gain_and_cost_by_hand(tables):
     assert set(frame["memory_bytes"]) == {2**20}
 
 
-def test_epochs_to_what_the_baseline_reached(tables):
+def test_epochs_to_what_scratch_runs_reached(tables):
     frame = strategies(*tables).set_index("strategy")
     # 0.6 is passed by 0.9 in the second epoch, by 0.7 and 0.8 too
     assert frame["epochs_to_scratch"].tolist() == [2, 2, 2]
@@ -92,11 +100,76 @@ def test_sizes_are_compared_among_themselves(tables):
     assert frame["gain"].tolist() == pytest.approx([0.35, 0.15, 0] * 2)
 
 
-def test_without_a_baseline_there_is_no_gain(tables):
+def test_without_scratch_runs_there_is_no_gain(tables):
     trials, epochs, evaluations = tables
     frame = strategies(trials[trials["strategy"] != "scratch"], epochs, evaluations)
     assert frame["gain"].isna().all()
     assert frame["epochs_to_scratch"].isna().all()
+    assert frame["gain_low"].isna().all()
+    assert fewer_from_scratch(frame) == []
+
+
+def test_an_interval_needs_seeds_that_had_no_part_in_the_choice(tables):
+    """The probe is one configuration, as scratch is; the full run is the better of two."""
+    frame = strategies(*tables).set_index("strategy")
+    # means 0.65 and 0.5, variances 0.005 and 0: Welch's t has 1 degree of freedom, 12.706
+    half = 12.706 * math.sqrt(0.005 / 2)
+    found = frame.loc["probe", ["gain_low", "gain_high"]].tolist()
+    assert found == pytest.approx([0.15 - half, 0.15 + half], abs=1e-4)
+    assert frame.loc[["full", "scratch"], ["gain_low", "gain_high"]].isna().all(axis=None)
+
+
+def test_what_was_confirmed_is_compared_by_its_fresh_runs_alone(tables, trial_row):
+    trials, epochs, evaluations = tables
+    trials = trials.assign(phase="search")
+    fresh, tests = [], []
+    for config, strategy, seed, accuracy in (
+        ("f", "full", 7, 0.80), ("f", "full", 8, 0.82), ("s", "scratch", 7, 0.60),
+        ("s", "scratch", 8, 0.66),
+    ):  # fmt: skip
+        like = trials[trials["config_id"] == config].iloc[0].to_dict()
+        row = {**like, **trial_row(len(trials) + len(fresh), 0.7, config_id=config, seed=seed)}
+        row |= {"strategy": strategy, "limit_train": NAN, "phase": "confirm"}
+        fresh.append(row)
+        others = dict.fromkeys(TEST_MEASURES, 0.5)
+        tests.append(
+            {"trial_id": row["trial_id"], "split": "test", "accuracy": accuracy, **others}
+        )
+    trials = pd.concat([trials, pd.DataFrame(fresh)])
+    evaluations = pd.concat([evaluations, pd.DataFrame(tests)])
+    frame = strategies(trials, epochs, evaluations).set_index("strategy")
+    assert frame.loc[["full", "scratch"], "seeds"].tolist() == [2, 2]
+    assert frame.loc["full", "test_accuracy"] == pytest.approx(0.81)
+    assert frame.loc["full", "gain"] == pytest.approx(0.81 - 0.63)
+    assert frame.loc["full", "tried"] == 2  # fresh runs are no other configuration
+    low, high = difference(pd.Series([0.80, 0.82]), pd.Series([0.60, 0.66]))
+    assert frame.loc["full", ["gain_low", "gain_high"]].tolist() == pytest.approx([low, high])
+
+
+def test_seeds_without_a_spread_give_no_interval():
+    assert all(map(math.isnan, difference(pd.Series([0.5, 0.5]), pd.Series([0.4, 0.4]))))
+    assert all(map(math.isnan, difference(pd.Series([0.5]), pd.Series([0.4, 0.5]))))
+
+
+def test_fewer_tries_from_scratch_are_said(tables, trial_row):
+    trials, epochs, evaluations = tables
+    more = [
+        trial_row(20 + n, 0.5, config_id=f"more{n}", strategy=strategy, limit_train=NAN, **state)
+        for n, (strategy, state) in enumerate(
+            [("probe", {}), ("full", {}), ("probe", {"status": "failed"})]
+        )
+    ]
+    unstarted = trial_row(30, NAN, config_id="late", strategy="scratch", limit_train=NAN)
+    unstarted["status"] = "timed_out"
+    trials = pd.concat([trials, pd.DataFrame([*more, unstarted])])
+    frame = strategies(trials, epochs, evaluations)
+    assert frame.set_index("strategy").loc[["probe", "full", "scratch"], "tried"].tolist() == [
+        3, 3, 1,
+    ]  # fmt: skip
+    (line,) = fewer_from_scratch(frame)
+    assert line.startswith("From scratch 1 of 3 configurations were tried")
+    (line,) = fewer_from_scratch(pd.concat([frame, frame.iloc[:1].assign(limit_train=9.0)]))
+    assert line.startswith("From scratch with all images 1 of 3")
 
 
 def test_nothing_makes_an_empty_frame(tables):

@@ -14,12 +14,15 @@ from sweep.report.tables import (
     caveats,
     count,
     effects_table,
+    gain_table,
     measures_table,
     print_result,
+    strategies_table,
     top_table,
 )
 from sweep.schema import EVALUATIONS
 
+NAN = math.nan
 WINNER = {
     "trial_id": "s1_00003", "config_id": "b",
     "values": {"dropout": 0.2, "batch_size": 64, "momentum": None, "seed": 1},
@@ -385,3 +388,48 @@ def test_no_intervals_and_what_they_need(result, seeds, way):
     lines = caveats(result(rest, seeds=seeds))
     assert any(line.startswith(f"No intervals: they need {way}") for line in lines)
     assert any("--seeds" in line for line in lines) is (seeds < 3)
+
+
+COMPARED = pd.DataFrame(
+    {
+        "strategy": ["fine_tuned", "features", "scratch"], "limit_train": [10000.0] * 2 + [NAN],
+        "tried": [12, 4, 9], "seeds": [3, 3, 3], "val_accuracy": [0.91, 0.85, 0.5],
+        "val_accuracy_std": [0.0123, 0.01, 0.02], "test_accuracy": [0.90, 0.84, 0.5],
+        "test_accuracy_std": [0.0123, 0.01, 0.02], "gain": [0.40, 0.34, 0.0],
+        "gain_low": [0.3721, 0.33, NAN], "gain_high": [0.4333, NAN, NAN],
+        "scratch_tried": [9.0, 9.0, 9.0], "epochs_to_scratch": [12.25, NAN, 9.0],
+    }
+)  # fmt: skip
+
+
+def test_strategies_say_how_many_configurations_they_are_the_best_of():
+    found = words(text_of(strategies_table(COMPARED)))
+    assert found[1][:7] == ["fine_tuned", "10000", "12", "3", "0.9100", "±", "0.0123"]
+
+
+def test_gains_have_their_interval_and_what_they_compare():
+    """A row for each strategy but scratch: best of, of how many from scratch, gain, interval."""
+    frame = COMPARED.assign(gain_low=[0.3721, NAN, NAN])
+    assert words(text_of(gain_table(frame)))[-2:] == [
+        ["fine_tuned", "10000", "12", "9", "+40.00", "+37.21", "…", "+43.33", "12.2"],
+        ["features", "10000", "4", "9", "+34.00", "–", "–"],
+    ]
+
+
+def test_the_report_shows_gains_only_against_scratch_runs(result):
+    made = dataclasses.replace(result(TRIALS), strategies=measured(COMPARED))
+    text = printed(made)
+    assert "What transfer bought" in text
+    alone = COMPARED[:2].assign(gain=NAN, gain_low=NAN, gain_high=NAN, scratch_tried=NAN)
+    made = dataclasses.replace(made, strategies=measured(alone))
+    assert "What transfer bought" not in printed(made)
+
+
+def measured(frame):
+    """The other columns of the strategies."""
+    names = (
+        "precision", "recall", "f1", "top_accuracy", "calibration_error", "train_val_gap",
+        "train_seconds", "epochs_trained", "seconds_per_epoch", "images_per_second",
+        "params_trained", "params_total", "memory_bytes",
+    )  # fmt: skip
+    return frame.assign(**dict.fromkeys(names, 1.0))

@@ -24,6 +24,7 @@ from tl_core.datasets import (
     load_data,
     on_disk,
 )
+from tl_core.datasets.identity import identify
 
 Write = Callable[..., Path]
 
@@ -120,6 +121,55 @@ def test_shapes_vary_and_stay_the_same() -> None:
     )
     np.testing.assert_array_equal(one, same)
     assert (one != other).mean() > 0.9
+
+
+@pytest.mark.parametrize("size", [96, 16, 45])
+def test_shapes_are_drawn_at_the_size_asked_for(size: int) -> None:
+    """The same shape, place, angle and colours; the noise of each pixel and the edge anew."""
+    drawn = every_shape(size)
+    own = every_shape(32)
+    np.testing.assert_allclose(shrunk(drawn, 3), shrunk(own, 3), atol=40)  # 3 × 3 parts
+    np.testing.assert_allclose(shrunk(drawn, 3).mean(), shrunk(own, 3).mean(), atol=0.5)
+    np.testing.assert_allclose(grain(drawn), grain(own), rtol=0.2)
+    if size > 32:
+        resized = torch.nn.functional.interpolate(torch.from_numpy(own), size, mode="bilinear")
+        assert grain(resized.numpy()) < 0.7 * grain(own)  # which is what tells the two apart
+
+
+def test_shapes_drawn_in_parts_are_those_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    labels = np.arange(120) % 3
+    parts = bundled.draw_shapes(labels, 20, np.random.default_rng(0))
+    monkeypatch.setattr(bundled, "DRAWN_TOGETHER", len(labels))
+    at_once = bundled.draw_shapes(labels, 20, np.random.default_rng(0))
+    np.testing.assert_array_equal(parts, at_once)
+
+
+def test_drawn_images_are_another_content_than_resized_ones() -> None:
+    """So that nothing in a cache that was made by resizing serves in their place."""
+    images = np.zeros((6, 8, 8), dtype=np.uint8)
+    labels = np.arange(6) % 2
+    resized = Records(images=images, labels=labels, classes=("a", "b"))
+    drawn = dataclasses.replace(resized, draw=lambda size: np.zeros((6, size, size), np.uint8))
+    one, other = (identify(records, lambda done, total: None) for records in (resized, drawn))
+    assert one.fingerprint != other.fingerprint
+    assert one.native_size == other.native_size == 8
+
+
+def every_shape(size: int) -> np.ndarray:
+    """(120, 3, size, size) float32, the first of the data set."""
+    data = load_data(TrainConfig(dataset="shapes", image_size=size))
+    return data.train.images.take(np.arange(120)).astype(np.float32)
+
+
+def shrunk(images: np.ndarray, side: int) -> np.ndarray:
+    """Means of `side` × `side` equal parts of each image."""
+    sizes = (side, side)
+    return torch.nn.functional.adaptive_avg_pool2d(torch.from_numpy(images), sizes).numpy()
+
+
+def grain(images: np.ndarray) -> float:
+    """Noise of a pixel: the median difference of neighbours, which edges hardly move."""
+    return float(np.median(np.abs(np.diff(images, axis=3)), axis=(1, 2, 3)).mean())
 
 
 def test_shapes_have_their_areas() -> None:
