@@ -1,0 +1,51 @@
+"""The methods that are compared. To add one: a row of `METHODS`."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from .peers import RayPair, missing, optuna_alone, pruners, syne_tune
+from .project import project
+from .simulator import Method, Setting
+
+REFERENCE = "random + asha"
+"""The method from which the differences are taken: grace period 1, reduction factor 3."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """A method of the table.
+
+    Attributes:
+        make: makes it for a setting.
+        needs: modules without which it is left out.
+        many_seeds: whether it can train a configuration with several seeds.
+        drawn: whether it is in the picture.
+    """
+
+    make: Callable[[Setting], Method]
+    needs: tuple[str, ...] = ()
+    many_seeds: bool = False
+    drawn: bool = False
+
+
+def _own(*args, drawn: bool = False, **kwargs) -> Row:
+    return Row(project(*args, **kwargs), many_seeds=True, drawn=drawn)
+
+
+METHODS: dict[str, Row] = {
+    REFERENCE: _own("random", "asha", drawn=True),
+    "random + none": _own("random", "none"),
+    "random + asha, grace 3": _own("random", "asha", grace=3),
+    "optuna + asha": _own("optuna", "asha", drawn=True),
+    "optuna + asha, grace 3": _own("optuna", "asha", grace=3),
+    "optuna + none": _own("optuna", "none", drawn=True),
+    "Ray OptunaSearch + ASHAScheduler": Row(RayPair, drawn=True),
+    **{name: Row(optuna_alone(make)) for name, make in pruners().items()},
+    "Syne Tune ASHA": Row(syne_tune("random_search"), ("syne_tune",), drawn=True),
+    "Syne Tune BOHB": Row(syne_tune("kde"), ("syne_tune", "statsmodels")),
+}
+
+
+def installed() -> dict[str, Row]:
+    """The methods whose modules are all installed."""
+    return {name: row for name, row in METHODS.items() if not missing(*row.needs)}
