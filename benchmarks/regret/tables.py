@@ -5,10 +5,10 @@ The final accuracy f and the speed a of each configuration are given; the curves
     mean(t) = f - (f - y0) * ((t + 1)^-a - (R + 1)^-a) / (1 - (R + 1)^-a),   t = 0..R, R = 27
     heard(t) = mean(t) + s * sqrt(t / R) + normal(0, mean (1 - mean) / 5000 + (0.01 (1 - t / R))^2)
 
-with t in epochs, y0 the accuracy before training, and s ~ normal(0, deviation between seeds), one draw a seed:
-the noise of 5,000 validation images, and a part that goes away as training ends. Speeds differ, so
-curves cross. One configuration in 20 diverges between its first and eighth epoch; none of the best
-5% does. Every number follows from a seed.
+with t in epochs, y0 the accuracy before training, and s ~ normal(0, deviation between seeds), one
+draw a seed: the noise of 5,000 validation images, and a part that goes away as training ends.
+Speeds differ, so curves cross. One configuration in 20 diverges between its first and its eighth
+epoch; none of the best 5% does. Every number follows from a seed.
 """
 
 import itertools
