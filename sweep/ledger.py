@@ -136,6 +136,10 @@ class Ledger(Callback):
         record.result["error"] = text
         self._end(record, "out_of_memory" if "OutOfMemoryError" in text else "failed")
 
+    def stop_unstarted(self, number: int, values: dict[str, Any]) -> None:
+        """Write the row of a trial that is not trained, since its configuration was stopped."""
+        self._end(self.records.setdefault(number, TrialRecord(number, values)), "stopped")
+
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
         """Between two events: write what is due."""
         for table in (self.trials, self.epochs):

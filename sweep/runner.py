@@ -248,7 +248,8 @@ class _Run:
 
         study = self.folder / "study.log"
         proposer = self.plan.proposer(self.name, study, identifier.config_id, self.note)
-        searcher = TuneSearcher(proposer, self.plan.strategy.seeds, self.faults)
+        seeds = self.plan.strategy.seeds
+        searcher = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
         budget = TimeBudget(self.plan.options.time_budget)
         status = "failed"
         try:

@@ -1,16 +1,19 @@
-"""Who stops weak trials early. To add a scheduler: one function and one row of `SCHEDULERS`.
+"""Early-stopping schedulers. To add one: one function and one row of `SCHEDULERS`.
 
 Tune leaves the order of trials to its scheduler too. Ours run them as they were proposed.
 """
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
-from ray.tune.schedulers import AsyncHyperBandScheduler, FIFOScheduler, TrialScheduler
+from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sweep.baseline import SCRATCH
+from sweep.rungs import Rung, Seeds, rung_epochs, usual_grace
+from sweep.tune_searcher import judge
+
+__all__ = ["SCHEDULERS", "SchedulerContext", "build_scheduler", "usual_grace"]
 
 
 @dataclass(frozen=True)
@@ -19,19 +22,21 @@ class SchedulerContext:
 
     Attributes:
         epochs: the longest a trial may train.
-        grace_period: epochs before a trial may be stopped.
-        reduction_factor: one in this many trials goes on at each rung.
+        grace_period: epochs before a trial may be stopped; None: by the number of epochs.
+        reduction_factor: one in this many configurations goes on at each rung.
         concurrent: trials side by side.
+        seeds: trials of each configuration.
     """
 
     epochs: int
-    grace_period: int
+    grace_period: int | None
     reduction_factor: float
     concurrent: int
+    seeds: int = 1
 
 
-class InOrder(TrialScheduler):
-    """Trials start in the order of their proposal, on workers that are never let go.
+class Fifo(FIFOScheduler):
+    """Every trial trains to its end; trials start in the order of their proposal.
 
     Two things that Tune's own schedulers do otherwise: FIFO looks through all trials, ended ones
     too, to find the next, though Tune starts pending trials in order by itself; and Tune keeps
@@ -58,59 +63,109 @@ class InOrder(TrialScheduler):
         return None
 
 
-class Fifo(InOrder, FIFOScheduler):
-    """Every trial trains to its end."""
+class Asha(Fifo):
+    """Asynchronous successive halving on `epoch`, one bracket, over configurations.
 
+    A rung holds configurations. One that reaches it goes on if the mean of its seeds there is no
+    worse than the best one in `reduction_factor` of those that were there before; else it is
+    stopped, and all its seeds end: the one that brought the decision at once, others that run at
+    their next epoch. Seeds that have not started are not trained then (see `TuneSearcher`).
 
-class Asha(InOrder, AsyncHyperBandScheduler):
-    """Asynchronous successive halving on `epoch`, one bracket, blind to NaN and to the baseline.
-
-    A diverged trial ends by itself; its NaN must not enter a rung, where it would distort the
-    cutoff of all others. A baseline from scratch trains to its end, and what it reaches is no
-    measure for those that started from more.
+    - The decision waits for seeds that run and have not reached the rung, but no longer than
+      until one of them reaches the next rung. Seeds without a worker are not waited for; when
+      they come to a rung that has been passed, the configuration is judged there again, by the
+      mean of more seeds.
+    - Once a seed has trained to its end, its configuration is not stopped any more, so that no
+      configuration is left with a part of its seeds.
+    - A value that is no number enters no mean. A configuration with a seed that diverged or
+      failed is judged by the others' mean, and ranks below all without, as in the choice of the
+      winner (`sweep.selection`).
+    - A baseline from scratch trains to its end, and what it reaches is no measure for those that
+      started from more.
 
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
+
+    Args:
+        rungs: ascending.
+        seeds: trials of each configuration.
     """
 
+    def __init__(self, rungs: list[Rung], seeds: int) -> None:
+        super().__init__()
+        self.rungs = rungs
+        self.seeds = seeds
+        self.open: dict[int, Seeds] = {}
+        self.trials: dict[str, int] = {}
+
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Take a trial into the bracket unless it is a baseline."""
+        """Follow a trial unless it is a baseline."""
         super().on_trial_add(tune_controller, trial)
-        trial.is_baseline = trial.config["values"].get("strategy") == SCRATCH
+        if trial.config["values"].get("strategy") != SCRATCH:
+            configuration = self.trials[trial.trial_id] = trial.config["configuration"]
+            seeds = self.open.setdefault(configuration, Seeds(configuration))
+            seeds.epochs[trial.trial_id] = 0
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
-        """Continue or stop, by the rung that the trial has reached."""
-        if trial.is_baseline or not math.isfinite(result["val_accuracy"]):
+        """Continue or stop, by the rungs that the trial's configuration has reached."""
+        if (seeds := self._seeds(trial)) is None:
             return TrialScheduler.CONTINUE
-        return super().on_trial_result(tune_controller, trial, result)
+        seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
+        seeds.judge_at(self.rungs)
+        return TrialScheduler.STOP if seeds.stopped else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value in its rung."""
-        if not trial.is_baseline and math.isfinite(result.get("val_accuracy", math.nan)):
-            super().on_trial_complete(tune_controller, trial, result)
-        else:
-            self.on_trial_remove(tune_controller, trial)
+        if (seeds := self._seeds(trial)) is None:
+            return
+        verdict = judge(result, error=False)
+        if verdict == "complete":
+            seeds.completed = True
+            seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
+        seeds.failed |= verdict == "fail"
+        self._end(trial.trial_id)
+
+    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+        """The worker of a trial died."""
+        if (seeds := self._seeds(trial)) is not None:
+            seeds.failed = True
+            self._end(trial.trial_id)
+
+    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+        """A trial ends that no worker had taken."""
+        if self._seeds(trial) is not None:
+            self._end(trial.trial_id)
+
+    def _seeds(self, trial: Any) -> Seeds | None:
+        configuration = self.trials.get(trial.trial_id)
+        return None if configuration is None else self.open[configuration]
+
+    def _end(self, trial_id: str) -> None:
+        """Judge where others waited for this trial; forget a configuration that has ended."""
+        configuration = self.trials.pop(trial_id)
+        seeds = self.open[configuration]
+        seeds.end(trial_id)
+        seeds.judge_at(self.rungs)
+        if seeds.ended == self.seeds:
+            del self.open[configuration]
 
 
-def _asha(context: SchedulerContext) -> InOrder:
-    return Asha(
-        time_attr="epoch",
-        max_t=context.epochs,
-        grace_period=min(context.grace_period, context.epochs),
-        reduction_factor=context.reduction_factor,
-    )
+def _asha(context: SchedulerContext) -> Fifo:
+    grace = context.grace_period or usual_grace(context.epochs)
+    epochs = rung_epochs(context.epochs, grace, context.reduction_factor)
+    return Asha([Rung(epoch, context.reduction_factor) for epoch in epochs], context.seeds)
 
 
-def _none(context: SchedulerContext) -> InOrder:
+def _none(context: SchedulerContext) -> Fifo:
     return Fifo()
 
 
-SCHEDULERS: dict[str, Callable[[SchedulerContext], InOrder]] = {
+SCHEDULERS: dict[str, Callable[[SchedulerContext], Fifo]] = {
     "asha": _asha,
     "none": _none,
 }
 
 
-def build_scheduler(name: str, context: SchedulerContext) -> InOrder:
+def build_scheduler(name: str, context: SchedulerContext) -> Fifo:
     """The scheduler of that row of SCHEDULERS, judging by validation accuracy."""
     scheduler = SCHEDULERS[name](context)
     scheduler.concurrent = context.concurrent

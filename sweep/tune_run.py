@@ -94,6 +94,7 @@ def tune_trials(
         grace_period=plan.options.grace_period,
         reduction_factor=plan.options.reduction_factor,
         concurrent=resources.concurrent,
+        seeds=len(plan.strategy.seeds),
     )
     scheduler = build_scheduler(plan.strategy.scheduler, context)
     for part, doing, methods in (

@@ -1,5 +1,6 @@
 """A proposer behind Ray Tune's Searcher interface: numbers trials, repeats seeds, judges ends."""
 
+import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -33,20 +34,34 @@ class TuneSearcher(Searcher):
 
     The proposer hears an epoch when all seeds have reported it (their mean), and the end when all
     seeds have ended: `complete` with the mean of their best values if all completed, `fail` if any
-    failed, else `pruned`. An error of the proposer costs no trial: it is said once, and the
-    trials that run go on.
+    failed, else `pruned`.
+
+    A configuration is stopped as one: when the scheduler stops a seed, those not handed out yet
+    are numbered and never trained. The proposer then hears, before the end, the mean of the seeds
+    that did train, for each epoch that all of these have.
+
+    An error of the proposer costs no trial: it is said once, and the trials that run go on.
 
     Args:
         proposer: where configurations come from.
         seeds: training seeds, one trial each.
         faults: takes errors of the proposer, which lose no trial.
+        stop_unstarted: (number, values) is called for each seed of a stopped configuration that
+            is not trained.
     """
 
-    def __init__(self, proposer: Proposer, seeds: list[int], faults: Faults | None = None) -> None:
+    def __init__(
+        self,
+        proposer: Proposer,
+        seeds: list[int],
+        faults: Faults | None = None,
+        stop_unstarted: Callable[[int, Values], None] | None = None,
+    ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
         self.proposer = proposer
         self.seeds = seeds
         self.faults = faults or Faults()
+        self.stop_unstarted = stop_unstarted or (lambda number, values: None)
         self.ended = False
         self.proposed = 0
         self.open: dict[int, Repeats] = {}
@@ -54,16 +69,25 @@ class TuneSearcher(Searcher):
         self.handed_out: list[Values] = []
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial: `number`, and the TrainConfig fields that differ from the base."""
+        """The next trial.
+
+        Returns:
+            `number`, that of its `configuration`, and `values`, the TrainConfig fields that differ
+            from the base.
+        """
         current = self._current()
         if current is None:
             return Searcher.FINISHED
-        seed = current.seeds_left.pop(0)
         current.running += 1
-        self.trials[trial_id] = self.proposed - 1
-        number = len(self.handed_out)
-        self.handed_out.append({**current.values, "seed": seed})
-        return {"number": number, "values": self.handed_out[number]}
+        configuration = self.trials[trial_id] = self.proposed - 1
+        number, values = self._number(current)
+        return {"number": number, "configuration": configuration, "values": values}
+
+    def _number(self, repeats: Repeats) -> tuple[int, Values]:
+        """The number and values of the next seed of a configuration."""
+        values = {**repeats.values, "seed": repeats.seeds_left.pop(0)}
+        self.handed_out.append(values)
+        return len(self.handed_out) - 1, values
 
     def _current(self) -> Repeats | None:
         if (current := self._begun()) is not None:
@@ -93,7 +117,8 @@ class TuneSearcher(Searcher):
         repeats = self.open[number]
         epoch = result["epoch"]
         heard = repeats.epochs.setdefault(epoch, [])
-        heard.append(result["val_accuracy"])
+        if math.isfinite(result["val_accuracy"]):
+            heard.append(result["val_accuracy"])
         if len(heard) == len(self.seeds):
             self._ask(self.proposer.report, number, epoch, statistics.fmean(heard))
 
@@ -111,6 +136,8 @@ class TuneSearcher(Searcher):
             repeats.best.append(result["best_val_accuracy"])
         repeats.verdicts.append(verdict)
         repeats.running -= 1
+        while verdict == "pruned" and repeats.seeds_left:
+            self._ask(self.stop_unstarted, *self._number(repeats))
         if repeats.running == 0 and not repeats.seeds_left:
             self._finish(number)
 
@@ -119,9 +146,18 @@ class TuneSearcher(Searcher):
         worst: tuple[Verdict, ...] = ("fail", "pruned")
         for verdict in worst:
             if verdict in repeats.verdicts:
+                if verdict == "pruned":
+                    self._report_of_some(number, repeats)
                 self._ask(self.proposer.finish, number, verdict, None)
                 return
         self._ask(self.proposer.finish, number, "complete", statistics.fmean(repeats.best))
+
+    def _report_of_some(self, number: int, repeats: Repeats) -> None:
+        """Report the epochs that all seeds with any have, where others were never trained."""
+        trained = max(map(len, repeats.epochs.values()), default=0)
+        for epoch, heard in sorted(repeats.epochs.items()):
+            if len(heard) == trained < len(self.seeds):
+                self._ask(self.proposer.report, number, epoch, statistics.fmean(heard))
 
     def hand_out_rest(self, planned: int) -> None:
         """Number the trials that no worker will get, up to `planned` in all.

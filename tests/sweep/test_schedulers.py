@@ -11,13 +11,16 @@ CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
 
 class Run:
-    """A scheduler with trials by name, told results by hand."""
+    """A scheduler with trials by name, told results by hand; "a-0" and "a-1" are seeds of a."""
 
-    def __init__(self, name="asha", epochs=9, grace_period=1, reduction_factor=3.0):
-        context = SchedulerContext(epochs, grace_period, reduction_factor, concurrent=2)
+    def __init__(self, name="asha", epochs=9, grace_period=1, reduction_factor=3.0, seeds=1):
+        context = SchedulerContext(
+            epochs, grace_period, reduction_factor, concurrent=2, seeds=seeds
+        )
         self.scheduler = build_scheduler(name, context)
         self.controller = SimpleNamespace(_actor_cache=_ObjectCache())
         self.trials = {}
+        self.configurations = {}
 
     def tell(self, name, epoch, accuracy):
         if name not in self.trials:
@@ -25,21 +28,28 @@ class Run:
         result = self.result(epoch, accuracy)
         return self.scheduler.on_trial_result(None, self.trials[name], result)
 
-    def add(self, name):
-        strategy = "scratch" if name.startswith("baseline") else None
-        self.trials[name] = trial = SimpleNamespace(
-            trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
-            config={"values": {"strategy": strategy}},
-        )  # fmt: skip
-        self.scheduler.on_trial_add(self.controller, trial)
+    def add(self, *names):
+        for name in names:
+            configuration = self.configurations.setdefault(
+                name.partition("-")[0], len(self.configurations)
+            )
+            strategy = "scratch" if name.startswith("baseline") else None
+            self.trials[name] = trial = SimpleNamespace(
+                trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
+                config={"configuration": configuration, "values": {"strategy": strategy}},
+            )  # fmt: skip
+            self.scheduler.on_trial_add(self.controller, trial)
 
-    def complete(self, name, epoch, accuracy):
-        result = self.result(epoch, accuracy)
+    def complete(self, name, epoch, accuracy, status="completed"):
+        result = self.result(epoch, accuracy, status)
         self.scheduler.on_trial_complete(None, self.trials[name], result)
 
+    def die(self, name):
+        self.scheduler.on_trial_error(None, self.trials[name])
+
     @staticmethod
-    def result(epoch, accuracy):
-        return {"epoch": epoch, "val_accuracy": accuracy}
+    def result(epoch, accuracy, status="running"):
+        return {"epoch": epoch, "val_accuracy": accuracy, "status": status}
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -90,7 +100,7 @@ def test_contract_one_epoch_is_enough_for_a_schedule(name, grace_period):
 def test_contract_a_failed_trial_may_end_without_an_accuracy(name):
     run = Run(name)
     run.tell("a", 1, 0.5)
-    run.complete("a", 0, math.nan)
+    run.complete("a", 0, math.nan, "failed")
     assert run.tell("b", 1, 0.6) == CONTINUE
 
 
@@ -139,7 +149,7 @@ def test_nobody_is_stopped_in_the_grace_period():
 def test_nan_neither_stops_others_nor_enters_a_rung():
     run = Run()
     assert run.tell("diverged", 1, math.nan) == CONTINUE  # it ends by itself
-    run.complete("diverged", 1, math.nan)
+    run.complete("diverged", 1, math.nan, "diverged")
     assert run.tell("first", 1, 0.1) == CONTINUE  # the rung is empty still
     assert run.tell("second", 1, 0.05) == STOP
     assert run.tell("infinite", 1, math.inf) == CONTINUE
@@ -149,7 +159,7 @@ def test_nan_neither_stops_others_nor_enters_a_rung():
 def test_a_diverged_trial_leaves_the_value_that_it_had():
     run = Run()
     run.tell("diverging", 1, 0.5)
-    run.complete("diverging", 2, math.nan)
+    run.complete("diverging", 2, math.nan, "diverged")
     assert run.tell("weak", 1, 0.4) == STOP
 
 
@@ -161,3 +171,154 @@ def test_the_baseline_is_neither_stopped_nor_a_measure_for_others():
     assert run.tell("baseline", 1, 0.0) == CONTINUE
     run.complete("baseline", 9, 0.99)
     assert run.tell("strong", 1, 0.6) == CONTINUE
+
+
+def test_the_grace_period_is_by_the_number_of_epochs_unless_given():
+    run = Run(epochs=27, grace_period=None)  # 3
+    for epoch in (1, 2):
+        assert run.tell("strong", epoch, 0.9) == CONTINUE
+        assert run.tell("weak", epoch, 0.1) == CONTINUE
+    assert run.tell("strong", 3, 0.9) == CONTINUE
+    assert run.tell("weak", 3, 0.1) == STOP
+
+
+def test_a_configuration_is_judged_by_the_mean_of_its_seeds():
+    run = Run(seeds=2)
+    run.add("a-0", "a-1", "b-0", "b-1")
+    run.tell("a-0", 1, 0.5)
+    run.tell("a-1", 1, 0.5)
+    assert run.tell("b-0", 1, 0.2) == CONTINUE  # the other seed decides, too
+    assert run.tell("b-1", 1, 0.9) == CONTINUE  # 0.55
+    assert run.tell("b-0", 2, 0.1) == CONTINUE
+
+
+def test_all_seeds_of_a_stopped_configuration_end():
+    run = Run(seeds=3)
+    run.add("a-0", "a-1", "a-2", "b-0", "b-1", "b-2")
+    for name in ("a-0", "a-1", "a-2"):
+        assert run.tell(name, 1, 0.5) == CONTINUE
+    assert run.tell("b-0", 1, 0.7) == CONTINUE
+    assert run.tell("b-1", 1, 0.3) == CONTINUE
+    assert run.tell("b-0", 2, 0.9) == CONTINUE
+    assert run.tell("b-2", 1, 0.3) == STOP  # 0.43
+    run.complete("b-2", 1, 0.3, "running")
+    assert run.tell("b-0", 3, 0.99) == STOP
+    assert run.tell("b-1", 2, 0.99) == STOP
+    assert run.tell("a-0", 2, 0.1) == CONTINUE
+
+
+def test_a_rung_holds_means_of_configurations():
+    run = Run(seeds=2)
+    for name, first, second in (("a", 0.1, 0.9), ("b", 0.3, 0.3)):
+        run.add(f"{name}-0", f"{name}-1")
+        run.tell(f"{name}-0", 1, first)
+        run.tell(f"{name}-1", 1, second)
+    # The cutoff between 0.3 and 0.5 is 0.433, where 0.9 would lift it.
+    run.add("c-0", "c-1")
+    run.tell("c-0", 1, 0.45)
+    assert run.tell("c-1", 1, 0.45) == CONTINUE
+
+
+def test_seeds_without_a_worker_are_not_waited_for():
+    run = Run(seeds=3)
+    run.add("a-0")
+    assert run.tell("a-0", 1, 0.5) == CONTINUE
+    run.add("b-0")
+    assert run.tell("b-0", 1, 0.4) == STOP
+
+
+def test_a_seed_that_comes_late_has_its_configuration_judged_again():
+    run = Run(seeds=2)
+    run.add("a-0", "a-1", "b-0")
+    run.tell("a-0", 1, 0.5)
+    run.tell("a-1", 1, 0.5)
+    assert run.tell("b-0", 1, 0.6) == CONTINUE
+    assert run.tell("b-0", 2, 0.6) == CONTINUE
+    run.add("b-1")
+    assert run.tell("b-1", 1, 0.2) == STOP  # 0.4
+    assert run.tell("b-0", 3, 0.9) == STOP
+
+
+def test_the_next_rung_ends_the_wait_for_a_slow_seed():
+    run = Run(seeds=2)  # rungs 1 and 3
+    run.add("a-0", "a-1", "b-0", "b-1")
+    run.tell("a-0", 1, 0.5)
+    run.tell("a-1", 1, 0.5)
+    assert [run.tell("b-0", epoch, 0.4) for epoch in (1, 2, 3)] == [CONTINUE, CONTINUE, STOP]
+    run.complete("b-0", 3, 0.4, "running")
+    assert run.tell("b-1", 1, 0.9) == STOP
+
+
+def test_a_configuration_with_a_completed_seed_keeps_the_others():
+    run = Run(seeds=2)
+    run.add("a-0")
+    for epoch in range(1, 9):
+        assert run.tell("a-0", epoch, 0.5) == CONTINUE
+    run.complete("a-0", 9, 0.5)
+    run.add("b-0", "b-1")
+    run.tell("b-0", 1, 0.9)
+    run.tell("b-1", 1, 0.9)
+    run.add("a-1")
+    assert {run.tell("a-1", epoch, 0.1) for epoch in range(1, 9)} == {CONTINUE}
+
+
+@pytest.mark.parametrize("end", ["diverged", "failed", "died"])
+def test_a_configuration_with_a_failed_seed_ranks_below_all_without(end):
+    run = Run(seeds=2)
+    run.add("a-0", "a-1", "b-0", "b-1", "c-0", "c-1")
+
+    def lose(name):
+        run.die(name) if end == "died" else run.complete(name, 1, math.nan, end)
+
+    lose("a-0")
+    assert run.tell("a-1", 1, 0.9) == CONTINUE  # the first at the rung
+    lose("b-0")
+    assert run.tell("b-1", 1, 0.95) == CONTINUE  # better than another of that kind
+    assert run.tell("c-0", 1, 0.1) == CONTINUE
+    assert run.tell("c-1", 1, 0.1) == CONTINUE
+    assert run.tell("a-1", 3, 0.9) == CONTINUE
+    run.tell("c-0", 3, 0.1)
+    run.tell("c-1", 3, 0.1)
+    assert run.tell("b-1", 3, 0.95) == STOP
+
+
+def test_a_seed_that_ends_is_waited_for_no_longer():
+    run = Run(seeds=3)
+    run.add("a-0", "b-0", "b-1", "b-2")
+    run.tell("a-0", 1, 0.5)
+    assert run.tell("b-0", 1, 0.4) == CONTINUE
+    assert run.tell("b-1", 1, 0.4) == CONTINUE
+    run.die("b-2")
+    assert run.tell("b-0", 2, 0.9) == STOP
+    assert run.tell("b-1", 2, 0.9) == STOP
+
+
+def test_a_trial_that_is_removed_before_a_worker_took_it_holds_nobody_up():
+    run = Run(seeds=2)
+    run.add("a-0", "b-0", "b-1")
+    run.tell("a-0", 1, 0.5)
+    assert run.tell("b-0", 1, 0.4) == CONTINUE
+    run.scheduler.on_trial_remove(None, run.trials["b-1"])
+    assert run.tell("b-0", 2, 0.9) == STOP
+
+
+def test_seeds_of_a_baseline_are_neither_grouped_nor_stopped():
+    run = Run(seeds=2)
+    run.add("a-0", "a-1", "baseline-0", "baseline-1")
+    run.tell("a-0", 1, 0.5)
+    run.tell("a-1", 1, 0.5)
+    for epoch in range(1, 9):
+        assert run.tell("baseline-0", epoch, 0.0) == CONTINUE
+    run.complete("baseline-0", 9, math.nan, "diverged")
+    assert run.tell("baseline-1", 1, 0.0) == CONTINUE
+
+
+def test_nothing_is_kept_of_configurations_that_have_ended():
+    run = Run(seeds=2)
+    for name in "abcdef":
+        run.add(f"{name}-0", f"{name}-1")
+        for seed in (0, 1):
+            run.tell(f"{name}-{seed}", 1, 0.5)
+        run.complete(f"{name}-0", 9, 0.5)
+        run.die(f"{name}-1")
+    assert (run.scheduler.open, run.scheduler.trials) == ({}, {})

@@ -50,9 +50,9 @@ def test_trials_are_numbered_and_every_seed_has_its_own(heard):
     searcher = TuneSearcher(heard, [3, 4])
     handed = [searcher.suggest(name) for name in "abc"]
     assert handed == [
-        {"number": 0, "values": {"lr": 0.1, "seed": 3}},
-        {"number": 1, "values": {"lr": 0.1, "seed": 4}},
-        {"number": 2, "values": {"lr": 0.2, "seed": 3}},
+        {"number": 0, "configuration": 0, "values": {"lr": 0.1, "seed": 3}},
+        {"number": 1, "configuration": 0, "values": {"lr": 0.1, "seed": 4}},
+        {"number": 2, "configuration": 1, "values": {"lr": 0.2, "seed": 3}},
     ]
     assert searcher.handed_out == [trial["values"] for trial in handed]
 
@@ -211,3 +211,60 @@ def test_tune_can_pickle_it_whatever_the_proposer_holds(heard):
         assert pickle.loads(pickle.dumps(TuneSearcher(heard, [0]))) is not None
     finally:
         heard.file.close()
+
+
+def test_seeds_of_a_stopped_configuration_are_numbered_and_not_trained(heard):
+    told = []
+    searcher = TuneSearcher(
+        heard, [0, 1, 2], stop_unstarted=lambda number, values: told.append((number, values))
+    )
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", epoch(1, 0.25))
+    assert told == [(1, {"lr": 0.1, "seed": 1}), (2, {"lr": 0.1, "seed": 2})]
+    assert heard.reports == [(0, 1, 0.25)]
+    assert heard.ends == [(0, "pruned", None)]
+    following = {"number": 3, "configuration": 1, "values": {"lr": 0.2, "seed": 0}}
+    assert searcher.suggest("b") == following
+    assert [values["seed"] for values in searcher.handed_out] == [0, 1, 2, 0]
+
+
+def test_a_stopped_configuration_reports_the_epochs_that_all_its_trained_seeds_have(heard):
+    searcher = TuneSearcher(heard, [0, 1, 2])
+    for name in "ab":
+        searcher.suggest(name)
+    searcher.on_trial_result("a", epoch(1, 0.25))
+    searcher.on_trial_result("a", epoch(2, 0.5))
+    searcher.on_trial_result("b", epoch(1, 0.75))
+    assert heard.reports == []
+    searcher.on_trial_complete("a", epoch(3, 0.9))
+    searcher.on_trial_complete("b", epoch(2, 1.0))
+    assert heard.reports == [(0, 1, 0.5), (0, 2, 0.75)]
+    assert heard.ends == [(0, "pruned", None)]
+
+
+def test_an_epoch_that_all_seeds_reported_is_not_reported_again_at_the_stop(heard):
+    searcher = TuneSearcher(heard, [0, 1])
+    for name in "ab":
+        searcher.suggest(name)
+    searcher.on_trial_result("a", epoch(1, 0.25))
+    searcher.on_trial_complete("b", epoch(1, 0.75))
+    searcher.on_trial_complete("a", epoch(2, 0.9))
+    assert heard.reports == [(0, 1, 0.5)]
+
+
+def test_a_failed_seed_leaves_the_others_to_be_trained(heard):
+    searcher = TuneSearcher(heard, [0, 1])
+    searcher.suggest("a")
+    searcher.on_trial_complete("a", epoch(1, math.nan, "diverged"))
+    assert searcher.suggest("b")["values"] == {"lr": 0.1, "seed": 1}
+    searcher.on_trial_complete("b", epoch(1, 0.5))
+    assert heard.ends == [(0, "fail", None)]
+
+
+def test_a_value_that_is_no_number_enters_no_mean(heard):
+    searcher = TuneSearcher(heard, [0, 1])
+    for name in "ab":
+        searcher.suggest(name)
+    searcher.on_trial_result("a", epoch(1, math.nan))
+    searcher.on_trial_result("b", epoch(1, 0.5))
+    assert heard.reports == []

@@ -1,0 +1,89 @@
+"""The searcher and scheduler of `--search auto --scheduler auto`.
+
+The rule looks at what is known before a sweep starts: how much of the space's grid the trials
+cover, how long they train, and how many train side by side.
+"""
+
+from typing import NamedTuple
+
+AUTO = "auto"
+"""Value of `search` and `scheduler` that leaves the choice to `default_search`."""
+STARTUP = 10
+"""Configurations that TPE draws at random before it learns from them; Optuna's default."""
+FULL_SHARE = 0.08
+"""From this share of the grid's epochs on, training every trial to its end finds better ones than
+stopping some early. Own choice, from simulated sweeps."""
+SHORT = 4
+"""Trials of fewer epochs are not stopped early: there is next to nothing to save."""
+
+
+class Choice(NamedTuple):
+    """A searcher and a scheduler, and why."""
+
+    search: str
+    """A name from SEARCHERS."""
+    scheduler: str
+    """A name from SCHEDULERS."""
+    reason: str
+    """A clause for the user, without a full stop."""
+
+
+def default_search(
+    *,
+    size: int | None,
+    trials: int | None,
+    epochs: int,
+    seeds: int = 1,
+    concurrent: int | None = None,
+    search: str = AUTO,
+    scheduler: str = AUTO,
+) -> Choice:
+    """Choose how a space is searched.
+
+    Args:
+        size: different configurations of the space; None where it has a range or too many to
+            count.
+        trials: configurations to try; None: all of the space.
+        epochs: the longest that a trial may train.
+        seeds: repeats of each configuration.
+        concurrent: trials side by side; None where that is not known yet.
+        search: a name that is settled, or AUTO.
+        scheduler: a name that is settled, or AUTO.
+
+    Returns:
+        The names, those that were settled as they were, and the reason of those chosen.
+    """
+    chosen, why = _search(size, trials, seeds, concurrent)
+    if search != AUTO:
+        chosen, why = search, ""
+    stops, whys = _scheduler(size, trials, epochs)
+    if scheduler != AUTO:
+        stops, whys = scheduler, ""
+    return Choice(chosen, stops, "; ".join(dict.fromkeys(filter(None, (why, whys)))))
+
+
+def _search(
+    size: int | None, trials: int | None, seeds: int, concurrent: int | None
+) -> tuple[str, str]:
+    if size is not None and (trials is None or trials >= size):
+        return "grid", f"all {size} configurations are trained"
+    assert trials is not None  # a space that cannot be counted has no grid
+    if concurrent is not None and trials * seeds <= concurrent:
+        return "random", f"all {trials * seeds} trials start at once, and none learns from another"
+    if trials <= STARTUP:
+        return "random", f"{trials} configurations are too few to learn from"
+    return "optuna", ""
+
+
+def _scheduler(size: int | None, trials: int | None, epochs: int) -> tuple[str, str]:
+    if epochs < SHORT:
+        return "none", f"trials of {epochs} epochs are too short to be stopped early"
+    if size is None:
+        return "asha", f"{trials} trials of {epochs} epochs are a small part of the space"
+    share = min(1.0, (size if trials is None else trials) / max(size, 1))
+    if share == 1.0:
+        return "none", f"all {size} configurations are trained"
+    part = f"{trials} trials of {epochs} epochs are {100 * share:.2g}% of the grid's epochs"
+    if share >= FULL_SHARE:
+        return "none", f"{part}, enough to train each to its end"
+    return "asha", f"{part}, too few to train each to its end"

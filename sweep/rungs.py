@@ -1,0 +1,133 @@
+"""Epochs at which configurations are compared, and the values that they had there."""
+
+import bisect
+import math
+import statistics
+
+
+def usual_grace(epochs: int) -> int:
+    """Epochs before a trial may be stopped, where the user does not say: a tenth of all, from 1.
+
+    Args:
+        epochs: the longest that a trial may train.
+    """
+    return max(1, math.ceil(epochs / 10))
+
+
+def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list[int]:
+    """The epochs of the rungs: the grace period times powers of the reduction factor.
+
+    A last epoch is no rung, since nothing is saved by stopping there.
+
+    Args:
+        epochs: the longest that a trial may train.
+        grace_period: the first rung.
+        reduction_factor: greater than 1.
+
+    Returns:
+        Whole numbers below `epochs`, ascending, each once; empty where the first is none.
+    """
+    found: list[int] = []
+    rung = float(grace_period)
+    while math.ceil(rung) < epochs:
+        if not found or math.ceil(rung) > found[-1]:
+            found.append(math.ceil(rung))
+        rung *= reduction_factor
+    return found
+
+
+class Rung:
+    """Values of configurations at one epoch, each replaceable.
+
+    Args:
+        epoch: after which they were measured.
+        reduction_factor: one configuration in this many is above the cutoff.
+    """
+
+    def __init__(self, epoch: int, reduction_factor: float) -> None:
+        self.epoch = epoch
+        self.reduction_factor = reduction_factor
+        self.values: dict[int, float] = {}
+        self.ordered: list[float] = []
+
+    def record(self, configuration: int, value: float) -> None:
+        """Set the value of a configuration, in place of one it had."""
+        self.remove(configuration)
+        self.values[configuration] = value
+        bisect.insort(self.ordered, value)
+
+    def remove(self, configuration: int) -> None:
+        """Forget the value of a configuration, if it has one."""
+        if (old := self.values.pop(configuration, None)) is not None:
+            del self.ordered[bisect.bisect_left(self.ordered, old)]
+
+    def cutoff(self) -> float:
+        """The value that the best one in `reduction_factor` reach; -inf where there are none.
+
+        Between two values it is interpolated, as `numpy.percentile` does.
+        """
+        if not self.ordered:
+            return -math.inf
+        place = (1 - 1 / self.reduction_factor) * (len(self.ordered) - 1)
+        low = math.floor(place)
+        high = min(low + 1, len(self.ordered) - 1)
+        below, above = self.ordered[low], self.ordered[high]
+        return below + (above - below) * (place - low)
+
+
+class Seeds:
+    """The trials of one configuration at the rungs, one a seed.
+
+    Args:
+        configuration: its number.
+
+    Attributes:
+        epochs: trial that runs → epochs it has reported.
+        ended: how many trials have ended.
+        failed: a trial ended without a result.
+        completed: a trial has trained to its end.
+        stopped: it was decided to stop the configuration.
+    """
+
+    def __init__(self, configuration: int) -> None:
+        self.configuration = configuration
+        self.epochs: dict[str, int] = {}
+        self.ended = 0
+        self.failed = self.completed = self.stopped = False
+        self._values: dict[int, list[float]] = {}
+        self._unjudged: set[int] = set()
+
+    def hear(self, trial: str, epoch: int, value: float, rungs: list[Rung]) -> None:
+        """Take an epoch's value; one that is no number enters no rung."""
+        self.epochs[trial] = epoch
+        for rung in rungs:
+            if rung.epoch == epoch and math.isfinite(value):
+                self._values.setdefault(epoch, []).append(value)
+                self._unjudged.add(epoch)
+
+    def end(self, trial: str) -> None:
+        """Hear that a trial has ended."""
+        del self.epochs[trial]
+        self.ended += 1
+
+    def judge_at(self, rungs: list[Rung]) -> None:
+        """Record the mean in each rung where there are new values and none is waited for.
+
+        `stopped` becomes true where it is below the rung's cutoff, unless a trial has completed.
+        """
+        for rung, following in zip(rungs, [*rungs[1:], None], strict=False):
+            waits = not self.completed and self._waits(rung, following)
+            if rung.epoch not in self._unjudged or waits:
+                continue
+            self._unjudged.remove(rung.epoch)
+            value = statistics.fmean(self._values[rung.epoch]) - self.failed
+            rung.remove(self.configuration)
+            self.stopped |= value < rung.cutoff() and not self.completed
+            rung.record(self.configuration, value)
+
+    def _waits(self, rung: Rung, following: Rung | None) -> bool:
+        """Whether a trial that runs is yet to reach the rung, and none waits at the next."""
+        if not self.epochs:
+            return True
+        behind = any(epoch < rung.epoch for epoch in self.epochs.values())
+        return behind and (following is None or following.epoch not in self._unjudged)
