@@ -6,7 +6,7 @@ import hashlib
 import time
 import warnings
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Hashable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -61,11 +61,11 @@ def measure(job: Job) -> dict[str, Any]:
     warnings.simplefilter("ignore")
     begun = time.perf_counter()
     table = _table(job.family, job.repeat)
-    setting = Setting(table, seed=job.repeat, workers=job.workers, seeds=job.seeds)
-    run = simulate(setting, METHODS[job.method].make, budget(table))
+    runs = dict(zip(MARKS, _runs(job, table), strict=True))
+    run = runs[MARKS[-1]]
     return {
         **{name: getattr(job, name) for name in KEYS},
-        **{f"regret_{mark:g}": regret_at(run.regrets, table, mark) for mark in MARKS},
+        **{f"regret_{m:g}": regret_at(run.regrets, table, m) for m, run in runs.items()},
         "configurations": len({trial.number for trial in run.trials}),
         "completed": sum(trial.status == "completed" for trial in run.trials),
         **_wasted(run),
@@ -73,6 +73,18 @@ def measure(job: Job) -> dict[str, Any]:
         "seconds": time.perf_counter() - begun,
         "code": code_digest(job.method),
     }
+
+
+def _runs(job: Job, table: Table) -> Iterator[Run]:
+    """For each of MARKS the sweep that was planned for it, or one that was planned alike."""
+    row = METHODS[job.method]
+    planned: dict[Hashable, Run] = {}
+    for mark in MARKS:
+        setting = Setting(table, job.repeat, job.workers, job.seeds, percent=mark)
+        plan = row.plan(setting)
+        if plan not in planned:
+            planned[plan] = simulate(setting, row.make, budget(table))
+        yield planned[plan]
 
 
 def budget(table: Table, percent: float = MARKS[-1]) -> int:

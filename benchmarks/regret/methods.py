@@ -1,14 +1,17 @@
 """The methods that are compared. To add one: a row of `METHODS`."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
 from .peers import RayPair, missing, optuna_alone, pruners, syne_tune
-from .project import project
+from .project import default, default_plan, project
 from .simulator import Method, Setting
 
 REFERENCE = "random + asha"
 """The method from which the differences are taken: grace period 1, reduction factor 3."""
+
+DEFAULT = "the default"
+"""`--search auto --scheduler auto`."""
 
 
 @dataclass(frozen=True)
@@ -20,12 +23,15 @@ class Row:
         needs: modules without which it is left out.
         many_seeds: whether it can train a configuration with several seeds.
         drawn: whether it is in the picture.
+        plan: what the method makes of the budget of a setting, where it looks at it; the regret at
+            a share of the grid's epochs is then that of a sweep planned for so many.
     """
 
     make: Callable[[Setting], Method]
     needs: tuple[str, ...] = ()
     many_seeds: bool = False
     drawn: bool = False
+    plan: Callable[[Setting], Hashable] = lambda setting: None
 
 
 def _own(*args, drawn: bool = False, **kwargs) -> Row:
@@ -34,6 +40,7 @@ def _own(*args, drawn: bool = False, **kwargs) -> Row:
 
 METHODS: dict[str, Row] = {
     REFERENCE: _own("random", "asha", drawn=True),
+    DEFAULT: Row(default, many_seeds=True, drawn=True, plan=default_plan),
     "random + none": _own("random", "none"),
     "random + asha, grace 3": _own("random", "asha", grace=3),
     "optuna + asha": _own("optuna", "asha", drawn=True),

@@ -8,6 +8,7 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.default_search import default_search
 from sweep.distinct import Distinct
 from sweep.proposer import Proposer, SearchContext
 from sweep.schedulers import SchedulerContext, build_scheduler
@@ -29,8 +30,8 @@ class Project:
         setting: table, seed, workers and training seeds.
         proposer: makes the searcher.
         scheduler: its row of SCHEDULERS.
-        grace: epochs before a trial may be stopped.
-        reduction: one in this many trials goes on at each rung.
+        grace: epochs before a trial may be stopped; None: what is usual for EPOCHS.
+        reduction: one in this many configurations goes on at each rung.
     """
 
     def __init__(
@@ -38,13 +39,14 @@ class Project:
         setting: Setting,
         proposer: Callable[[SearchContext], Proposer],
         scheduler: str,
-        grace: int,
+        grace: int | None,
         reduction: float,
     ) -> None:
         self.table = setting.table
         self.searcher = TuneSearcher(proposer(_context(setting)), list(range(setting.seeds)))
         self.scheduler = build_scheduler(
-            scheduler, SchedulerContext(EPOCHS, grace, reduction, setting.workers)
+            scheduler,
+            SchedulerContext(EPOCHS, grace, reduction, setting.workers, setting.seeds),
         )
         self.controller = SimpleNamespace(_actor_cache=SimpleNamespace(increase_max=_nothing))
         self.started = 0
@@ -102,7 +104,7 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
 def project(
     search: str | Callable[[SearchContext], Proposer],
     scheduler: str,
-    grace: int = 1,
+    grace: int | None = 1,
     reduction: float = 3.0,
 ) -> Callable[[Setting], Method]:
     """A method of the project.
@@ -110,8 +112,29 @@ def project(
     Args:
         search: row of SEARCHERS, or what makes a proposer.
         scheduler: row of SCHEDULERS.
-        grace: epochs before a trial may be stopped.
-        reduction: one in this many trials goes on at each rung.
+        grace: epochs before a trial may be stopped; None: what is usual for EPOCHS.
+        reduction: one in this many configurations goes on at each rung.
     """
     proposer = SEARCHERS[search] if isinstance(search, str) else search
     return lambda setting: Project(setting, proposer, scheduler, grace, reduction)
+
+
+def default_plan(setting: Setting) -> tuple[str, str]:
+    """The searcher and the scheduler that a sweep without options takes.
+
+    Its trials are as many as would train to their ends in the epochs that it is planned for.
+    """
+    size = len(setting.table)
+    choice = default_search(
+        size=size,
+        trials=max(1, round(size * setting.percent / 100 / setting.seeds)),
+        epochs=EPOCHS,
+        seeds=setting.seeds,
+        concurrent=setting.workers,
+    )
+    return choice.search, choice.scheduler
+
+
+def default(setting: Setting) -> Method:
+    """What `default_plan` chooses, with the usual grace period."""
+    return project(*default_plan(setting), grace=None)(setting)

@@ -58,12 +58,15 @@ class Setting:
         seed: of the method.
         workers: trials side by side.
         seeds: training seeds of each configuration.
+        percent: of the grid's epochs, that the sweep is planned for; of interest only to a method
+            that looks at its budget.
     """
 
     table: Table
     seed: int
     workers: int
     seeds: int = 1
+    percent: float = 10.0
 
 
 class Leader:
