@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass
+from typing import Any
 
 from .peers import RayPair, optuna_alone, pruners, syne_tune
 from .project import default, default_plan, project
@@ -34,8 +35,8 @@ class Row:
     plan: Callable[[Setting], Hashable] = lambda setting: None
 
 
-def _own(*args, drawn: bool = False, **kwargs) -> Row:
-    return Row(project(*args, **kwargs), many_seeds=True, drawn=drawn)
+def _own(*arguments: Any, drawn: bool = False, **settings: Any) -> Row:
+    return Row(project(*arguments, **settings), many_seeds=True, drawn=drawn)
 
 
 METHODS: dict[str, Row] = {
