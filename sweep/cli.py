@@ -92,7 +92,7 @@ def run_space(
     scratch: flags.Scratch = True,
     seed: flags.Seed = 0,
     scheduler: flags.Scheduler = None,
-    grace_period: flags.GracePeriod = 1,
+    grace_period: flags.GracePeriod = None,
     reduction_factor: flags.ReductionFactor = 3.0,
     time_budget: flags.TimeBudget = None,
     gpus: flags.Gpus = None,

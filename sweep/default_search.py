@@ -65,9 +65,9 @@ def default_search(
 def _search(
     size: int | None, trials: int | None, seeds: int, concurrent: int | None
 ) -> tuple[str, str]:
-    if size is not None and (trials is None or trials >= size):
+    """A searcher and why; no reason for the usual one."""
+    if trials is None or (size is not None and trials >= size):
         return "grid", f"all {size} configurations are trained"
-    assert trials is not None  # a space that cannot be counted has no grid
     if concurrent is not None and trials * seeds <= concurrent:
         return "random", f"all {trials * seeds} trials start at once, and none learns from another"
     if trials <= STARTUP:
@@ -76,14 +76,17 @@ def _search(
 
 
 def _scheduler(size: int | None, trials: int | None, epochs: int) -> tuple[str, str]:
+    """A scheduler and why."""
     if epochs < SHORT:
         return "none", f"trials of {epochs} epochs are too short to be stopped early"
     if size is None:
-        return "asha", f"{trials} trials of {epochs} epochs are a small part of the space"
-    share = min(1.0, (size if trials is None else trials) / max(size, 1))
-    if share == 1.0:
+        return "asha", f"{trials} configurations of {epochs} epochs are few in so large a space"
+    share = 1.0 if trials is None else trials / max(size, 1)
+    if share >= 1:
         return "none", f"all {size} configurations are trained"
-    part = f"{trials} trials of {epochs} epochs are {100 * share:.2g}% of the grid's epochs"
+    part = (
+        f"{trials} configurations of {epochs} epochs are {100 * share:.2g}% of the grid's epochs"
+    )
     if share >= FULL_SHARE:
         return "none", f"{part}, enough to train each to its end"
     return "asha", f"{part}, too few to train each to its end"

@@ -70,7 +70,8 @@ Imports = Annotated[
 
 Design = Annotated[str | None, _flag(_SEARCH, help="one-at-a-time or factorial.")]
 Search = Annotated[
-    str | None, _flag(_SEARCH, help="grid, random or optuna, in place of a design.")
+    str | None,
+    _flag(_SEARCH, help="grid, random, optuna or auto (by the size), in place of a design."),
 ]
 Trials = Annotated[
     int | None,
@@ -86,9 +87,14 @@ Scratch = Annotated[
     ),
 ]
 Seed = Annotated[int, _flag(_SEARCH, min=0, help="First training seed, and the searcher's.")]
-Scheduler = Annotated[str | None, _flag(_SEARCH, help="asha or none.")]
-GracePeriod = Annotated[int, _flag(_SEARCH, min=1, help="Epochs before ASHA may stop a trial.")]
-ReductionFactor = Annotated[float, _flag(_SEARCH, help="ASHA lets one in this many trials go on.")]
+Scheduler = Annotated[str | None, _flag(_SEARCH, help="asha, none or auto.")]
+GracePeriod = Annotated[
+    int | None,
+    _flag(_SEARCH, min=1, help="Epochs before ASHA may stop a trial (unset: a tenth of all)."),
+]
+ReductionFactor = Annotated[
+    float, _flag(_SEARCH, help="ASHA lets one in this many configurations go on.")
+]
 TimeBudget = Annotated[
     str | None,
     _flag(_SEARCH, metavar="TIME", help="End after 90s, 30m or 2h, source and runs together."),

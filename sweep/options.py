@@ -61,7 +61,8 @@ class SweepOptions:
     trials: int | None = option(None, read.whole(1), at_source=OWN)
     search: str | None = option(None, read.text, at_source=OWN)
     scheduler: str | None = option(None, read.text, at_source=OWN)
-    grace_period: int = option(1, read.whole(1), at_source=OWN)
+    grace_period: int | None = option(None, read.whole(1), at_source=OWN)
+    """None: by the number of epochs."""
     reduction_factor: float = option(3.0, read.number, at_source=OWN)
     gpus: int | None = option(None, read.whole(0), at_source=SAME)
     trials_per_gpu: int | None = option(1, read.sharing, at_source=SAME)

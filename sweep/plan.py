@@ -11,6 +11,7 @@ from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, enumerate_space, fix, is_limit
 from sweep.at_source import check_source_options
+from sweep.auto_strategy import settled
 from sweep.baseline import AfterBaseline, baseline
 from sweep.counting import Counted, count_list, count_search
 from sweep.devices import check_device, without_idle_gpus
@@ -19,6 +20,7 @@ from sweep.levels import distinct, space_levels
 from sweep.model_limits import planning_limits
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
+from sweep.rungs import rung_epochs
 from sweep.searchers import (
     EXHAUSTIVE,
     LEARNING,
@@ -82,6 +84,14 @@ class Plan:
     def epochs(self) -> int:
         """The longest that any trial may train."""
         return int(max(self._resolved("epochs")))
+
+    @property
+    def rungs(self) -> list[int]:
+        """Epochs after which the scheduler may stop a configuration."""
+        if self.strategy.scheduler == "none":
+            return []
+        options = self.options
+        return rung_epochs(self.epochs, options.grace_period, options.reduction_factor)
 
     @property
     def baseline(self) -> list[dict[str, Any]]:
@@ -239,7 +249,8 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     )
     check_source_options(plan)
     check_names(plan)
-    return _counted(without_dead_fields(replace(plan, notes=unheeded_options(plan))))
+    counted = _counted(without_dead_fields(plan))
+    return replace(counted, notes=(*unheeded_options(counted), *counted.notes))
 
 
 def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
@@ -277,7 +288,10 @@ def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
 
 
 def _counted(plan: Plan) -> Plan:
-    """The plan with its number of configurations, and a note where repeats are left out."""
+    """The plan with its strategy settled, its number of configurations, and a note where repeats
+    are left out."""
+    strategy = settled(plan.strategy, plan.options, plan.free, plan.base, plan.epochs)
+    plan = replace(plan, strategy=strategy)
     first = plan.baseline
     searched, note = _searched(plan, first)
     others = tuple(other for other in plan.notes if other != plan.count_note)

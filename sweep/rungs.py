@@ -14,21 +14,21 @@ def usual_grace(epochs: int) -> int:
     return max(1, math.ceil(epochs / 10))
 
 
-def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list[int]:
+def rung_epochs(epochs: int, grace_period: int | None, reduction_factor: float) -> list[int]:
     """The epochs of the rungs: the grace period times powers of the reduction factor.
 
     A last epoch is no rung, since nothing is saved by stopping there.
 
     Args:
         epochs: the longest that a trial may train.
-        grace_period: the first rung.
+        grace_period: the first rung; None: the usual one.
         reduction_factor: greater than 1.
 
     Returns:
         Whole numbers below `epochs`, ascending, each once; empty where the first is none.
     """
     found: list[int] = []
-    rung = float(grace_period)
+    rung = float(grace_period or usual_grace(epochs))
     while math.ceil(rung) < epochs:
         if not found or math.ceil(rung) > found[-1]:
             found.append(math.ceil(rung))

@@ -67,6 +67,8 @@ def run_sweep(
         pool = local_resources(options)
         share_out(options, pool, trials=plan.trials, threads=plan.base.threads)
     plan = with_bundled_defaults(plan, console)
+    if plan.strategy.reason:
+        console.print(f"search: {plan.strategy}", markup=False, highlight=False)
     with loading(console) as progress:
         checked = check_models(plan, trial_shapes(plan), progress)
     sound = [config_from_dict(values, plan.base) for values in checked.sound]
@@ -314,7 +316,7 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         trials_planned=plan.trials,
         fields=levels,
         base=plan.base.to_dict(),
-        notes=list(plan.notes),
+        notes=[*([f"search: {plan.strategy}"] if plan.strategy.reason else []), *plan.notes],
         started_at=datetime.now(UTC).isoformat(),
     )
 

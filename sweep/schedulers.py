@@ -80,8 +80,8 @@ class Asha(Fifo):
     - A value that is no number enters no mean. A configuration with a seed that diverged or
       failed is judged by the others' mean, and ranks below all without, as in the choice of the
       winner (`sweep.selection`).
-    - A baseline from scratch trains to its end, and what it reaches is no measure for those that
-      started from more.
+    - A baseline from scratch, and a trial that belongs to no configuration of the search, train
+      to their end, and what they reach is no measure for others.
 
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
 
@@ -98,10 +98,11 @@ class Asha(Fifo):
         self.trials: dict[str, int] = {}
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Follow a trial unless it is a baseline."""
+        """Follow a trial of a searched configuration."""
         super().on_trial_add(tune_controller, trial)
-        if trial.config["values"].get("strategy") != SCRATCH:
-            configuration = self.trials[trial.trial_id] = trial.config["configuration"]
+        configuration = trial.config.get("configuration")
+        if configuration is not None and trial.config["values"].get("strategy") != SCRATCH:
+            self.trials[trial.trial_id] = configuration
             seeds = self.open.setdefault(configuration, Seeds(configuration))
             seeds.epochs[trial.trial_id] = 0
 
@@ -150,9 +151,9 @@ class Asha(Fifo):
 
 
 def _asha(context: SchedulerContext) -> Fifo:
-    grace = context.grace_period or usual_grace(context.epochs)
-    epochs = rung_epochs(context.epochs, grace, context.reduction_factor)
-    return Asha([Rung(epoch, context.reduction_factor) for epoch in epochs], context.seeds)
+    factor = context.reduction_factor
+    epochs = rung_epochs(context.epochs, context.grace_period, factor)
+    return Asha([Rung(epoch, factor) for epoch in epochs], context.seeds)
 
 
 def _none(context: SchedulerContext) -> Fifo:

@@ -12,7 +12,7 @@ from tl_core.config import FIELDS, field_type
 
 STATUSES = {
     "completed": "trained to its last epoch, or to its own early stop",
-    "stopped": "ended early by the scheduler",
+    "stopped": "ended early by the scheduler; 0 epochs where it had not started",
     "diverged": "the loss became NaN or infinite",
     "out_of_memory": "the device or the process ran out of memory",
     "failed": "an error ended it; see `error`",

@@ -19,6 +19,7 @@ import search_spaces
 from search_spaces.checks import check_space
 from search_spaces.designs import DESIGNS
 from search_spaces.domains import Domain
+from sweep.default_search import AUTO
 from sweep.user_modules import UserModule, read_user_module
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
 from tl_core.errors import BadInput
@@ -49,9 +50,10 @@ class SearchSpace:
     design: str | None
     """A name from DESIGNS, or None: then `search` is set."""
     search: str | None
-    """A name from SEARCHERS, or None. Where the file has neither DESIGN nor SEARCH: "optuna"."""
+    """A name from SEARCHERS or "auto", or None. Where the file has neither DESIGN nor SEARCH:
+    "auto"."""
     scheduler: str
-    """A name from SCHEDULERS; by default "asha" for a search and "none" for a design."""
+    """A name from SCHEDULERS or "auto"; by default "auto" for a search, "none" for a design."""
     trials: int | None
     """Configurations to try; None: all of the design or grid."""
     seeds: int
@@ -186,7 +188,7 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
     if design is not None and design not in DESIGNS:
         raise BadInput(f"{file}: unknown DESIGN={design!r}; one of {', '.join(DESIGNS)}.")
     if design is None and search is None:
-        search = "optuna"
+        search = AUTO
     default_trials = None if design or search == "grid" else DEFAULT_TRIALS
     trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
     seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
@@ -195,7 +197,7 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
     return {
         "design": design,
         "search": search,
-        "scheduler": scheduler or ("none" if design else "asha"),
+        "scheduler": scheduler or ("none" if design else AUTO),
         "trials": trials or default_trials,
         "seeds": seeds or (DESIGN_SEEDS if design else 1),
         "scratch": scratch or {},

@@ -11,9 +11,10 @@ from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Domain, Limits, fix
+from sweep.default_search import AUTO
 from sweep.options import SweepOptions
 from sweep.overrides import train_sizes
-from sweep.searchers import EXHAUSTIVE, SEARCHERS
+from sweep.searchers import EXHAUSTIVE, LEARNING, SEARCHERS
 from sweep.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -28,10 +29,12 @@ class Strategy:
 
     Attributes:
         design: name of the design, None for a search.
-        search: name of the searcher, None for a design.
-        scheduler: name of the scheduler.
+        search: name of the searcher, or AUTO; None for a design.
+        scheduler: name of the scheduler, or AUTO.
         trials: configurations to try; None: all of the design or grid.
         seeds: training seeds; each configuration runs with each.
+        reason: why a searcher or scheduler was chosen in the place of AUTO; empty if none was.
+        asked: as it was before that.
     """
 
     design: str | None
@@ -39,11 +42,17 @@ class Strategy:
     scheduler: str
     trials: int | None
     seeds: list[int]
+    reason: str = ""
+    asked: "Strategy | None" = None
 
     @property
     def name(self) -> str:
         """Of the design or the searcher."""
         return self.design or self.search or ""
+
+    def __str__(self) -> str:
+        scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
+        return f"{self.name} with {scheduler}" + (f" (auto): {self.reason}" if self.reason else "")
 
 
 def choose_strategy(options: SweepOptions, space: SearchSpace) -> Strategy:
@@ -52,7 +61,7 @@ def choose_strategy(options: SweepOptions, space: SearchSpace) -> Strategy:
     Raises:
         BadInput: a name is unknown, or options contradict each other.
     """
-    _check(options)
+    _check(options, space)
     design, search = _design_or_search(options, space)
     own = (design, search) == (space.design, space.search)
     trials = options.trials or (space.trials if own else None)
@@ -67,17 +76,19 @@ def choose_strategy(options: SweepOptions, space: SearchSpace) -> Strategy:
     )
 
 
-def _check(options: SweepOptions) -> None:
+def _check(options: SweepOptions, space: SearchSpace) -> None:
     from sweep.schedulers import SCHEDULERS  # loads Ray
 
-    tables: tuple[tuple[str, str | None, Mapping[str, Any]], ...] = (
-        ("--design", options.design, DESIGNS),
-        ("--search", options.search, SEARCHERS),
-        ("--scheduler", options.scheduler, SCHEDULERS),
-    )
-    for flag, value, table in tables:
-        if value is not None and value not in table:
-            raise BadInput(f"{flag} {value}: one of {', '.join(table)}.")
+    file, searchers, schedulers = space.path.name, (AUTO, *SEARCHERS), (AUTO, *SCHEDULERS)
+    for given, value, names in (
+        ("--design", options.design, tuple(DESIGNS)),
+        ("--search", options.search, searchers),
+        ("--scheduler", options.scheduler, schedulers),
+        (f"{file}: SEARCH =", space.search, searchers),
+        (f"{file}: SCHEDULER =", space.scheduler, schedulers),
+    ):
+        if value is not None and value not in names:
+            raise BadInput(f"{given} {value}: one of {', '.join(names)}.")
     if options.design is not None and options.search is not None:
         raise BadInput(
             f"--design {options.design} and --search {options.search} exclude each other."
@@ -95,7 +106,7 @@ def _design_or_search(
         return None, options.search
     design = options.design or space.design
     if design is None:
-        return None, space.search or "optuna"
+        return None, space.search or AUTO
     if options.trials is None:
         return design, None
     if options.design not in (None, FRACTION):
@@ -108,7 +119,7 @@ def _design_or_search(
 
 def _scheduler(space: SearchSpace, search: str | None) -> str:
     replaced = space.search is None and search is not None
-    return "asha" if replaced and search == "optuna" else space.scheduler
+    return AUTO if replaced and search in (AUTO, *LEARNING) else space.scheduler
 
 
 def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:

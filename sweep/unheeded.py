@@ -21,6 +21,11 @@ def unheeded_options(plan: "Plan") -> tuple[str, ...]:
     if of_asha and plan.strategy.scheduler == "none":
         flags = " and ".join(flag_of(name) for name in of_asha)
         notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
+    elif options.grace_period is not None and not plan.rungs:
+        notes.append(
+            f"--grace-period {options.grace_period}: trials of {plan.epochs} epochs end before"
+            f" {plan.strategy.scheduler} could stop one; give fewer."
+        )
     return tuple(notes)
 
 

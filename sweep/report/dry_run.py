@@ -51,7 +51,8 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         *_source(plan),
         ("trials", f"{plan.trials} = {configurations} × {seeds} seeds"),
         ("epochs", f"{epochs} each at most, {plan.trials * epochs} in all at most"),
-        ("search", f"{plan.strategy.name}, scheduler {plan.strategy.scheduler}"),
+        ("search", str(plan.strategy)),
+        *_rungs(plan),
         ("resources", _resources(plan)),
     ]
     rows += [("note", note) for note in plan.notes]
@@ -59,6 +60,17 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
     return rows
+
+
+def _rungs(plan: Plan) -> list[tuple[str, str]]:
+    """When the scheduler stops configurations, if it does."""
+    if plan.strategy.scheduler == "none":
+        return []
+    epochs = ", ".join(map(str, plan.rungs))
+    if not epochs:
+        return [("stopping", "none: trials end before the grace period does")]
+    factor = plan.options.reduction_factor
+    return [("stopping", f"after epoch {epochs}: one configuration in {factor:g} goes on")]
 
 
 def _source(plan: Plan) -> list[tuple[str, str]]:

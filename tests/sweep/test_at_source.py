@@ -88,3 +88,13 @@ def test_what_only_asha_heeds_is_said_where_nothing_stops_trials(options):
         " heeds it.",
     )
     assert make_plan(options("ablation", grace_period=3, scheduler="asha")).notes == ()
+
+
+def test_options_of_asha_are_heeded_where_it_is_chosen(write_file, options):
+    path = write_file('BASE = TrainConfig()\nSPACE = {"lr": Float(0.1, 1)}')
+    assert make_plan(options(path, grace_period=3, address="auto")).notes == ()
+    short = make_plan(options(path, grace_period=3, epochs=2, address="auto"))
+    assert short.strategy.scheduler == "none"
+    assert short.notes == (
+        "--grace-period: no scheduler stops trials here; --scheduler asha heeds it.",
+    )

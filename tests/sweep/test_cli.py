@@ -34,7 +34,7 @@ DATA_AND_MODEL = {
 SPACE_OPTIONS = {
     **DATA_AND_MODEL, "--source-dataset": None, "--source-set": None, "--design": None,
     "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--scheduler": None,
-    "--grace-period": 1, "--reduction-factor": 3.0, "--time-budget": None,
+    "--grace-period": None, "--reduction-factor": 3.0, "--time-budget": None,
     "--trials-per-gpu": "1", "--address": None, "--keep-top": 1, "--dry-run": False,
 }  # fmt: skip
 OTHER_OPTIONS = {
@@ -128,7 +128,7 @@ REFUSED = {
     "sizes": (["--limit-train", "few"], "--limit-train few: "),
     "models to keep": (["--keep-top", "0"], "'--keep-top'"),
     "import": (["--import", "/no/such.py"], "/no/such.py is no Python file"),
-    "search": (["--search", "bayes"], "--search bayes: one of grid, random, optuna"),
+    "search": (["--search", "bayes"], "--search bayes: one of auto, grid, random, optuna"),
     "time budget": (["--time-budget", "soon"], "--time-budget soon: write 90s, 30m or 2h."),
     "packing": (["--trials-per-gpu", "many"], "--trials-per-gpu many: write a whole number"),
     "no packing": (["--trials-per-gpu", "0"], "--trials-per-gpu 0: write a whole number"),

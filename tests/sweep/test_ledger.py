@@ -210,6 +210,22 @@ def test_a_trial_is_ended_once(sweep):
     assert sweep.row(status="timed_out")["status"] == "completed"
 
 
+def test_a_seed_of_a_stopped_configuration_that_never_started_has_its_row(sweep):
+    trial = sweep.start(lr=0.1)
+    sweep.epoch(trial)
+    sweep.complete(trial)
+    sweep.handed_out.append({"lr": 0.1, "seed": 1})
+    sweep.ledger.stop_unstarted(1, sweep.handed_out[1])
+    assert sweep.ledger.statuses == {"stopped": 2}
+    rows = sweep.rows(status="timed_out")
+    assert list(rows["status"]) == ["stopped", "stopped"]
+    assert list(rows["epochs_trained"]) == [1, 0]
+    assert list(rows["seed"]) == [0, 1]
+    assert list(rows["config_id"]) == ["lr0.1", "lr0.1"]
+    assert rows["best_val_accuracy"].isna().tolist() == [False, True]
+    assert sweep.ledger.best.number == 0
+
+
 def test_time_runs_out(sweep):
     sweep.epoch(sweep.start(lr=0.3))
     sweep.hand_out(lr=0.2)

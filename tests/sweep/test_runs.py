@@ -358,3 +358,20 @@ def test_a_search_that_breaks_off_keeps_what_it_found(tmp_path: Path, monkeypatc
     assert result.manifest.errors == [
         "Error while searching: OSError: [Errno 28] No space left on device"
     ]
+
+
+def test_a_stopped_configuration_trains_no_other_seed(tmp_path: Path) -> None:
+    space = write_space(
+        tmp_path,
+        'BASE = TrainConfig(dataset="digits", epochs=3)\n'
+        'SPACE = {"lr": Choice(0.1, 1e-6, 2e-6)}\n'
+        'SEARCH, SCHEDULER, SEEDS = "grid", "asha", 3\n',
+    )
+    result = run(space, set=TINY, results=tmp_path, quiet=True, cpus=1)
+    assert result.exit_code == 0
+    trials = result.trials.sort_values("trial_id")
+    assert list(trials["status"]) == ["completed"] * 3 + ["stopped"] * 6
+    assert list(trials["epochs_trained"]) == [3, 3, 3, 1, 0, 0, 1, 0, 0]
+    assert list(trials["seed"]) == [0, 1, 2] * 3
+    assert trials["config_id"].nunique() == 3
+    assert result.manifest.winner["values"]["lr"] == 0.1

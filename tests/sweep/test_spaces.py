@@ -63,9 +63,9 @@ def test_ablation_runs_nine_configurations_without_early_stopping():
     assert len(DESIGNS["factorial"](loaded.space, loaded.base)) == 108
 
 
-def test_transfer_searches_with_optuna_and_asha():
+def test_transfer_leaves_the_search_to_its_budget():
     loaded = load_space("transfer")
-    assert (loaded.design, loaded.search, loaded.scheduler) == (None, "optuna", "asha")
+    assert (loaded.design, loaded.search, loaded.scheduler) == (None, "auto", "auto")
     assert loaded.base.weights == "pretrained"
 
 
@@ -78,7 +78,7 @@ def test_a_user_file_with_the_two_required_names(write):
         "Does width matter?",
         2,
     )
-    assert (loaded.design, loaded.search, loaded.scheduler) == (None, "optuna", "asha")
+    assert (loaded.design, loaded.search, loaded.scheduler) == (None, "auto", "auto")
     assert (loaded.trials, loaded.seeds) == (32, 1)
     assert loaded.path.is_absolute()
 

@@ -21,6 +21,8 @@ FOUR = 'BASE = TrainConfig()\nSPACE = {"lr": Choice(0.1, 0.2), "dropout": Choice
         ('SEARCH = "optuna"\nTRIALS = 7\nSEEDS = 2', {"search": "grid"}, ("grid", 4, 1)),
         ('SEARCH = "optuna"\nTRIALS = 7', {"design": "factorial"}, ("factorial", 4, 3)),
         ('SEARCH = "random"\nTRIALS = 7', {}, ("random", 4, 1)),
+        ("SEEDS = 2", {}, ("grid", 4, 2)),
+        ('DESIGN = "factorial"', {"search": "auto"}, ("grid", 4, 1)),
         ('DESIGN = "one-at-a-time"', {"search": "optuna"}, ("optuna", 4, 1)),
     ],
 )
@@ -48,3 +50,12 @@ def test_the_longest_trial_bounds_the_epochs(write_file, options):
     assert make_plan(options(write_file(FOUR))).epochs == 10
     with pytest.raises(BadInput, match="exclude each other"):
         make_plan(options(write_file(FOUR), design="factorial", search="grid"))
+
+
+def test_names_in_a_file_are_checked_like_those_of_options(write_file, options):
+    for line, refused in {
+        'SEARCH = "bayes"': "my_space.py: SEARCH = bayes: one of auto, grid, random, optuna",
+        'SCHEDULER = "median"': "my_space.py: SCHEDULER = median: one of auto, asha, none",
+    }.items():
+        with pytest.raises(BadInput, match=refused):
+            make_plan(options(write_file(FOUR + line)))

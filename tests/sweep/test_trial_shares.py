@@ -80,7 +80,7 @@ def tuned(tmp_path, monkeypatch):
 
         monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
         plan = SimpleNamespace(
-            epochs=3, trials=7, strategy=SimpleNamespace(scheduler="none"),
+            epochs=3, trials=7, strategy=SimpleNamespace(scheduler="none", seeds=[0]),
             options=SimpleNamespace(grace_period=1, reduction_factor=3.0),
         )  # fmt: skip
         ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))

@@ -36,7 +36,8 @@ def test_the_ablation(show):
     shown = show(epochs=3)
     assert shown["trials"] == "27 = 9 configurations × 3 seeds"
     assert shown["epochs"] == "3 each at most, 81 in all at most"
-    assert shown["search"] == "one-at-a-time, scheduler none"
+    assert shown["search"] == "one-at-a-time with no scheduler"
+    assert "stopping" not in shown
     assert shown["data set"] == "cifar10, to be downloaded; where it cannot be, digits serves"
     assert shown["sweep"].startswith("ablation-20")
     assert shown["resources"] == "2 trials at a time, each with 1 CPU (of 2 CPUs, 0 GPUs)"
@@ -56,10 +57,25 @@ def test_part_of_a_factorial_of_one_thread(show):
 def test_a_search_over_ranges(show):
     shown = show("transfer")
     assert shown["trials"].startswith("35 = 35 configurations, 3 of them from scratch, × 1 seed")
-    assert shown["search"] == "optuna, scheduler asha"
+    assert shown["search"].startswith("optuna with asha (auto): 32 configurations of 10 epochs")
+    assert shown["stopping"] == "after epoch 1, 3, 9: one configuration in 3 goes on"
     assert shown["freeze_depth"] == "Int(0, 'stages')"
     assert shown["momentum"] == "Float(0.5, 0.99, when={'optimizer': 'sgd'})"
     assert "timm:resnet18.a1_in1k" in shown["backbone"]
+
+
+def test_the_grace_period_is_shown(show):
+    given = {"search": "random", "scheduler": "asha", "epochs": 27}
+    shown = show(**given)
+    assert shown["search"] == "random with asha"
+    assert shown["stopping"] == "after epoch 3, 9: one configuration in 3 goes on"
+    shown = show(**given, grace_period=2, reduction_factor=2.5)
+    assert shown["stopping"] == "after epoch 2, 5, 13: one configuration in 2.5 goes on"
+    shown = show(**given, grace_period=27)
+    assert shown["stopping"] == "none: trials end before the grace period does"
+    assert shown["note"] == (
+        "--grace-period 27: trials of 27 epochs end before asha could stop one; give fewer."
+    )
 
 
 def test_a_cluster_is_not_asked(show):
