@@ -154,10 +154,8 @@ def test_every_end_has_its_row_and_its_study_state(tmp_path: Path, monkeypatch) 
     ]
 
     class InOrder(searchers.OptunaProposer):
-        def __init__(self, context):
-            super().__init__(context)
-            for values, _, _ in wanted:  # of an ordered level Optuna has the rank
-                self.study.enqueue_trial({**values, "depth": values["depth"] - 1})
+        def _new(self):
+            return wanted[self.proposed][0]
 
     monkeypatch.setitem(searchers.SEARCHERS, "optuna", InOrder)
     result = run(
