@@ -10,9 +10,9 @@ AUTO = "auto"
 """Value of `search` and `scheduler` that leaves the choice to `default_search`."""
 STARTUP = 10
 """Configurations that TPE draws at random before it learns from them; Optuna's default."""
-FULL_SHARE = 0.08
-"""From this share of the grid's epochs on, training every trial to its end finds better ones than
-stopping some early. Own choice, from simulated sweeps."""
+WAVES = 3
+"""Trials of each worker below which chance does as well as TPE, since most of them start before
+others have told it much. Own choice: measured in benchmarks/search.py."""
 SHORT = 4
 """Trials of fewer epochs are not stopped early: there is next to nothing to save."""
 
@@ -70,6 +70,8 @@ def _search(
         return "grid", f"all {size} configurations are trained"
     if concurrent is not None and trials * seeds <= concurrent:
         return "random", f"all {trials * seeds} trials start at once, and none learns from another"
+    if concurrent is not None and trials * seeds < WAVES * concurrent:
+        return "random", f"{trials * seeds} trials on {concurrent} workers learn little in time"
     if trials <= STARTUP:
         return "random", f"{trials} configurations are too few to learn from"
     return "optuna", ""
@@ -84,9 +86,6 @@ def _scheduler(size: int | None, trials: int | None, epochs: int) -> tuple[str, 
     share = 1.0 if trials is None else trials / max(size, 1)
     if share >= 1:
         return "none", f"all {size} configurations are trained"
-    part = (
+    return "asha", (
         f"{trials} configurations of {epochs} epochs are {100 * share:.2g}% of the grid's epochs"
     )
-    if share >= FULL_SHARE:
-        return "none", f"{part}, enough to train each to its end"
-    return "asha", f"{part}, too few to train each to its end"

@@ -20,7 +20,7 @@ from sweep.levels import distinct, space_levels
 from sweep.model_limits import planning_limits
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
-from sweep.rungs import rung_epochs
+from sweep.rungs import rung_epochs, usual_grace
 from sweep.searchers import (
     EXHAUSTIVE,
     LEARNING,
@@ -90,8 +90,13 @@ class Plan:
         """Epochs after which the scheduler may stop a configuration."""
         if self.strategy.scheduler == "none":
             return []
-        options = self.options
-        return rung_epochs(self.epochs, options.grace_period, options.reduction_factor)
+        return rung_epochs(self.epochs, self.grace_period, self.options.reduction_factor)
+
+    @property
+    def grace_period(self) -> int:
+        """Epochs before the scheduler may stop a configuration: as given, or the usual number."""
+        learns = self.strategy.search in LEARNING
+        return self.options.grace_period or usual_grace(self.epochs, learns=learns)
 
     @property
     def baseline(self) -> list[dict[str, Any]]:

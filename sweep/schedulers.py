@@ -22,14 +22,14 @@ class SchedulerContext:
 
     Attributes:
         epochs: the longest a trial may train.
-        grace_period: epochs before a trial may be stopped; None: by the number of epochs.
+        grace_period: epochs before a trial may be stopped.
         reduction_factor: one in this many configurations goes on at each rung.
         concurrent: trials side by side.
         seeds: trials of each configuration.
     """
 
     epochs: int
-    grace_period: int | None
+    grace_period: int
     reduction_factor: float
     concurrent: int
     seeds: int = 1

@@ -91,7 +91,7 @@ def tune_trials(
     with_share = tune.with_resources(tune.with_parameters(trainable, job=job), share)
     context = SchedulerContext(
         epochs=plan.epochs,
-        grace_period=plan.options.grace_period,
+        grace_period=plan.grace_period,
         reduction_factor=plan.options.reduction_factor,
         concurrent=resources.concurrent,
         seeds=len(plan.strategy.seeds),

@@ -30,7 +30,7 @@ def test_a_file_without_names_leaves_the_choice_open(strategy):
     chosen = strategy(RANGES)
     assert names(chosen) == ("optuna", "asha")
     assert str(chosen).startswith("optuna with asha (auto): 32 configurations of 27 epochs")
-    assert names(strategy(LEVELS + "TRIALS = 60")) == ("optuna", "none")
+    assert names(strategy(LEVELS + "TRIALS = 60")) == ("optuna", "asha")
     assert names(strategy(LEVELS + "TRIALS = 12")) == ("optuna", "asha")
 
 
@@ -64,7 +64,7 @@ def test_a_design_is_not_stopped(strategy):
 def test_trials_that_all_start_at_once_are_drawn_at_random(strategy, monkeypatch):
     monkeypatch.setattr(resources, "cpu_count", lambda: 64)
     assert strategy(RANGES).search == "random"
-    assert strategy(RANGES, seeds=3).search == "optuna"
+    assert strategy(RANGES, seeds=8).search == "optuna"
     assert strategy(RANGES, gpus=1).search == "optuna"  # refused later: there is none
     assert strategy(RANGES, address="auto").search == "optuna"
 
@@ -79,6 +79,7 @@ def test_the_choice_follows_what_is_fixed_later(write_file, options, two_workers
 
 def test_the_rungs_are_those_of_the_scheduler(write_file, options, two_workers):
     path = write_file(BASE + RANGES)
-    assert make_plan(options(path)).rungs == [3, 9]
+    assert make_plan(options(path)).rungs == [9]
+    assert make_plan(options(path, search="random")).rungs == [1, 3, 9]
     assert make_plan(options(path, grace_period=1)).rungs == [1, 3, 9]
     assert make_plan(options(path, scheduler="none")).rungs == []

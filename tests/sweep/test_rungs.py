@@ -8,10 +8,13 @@ from sweep.rungs import Rung, rung_epochs, usual_grace
 
 
 @pytest.mark.parametrize(
-    ("epochs", "grace"), [(1, 1), (5, 1), (8, 1), (10, 1), (12, 2), (27, 3), (100, 10)]
+    ("epochs", "grace"), [(1, 1), (3, 1), (5, 2), (8, 3), (12, 4), (27, 9), (100, 34)]
 )
-def test_the_usual_grace_period_is_a_tenth_of_the_epochs(epochs, grace):
-    assert usual_grace(epochs) == grace
+def test_the_usual_grace_period_is_a_third_of_the_epochs_where_values_are_learned_from(
+    epochs, grace
+):
+    assert usual_grace(epochs, learns=True) == grace
+    assert usual_grace(epochs, learns=False) == 1
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,8 @@ def test_the_baseline_is_neither_stopped_nor_a_measure_for_others():
     assert run.tell("strong", 1, 0.6) == CONTINUE
 
 
-def test_the_grace_period_is_by_the_number_of_epochs_unless_given():
-    run = Run(epochs=27, grace_period=None)  # 3
+def test_nothing_is_stopped_before_the_grace_period():
+    run = Run(epochs=27, grace_period=3)
     for epoch in (1, 2):
         assert run.tell("strong", epoch, 0.9) == CONTINUE
         assert run.tell("weak", epoch, 0.1) == CONTINUE

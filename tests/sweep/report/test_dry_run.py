@@ -58,7 +58,7 @@ def test_a_search_over_ranges(show):
     shown = show("transfer")
     assert shown["trials"].startswith("35 = 35 configurations, 3 of them from scratch, × 1 seed")
     assert shown["search"].startswith("optuna with asha (auto): 32 configurations of 10 epochs")
-    assert shown["stopping"] == "after epoch 1, 3, 9: one configuration in 3 goes on"
+    assert shown["stopping"] == "after epoch 4: one configuration in 3 goes on"
     assert shown["freeze_depth"] == "Int(0, 'stages')"
     assert shown["momentum"] == "Float(0.5, 0.99, when={'optimizer': 'sgd'})"
     assert "timm:resnet18.a1_in1k" in shown["backbone"]
@@ -68,7 +68,7 @@ def test_the_grace_period_is_shown(show):
     given = {"search": "random", "scheduler": "asha", "epochs": 27}
     shown = show(**given)
     assert shown["search"] == "random with asha"
-    assert shown["stopping"] == "after epoch 3, 9: one configuration in 3 goes on"
+    assert shown["stopping"] == "after epoch 1, 3, 9: one configuration in 3 goes on"
     shown = show(**given, grace_period=2, reduction_factor=2.5)
     assert shown["stopping"] == "after epoch 2, 5, 13: one configuration in 2.5 goes on"
     shown = show(**given, grace_period=27)
