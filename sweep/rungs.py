@@ -36,7 +36,7 @@ def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list
     while math.ceil(rung) < epochs:
         if not found or math.ceil(rung) > found[-1]:
             found.append(math.ceil(rung))
-        rung *= reduction_factor
+        rung = max(rung * reduction_factor, rung + 0.01)  # a factor of 1 + 1e-12 ends, too
     return found
 
 

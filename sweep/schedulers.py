@@ -80,8 +80,8 @@ class Asha(Fifo):
     - A value that is no number enters no mean. A configuration with a seed that diverged or
       failed is judged by the others' mean, and ranks below all without, as in the choice of the
       winner (`sweep.selection`).
-    - A baseline from scratch, and a trial that belongs to no configuration of the search, train
-      to their end, and what they reach is no measure for others.
+    - A scratch run, and a trial that belongs to no configuration of the search, train to their
+      end, and what they reach is no measure for others.
 
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
 

@@ -36,7 +36,7 @@ def next_commands(result: SweepResult) -> list[tuple[str, str]]:
     results = results_option(result.folder)
     show = (f"python -m sweep show {result.name}{results}", "these tables again")
     if manifest.search in DESIGNS and manifest.command:
-        return [(f"{manifest.command} --search optuna", "the best combination"), show]
+        return [(f"{manifest.command} --search auto", "the best combination"), show]
     return [show]
 
 

@@ -4,6 +4,7 @@ import pytest
 
 from sweep import resources
 from sweep.plan import make_plan
+from sweep.runner import new_manifest
 
 BASE = "BASE = TrainConfig(epochs=27)\n"
 LEVELS = 'SPACE = {"width": Choice(*range(9, 41)), "dropout": Choice(0.0, 0.1, 0.2, 0.3, 0.4)}\n'
@@ -83,3 +84,12 @@ def test_the_rungs_are_those_of_the_scheduler(write_file, options, two_workers):
     assert make_plan(options(path, search="random")).rungs == [1, 3, 9]
     assert make_plan(options(path, grace_period=1)).rungs == [1, 3, 9]
     assert make_plan(options(path, scheduler="none")).rungs == []
+
+
+def test_the_manifest_has_the_names_and_the_reason(write_file, options, two_workers):
+    path = write_file(BASE + RANGES)
+    manifest = new_manifest(make_plan(options(path)), "s1")
+    assert (manifest.search, manifest.scheduler) == ("optuna", "asha")
+    assert manifest.notes[0].startswith("search: optuna with asha (auto): 32 configurations")
+    given = new_manifest(make_plan(options(path, search="random", scheduler="none")), "s1")
+    assert given.notes == []

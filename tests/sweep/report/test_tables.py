@@ -229,7 +229,7 @@ def commands(text):
 
 def test_what_to_type_next(result):
     searched, again = commands(printed(result(TRIALS)))
-    assert searched == "python -m sweep ablation --dataset digits --search optuna"
+    assert searched == "python -m sweep ablation --dataset digits --search auto"
     assert again == "python -m sweep show s1"
     assert commands(printed(result(TRIALS, search="random"))) == [again]
 
