@@ -45,7 +45,7 @@ METHODS: dict[str, Row] = {
     "random + none": _own("random", "none"),
     "random + asha, grace 3": _own("random", "asha", grace=3),
     "optuna + asha": _own("optuna", "asha", drawn=True),
-    "optuna + asha, grace 3": _own("optuna", "asha", grace=3),
+    "optuna + asha, grace 9": _own("optuna", "asha", grace=9),
     "optuna + none": _own("optuna", "none", drawn=True),
     "Ray OptunaSearch + ASHAScheduler": Row(RayPair, drawn=True),
     **{name: Row(optuna_alone(make)) for name, make in pruners().items()},

@@ -11,8 +11,9 @@ from ray.tune.search import Searcher
 from sweep.default_search import default_search
 from sweep.distinct import Distinct
 from sweep.proposer import Proposer, SearchContext
+from sweep.rungs import usual_grace
 from sweep.schedulers import SchedulerContext, build_scheduler
-from sweep.searchers import SEARCHERS
+from sweep.searchers import LEARNING, SEARCHERS
 from sweep.tune_searcher import UNFINISHED, TuneSearcher
 from tl_core.config import TrainConfig
 
@@ -30,7 +31,7 @@ class Project:
         setting: table, seed, workers and training seeds.
         proposer: makes the searcher.
         scheduler: its row of SCHEDULERS.
-        grace: epochs before a trial may be stopped; None: what is usual for EPOCHS.
+        grace: epochs before a trial may be stopped.
         reduction: one in this many configurations goes on at each rung.
     """
 
@@ -39,7 +40,7 @@ class Project:
         setting: Setting,
         proposer: Callable[[SearchContext], Proposer],
         scheduler: str,
-        grace: int | None,
+        grace: int,
         reduction: float,
     ) -> None:
         self.table = setting.table
@@ -104,7 +105,7 @@ def _nothing(*args: Any, **kwargs: Any) -> None:
 def project(
     search: str | Callable[[SearchContext], Proposer],
     scheduler: str,
-    grace: int | None = 1,
+    grace: int = 1,
     reduction: float = 3.0,
 ) -> Callable[[Setting], Method]:
     """A method of the project.
@@ -112,15 +113,15 @@ def project(
     Args:
         search: row of SEARCHERS, or what makes a proposer.
         scheduler: row of SCHEDULERS.
-        grace: epochs before a trial may be stopped; None: what is usual for EPOCHS.
+        grace: epochs before a trial may be stopped.
         reduction: one in this many configurations goes on at each rung.
     """
     proposer = SEARCHERS[search] if isinstance(search, str) else search
     return lambda setting: Project(setting, proposer, scheduler, grace, reduction)
 
 
-def default_plan(setting: Setting) -> tuple[str, str]:
-    """The searcher and the scheduler that a sweep without options takes.
+def default_plan(setting: Setting) -> tuple[str, str, int]:
+    """The searcher, the scheduler and the grace period of a sweep without options.
 
     Its trials are as many as would train to their ends in the epochs that it is planned for.
     """
@@ -132,9 +133,10 @@ def default_plan(setting: Setting) -> tuple[str, str]:
         seeds=setting.seeds,
         concurrent=setting.workers,
     )
-    return choice.search, choice.scheduler
+    grace = usual_grace(EPOCHS, learns=choice.search in LEARNING)
+    return choice.search, choice.scheduler, grace
 
 
 def default(setting: Setting) -> Method:
-    """What `default_plan` chooses, with the usual grace period."""
-    return project(*default_plan(setting), grace=None)(setting)
+    """What `default_plan` chooses."""
+    return project(*default_plan(setting))(setting)

@@ -188,7 +188,8 @@ def test_a_method_that_looks_at_its_budget_is_judged_at_each_share_as_planned_fo
 def test_the_default_plans_for_its_budget():
     problem = FAMILIES["synthetic"].make(1)
     for percent in (0.5, 10, 100):
-        search, scheduler = METHODS[DEFAULT].plan(Setting(problem, 1, 4, percent=percent))
+        search, scheduler, grace = METHODS[DEFAULT].plan(Setting(problem, 1, 4, percent=percent))
+        assert 1 <= grace <= EPOCHS
         assert search in SEARCHERS
         assert scheduler in SCHEDULERS
     assert (search, scheduler) == ("grid", "none")
