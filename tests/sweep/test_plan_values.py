@@ -128,3 +128,15 @@ def test_scratch_runs_stand_beside_points_that_all_start_from_weights(
 ):
     made = plan(f"{{'strategy': Points({points})}}", base="backbone='timm:test_resnet'")
     assert made.configurations == configurations
+
+
+@pytest.mark.parametrize("way", ["SEARCH = 'grid'", "DESIGN = 'factorial'"])
+def test_as_many_configurations_from_scratch_as_the_median_strategy_has(plan, way):
+    more = f"SOURCE = TrainConfig(dataset='shapes')\n{way}"
+    points = "Points(a={'freeze_depth': 0}, b={'freeze_depth': 1}, c={'freeze_depth': 2})"
+    made = plan(f"{{'strategy': {points}, 'lr': Choice(0.1, 0.2, 0.4)}}", more=more)
+    assert made.configurations == 3 * 3 + 3
+    seeds = len(made.strategy.seeds)
+    scratch = [v["lr"] for v in made.known_trials() if v["strategy"] == "scratch"][::seeds]
+    assert sorted(scratch) == [0.1, 0.2, 0.4]
+    assert made.trials == made.most_trials == len(made.known_trials())
