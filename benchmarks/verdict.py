@@ -24,7 +24,7 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.simulated_sweep import CONFIGURATIONS, Outcome, Settings, Sweep
-from sweep.selection import best_seeds
+from sweep.selection import RANKED, best_configurations, best_seeds, of_search
 from sweep.verdict import verdict
 
 SHAPES = ("half-normal", "normal", "exponential")
@@ -182,20 +182,19 @@ class Row:
 
 def row_of(world: NoisyWorld, settings: Settings, outcome: Outcome) -> Row | None:
     """What a simulated sweep says, held against the truth; None where nothing was measured."""
-    trials = outcome.trials
+    trials = outcome.trials[list(RANKED)]
     said, expected = verdict(trials), best_by_rule(trials)
     if said is None:
         assert expected is None
         return None
-    searched = verdict(trials[trials["phase"] == "search"])
-    assert searched is not None
+    (first_of_search,) = best_configurations(of_search(trials), 1)
     assert said.search_accuracy is not None
     true = {config: world.true[place] for config, place in outcome.configuration.items()}
     completed = trials[(trials["phase"] == "confirm") & (trials["status"] == "completed")]
     rivals = {true[config] for config in completed["config_id"]} or {math.nan}
     measured = trials.loc[trials["best_val_accuracy"].notna(), "config_id"]
     highest = max(true[config] for config in measured)
-    named, first = true[said.config_id], true[searched.config_id]
+    named, first = true[said.config_id], true[first_of_search]
     return Row(
         right=said.config_id == expected == best_seeds(trials, 1)[0]["config_id"],
         images=world.images,

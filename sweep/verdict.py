@@ -11,7 +11,14 @@ import numpy as np
 import pandas as pd
 
 from sweep.best_probability import Measured, best_probability
-from sweep.selection import CONFIRM, counting_runs, of_search, phases, rank_configurations
+from sweep.selection import (
+    CONFIRM,
+    RANKED,
+    counting_runs,
+    of_search,
+    phases,
+    rank_configurations,
+)
 
 ROUNDING = 1e-6
 """Smallest deviation between seeds that is reckoned with."""
@@ -58,6 +65,7 @@ def verdict(trials: pd.DataFrame) -> Verdict | None:
     Returns:
         None where no trial has an accuracy.
     """
+    trials = trials[[name for name in RANKED if name in trials]]  # copies of all columns are slow
     ranked = rank_configurations(trials)
     ranked = ranked[ranked["runs"] > 0]
     if ranked.empty:
