@@ -3,8 +3,9 @@
 The trials that diverge may be those that would have ended worst, so what is left of a level is
 better than the level. One at a time, a configuration with a diverged trial is set apart. In a
 factorial every level has diverged trials as soon as a few configurations diverge, so it is first
-asked which factors the divergence depends on: configurations at their diverging levels are set
-apart, and the rest stays as it is. Divergence that depends on no factor is taken for chance.
+asked which factors the divergence depends on. Those of which only some levels diverge name the
+configurations to set apart; the rest, where nothing diverged, stands for all other effects.
+Divergence that depends on no factor is taken for chance.
 """
 
 from dataclasses import dataclass
@@ -27,7 +28,8 @@ class Divergence:
     Attributes:
         apart: (N,) bool, trials whose survivors are set apart.
         doubtful: (T,) bool, terms whose level, or base, diverges.
-        factors: positions of the factors on which the divergence depends.
+        factors: positions of the factors whose diverging levels name what is set apart; of all
+            on which divergence depends where that is everything.
         chance: whether there are diverged trials that are taken for chance.
     """
 
@@ -44,24 +46,25 @@ def divergence(design: Design, diverged: np.ndarray, usable: np.ndarray) -> Dive
     if not diverged.any():
         return Divergence(nothing, np.zeros(len(terms), dtype=bool), [], False)
     if design.kind == ONE_AT_A_TIME:
-        hit = np.unique(design.cell_of[diverged])
-        factors = list(range(len(design.names)))
-        apart = np.isin(design.cell_of, hit)
+        apart = np.isin(design.cell_of, np.unique(design.cell_of[diverged]))
         base = apart[(design.codes == np.array(design.base)).all(axis=1)].any()
-        levels = [base or bool((apart & design.has(term)).any()) for term in terms]
-        return Divergence(apart, np.array(levels, dtype=bool), factors, False)
+        hit = [bool(base or (apart & design.has(term)).any()) for term in terms]
+        return Divergence(apart, np.array(hit, dtype=bool), list(range(len(design.names))), False)
     ran = diverged | usable
     ps = [_depends(design.codes[ran, f], diverged[ran]) for f in range(len(design.names))]
     factors = [f for f, p in enumerate(ps) if p < DEPENDS / len(ps)]
     if not factors:
         return Divergence(nothing, np.zeros(len(terms), dtype=bool), [], True)
-    hit_levels = {f: np.unique(design.codes[diverged, f]) for f in factors}
-    apart = np.all([np.isin(design.codes[:, f], hit_levels[f]) for f in factors], axis=0)
-    doubtful = np.array(
-        [f in factors and bool(np.isin((level, design.base[f]), hit_levels[f]).any())
-         for f, level in terms], dtype=bool
-    )  # fmt: skip
-    return Divergence(apart, doubtful, factors, False)
+    hits = {f: np.unique(design.codes[diverged, f]) for f in factors}
+    some = [f for f in factors if len(hits[f]) < len(np.unique(design.codes[:, f]))]
+    if not some:  # there is no level at which nothing diverged
+        everywhere = np.ones(len(diverged), dtype=bool)
+        return Divergence(everywhere, np.ones(len(terms), dtype=bool), factors, False)
+    apart = np.all([np.isin(design.codes[:, f], hits[f]) for f in some], axis=0)
+    doubtful = [
+        f in some and bool(np.isin((at, design.base[f]), hits[f]).any()) for f, at in terms
+    ]
+    return Divergence(apart, np.array(doubtful, dtype=bool), some, False)
 
 
 def _depends(codes: np.ndarray, diverged: np.ndarray) -> float:

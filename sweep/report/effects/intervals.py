@@ -5,6 +5,10 @@ largest |t| with the effects' correlation, which is Dunnett's where all compare 
 Where the trials of a level scatter more than the rest: the wider of that interval and Welch's
 with the level's own variance, by Bonferroni for all at once.
 
+In a fraction of a factorial without interactions in the model, one that is there shows in the
+residuals and leads effects astray. The half-width is then s·√(q²·|w|² + astray): by the
+Cauchy–Schwarz inequality it covers noise and the error of any single deviating combination.
+
 Source: Hothorn, Bretz and Westfall, Simultaneous inference in general parametric models (2008),
 section 3; Welch (1947) and Satterthwaite (1946) for variances of their own, here with residuals
 over 1 − leverage (HC2), for two groups without seeds exactly Welch's interval.
@@ -26,12 +30,11 @@ from sweep.report.effects.model import Fit
 CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 
-SCATTERS = 0.2
-"""A level has a variance of its own where the F test against the rest has a p below this. Own
-choice: with 3 to 5 seeds 0.05 misses a level that scatters three times as much in half of the
-sweeps; `benchmarks/effects.py` measures the coverage."""
-BLIND = 0.5
-"""The same where a level has a single degree of freedom (two seeds)."""
+SCATTERS, AT_LEAST, BLIND = 0.4, 0.1, 0.5
+"""A level has a variance of its own where the F test against the rest has a p below the first
+over the level's degrees of freedom, or below the second; with a single degree of freedom (two
+seeds) below the third. Own choice: at 0.05 three seeds miss a level that scatters three times
+as much in half of the sweeps; `benchmarks/effects.py` measures the coverage."""
 LEAST_OWN = 0.5
 """Degrees of freedom without which nothing is known of a level's scatter: a single trial."""
 
@@ -83,15 +86,17 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
     lonely = known & (least < LEAST_OWN)
     known &= ~lonely
     variance = float(fit.residual @ fit.residual) / fit.spare
-    pooled = np.sqrt(variance * (fit.weights**2).sum(axis=1))
-    scatters = known & (ratio_p < np.where(least < 1.5, BLIND, SCATTERS))
+    pooled = variance * (fit.weights**2).sum(axis=1)
+    bound = np.where(least < 1.5, BLIND, np.maximum(SCATTERS / np.maximum(least, 1), AT_LEAST))
+    scatters = known & (ratio_p < bound)
     count = max(int(known.sum()), 1)
     largest = largest_t(fit.weights[known], fit.spare) if known.any() else np.nan
     quantiles = ((stdtrit(fit.spare, 1 - TAIL), TAIL), (largest, TAIL / count))
     halves = []
     for quantile, tail in quantiles:
-        own = np.where(scatters, stdtrit(own_spare, 1 - tail) * error, 0.0)
-        halves.append(np.where(known, np.maximum(quantile * pooled, own), np.nan))
+        own = np.where(scatters, (stdtrit(own_spare, 1 - tail) * error) ** 2, 0.0)
+        square = np.maximum(quantile**2 * pooled, own) + variance * fit.astray
+        halves.append(np.where(known, np.sqrt(square), np.nan))
     return Intervals(halves[0], halves[1], scatters, lonely)
 
 

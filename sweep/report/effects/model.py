@@ -9,7 +9,7 @@ Shapes: N outcomes, P columns of a model matrix, T terms, F factors, C cells, S 
 """
 
 import itertools
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -32,6 +32,8 @@ class Fit:
         matrix, inverse: (N, P) and its pseudoinverse (P, N).
         outcome, residual: (N,).
         spare: residual degrees of freedom.
+        astray: (T,) how far an interaction that the model lacks may lead the effect astray, as
+            the square of its error over the residual variance that it causes.
     """
 
     weights: np.ndarray
@@ -41,6 +43,7 @@ class Fit:
     outcome: np.ndarray
     residual: np.ndarray
     spare: int
+    astray: np.ndarray
 
     @property
     def effect(self) -> np.ndarray:
@@ -81,7 +84,8 @@ def least_squares(matrix: np.ndarray, outcome: np.ndarray, targets: np.ndarray) 
     weights = np.where(estimable[:, None], targets, 0.0) @ inverse
     residual = outcome - matrix @ (inverse @ outcome)
     spare = len(outcome) - round(float(np.trace(projection)))
-    return Fit(weights, estimable, matrix, inverse, outcome, residual, spare)
+    nothing = np.zeros(len(targets))
+    return Fit(weights, estimable, matrix, inverse, outcome, residual, spare, nothing)
 
 
 def seed_columns(seeds: np.ndarray) -> np.ndarray:
@@ -114,15 +118,21 @@ def level_columns(codes: np.ndarray, pairs: list[Pair]) -> Columns:
     width = 1
     for column in codes.T:
         present, position = np.unique(column, return_inverse=True)
-        rows = np.vstack([np.eye(len(present) - 1), -np.ones((1, len(present) - 1))])
+        free = max(len(present) - 1, 0)
+        rows = np.vstack([np.eye(free), -np.ones((1, free))])[: len(present)]
         tables.append(dict(zip(present.tolist(), rows, strict=True)))
         parts.append(rows[position])
         main.append(slice(width, width := width + rows.shape[1]))
     for a, b in pairs:
-        block = (parts[1 + a][:, :, None] * parts[1 + b][:, None, :]).reshape(len(codes), -1)
+        block = _products(parts[1 + a], parts[1 + b])
         parts.append(block)
         places[a, b] = slice(width, width := width + block.shape[1])
     return Columns(np.concatenate(parts, axis=1), tables, main, places)
+
+
+def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    """Every column of `a` times every column of `b`, row by row."""
+    return (a[:, :, None] * b[:, None, :]).reshape(len(a), a.shape[1] * b.shape[1])
 
 
 def crossed_pairs(cells: np.ndarray) -> list[Pair]:
@@ -147,7 +157,29 @@ def fit_cells(design: Design, cells: np.ndarray, means: np.ndarray, pairs: list[
             targets[row, columns.main[factor]] = codes[level] - codes[design.base[factor]]
         else:
             targets[row] = np.nan
-    return least_squares(columns.matrix, means, targets)
+    fit = least_squares(columns.matrix, means, targets)
+    return fit if pairs else replace(fit, astray=_astray(fit, cells))
+
+
+def _astray(fit: Fit, cells: np.ndarray) -> np.ndarray:
+    """The worst of all combinations of two levels, if one alone deviates: (T,).
+
+    With z the combination's column, without what levels explain over all combinations: the
+    deviation that adds d to the effects' errors (weights @ z)·d adds z'(I − X·pinv(X))z·d² to the
+    residual sum of squares. A fraction in which z looks like a level is led astray; a complete
+    factorial is not. Combinations that leave no trace in the residuals are assumed away.
+    """
+    centred = []
+    for column in cells.T:
+        levels = column[:, None] == np.unique(column)
+        centred.append(levels - 1 / max(levels.shape[1], 1))
+    products = [_products(a, b) for a, b in itertools.combinations(centred, 2)]
+    z = np.concatenate([np.zeros((len(cells), 0)), *products], axis=1)
+    trace = (z * (z - fit.matrix @ (fit.inverse @ z))).sum(axis=0)
+    seen = trace > TOLERANCE
+    errors = (fit.weights @ z[:, seen]) ** 2 / trace[seen]
+    worst: np.ndarray = max(fit.spare, 0) * errors.max(axis=1, initial=0.0)
+    return worst
 
 
 def fit_trials(design: Design, outcome: np.ndarray, use: np.ndarray) -> Fit:

@@ -54,33 +54,36 @@ def _meaning(design: Design, analysis: Analysis) -> str:
 def _on_divergence(
     design: Design, found: Divergence, diverged: np.ndarray, usable: np.ndarray
 ) -> Iterable[str]:
-    if found.chance:
-        yield (
-            f"{int(diverged.sum())} of {int((diverged | usable).sum())} trials diverged, at rates "
-            "that do not differ between levels: taken to be missing by chance."
-        )
-    for factor in found.factors:
-        level = design.base[factor]
-        here = design.has((factor, level))
+    def told(here: np.ndarray) -> str:
         bad, ran = int((here & diverged).sum()), int((here & (diverged | usable)).sum())
-        if bad and design.kind != ONE_AT_A_TIME:
-            low, high = rate(bad, ran)
-            yield (
-                f"The base level {design.named(factor, level)} diverged in {bad} of {ran} trials "
-                f"({low:.0%} to {high:.0%}): no interval for that factor."
-            )
-    base = (design.codes == np.array(design.base)).all(axis=1)
-    if design.kind == ONE_AT_A_TIME and (base & diverged).any():
-        bad, ran = int((base & diverged).sum()), int((base & (diverged | usable)).sum())
         low, high = rate(bad, ran)
+        return f"diverged in {bad} of {ran} trials (95% interval {low:.0%} to {high:.0%})"
+
+    if found.chance:
+        everywhere = np.ones(len(diverged), dtype=bool)
         yield (
-            f"The base configuration diverged in {bad} of {ran} trials ({low:.0%} to {high:.0%}): "
-            "no intervals."
+            f"Training {told(everywhere)}, as often at one level as at another: these trials are "
+            "taken to be missing by chance."
         )
-    if found.apart.any() and design.kind != ONE_AT_A_TIME:
-        where = ", ".join(
-            design.named(factor, level)
-            for factor in found.factors
-            for level in np.unique(design.codes[diverged, factor]).tolist()
-        )
-        yield f"Configurations with {where}, where trials diverge, enter no interval."
+    if design.kind == ONE_AT_A_TIME:
+        base = (design.codes == np.array(design.base)).all(axis=1)
+        if (base & diverged).any():
+            yield f"The base configuration {told(base)}: no intervals."
+        return
+    for factor in found.factors:
+        here = design.has((factor, design.base[factor]))
+        if (here & diverged).any():
+            yield f"The base level {design.named(factor, design.base[factor])} {told(here)}."
+    if found.apart.all():
+        yield "No intervals: trials diverged at every level, at some more often than at others."
+    elif found.apart.any():
+        where = " and ".join(_hit(design, factor, diverged) for factor in found.factors)
+        yield f"Configurations with {where} enter no interval, since some of them diverged."
+
+
+def _hit(design: Design, factor: int, diverged: np.ndarray) -> str:
+    """`lr=0.2 or 0.4`."""
+    levels = np.unique(design.codes[diverged, factor]).tolist()
+    return f"{design.names[factor]}=" + " or ".join(
+        str(design.levels[factor][level]) for level in levels
+    )
