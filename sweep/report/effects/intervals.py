@@ -31,10 +31,13 @@ CONFIDENCE = 0.95
 TAIL = (1 - CONFIDENCE) / 2
 
 SCATTERS, AT_LEAST, BLIND = 0.4, 0.1, 0.5
-"""A level has a variance of its own where the F test against the rest has a p below the first
-over the level's degrees of freedom, or below the second; with a single degree of freedom (two
-seeds) below the third. Own choice: at 0.05 three seeds miss a level that scatters three times
-as much in half of the sweeps; `benchmarks/effects.py` measures the coverage."""
+"""A level scatters more than the rest where the F test has a p below the first over the level's
+degrees of freedom, or below the second; with one degree of freedom (two seeds) below the third.
+Own choice: at 0.05 three seeds miss a level that scatters three times as much in half of the
+sweeps; `benchmarks/effects.py` measures the coverage."""
+KNOWN = 5.0
+"""Degrees of freedom above which a level's own variance is used without a test: the interval
+is a few percent wider, and a test by residuals that share much is blind."""
 LEAST_OWN = 0.5
 """Degrees of freedom without which nothing is known of a level's scatter: a single trial."""
 
@@ -62,7 +65,7 @@ class Intervals:
     Attributes:
         alone: of an effect by itself.
         together: of all effects at once.
-        scatters: whether the level or its base scatters more than the rest.
+        scatters: whether `together` is by the level's and the base's own variances.
         lonely: whether there is none because the level or its base has one outcome only.
     """
 
@@ -87,14 +90,16 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
     known &= ~lonely
     variance = float(fit.residual @ fit.residual) / fit.spare
     pooled = variance * (fit.weights**2).sum(axis=1)
-    bound = np.where(least < 1.5, BLIND, np.maximum(SCATTERS / np.maximum(least, 1), AT_LEAST))
-    scatters = known & (ratio_p < bound)
+    bound = np.maximum(SCATTERS / np.maximum(least, 1), AT_LEAST)
+    bound = np.select([least > KNOWN, least < 1.5], [np.inf, BLIND], bound)
+    unequal = known & (ratio_p < bound)
     count = max(int(known.sum()), 1)
     largest = largest_t(fit.weights[known], fit.spare) if known.any() else np.nan
     quantiles = ((stdtrit(fit.spare, 1 - TAIL), TAIL), (largest, TAIL / count))
     halves = []
     for quantile, tail in quantiles:
-        own = np.where(scatters, (stdtrit(own_spare, 1 - tail) * error) ** 2, 0.0)
+        own = np.where(unequal, (stdtrit(own_spare, 1 - tail) * error) ** 2, 0.0)
+        scatters = own > quantile**2 * pooled
         square = np.maximum(quantile**2 * pooled, own) + variance * fit.astray
         halves.append(np.where(known, np.sqrt(square), np.nan))
     return Intervals(halves[0], halves[1], scatters, lonely)
