@@ -8,6 +8,8 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from search_spaces import ablation
+from search_spaces.designs import balanced_fraction, factorial
 from sweep.report.effects import effects
 from sweep.report.effects.design import read_design
 from sweep.report.effects.estimate import estimate
@@ -72,25 +74,32 @@ TERMS = [(name, level) for name in VALUES for level in VALUES[name][1:]]
 
 
 def test_in_a_fraction_one_deviating_combination_does_not_lead_astray():
-    """No noise, no effects, one combination of two levels that is better, in many fractions."""
-    rng, misses, needed = np.random.default_rng(3), 0, 0
-    for _ in range(30):
-        points = [POINTS[i] for i in rng.choice(18, 12, replace=False)]
-        design = read_design(pd.DataFrame(points), VALUES, BASE)
-        for (a, at), (b, bt) in itertools.combinations(TERMS, 2):
-            if a == b:
-                continue
-            accuracy = np.array([float(p[a] == at and p[b] == bt) for p in points])
-            share = {a: 1 / len(VALUES[b]), b: 1 / len(VALUES[a])}  # over the factorial
-            truth = [share.get(n, 0.0) if (n, v) in ((a, at), (b, bt)) else 0 for n, v in TERMS]
-            found = estimate(design, accuracy, np.ones(12, bool), np.zeros(12, bool))
-            error, half = np.abs(found.effect - truth), found.intervals.together
-            traced = np.abs(found.analysis.fit.residual).max() > 1e-6
-            given = np.isfinite(half) & traced
-            misses += int((error[given] > half[given] + 1e-9).sum())
-            fit = found.analysis.fit
-            allowed = fit.residual @ fit.residual / fit.spare * fit.astray
-            needed += int((error[given] ** 2 > (half**2 - allowed)[given] + 1e-9).sum())
+    """No noise, no effects, one combination of two levels that is better."""
+    values = {name: domain.values for name, domain in ablation.SPACE.items()}
+    base = {name: getattr(ablation.BASE, name) for name in values}
+    everything = factorial(ablation.SPACE, ablation.BASE)
+    nothing, misses, needed = np.zeros(18, dtype=bool), 0, 0
+    for seed in (2,):
+        points = balanced_fraction(ablation.SPACE, ablation.BASE, 18, seed)
+        design = read_design(pd.DataFrame(points), values, base)
+        for a, b in itertools.combinations(values, 2):
+            for at, bt in itertools.product(values[a], values[b]):
+
+                def better(p, a=a, b=b, at=at, bt=bt):
+                    return float(p[a] == at and p[b] == bt)
+
+                found = estimate(design, np.array([*map(better, points)]), ~nothing, nothing)
+                truth = [
+                    np.mean([better(p) for p in everything if p[name] == level])
+                    - np.mean([better(p) for p in everything if p[name] == base[name]])
+                    for name, level in ((design.names[f], values[design.names[f]][i])
+                                        for f, i in design.terms)
+                ]  # fmt: skip
+                error, fit = np.abs(found.effect - truth), found.analysis.fit
+                variance = fit.residual @ fit.residual / fit.spare
+                half = found.intervals.together
+                misses += int((error > half + 1e-9).sum())
+                needed += int((error**2 > half**2 - variance * fit.astray + 1e-9).sum())
     assert misses == 0
     assert needed > 0  # without the allowance some fractions miss
 
