@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.manifest import Manifest, read_manifest, run_folder
-from sweep.report.effects import effects
+from sweep.report.effects import Effects, effects, no_effects
 from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
@@ -34,7 +34,7 @@ class SweepResult:
         strategies: one row a strategy of transfer, by its best configuration.
         top: one row a configuration, the winner first: the varied fields, mean and standard
             deviation of the validation accuracy over seeds, how many ended well, parameters, time.
-        effects: effect of each level of each factor, for a space of levels only; else empty.
+        analysis: effect of each level of each factor, for a space of levels only; else empty.
     """
 
     name: str
@@ -46,7 +46,12 @@ class SweepResult:
     evaluations: pd.DataFrame
     strategies: pd.DataFrame
     top: pd.DataFrame
-    effects: pd.DataFrame
+    analysis: Effects
+
+    @property
+    def effects(self) -> pd.DataFrame:
+        """One row a factor and level other than the base level, see `Effects.table`."""
+        return self.analysis.table
 
     @property
     def exit_code(self) -> int:
@@ -86,7 +91,7 @@ def load_result(results: Path, name: str) -> SweepResult:
         evaluations=evaluations,
         strategies=strategies(trials, epochs, evaluations),
         top=top_configurations(trials, list(manifest.fields)),
-        effects=sweep_effects(manifest, trials),
+        analysis=sweep_effects(manifest, trials),
     )
 
 
@@ -126,14 +131,22 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*columns, *MEANS])
 
 
-def sweep_effects(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
-    """Effects of a sweep whose fields are all lists of levels; empty for any other."""
+def sweep_effects(manifest: Manifest, trials: pd.DataFrame, *, anyway: bool = False) -> Effects:
+    """Effects of a sweep whose fields are all lists of levels; empty for any other.
+
+    Args:
+        manifest: with the fields, the base and the search.
+        trials: rows of the `trials` table of the sweep.
+        anyway: give effects although the scheduler stopped trials.
+    """
     levels = manifest.fields
     listed = bool(levels) and all(isinstance(values, list) for values in levels.values())
     trials = of_search(trials)
-    if not listed or trials.empty or manifest.search in ("random", "optuna"):
-        return pd.DataFrame()
+    if not listed or trials.empty:
+        return no_effects("")
+    if manifest.search in ("random", "optuna"):
+        return no_effects("A search tries good configurations more often than others.")
     asked = "weights" in levels or SCRATCH in levels.get("strategy", [])
     if manifest.base["weights"] is not None and not asked:  # scratch is no level of a factor
         trials = trials[trials["strategy"] != SCRATCH]
-    return effects(trials, levels, manifest.base)
+    return effects(trials, levels, manifest.base, anyway=anyway)

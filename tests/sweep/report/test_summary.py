@@ -209,7 +209,7 @@ def test_effects_of_levels_that_are_tuples(keep, manifest):
     ]
     base = {**manifest().base, "channels": levels[0]}
     result = keep(trials, fields={"channels": levels}, base=base)
-    (row,) = (row for _, row in sweep_effects(result.manifest, result.trials).iterrows())
+    (row,) = (row for _, row in sweep_effects(result.manifest, result.trials).table.iterrows())
     assert (row["base_level"], row["level"]) == ((8, 16), (16, 32))
     assert row["effect"] == pytest.approx(0.1)
 

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from sweep.report.effects import effects
+from sweep.report.effects import effects, no_effects
 from sweep.report.measures import absent_classes, top_counts, wrong_images_line
 from sweep.report.summary import SweepResult, top_configurations
 from sweep.report.tables import (
@@ -48,7 +48,8 @@ def result(manifest, trial_row):
             epochs=pd.DataFrame(), classes=pd.DataFrame(), strategies=pd.DataFrame(),
             evaluations=pd.DataFrame(columns=EVALUATIONS.names),
             top=top_configurations(frame, list(made.fields)),
-            effects=effects(frame, made.fields, made.base) if listed else pd.DataFrame(),
+            analysis=effects(frame, made.fields, made.base, anyway=True)
+            if listed else no_effects(""),
         )  # fmt: skip
 
     return make
@@ -354,9 +355,9 @@ def test_an_effect_that_rounds_to_nothing_has_no_minus(result):
     tiny = -1e-12
     rows = [("lr", 0.2, 0.1, tiny, tiny, tiny, 3, 0)]
     columns = ["factor", "level", "base_level", "effect", "low", "high", "n", "left_out"]
-    text = printed(
-        dataclasses.replace(result(TRIALS), effects=pd.DataFrame(rows, columns=columns))
-    )
+    made = result(TRIALS)
+    analysis = dataclasses.replace(made.analysis, table=pd.DataFrame(rows, columns=columns))
+    text = printed(dataclasses.replace(made, analysis=analysis))
     assert "+0.00 … +0.00" in text
     assert "-0.00" not in text
 

@@ -1,0 +1,103 @@
+"""Which model a design allows: what counts as an independent outcome, and which interactions.
+
+Shapes: N trials, T terms.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sweep.report.effects.design import FACTORIAL, ONE_AT_A_TIME, Design
+from sweep.report.effects.interactions import interactions, no_interactions
+from sweep.report.effects.intervals import Groups
+from sweep.report.effects.model import (
+    Fit,
+    Pair,
+    cell_means,
+    crossed_pairs,
+    fit_cells,
+    fit_trials,
+    level_columns,
+    seed_columns,
+)
+
+SPARE_FOR_PAIRS = 8
+"""Degrees of freedom that a model with all interactions of two factors must leave."""
+SPARE_CELLS = 4
+"""Degrees of freedom below which cells are too few to take the error from, and a complete
+factorial with several seeds takes it from the seeds."""
+
+
+@dataclass(frozen=True)
+class Analysis:
+    """A fit, and what it rests on.
+
+    Attributes:
+        fit: the effects.
+        groups: whose scatter is a level's own.
+        unit: "seed" or "cell".
+        pairs: interactions in the model, positions of two factors each.
+        fallback: (T,) effects, those that the model cannot tell apart by a model without
+            interactions.
+    """
+
+    fit: Fit
+    groups: Groups
+    unit: str
+    pairs: list[Pair]
+    fallback: np.ndarray
+
+
+def analyse(design: Design, outcome: np.ndarray, use: np.ndarray) -> Analysis:
+    """Fit the trials in `use` (N,) bool by the model that their design allows."""
+    if design.kind == ONE_AT_A_TIME:
+        fit = fit_trials(design, outcome, use)
+        return Analysis(fit, _cell_groups(design, use), "seed", [], fit.effect)
+    cells, means = cell_means(design, outcome, use)
+    main = fit_cells(design, cells, means, [])
+    pairs = crossed_pairs(design.cells)
+    full = fit_cells(design, cells, means, pairs)
+    if pairs and full.spare >= SPARE_FOR_PAIRS:
+        fallback = np.where(full.estimable, full.effect, main.effect)
+        return Analysis(full, _level_groups(design, cells), "cell", pairs, fallback)
+    complete = design.kind == FACTORIAL and len(cells) == len(design.cells)
+    if main.spare < SPARE_CELLS and complete and use.sum() > len(cells):
+        fit = fit_trials(design, outcome, use)
+        return Analysis(fit, _level_groups(design, design.codes[use]), "seed", [], fit.effect)
+    return Analysis(main, _level_groups(design, cells), "cell", [], main.effect)
+
+
+def tested_pairs(
+    design: Design, outcome: np.ndarray, use: np.ndarray, analysis: Analysis
+) -> pd.DataFrame:
+    """Test every pair of factors that the trials in `use` (N,) bool tell something of."""
+    if design.kind == ONE_AT_A_TIME:
+        return no_interactions()
+    codes, values, blocks = design.codes[use], outcome[use], seed_columns(design.seeds[use])
+    if analysis.unit == "cell":
+        codes, values = cell_means(design, outcome, use)
+        blocks = np.zeros((len(codes), 0))
+    pairs = crossed_pairs(codes)
+    together = level_columns(codes, pairs).matrix.shape[1] + SPARE_CELLS <= len(codes)
+    return interactions(design, codes, blocks, values, pairs, together)
+
+
+def _cell_groups(design: Design, use: np.ndarray) -> Groups:
+    """One at a time: each configuration's trials."""
+    of = np.broadcast_to(design.cell_of[use], (len(design.terms), int(use.sum())))
+    bases = (design.cells == np.array(design.base)).all(axis=1)
+    own = np.full((len(design.terms), 2), -1)
+    for row, (factor, level) in enumerate(design.terms):
+        here = design.cells[:, factor] == level
+        if here.any() and bases.any():
+            own[row] = here.argmax(), bases.argmax()
+    return Groups(of, own)
+
+
+def _level_groups(design: Design, codes: np.ndarray) -> Groups:
+    """The outcomes at the levels `codes` (N, F) of the term's factor."""
+    of = [codes[:, factor] for factor, _ in design.terms]
+    own = [(level, design.base[factor]) for factor, level in design.terms]
+    shape = (len(design.terms), len(codes))
+    return Groups(np.array(of, dtype=int).reshape(shape), np.array(own, dtype=int).reshape(-1, 2))

@@ -1,0 +1,100 @@
+"""Which configurations a sweep's trials are: factors, levels and cells.
+
+A *cell* is a combination of levels that occurs, whatever its trials' seeds. A *term* is a level
+other than its factor's base level; the effects are those of the terms.
+
+Shapes: N trials, F factors, C cells.
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+ONE_AT_A_TIME, FACTORIAL, FRACTION = "one at a time", "factorial", "fraction"
+
+Factors = Mapping[str, Sequence[Any]] | Sequence[str]
+Term = tuple[int, int]
+"""A factor's position and a level's."""
+
+
+@dataclass(frozen=True)
+class Design:
+    """The trials' levels.
+
+    Attributes:
+        names: of the factors.
+        levels: of each factor, as listed.
+        base: position of each factor's base level.
+        codes: (N, F) int64, position of each trial's level.
+        cells: (C, F) int64, the combinations that occur.
+        cell_of: (N,) int64, each trial's cell.
+        seeds: (N,) int64, each trial's seed as a number from 0; all 0 without a column `seed`.
+    """
+
+    names: list[str]
+    levels: list[list[Any]]
+    base: list[int]
+    codes: np.ndarray
+    cells: np.ndarray
+    cell_of: np.ndarray
+    seeds: np.ndarray
+
+    @property
+    def kind(self) -> str:
+        """One at a time: every cell differs from the base in one factor at most."""
+        if (self.cells != np.array(self.base)).sum(axis=1).max(initial=0) <= 1:
+            return ONE_AT_A_TIME
+        full = math.prod(len(np.unique(column)) for column in self.cells.T)
+        return FACTORIAL if len(self.cells) == full else FRACTION
+
+    @property
+    def terms(self) -> list[Term]:
+        """Every level but the base's, in the order listed."""
+        return [
+            (factor, level)
+            for factor, levels in enumerate(self.levels)
+            for level in range(len(levels))
+            if level != self.base[factor]
+        ]
+
+    def has(self, term: Term) -> np.ndarray:
+        """Which trials are at that level: (N,) bool."""
+        return self.codes[:, term[0]] == term[1]
+
+    def named(self, factor: int, level: int) -> str:
+        """`batch_norm=False`."""
+        return f"{self.names[factor]}={self.levels[factor][level]}"
+
+
+def read_design(trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any]) -> Design:
+    """Read the levels of the trials; arguments as in `effects`."""
+    names, levels, bases, codes = list(factors), [], [], []
+    for name in names:
+        column = [plain(value) for value in trials[name]]
+        listed = factors[name] if isinstance(factors, Mapping) else column
+        values = list(dict.fromkeys(plain(value) for value in listed))
+        at = plain(base.get(name))
+        position = values.index(at) if at in values else 0
+        place = {value: number for number, value in enumerate(values)}
+        levels.append(values)
+        bases.append(position)
+        codes.append([place.get(value, position) for value in column])
+    table = np.array(codes, dtype=np.int64).reshape(len(names), len(trials)).T
+    cells, cell_of = np.unique(table, axis=0, return_inverse=True)
+    seeds = np.zeros(len(trials), dtype=np.int64)
+    if "seed" in trials:
+        seeds = np.unique(trials["seed"].to_numpy(), return_inverse=True)[1]
+    return Design(names, levels, bases, table, cells, cell_of.reshape(-1), seeds)
+
+
+def plain(value: Any) -> Any:
+    """A level as Python has it, whatever the column's type: NaN → None, an array → a tuple."""
+    if isinstance(value, np.ndarray | list | tuple):
+        return tuple(plain(item) for item in value)
+    if value is None or value is pd.NA or value != value:
+        return None
+    return value.item() if isinstance(value, np.generic) else value

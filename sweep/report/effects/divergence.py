@@ -1,0 +1,87 @@
+"""Diverged trials: how often each level diverges, and which effects that leaves in doubt.
+
+The trials that diverge may be those that would have ended worst, so what is left of a level is
+better than the level. One at a time, a configuration with a diverged trial is set apart. In a
+factorial every level has diverged trials as soon as a few configurations diverge, so it is first
+asked which factors the divergence depends on. Those of which only some levels diverge name the
+configurations to set apart; the rest, where nothing diverged, stands for all other effects.
+Divergence that depends on no factor is taken for chance.
+"""
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.special import chdtrc
+from scipy.stats import binomtest
+
+from sweep.report.effects.design import ONE_AT_A_TIME, Design
+
+DEPENDS = 0.1
+"""A divergence depends on a factor where the χ² test of its levels has a p below this, by
+Bonferroni over the factors."""
+
+
+@dataclass(frozen=True)
+class Divergence:
+    """What diverged trials do to the effects.
+
+    Attributes:
+        apart: (N,) bool, trials whose survivors are set apart.
+        doubtful: (T,) bool, terms whose level, or base, diverges.
+        factors: positions of the factors whose diverging levels name what is set apart; of all
+            on which divergence depends where that is everything.
+        chance: whether there are diverged trials that are taken for chance.
+    """
+
+    apart: np.ndarray
+    doubtful: np.ndarray
+    factors: list[int]
+    chance: bool
+
+
+def divergence(design: Design, diverged: np.ndarray, usable: np.ndarray) -> Divergence:
+    """Judge the trials that `diverged` (N,) beside those that are `usable` (N,)."""
+    terms = design.terms
+    nothing = np.zeros(len(diverged), dtype=bool)
+    if not diverged.any():
+        return Divergence(nothing, np.zeros(len(terms), dtype=bool), [], False)
+    if design.kind == ONE_AT_A_TIME:
+        apart = np.isin(design.cell_of, np.unique(design.cell_of[diverged]))
+        base = apart[(design.codes == np.array(design.base)).all(axis=1)].any()
+        hit = [bool(base or (apart & design.has(term)).any()) for term in terms]
+        return Divergence(apart, np.array(hit, dtype=bool), list(range(len(design.names))), False)
+    ran = diverged | usable
+    ps = [_depends(design.codes[ran, f], diverged[ran]) for f in range(len(design.names))]
+    factors = [f for f, p in enumerate(ps) if p < DEPENDS / len(ps)]
+    if not factors:
+        return Divergence(nothing, np.zeros(len(terms), dtype=bool), [], True)
+    hits = {f: np.unique(design.codes[diverged, f]) for f in factors}
+    some = [f for f in factors if len(hits[f]) < len(np.unique(design.codes[:, f]))]
+    if not some:  # there is no level at which nothing diverged
+        everywhere = np.ones(len(diverged), dtype=bool)
+        return Divergence(everywhere, np.ones(len(terms), dtype=bool), factors, False)
+    apart = np.all([np.isin(design.codes[:, f], hits[f]) for f in some], axis=0)
+    doubtful = [
+        f in some and bool(np.isin((at, design.base[f]), hits[f]).any()) for f, at in terms
+    ]
+    return Divergence(apart, np.array(doubtful, dtype=bool), some, False)
+
+
+def _depends(codes: np.ndarray, diverged: np.ndarray) -> float:
+    """p value of Pearson's χ² test that the rate is the same at every level."""
+    total = np.bincount(codes)
+    bad = np.bincount(codes, weights=diverged)[total > 0]
+    total = total[total > 0]
+    if len(total) < 2 or bad.sum() == total.sum():
+        return 1.0
+    share = bad.sum() / total.sum()
+    statistic = ((bad - total * share) ** 2 / (total * share * (1 - share))).sum()
+    return float(chdtrc(len(total) - 1, statistic))
+
+
+def rate(diverged: int, trials: int) -> tuple[float, float]:
+    """Wilson's 95% interval of the share of `trials` that diverge; 0 to 1 without trials."""
+    if not trials:
+        return 0.0, 1.0
+    found = binomtest(diverged, trials).proportion_ci(0.95, method="wilson")
+    return float(found.low), float(found.high)
