@@ -134,6 +134,8 @@ def best_by_rule(trials: pd.DataFrame) -> str | None:
         fresh = [r for r in known if r["phase"] == "confirm" and r["status"] == "completed"]
         searched = [r for r in known if r["phase"] == "search" and r["status"] not in failures]
         failed = [r for r in known if r["status"] in failures]
+        behind = {"diverged"} if fresh else failures
+        planned = sum(r["phase"] == "confirm" for r in rows)
         counted = [r["best_val_accuracy"] for r in fresh or searched or failed]
         if not counted:
             continue
@@ -141,8 +143,8 @@ def best_by_rule(trials: pd.DataFrame) -> str | None:
             (
                 bool(fresh),
                 bool(fresh or searched),
-                not any(r["status"] in failures for r in rows),
-                len(counted),
+                not any(r["status"] in behind for r in rows),
+                len(counted) >= planned / 2 if fresh else len(counted),
                 round(math.fsum(counted) / len(counted), 9),
                 -min(int(r["trial_id"].rsplit("_", 1)[1]) for r in rows),
                 config,

@@ -5,7 +5,7 @@ import math
 from collections.abc import Collection
 from typing import Any, Protocol
 
-from sweep.selection import CONFIRM, DIGITS, FAILED
+from sweep.selection import CONFIRM, DIGITS, DIVERGED, FAILED
 
 Rank = tuple[bool, bool, bool, bool, int, float, int]
 
@@ -70,10 +70,13 @@ def _counting(runs: Collection[Run]) -> list[Run]:
 def _rank(runs: Collection[Run]) -> Rank:
     """The keys of `rank_configurations`, the best lowest."""
     counting = _counting(runs)
-    failed = any(run.status in FAILED for run in runs)
     mean = sum(run.best_val_accuracy for run in counting) / max(len(counting), 1)
     number = min(run.number for run in runs)
     only_failed = all(run.status in FAILED for run in counting)
     unconfirmed = only_failed or any(run.phase != CONFIRM for run in counting)
-    order = (-len(counting), -round(mean, DIGITS), number)
+    failures = FAILED if unconfirmed else (DIVERGED,)
+    failed = any(run.status in failures for run in runs)
+    fresh = sum(run.phase == CONFIRM for run in runs)
+    enough = len(counting) if unconfirmed else int(2 * len(counting) >= fresh)
+    order = (-enough, -round(mean, DIGITS), number)
     return (not counting, unconfirmed, only_failed, failed, *order)

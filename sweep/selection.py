@@ -12,11 +12,14 @@ There is one rule, `rank_configurations`, and everything that names a best follo
    off says less than the others that it is compared with.
 3. A configuration of which fresh runs count is confirmed: these alone are its mean, since the
    runs of the search were what it was chosen by. Confirmed configurations come before all others.
-4. Of the configurations with an accuracy those come first of which no run failed, in either phase;
-   then those of which another run counts; then those with an accuracy from failed runs alone,
-   which is then what counts. Configurations without an accuracy come last.
+4. Of the configurations with an accuracy those come first of which no run failed; then those of
+   which another run counts; then those with an accuracy from failed runs alone, which is then
+   what counts. Configurations without an accuracy come last. Of confirmed ones only those come
+   behind of which a run diverged, in either phase: a crash is no property of a configuration that
+   trained to its end beside it.
 5. Among these, the one with more runs that count comes first, so that a single lucky seed does
-   not beat a configuration that was measured with all seeds.
+   not beat a configuration that was measured with all seeds. Of confirmed ones those come first
+   of which at least half of the fresh runs count, two of three.
 6. Then the one with the higher mean accuracy of the runs that count, means that differ by
    rounding alone being equal.
 7. Then the one that was proposed first, by its lowest trial number.
@@ -32,6 +35,8 @@ import pandas as pd
 
 FAILED = ("diverged", "out_of_memory", "failed")
 """Statuses that put a configuration behind those without."""
+DIVERGED = "diverged"
+"""The one of them that does so where fresh runs confirm the configuration."""
 SEARCH, CONFIRM = "search", "confirm"
 """`phase` of the trials of a search or design, and of fresh runs of the best of them."""
 RANKED = ("trial_id", "config_id", "seed", "status", "best_val_accuracy", "phase")
@@ -122,11 +127,17 @@ def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     """
     counting = counting_runs(trials)
     accuracy = counting["best_val_accuracy"].astype("float64").groupby(counting["config_id"])
-    failed = trials["status"].isin(FAILED)
-    each = trials.assign(_number=trial_numbers(trials), _failed=failed).groupby("config_id")
+    each = trials.assign(
+        _number=trial_numbers(trials),
+        _failed=trials["status"].isin(FAILED),
+        _diverged=trials["status"].eq(DIVERGED),
+        _fresh=phases(trials) == CONFIRM,
+    ).groupby("config_id")
     ranked = pd.DataFrame(
         {
             "failed": each["_failed"].any(),
+            "diverged": each["_diverged"].any(),
+            "fresh_runs": each["_fresh"].sum(),
             "number": each["_number"].min(),
             "only_failed": counting["status"].isin(FAILED).groupby(counting["config_id"]).all(),
             "val_accuracy": accuracy.mean(),
@@ -142,8 +153,13 @@ def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
         unconfirmed=ranked["fresh"].ne(True) | ranked["only_failed"].eq(True),
         runs=ranked["runs"].fillna(0).astype("int64"),
     )
-    ranked["phase"] = np.where(ranked["unconfirmed"], SEARCH, CONFIRM)
-    worse = ["unmeasured", "unconfirmed", "only_failed", "failed", "runs", "mean", "number"]
+    unconfirmed = ranked["unconfirmed"]
+    ranked["phase"] = np.where(unconfirmed, SEARCH, CONFIRM)
+    ranked["failed"] = ranked["failed"].where(unconfirmed, ranked["diverged"])
+    ranked["enough"] = ranked["runs"].where(
+        unconfirmed, 2 * ranked["runs"] >= ranked["fresh_runs"]
+    )
+    worse = ["unmeasured", "unconfirmed", "only_failed", "failed", "enough", "mean", "number"]
     ascending = [True, True, True, True, False, False, True]
     ranked = ranked.sort_values(worse, ascending=ascending, kind="stable")
     shown = ["val_accuracy", "val_accuracy_std", "runs", "phase"]

@@ -169,15 +169,27 @@ CONFIRMED = {
     "one fresh run is enough to come before what has none": (
         [("a", "completed", 0.9), ("b", "completed", 0.8)], [("b", "completed", 0.5)], 2,
     ),
-    "a confirmed one with a failed fresh run comes after one without": (
+    "a confirmed one of which a fresh run diverged comes after one without": (
         [("a", "completed", 0.9), ("b", "completed", 0.8)],
         [("a", "completed", 0.9), ("a", "diverged", 0.95), ("b", "completed", 0.5)],
         4,
     ),
-    "a failed run of the search counts too": (
-        [("a", "completed", 0.9), ("a", "failed", NAN), ("b", "completed", 0.8)],
+    "one that diverged in the search too": (
+        [("a", "completed", 0.9), ("a", "diverged", NAN), ("b", "completed", 0.8)],
         [("a", "completed", 0.9), ("b", "completed", 0.5)],
         4,
+    ),
+    "a crash does not put a confirmed one behind": (
+        [("a", "completed", 0.9), ("a", "failed", NAN), ("b", "completed", 0.8)],
+        [("a", "completed", 0.9), ("a", "failed", NAN), ("b", "completed", 0.5),
+         ("b", "completed", 0.5)],
+        3,
+    ),
+    "one of three fresh runs is too few beside two of three": (
+        [("a", "completed", 0.9), ("b", "completed", 0.8)],
+        [("a", "completed", 0.9), ("a", "failed", NAN), ("a", "out_of_memory", NAN),
+         ("b", "completed", 0.5), ("b", "completed", 0.4), ("b", "failed", NAN)],
+        5,
     ),
     "one whose fresh runs all failed comes after what was not confirmed": (
         [("a", "completed", 0.9), ("b", "completed", 0.4)],
@@ -199,10 +211,11 @@ CONFIRMED = {
         [("b", "interrupted", 0.95), ("a", "interrupted", NAN)],
         0,
     ),
-    "more fresh runs come first": (
+    "two of three fresh runs are as good as three": (
         [("a", "completed", 0.9), ("b", "completed", 0.8)],
-        [("a", "completed", 0.99), ("b", "completed", 0.7), ("b", "completed", 0.7)],
-        3,
+        [("a", "completed", 0.9), ("a", "completed", 0.8), ("a", "interrupted", NAN),
+         ("b", "completed", 0.7), ("b", "completed", 0.7), ("b", "completed", 0.7)],
+        2,
     ),
     "equal fresh means in the order of their proposal": (
         [("a", "completed", 0.8), ("b", "completed", 0.9)],

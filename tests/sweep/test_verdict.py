@@ -100,7 +100,7 @@ def test_seeds_that_agree_by_rounding_do_not_make_sure():
     assert 0.5 < found.probability < 0.99
 
 
-def test_a_failed_fresh_run_puts_the_configuration_behind():
+def test_a_fresh_run_that_diverged_puts_the_configuration_behind():
     failed = [*FRESH, ("a", NAN, "diverged"), ("b", 0.92), ("c", 0.9)]
     found = verdict(trials(SEARCHED, failed))
     assert (found.config_id, found.runs) == ("b", 3)
