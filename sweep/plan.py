@@ -10,11 +10,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from search_spaces.domains import Choice, Domain, Points, enumerate_space, fix, is_limit
+from search_spaces.domains import Domain, Points, enumerate_space, fix, is_limit
 from sweep.at_source import check_source_options
 from sweep.auto_strategy import settled
 from sweep.confirmation import Confirmation, confirmation_of
 from sweep.counting import Counted, count_list, count_search
+from sweep.decided import architecture_of_source, fixed_fields, sizes_axis
 from sweep.devices import without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
 from sweep.levels import distinct, space_levels
@@ -39,11 +40,10 @@ from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy, design_points
 from sweep.unheeded import unheeded_options, without_dead_fields
 from sweep.user_modules import UserModule, read_user_module
-from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
-from tl_core.models.weights_file import read_metadata
 
 
 @dataclass(frozen=True)
@@ -257,7 +257,7 @@ class Plan:
     def with_source(self, weights: Path) -> "Plan":
         """The plan with its source trained: what it was made with, where it was not named."""
         changed = {"weights": str(weights)}
-        adopted = _architecture_of_source(self.base, {**dict.fromkeys(self.named), **changed})
+        adopted = architecture_of_source(self.base, {**dict.fromkeys(self.named), **changed})
         values = {**adopted, **changed}
         base, free = config_from_dict(values, self.base), fix(self.free, values)
         return _counted(replace(self, base=base, free=free))
@@ -302,40 +302,6 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     check_names(plan)
     counted = _counted(without_dead_fields(plan))
     return replace(counted, notes=(*unheeded_options(counted), *counted.notes))
-
-
-def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
-    """Field → value for all that the options decide, the model of a source that they name too.
-
-    Raises:
-        BadInput: a value is none that its field takes.
-    """
-    changed = overrides(options)
-    return {**changed, **_architecture_of_source(config_from_dict(changed, base), changed)}
-
-
-def _architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:
-    """The model that the user's source was made with, but for what the user set otherwise.
-
-    Nothing where the source is no file of ours, which does not say.
-    """
-    source = named.get("weights")
-    if source in (None, PRETRAINED):
-        return {}
-    made = read_metadata(source).config or {}
-    fields = (name for name in ARCHITECTURE if name in made and name not in named)
-    known = {name: made[name] for name in fields}
-    return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
-
-
-def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
-    """`limit_train` as a field that varies, where the options name several sizes.
-
-    Raises:
-        BadInput: a searcher that draws or learns would choose among them, where each is wanted.
-    """
-    sizes = train_sizes(options)
-    return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}
 
 
 def _counted(plan: Plan) -> Plan:

@@ -110,7 +110,7 @@ def _distinct(space: SearchSpace, options: SweepOptions) -> dict[str, dict[str, 
     """
     if not space.runs:
         return {"": {}}
-    from sweep.plan import fixed_fields
+    from sweep.decided import fixed_fields
 
     fixed = fixed_fields(options, space.base)
     left: dict[str, dict[str, object]] = {}
