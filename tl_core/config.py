@@ -263,8 +263,7 @@ STRUCTURE_FIELDS = (
     "backbone", "model_args", "width", "depth", "channels", "block_layers", "block_pool",
     "block_norm",
 )  # fmt: skip
-"""Fields that decide a model's stages; without dropout and its like, so that trials that differ in
-these alone share what is known of them."""
+"""Fields that decide a model's stages: trials alike in these share what is known of them."""
 ARCHITECTURE = (*STRUCTURE_FIELDS, "batch_norm", "activation", "pooling", "attention")
 """Fields that decide which tensors a model has and what they mean: a source's must be the same."""
 
@@ -346,7 +345,6 @@ def config_id(
     """
     values = {k: v for k, v in config.to_dict().items() if FIELDS[k].metadata["identity"]}
     values["dataset"] = data
-    values["weights"] = weights if weights is not None else config.weights
-    values["teacher"] = teacher if teacher is not None else config.teacher
+    values |= {"weights": weights or config.weights, "teacher": teacher or config.teacher}
     text = json.dumps(values, sort_keys=True, default=list)
     return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
