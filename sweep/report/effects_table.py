@@ -1,4 +1,4 @@
-"""Effects of factors in the terminal: a table, sentences, interactions, what a reader must know."""
+"""Effects of factors in the terminal: a table, sentences, interactions, caveats."""
 
 import math
 
@@ -26,9 +26,11 @@ def print_effects(result: SweepResult, console: Console) -> None:
     found = result.analysis
     if found.table.empty:
         if found.refused and not is_searched(result.manifest):
+            why = f"\nNo effects: {escape(found.refused)}"
+            console.print(why, style="yellow", highlight=False)
             ask = f"python -m sweep show {result.name}{results_option(result.folder)}"
-            console.print(f"\nNo effects: {escape(found.refused)}", style="yellow", highlight=False)
-            console.print(f"Show them nevertheless: {escape(ask)} --effects-anyway", soft_wrap=True)
+            line = f"Show them nevertheless: {escape(ask)} --effects-anyway"
+            console.print(line, highlight=False, soft_wrap=True)
         return
     console.print(
         "\n[bold]Effects on validation accuracy[/bold], in points, with 95% intervals",

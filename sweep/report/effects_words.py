@@ -7,6 +7,7 @@ import pandas as pd
 from sweep.progress import short
 from sweep.report.cells import field_name, plain, points
 from sweep.report.effects import Effects, factor_order
+from sweep.report.effects.design import ONE_AT_A_TIME
 
 FOUND = 0.05
 """Adjusted p below which an interaction counts as found."""
@@ -101,10 +102,10 @@ def interaction_lines(found: Effects) -> list[str]:
     if tested.empty:
         if found.table["factor"].nunique() < 2:
             return []
-        return [
-            "Interactions are assumed away: these trials cannot test them"
-            " (--design factorial can, whole or in part by --trials)."
-        ]
+        way = "more trials can"
+        if found.design == ONE_AT_A_TIME:
+            way = "--design factorial can, whole or in part by --trials"
+        return [f"Interactions are assumed away: these trials cannot test them ({way})."]
     pairs = "1 pair" if len(tested) == 1 else f"{len(tested)} pairs"
     there = tested[tested["p_adjusted"] < FOUND]
     if there.empty:

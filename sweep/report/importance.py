@@ -173,13 +173,12 @@ def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -
 def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """p of each field's importance (F,) beside those of shuffles (S, F), for all fields at once.
 
-    Each is measured by its own shuffles' mean and deviation, since fields with more values
+    Each is measured by its own mean and deviation over shuffles, since fields with more values
     differ more by chance, and compared with the largest of a shuffle.
     """
-    deviation = drawn.std(axis=0) + 1e-12
-    largest = ((drawn - drawn.mean(axis=0)) / deviation).max(axis=1)
-    ours = (found - drawn.mean(axis=0)) / deviation
-    share: np.ndarray = (1 + (largest >= ours[:, None]).sum(axis=1)) / (1 + len(drawn))
+    every = np.vstack([drawn, found])
+    scaled = (every - every.mean(axis=0)) / (every.std(axis=0) + 1e-12)
+    share: np.ndarray = (scaled.max(axis=1) >= scaled[-1][:, None]).mean(axis=1)
     return share
 
 
@@ -204,6 +203,8 @@ def _range(text: str) -> tuple[str, Any, Any, bool] | None:
     try:
         call = ast.parse(text, mode="eval").body
         if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            return None
+        if call.func.id not in ("Int", "Float"):
             return None
         low, high = (ast.literal_eval(node) for node in call.args)
         named = {key.arg: ast.literal_eval(key.value) for key in call.keywords}

@@ -19,9 +19,7 @@ def print_importance(result: SweepResult, console: Console) -> None:
         console.print(f"\nImportance of the fields: {escape(found.refused)}", highlight=False)
     if found.table.empty:
         return
-    console.print(
-        "\n[bold]Importance of the fields[/bold], shares, by PED-ANOVA", highlight=False
-    )
+    console.print("\n[bold]Importance of the fields[/bold], shares, by PED-ANOVA", highlight=False)
     console.print(
         f"How the best {found.best} of {found.of} configurations differ from all of them.",
         style="dim",
@@ -52,15 +50,11 @@ def importance_table(found: Importance) -> Table:
 
 def sentence(found: Importance) -> str:
     """Which fields matter more than chance gives."""
-    names = [field_name(name) for name in found.table.loc[_beyond(found), "field"]]
+    table = found.table
+    names = [field_name(name) for name in table.loc[table["p"] <= BEYOND_CHANCE, "field"]]
+    how = "(p: all fields at once, by shuffling)"
     if not names:
-        return "No field is beyond what chance gives (p: all fields at once, by shuffling)."
+        return f"No field is beyond what chance gives {how}; more trials may tell."
     verb = "is" if len(names) == 1 else "are"
-    return (
-        f"{', '.join(names)} {verb} beyond what chance gives (p: all fields at once, by shuffling);"
-        " the others may not matter, or these trials are too few."
-    )
-
-
-def _beyond(found: Importance) -> list[bool]:
-    return [bool(p <= BEYOND_CHANCE) for p in found.table["p"]]
+    rest = "; of the others these trials do not tell" if len(names) < len(table) else ""
+    return f"Beyond what chance gives {verb} {', '.join(names)} {how}{rest}."

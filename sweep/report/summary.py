@@ -59,7 +59,7 @@ class SweepResult:
 
     @property
     def importance(self) -> pd.DataFrame:
-        """One row a field of a searched space, the most important first, see `Importance.table`."""
+        """One row a field of a searched space, see `Importance.table`; empty for a design."""
         return self.ranking.table
 
     @cached_property
