@@ -41,7 +41,7 @@ is a few percent wider, and a test by residuals that share much is blind."""
 LEAST_OWN = 0.5
 """Degrees of freedom without which nothing is known of a level's scatter: a single trial."""
 
-POINTS, STRATA = 12, 256
+POINTS, STRATA = 14, 1024
 """log2 of the quasi-random points for the largest |t|, and how many of their norms are kept."""
 
 

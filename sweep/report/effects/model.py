@@ -80,7 +80,7 @@ def least_squares(matrix: np.ndarray, outcome: np.ndarray, targets: np.ndarray) 
     inverse = np.linalg.pinv(matrix)
     projection = inverse @ matrix
     error = np.abs(targets @ projection - targets).max(axis=1, initial=0.0)
-    estimable = error < TOLERANCE  # False for NaN
+    estimable = (error < TOLERANCE) & (targets.shape[1] > 0)  # False for NaN
     weights = np.where(estimable[:, None], targets, 0.0) @ inverse
     residual = outcome - matrix @ (inverse @ outcome)
     spare = len(outcome) - round(float(np.trace(projection)))
@@ -89,9 +89,8 @@ def least_squares(matrix: np.ndarray, outcome: np.ndarray, targets: np.ndarray) 
 
 
 def seed_columns(seeds: np.ndarray) -> np.ndarray:
-    """One 0/1 column a seed but the first, of the seeds that several trials have: (N, ≤ S − 1)."""
-    shared, counts = np.unique(seeds, return_counts=True)
-    return (seeds[:, None] == shared[counts > 1][1:]).astype(float)
+    """One 0/1 column a seed but the first: (N, S − 1)."""
+    return (seeds[:, None] == np.unique(seeds)[1:]).astype(float)
 
 
 def cell_means(design: Design, outcome: np.ndarray, use: np.ndarray) -> tuple[np.ndarray, ...]:

@@ -39,10 +39,10 @@ class Effects:
             right in 95% of sweeps; n (usable trials at the level), left_out (the others at the
             level), diverged (of these); rate_low and rate_high, the 95% interval of the share
             that diverges, NaN where none did; mean (accuracy of the usable trials at the level);
-            method of the intervals ("pooled", or "own variance" where the level or its base
-            level scatters more than the rest); reason why there is no interval ("diverged",
-            "base diverged", "aliased", "missing combinations", "one trial", "no spare trials"),
-            else empty.
+            method of low_all and high_all ("pooled", or "own variance" where the interval by the
+            level's and the base level's own variances is the wider one); reason why there is no
+            interval ("diverged", "base diverged", "aliased", "missing combinations", "one
+            trial", "no spare trials"), else empty.
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
         unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
