@@ -10,7 +10,7 @@ from rich.table import Table
 from sweep.baseline import SCRATCH
 from sweep.progress import STATUS_STYLE, clock, describe
 from sweep.report.cells import cell, is_missing, plain
-from sweep.report.effects_table import print_effects
+from sweep.report.effects_report import print_effects
 from sweep.report.importance_table import print_importance
 from sweep.report.measures import absent_classes, top_counts, wrong_images_line
 from sweep.report.next_commands import print_where, shown_path

@@ -7,7 +7,7 @@ import pytest
 from rich.console import Console
 
 from sweep.manifest import run_folder, write_manifest
-from sweep.report.effects_table import caption, caveats, effects_table, print_effects
+from sweep.report.effects_report import caption, caveats, effects_table, print_effects
 from sweep.report.summary import load_result
 from sweep.results import write_rows
 
