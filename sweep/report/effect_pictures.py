@@ -1,5 +1,7 @@
 """Pictures of what mattered: effects with both intervals, importance of a search's fields."""
 
+import math
+
 import matplotlib.pyplot as plt
 import pandas as pd
 from matplotlib.figure import Figure
@@ -7,6 +9,7 @@ from matplotlib.figure import Figure
 from sweep.progress import short
 from sweep.report.cells import field_name, plain
 from sweep.report.effects import factor_order
+from sweep.report.effects_words import beyond_noise, diverged
 from sweep.report.importance_table import BEYOND_CHANCE
 from sweep.report.summary import SweepResult
 
@@ -15,15 +18,18 @@ CLEAR, UNCLEAR = "C0", "grey"
 
 
 def forest(result: SweepResult) -> Figure | None:
-    """Effects in points: thick the interval by itself, thin that of all together."""
-    table = result.effects.dropna(subset="effect")
-    table = table[table["reason"] != "diverged"]  # an effect of survivors is none
-    if table.empty:
+    """Effects in points with both intervals; where there is none, the reason."""
+    table = result.effects
+    if table["effect"].isna().all():
         return None
     rows = pd.concat([table[table["factor"] == name] for name in factor_order(table)])
     figure, axes = plt.subplots(figsize=(8, 1 + 0.35 * len(rows)))
     for place, (_, row) in enumerate(rows.iterrows()):
-        colour = CLEAR if row["low_all"] > 0 or row["high_all"] < 0 else UNCLEAR
+        if math.isnan(row["effect"]) or row["reason"] == "diverged":
+            said = diverged(row)[0] if row["reason"] == "diverged" else row["reason"]
+            axes.text(0, place, f" {said}", va="center", color=UNCLEAR)
+            continue
+        colour = CLEAR if beyond_noise(row) else UNCLEAR
         for width, low, high in ((1, "low_all", "high_all"), (5, "low", "high")):
             ends = [100 * row[low], 100 * row[high]]  # NaN draws nothing
             axes.plot(ends, [place] * 2, color=colour, linewidth=width, solid_capstyle="butt")

@@ -12,6 +12,8 @@ from sweep.report.effects.design import ONE_AT_A_TIME
 FOUND = 0.05
 """Adjusted p below which an interaction counts as found."""
 INTERACTIONS_SHOWN = 3
+MOST_POINTS = 100
+"""No two accuracies are further apart."""
 WITHOUT_INTERVAL = {
     "base diverged": "no interval, since trials at the base level diverged",
     "aliased": "these trials cannot tell its effect from another",
@@ -75,7 +77,10 @@ def _within(rows: list[pd.Series]) -> str:
     first, *rest = (_named(row) for row in rows)
     others = [short(plain(row["level"])) for row in rows[1:]]
     names = f"{', '.join([first, *others[:-1]])} and {others[-1]}" if rest else first
-    return f"{names}: nothing beyond noise, effects larger than {bound:.1f} points are excluded"
+    excluded = f"effects larger than {bound:.1f} points are excluded"
+    if bound >= MOST_POINTS:
+        excluded = "and no size of an effect is excluded"
+    return f"{names}: nothing beyond noise, {excluded}"
 
 
 def _no_interval(row: pd.Series) -> str:

@@ -124,41 +124,21 @@ def _common_epoch(config: pd.Series, trained: pd.Series, reached: pd.Series) -> 
 
 def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -> pd.DataFrame:
     """Importance (unscaled), p and number of configurations of each field; the columns."""
-    import optuna
-
     known = {name: _distribution(levels, rows[name]) for name, levels in fields.items()}
     varied = {name: found for name, found in known.items() if found and not found.single()}
-    if not varied:
-        return pd.DataFrame(columns=COLUMNS)
     parameters = [_parameters(row, varied, fields) for _, row in rows.iterrows()]
-    optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(direction="minimize")
-    study.add_trials(
-        [
-            optuna.create_trial(
-                params=own, distributions={name: varied[name] for name in own}, value=0.0
-            )
-            for own in parameters
-        ]
-    )
     used = {name: sum(name in own for own in parameters) for name in varied}
     names = [name for name in varied if used[name]]
-    evaluator = optuna.importance.PedAnovaImportanceEvaluator(target_quantile=quantile)
-
-    def measured(values: np.ndarray) -> np.ndarray:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # that a target is minimized
-            found = optuna.importance.get_param_importances(
-                study, evaluator=evaluator, params=names, normalize=False,
-                target=lambda trial: float(values[trial.number]),
-            )  # fmt: skip
-        return np.array([found[name] for name in names])
-
+    if not names:
+        return pd.DataFrame(columns=COLUMNS)
+    study = _study(parameters, varied)
     losses = -rows["value"].to_numpy()
-    shares = measured(losses)
+    shares = _measured(study, names, losses, quantile)
     shuffles = SHUFFLES if len(rows) <= MANY else FEW_SHUFFLES
     rng = np.random.default_rng(0)
-    drawn = np.array([measured(rng.permutation(losses)) for _ in range(shuffles)])
+    drawn = np.array(
+        [_measured(study, names, rng.permutation(losses), quantile) for _ in range(shuffles)]
+    )
     table = pd.DataFrame(
         {
             "field": names,
@@ -170,13 +150,46 @@ def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
+def _study(parameters: list[dict[str, Any]], varied: Mapping[str, Any]) -> Any:
+    """A study in memory with one trial a configuration, in the order of the rows."""
+    import optuna
+
+    storage = optuna.storages.InMemoryStorage()
+    logging = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(storage=storage, direction="minimize")
+    optuna.logging.set_verbosity(logging)
+    trials = [
+        optuna.create_trial(params=own, distributions={n: varied[n] for n in own}, value=0.0)
+        for own in parameters
+    ]
+    study.add_trials(trials)
+    return study
+
+
+def _measured(study: Any, names: list[str], losses: np.ndarray, quantile: float) -> np.ndarray:
+    """Importance (F,) of fields where the study's trials have these losses (N,)."""
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a target is minimized
+        found = get_param_importances(
+            study,
+            evaluator=PedAnovaImportanceEvaluator(target_quantile=quantile),
+            params=names,
+            normalize=False,
+            target=lambda trial: float(losses[trial.number]),
+        )
+    return np.array([found[name] for name in names])
+
+
 def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """p of each field's importance (F,) beside those of shuffles (S, F), for all fields at once.
 
-    Each is measured by its own mean and deviation over shuffles, since fields with more values
-    differ more by chance, and compared with the largest of a shuffle.
+    Each field's square root is measured by its own mean and deviation, since fields with more
+    values differ more by chance, and compared with the largest of a shuffle.
     """
-    every = np.vstack([drawn, found])
+    every = np.sqrt(np.vstack([drawn, found]))
     scaled = (every - every.mean(axis=0)) / (every.std(axis=0) + 1e-12)
     share: np.ndarray = (scaled.max(axis=1) >= scaled[-1][:, None]).mean(axis=1)
     return share

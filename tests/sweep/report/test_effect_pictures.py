@@ -12,22 +12,29 @@ from sweep.report.importance import Importance
 
 EFFECTS = pd.DataFrame(
     [
-        ("dropout", 0.2, 0.0, 0.004, -0.002, 0.010, -0.006, 0.014, ""),
-        ("batch_norm", False, True, -0.03, -0.04, -0.02, -0.05, -0.01, ""),
-        ("lr", 0.8, 0.2, 0.01, *[np.nan] * 4, "diverged"),
-        ("lr", 0.4, 0.2, 0.01, *[np.nan] * 4, "one trial"),
-        ("pooling", "max", "avg", *[np.nan] * 5, "aliased"),
+        ("dropout", 0.2, 0.0, 0.004, -0.002, 0.010, -0.006, 0.014, "", 5, 0),
+        ("batch_norm", False, True, -0.03, -0.04, -0.02, -0.05, -0.01, "", 5, 0),
+        ("lr", 0.8, 0.2, 0.01, *[np.nan] * 4, "diverged", 2, 3),
+        ("lr", 0.4, 0.2, 0.01, *[np.nan] * 4, "one trial", 1, 0),
+        ("pooling", "max", "avg", *[np.nan] * 5, "aliased", 5, 0),
     ],
     columns=["factor", "level", "base_level", "effect", "low", "high", "low_all", "high_all",
-             "reason"],
+             "reason", "n", "diverged"],
 )  # fmt: skip
+
+
+EFFECTS[["rate_low", "rate_high"]] = 0.231, 0.882
 
 
 def test_effects_with_both_intervals_the_largest_first():
     figure = forest(SimpleNamespace(effects=Effects(table=EFFECTS).table))
     (axes,) = figure.axes
     labels = [text.get_text() for text in axes.get_yticklabels()]
-    assert labels == ["batch norm on → off", "lr 0.2 → 0.4", "dropout 0 → 0.2"]
+    assert labels == [
+        "batch norm on → off", "lr 0.2 → 0.8", "lr 0.2 → 0.4", "dropout 0 → 0.2",
+        "pooling avg → max",
+    ]  # fmt: skip
+    assert [text.get_text().strip() for text in axes.texts] == ["3 of 5 diverged", "aliased"]
     thin, thick, point = axes.lines[:3]
     assert thin.get_xdata() == pytest.approx([-5, -1])
     assert thick.get_xdata() == pytest.approx([-4, -2])

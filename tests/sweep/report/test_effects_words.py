@@ -51,6 +51,11 @@ def test_what_is_not_beyond_noise_has_a_bound_that_holds(low, high, bound):
     )
 
 
+def test_an_interval_wider_than_all_accuracies_excludes_nothing():
+    (line,) = sentences(found({"low_all": -1.2, "high_all": 0.8}))
+    assert line == "lr 0.4: nothing beyond noise, and no size of an effect is excluded."
+
+
 def test_levels_of_one_factor_are_named_in_one_sentence():
     within = {"effect": 0.001, "low_all": -0.01, "high_all": 0.012}
     wider = {"effect": 0.0, "low_all": -0.021, "high_all": 0.021}
