@@ -10,6 +10,11 @@ from sweep.report.summary import SweepResult
 
 BEYOND_CHANCE = 0.05
 """p up to which a field counts as more than chance."""
+NOT_LEARNING = ("random", "grid")
+"""Searches whose proposals do not depend on what trials gave."""
+LEARNED = (
+    "The search tried good values more often than others, which lowers their importance here."
+)
 
 
 def print_importance(result: SweepResult, console: Console) -> None:
@@ -27,7 +32,8 @@ def print_importance(result: SweepResult, console: Console) -> None:
     )
     console.print(importance_table(found))
     console.print(escape(sentence(found)), highlight=False)
-    for line in found.notes:
+    learned = [] if result.manifest.search in NOT_LEARNING else [LEARNED]
+    for line in (*learned, *found.notes):
         console.print(escape(line), style="yellow", highlight=False)
 
 

@@ -175,6 +175,7 @@ def test_a_search_is_shown_with_its_importance(keep, page):
     text = " ".join(page.file.getvalue().split())
     assert "How the best 5 of 40 configurations differ from all of them." in text
     assert "Beyond what chance gives is lr (p: all fields at once, by shuffling)" in text
+    assert "The search tried good values more often than others" in text
     assert made.importance["field"].iloc[0] == "lr"
     shares = list(importance_table(made.ranking).columns[1].cells)
     assert shares[0].startswith("[bold]")
