@@ -27,7 +27,8 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
             fields, `imports` is a path or a list of paths.
 
     Returns:
-        `.trials`, `.epochs`, `.classes`, `.evaluations`, `.top`, `.effects` and `.strategies`.
+        `.trials`, `.epochs`, `.classes`, `.evaluations`, `.top`, `.effects`, `.importance` and
+        `.strategies`.
 
     Raises:
         BadInput: what the command line would refuse, in the same words; or the space asks for

@@ -189,13 +189,21 @@ def list_command(results: ResultsOption = RESULTS) -> None:
 @app.command("show", rich_help_panel="Sweeps")
 def show_command(
     name: Annotated[str, typer.Argument(help="Name of the sweep.")],
+    effects_anyway: Annotated[
+        bool,
+        typer.Option("--effects-anyway", help="Show effects although trials were stopped early."),
+    ] = False,
     results: ResultsOption = RESULTS,
 ) -> None:
-    """Show a sweep: top configurations, effects, winner."""
+    """Show a sweep: top configurations, what mattered, winner."""
     from sweep.report.summary import load_result
     from sweep.report.tables import print_result
 
-    print_result(load_result(results, name), console)
+    result = load_result(results, name, effects_anyway=effects_anyway)
+    if effects_anyway and result.effects.empty:
+        why = result.analysis.refused or "it has no trials or varies nothing."
+        raise BadInput(f"--effects-anyway: {name} has no effects to show. {why}")
+    print_result(result, console)
 
 
 @app.command("pictures", rich_help_panel="Sweeps")

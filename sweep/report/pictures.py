@@ -3,6 +3,8 @@
 results/runs/NAME/pictures/curves.png      training and validation, by strategy   epochs
                           strategies.png   test accuracy of the strategies        evaluations
                           confusion.png    the winner's confusion matrix          classes
+                          effects.png      effects of a design's factors         trials
+                          importance.png   importance of a search's fields       trials
                           wrong.png        images that the winner got wrong       predictions
                           right.png        images that it got right               predictions
 """
@@ -18,6 +20,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweep.faults import Faults
+from sweep.report.effect_pictures import forest, importances
 from sweep.report.summary import SweepResult
 from sweep.results import read_table
 
@@ -160,6 +163,8 @@ def label(row: pd.Series) -> str:
 PICTURES: dict[str, Callable[[SweepResult], Figure | None]] = {
     "curves": curves,
     "strategies": bars,
+    "effects": forest,
+    "importance": importances,
     "confusion": confusion,
     "wrong": wrong,
     "right": right,

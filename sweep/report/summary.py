@@ -1,12 +1,15 @@
 """A sweep's outcome as data frames: computed from the Parquet tables alone, now or years later."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 
+from search_spaces.designs import DESIGNS
 from sweep.manifest import Manifest, read_manifest, run_folder
 from sweep.report.effects import Effects, effects, no_effects
+from sweep.report.importance import Importance, importance
 from sweep.report.strategies import strategies
 from sweep.results import read_table
 from sweep.schema import FAILURES
@@ -34,7 +37,7 @@ class SweepResult:
         strategies: one row a strategy of transfer, by its best configuration.
         top: one row a configuration, the winner first: the varied fields, mean and standard
             deviation of the validation accuracy over seeds, how many ended well, parameters, time.
-        analysis: effect of each level of each factor, for a space of levels only; else empty.
+        analysis: effect of each level of each factor, for a design or grid; else empty.
     """
 
     name: str
@@ -54,6 +57,23 @@ class SweepResult:
         return self.analysis.table
 
     @property
+    def importance(self) -> pd.DataFrame:
+        """One row a field of a searched space, see `Importance.table`; empty for a design."""
+        return self.ranking.table
+
+    @cached_property
+    def ranking(self) -> Importance:
+        """How much each field of a searched space matters; without a table for a design."""
+        varied = self.manifest.fields
+        if not is_searched(self.manifest) or len(varied) < 2 or self.trials.empty:
+            return Importance()
+        return importance(_of_space(self.manifest, self.trials), self.epochs, varied)
+
+    def with_effects_anyway(self) -> "SweepResult":
+        """The same with effects although the scheduler stopped trials, biased as they are."""
+        return replace(self, analysis=sweep_effects(self.manifest, self.trials, anyway=True))
+
+    @property
     def exit_code(self) -> int:
         """0, 130 if interrupted, 1 if a trial failed, ran out of memory or of time, if there is no
         winner, or if something went wrong beside the trials."""
@@ -70,8 +90,13 @@ class SweepResult:
         return run_folder(self.folder, self.name)
 
 
-def load_result(results: Path, name: str) -> SweepResult:
+def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> SweepResult:
     """Read a sweep back; varied fields of another version, which no column has, are left aside.
+
+    Args:
+        results: folder of all results.
+        name: of the sweep.
+        effects_anyway: give effects although the scheduler stopped trials, biased as they are.
 
     Raises:
         BadInput: there is no such sweep, or a file of it is damaged.
@@ -91,7 +116,7 @@ def load_result(results: Path, name: str) -> SweepResult:
         evaluations=evaluations,
         strategies=strategies(trials, epochs, evaluations),
         top=top_configurations(trials, list(manifest.fields)),
-        analysis=sweep_effects(manifest, trials),
+        analysis=sweep_effects(manifest, trials, anyway=effects_anyway),
     )
 
 
@@ -132,21 +157,30 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
 
 
 def sweep_effects(manifest: Manifest, trials: pd.DataFrame, *, anyway: bool = False) -> Effects:
-    """Effects of a sweep whose fields are all lists of levels; empty for any other.
+    """Effects of a sweep with a design or a grid; empty for any other, with the reason.
 
     Args:
         manifest: with the fields, the base and the search.
         trials: rows of the `trials` table of the sweep.
         anyway: give effects although the scheduler stopped trials.
     """
-    levels = manifest.fields
-    listed = bool(levels) and all(isinstance(values, list) for values in levels.values())
     trials = of_search(trials)
-    if not listed or trials.empty:
+    if not manifest.fields or trials.empty:
         return no_effects("")
-    if manifest.search in ("random", "optuna"):
-        return no_effects("A search tries good configurations more often than others.")
-    asked = "weights" in levels or SCRATCH in levels.get("strategy", [])
-    if manifest.base["weights"] is not None and not asked:  # scratch is no level of a factor
-        trials = trials[trials["strategy"] != SCRATCH]
-    return effects(trials, levels, manifest.base, anyway=anyway)
+    if is_searched(manifest):
+        return no_effects("A search has no design to tell effects by; see importance.")
+    return effects(_of_space(manifest, trials), manifest.fields, manifest.base, anyway=anyway)
+
+
+def is_searched(manifest: Manifest) -> bool:
+    """Whether configurations were chosen by a search or from ranges, not by a design or grid."""
+    listed = all(isinstance(levels, list) for levels in manifest.fields.values())
+    return not listed or manifest.search not in (*DESIGNS, "grid")
+
+
+def _of_space(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
+    """The trials without scratch runs that are no level of a factor."""
+    levels = manifest.fields.get("strategy", [])
+    if manifest.base.get("weights") is None or "weights" in manifest.fields or SCRATCH in levels:
+        return trials
+    return trials[trials["strategy"] != SCRATCH]

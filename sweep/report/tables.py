@@ -1,14 +1,14 @@
 """A sweep's outcome as tables in the terminal, readable at 80 columns."""
 
-from typing import Any
-
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sweep.progress import STATUS_STYLE, clock, describe, short
-from sweep.report.effects import factor_order
+from sweep.progress import STATUS_STYLE, clock, describe
+from sweep.report.cells import cell, is_missing, plain, points
+from sweep.report.effects_report import print_effects
+from sweep.report.importance_table import print_importance
 from sweep.report.measures import absent_classes, top_counts
 from sweep.report.next_commands import print_where
 from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of
@@ -36,14 +36,8 @@ def print_result(result: SweepResult, console: Console) -> None:
     if not result.top.empty:
         console.print(f"\n[bold]Top configurations[/bold] {_how_ranked(result)}", highlight=False)
         console.print(top_table(result))
-    if not result.effects.empty:
-        console.print(
-            "\n[bold]Effects on validation accuracy[/bold], in points, 95% confidence interval",
-            highlight=False,
-        )
-        console.print(effects_table(result))
-        for caveat in caveats(result):
-            console.print(caveat, style="yellow", highlight=False)
+    print_effects(result, console)
+    print_importance(result, console)
     _print_strategies(result, console)
     print_winner(result, console)
     print_where(result, console)
@@ -137,11 +131,21 @@ def gain_table(frame: pd.DataFrame) -> Table:
             *_strategy_cells(frame, row),
             str(row["tried"]),
             count(row["scratch_tried"]),
-            _points(gain, row["gain_low"], row["gain_high"]),
-            _interval(row["gain_low"], row["gain_high"]),
+            _gain(gain, row["gain_low"], row["gain_high"]),
+            "–"
+            if pd.isna(row["gain_low"])
+            else f"{points(row['gain_low'])} … {points(row['gain_high'])}",
             "–" if pd.isna(epochs) else f"{epochs:.1f}",
         )
     return table
+
+
+def _gain(gain: float, low: float, high: float) -> str:
+    """Points; bold where the interval is on one side of 0."""
+    if pd.isna(gain):
+        return "–"
+    clear = low > 0 or high < 0  # False where there is no interval
+    return f"[bold]{points(gain)}[/bold]" if clear else points(gain)
 
 
 def measures_table(frame: pd.DataFrame, tops: list[int]) -> Table:
@@ -226,7 +230,7 @@ def top_table(result: SweepResult) -> Table:
         table.add_column("trained", justify="right", no_wrap=True)
     table.add_column("time", justify="right", no_wrap=True)
     for position, (_, row) in enumerate(result.top.head(TOP_SHOWN).iterrows(), start=1):
-        shown = [_cell(row[name]) for name in fields]
+        shown = [cell(row[name]) for name in fields]
         settings = shown if in_columns else [describe(_present(row, fields))]
         table.add_row(
             str(position),
@@ -239,47 +243,6 @@ def top_table(result: SweepResult) -> Table:
     return table
 
 
-def effects_table(result: SweepResult) -> Table:
-    """Effect of each level against the base level, largest factor first."""
-    frame = result.effects
-    table = Table(box=None, header_style="dim")
-    table.add_column("factor")
-    table.add_column("base", justify="right")
-    table.add_column("level", justify="right")
-    table.add_column("effect", justify="right")
-    table.add_column("from … to", justify="right", no_wrap=True)
-    table.add_column("trials", justify="right")
-    for factor in factor_order(frame):
-        for _, row in frame[frame["factor"] == factor].iterrows():
-            left_out = f" (–{row['left_out']})" if row["left_out"] else ""
-            table.add_row(
-                factor.replace("_", " "),
-                _cell(row["base_level"]),
-                _cell(row["level"]),
-                _points(row["effect"], row["low"], row["high"]),
-                _interval(row["low"], row["high"]),
-                f"{row['n']}{left_out}",
-            )
-    return table
-
-
-def caveats(result: SweepResult) -> list[str]:
-    """What a reader of the effects must know."""
-    lines = []
-    stopped = int((result.trials["status"] == "stopped").sum())
-    if stopped:
-        lines.append(
-            f"Biased: the scheduler {result.manifest.scheduler} stopped {stopped} of "
-            f"{len(result.trials)} trials early, the weak ones."
-        )
-    if result.effects["left_out"].any():
-        lines.append("(–n): trials left out because they diverged, failed or did not end.")
-    if result.effects["effect"].notna().any() and result.effects["low"].isna().all():
-        way = "more trials, such as --seeds 3" if result.manifest.seeds < 3 else "trials that end"
-        lines.append(f"No intervals: they need {way}.")
-    return lines
-
-
 def _accuracy(row: pd.Series) -> str:
     return _spread(row["val_accuracy"], row["val_accuracy_std"])
 
@@ -290,41 +253,8 @@ def _spread(mean: float, std: float) -> str:
     return f"{mean:.4f}" + ("" if pd.isna(std) else f" ± {std:.4f}")
 
 
-def _points(effect: float, low: float, high: float) -> str:
-    if pd.isna(effect):
-        return "–"
-    clear = not pd.isna(low) and (low > 0 or high < 0)
-    text = _percent(effect)
-    return f"[bold]{text}[/bold]" if clear else text
-
-
-def _interval(low: float, high: float) -> str:
-    return "–" if pd.isna(low) else f"{_percent(low)} … {_percent(high)}"
-
-
-def _percent(share: float) -> str:
-    """Points with a sign; what rounds to nothing has the sign of 0."""
-    return f"{round(100 * share, 2) + 0.0:+.2f}"
-
-
 def _present(row: pd.Series, fields: list[str]) -> dict[str, object]:
-    return {name: _plain(row[name]) for name in fields if not _is_missing(row[name])}
-
-
-def _is_missing(value: object) -> bool:
-    return value is None or (isinstance(value, float) and value != value)
-
-
-def _cell(value: object) -> str:
-    if _is_missing(value):
-        return "–"
-    return escape(short(_plain(value)))
-
-
-def _plain(value: Any) -> Any:
-    """A cell of a frame as Python has it: NumPy's numbers, and a list's array as a tuple."""
-    item = value.tolist() if hasattr(value, "tolist") else value
-    return tuple(item) if isinstance(item, list) else item
+    return {name: plain(row[name]) for name in fields if not is_missing(row[name])}
 
 
 def count(number: float) -> str:

@@ -40,7 +40,7 @@ SPACE_OPTIONS = {
 OTHER_OPTIONS = {
     "settings": {},
     "list": {"--results": "results"},
-    "show": {"name": None, "--results": "results"},
+    "show": {"name": None, "--effects-anyway": False, "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
                "--force": False},

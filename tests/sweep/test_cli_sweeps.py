@@ -45,6 +45,30 @@ def test_list_show_and_delete(call, refused, results):
     assert (code, "No sweeps in" in out) == (0, True)
 
 
+def test_effects_of_a_sweep_with_stopped_trials_are_shown_when_asked_for(
+    call, refused, tmp_path, manifest, trial_row
+):
+    run_folder(tmp_path, "s1").mkdir(parents=True)
+    write_manifest(tmp_path, manifest(scheduler="asha"))
+    varied = [{}, {"dropout": 0.2}, {"batch_size": 128, "status": "stopped"}]
+    rows = [
+        trial_row(2 * n + seed, 0.9 + 0.01 * (n - seed), config_id=str(n), seed=seed,
+                  **{"dropout": 0.0, "batch_size": 64, **own})
+        for n, own in enumerate(varied) for seed in (0, 1)
+    ]  # fmt: skip
+    write_rows(tmp_path, "trials", "s1", rows)
+    _, out, _ = call("show", "s1", "--results", tmp_path)
+    assert "Effects on validation accuracy" not in out
+    assert "No effects: 2 of 6 trials were stopped early" in out
+    assert f"show s1 --results {tmp_path} --effects-anyway" in out
+    _, out, _ = call("show", "s1", "--effects-anyway", "--results", tmp_path)
+    assert "Effects on validation accuracy" in out
+    assert "Biased: 2 of 6 trials were stopped early" in out
+    write_manifest(tmp_path, manifest(search="random"))
+    line = refused("show", "s1", "--effects-anyway", "--results", tmp_path)
+    assert line.startswith("--effects-anyway: s1 has no effects to show. A search")
+
+
 def test_a_deletion_is_asked_for(call, results, monkeypatch):
     monkeypatch.setattr(sys, "stdin", open(os.devnull))  # noqa: SIM115 - nobody answers
     code, _, err = call("delete", "s1", "--results", results)

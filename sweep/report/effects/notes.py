@@ -16,10 +16,10 @@ def notes(
 ) -> list[str]:  # fmt: skip
     """Sentences on the design, the model, diverged trials and missing ones."""
     diverged = (status == "diverged").to_numpy(dtype=bool)
-    lines = [_meaning(design, analysis)]
-    if tested.empty:
-        lines.append("Interactions cannot be tested in this design and are assumed away.")
-    elif not analysis.pairs and analysis.unit == "cell":
+    lines = []
+    if design.kind == ONE_AT_A_TIME:
+        lines.append("What is peculiar to a configuration counts as its level's effect.")
+    if not tested.empty and not analysis.pairs and analysis.unit == "cell":
         lines.append(
             "Too few configurations for a model with interactions: each pair is tested by itself, "
             "and the error of the effects includes what they leave unexplained."
@@ -37,18 +37,6 @@ def notes(
             "are taken to be missing by chance."
         )
     return lines
-
-
-def _meaning(design: Design, analysis: Analysis) -> str:
-    if design.kind == ONE_AT_A_TIME:
-        return (
-            "Effects are differences to the base configuration, the error is that between seeds; "
-            "what is peculiar to a configuration counts as its level's effect."
-        )
-    over = "configurations" if analysis.unit == "cell" else "seeds"
-    return (
-        f"Effects are averaged over the other factors' levels, the error is that between {over}."
-    )
 
 
 def _on_divergence(

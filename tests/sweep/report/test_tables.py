@@ -11,9 +11,7 @@ from sweep.report.effects import effects, no_effects
 from sweep.report.measures import absent_classes, top_counts, wrong_images_line
 from sweep.report.summary import SweepResult, top_configurations
 from sweep.report.tables import (
-    caveats,
     count,
-    effects_table,
     gain_table,
     measures_table,
     print_result,
@@ -178,40 +176,6 @@ def test_a_field_of_tuples_read_back_from_disk(tmp_path, manifest, trial_row):
     assert "(16, 32)" in text
 
 
-def test_the_effects(result):
-    made = result(TRIALS)
-    assert "Effects on validation accuracy, in points, 95% confidence interval\n" in printed(made)
-    text = text_of(effects_table(made))
-    shown = {line.split()[0]: line.split() for line in text.splitlines()}
-    # Against (0.80, 0.90): 0.86 and 0.96, and 0.60 and 0.71, paired by seed.
-    assert shown["dropout"][:4] == ["dropout", "0", "0.2", "+6.00"]
-    assert shown["batch"][:5] == ["batch", "size", "64", "128", "-19.50"]
-    low, _, high, trials = shown["batch"][5:]
-    assert float(low) < -19.5 < float(high) < 0
-    assert trials == "2"
-    assert text.index("batch size") < text.index("dropout")  # the largest effect first
-    assert caveats(made) == []
-    assert caveats(result(TRIALS, scheduler="asha")) == []  # it stopped none
-
-
-def test_early_stopping_and_failures_are_told(result):
-    trials = [*TRIALS[:4], ("c", 0, 0.6, {"batch_size": 128, "status": "stopped"}),
-              ("c", 1, None, {"batch_size": 128, "status": "diverged"})]  # fmt: skip
-    made = result(trials, scheduler="asha")
-    text = " ".join(printed(made).split())
-    assert "Biased: the scheduler asha stopped 1 of 6 trials early" in text
-    assert "left out because they diverged, failed or did not end" in text
-    assert "1 (–1)" in text_of(effects_table(made))
-
-
-def test_without_spare_trials_there_is_no_interval(result):
-    made = result([TRIALS[0], TRIALS[2], TRIALS[4]])
-    shown = {line[0]: line for line in words(text_of(effects_table(made)))}
-    assert shown["dropout"] == ["dropout", "0", "0.2", "+6.00", "–", "1"]
-    (line,) = caveats(made)
-    assert "--seeds 3" in line
-
-
 def test_the_whole_report(result):
     text = printed(result(TRIALS, winner=WINNER))
     assert text.split("\n")[1] == "s1  Which matter?"
@@ -351,17 +315,6 @@ def test_wrong_images_that_are_not_kept_are_counted():
     assert wrong_images_line(frame.assign(wrong=math.nan), "s1_00003") is None
 
 
-def test_an_effect_that_rounds_to_nothing_has_no_minus(result):
-    tiny = -1e-12
-    rows = [("lr", 0.2, 0.1, tiny, tiny, tiny, 3, 0)]
-    columns = ["factor", "level", "base_level", "effect", "low", "high", "n", "left_out"]
-    made = result(TRIALS)
-    analysis = dataclasses.replace(made.analysis, table=pd.DataFrame(rows, columns=columns))
-    text = printed(dataclasses.replace(made, analysis=analysis))
-    assert "+0.00 … +0.00" in text
-    assert "-0.00" not in text
-
-
 def test_a_sweep_that_is_silent_may_still_end(result):
     silent = {"status": "running", "host": "elsewhere", "machine": "other", "seen_at": 0.0}
     text = " ".join(printed(result(TRIALS, winner=None, **silent)).split())
@@ -381,14 +334,6 @@ def test_no_command_is_offered_that_runs_more_than_this_sweep(result):
     text = printed(result(TRIALS, command=""))
     assert "# the best combination" not in text
     assert "python -m sweep show s1" in text
-
-
-@pytest.mark.parametrize(("seeds", "way"), [(2, "more trials, such as --seeds 3"), (3, "trials")])
-def test_no_intervals_and_what_they_need(result, seeds, way):
-    rest = [trial for trial in TRIALS if trial[1] == 0]
-    lines = caveats(result(rest, seeds=seeds))
-    assert any(line.startswith(f"No intervals: they need {way}") for line in lines)
-    assert any("--seeds" in line for line in lines) is (seeds < 3)
 
 
 COMPARED = pd.DataFrame(

@@ -1,0 +1,242 @@
+"""Importance of fields in a searched space, by PED-ANOVA, from the Parquet tables alone.
+
+PED-ANOVA compares how a field's values are distributed among the best configurations with how
+they are among all: the further apart, the more the field matters for being among the best. What
+chance gives is found by shuffling the accuracies.
+
+Source: Watanabe, Bansal and Hutter, PED-ANOVA (IJCAI 2023), in Optuna; Westfall and Young,
+Resampling-Based Multiple Testing (1993), for the largest of all fields at once.
+"""
+
+import ast
+import warnings
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from sweep.report.cells import is_missing, plain
+
+COLUMNS = ["field", "importance", "p", "configurations"]
+LEAST = 20
+"""Configurations below which nothing is said. Own choice: the best 5 are then a quarter."""
+BEST, BEST_SHARE = 5, 0.1
+"""Configurations that count as the best: this share, and at least so many, as Optuna advises."""
+SHUFFLES, FEW_SHUFFLES, MANY = 99, 19, 2_000
+"""Shuffles of the accuracies, and how many where there are more than `MANY` configurations."""
+
+
+@dataclass(frozen=True)
+class Importance:
+    """Importance of the fields of a search, and how it was found.
+
+    Attributes:
+        table: one row a field, the most important first: field; importance (its share of the
+            sum); p (the share of shuffles in which chance gives any field as much, see `_chance`);
+            configurations (in which the field is in use).
+        best: how many configurations count as the best.
+        of: among how many.
+        notes: sentences that a reader of the table must know.
+        refused: why there is no table, else empty.
+    """
+
+    table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=COLUMNS))
+    best: int = 0
+    of: int = 0
+    notes: list[str] = field(default_factory=list)
+    refused: str = ""
+
+
+def importance(
+    trials: pd.DataFrame, epochs: pd.DataFrame, fields: Mapping[str, Any]
+) -> Importance:
+    """Importance of each field for being among the best configurations.
+
+    Args:
+        trials: rows of the `trials` table of one sweep; those of a confirmation are not looked
+            at, those that neither completed nor were stopped early are left out and counted.
+        epochs: its rows of `epochs`, by which trials that were stopped early are compared.
+        fields: field → its levels, or the text of a range, as in the manifest.
+
+    Returns:
+        The table, or none with the reason. The same for the same rows.
+    """
+    if "phase" in trials:
+        trials = trials[trials["phase"] != "confirm"]
+    finite = np.isfinite(trials["best_val_accuracy"].astype("float64"))
+    ended = trials[finite & trials["status"].isin(("completed", "stopped"))]
+    configurations, note = _comparable(ended, epochs)
+    count = len(configurations)
+    if count < LEAST:
+        return Importance(of=count, refused=f"{LEAST} configurations are needed; {count} ended.")
+    spread = configurations.groupby("value").size()
+    best = max(BEST, int(np.ceil(BEST_SHARE * count)))
+    if len(spread) == 1:
+        return Importance(of=count, refused="all configurations reached the same accuracy.")
+    found = _evaluated(configurations, fields, best / count)
+    if found.empty or found["importance"].sum() == 0:
+        return Importance(of=count, refused="no field has several values in these trials.")
+    found["importance"] /= found["importance"].sum()
+    left_out = len(trials) - len(ended)
+    notes = [note] if note else []
+    if left_out:
+        notes.append(
+            f"{left_out} of {len(trials)} trials are left out because they diverged, failed or did"
+            " not end: what makes trials diverge does not show here."
+        )
+    if (found["configurations"] < count).any():
+        notes.append("A field that is not in use everywhere counts where it is.")
+    return Importance(found, best, count, notes)
+
+
+def _comparable(trials: pd.DataFrame, epochs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
+    """One row a configuration, its first trial's, with a `value` by which they are ordered.
+
+    Where trials were stopped early, accuracies are those up to an epoch that enough configurations
+    reached for the best to be chosen among them; the scheduler has put the others below them.
+    """
+    accuracy = trials["best_val_accuracy"].astype("float64")
+    behind = pd.Series(False, trials.index)
+    note = ""
+    if (trials["status"] == "stopped").any():
+        reached = trials["epochs_trained"].where(trials["status"] == "stopped", np.inf)
+        epoch = _common_epoch(trials["config_id"], trials["epochs_trained"], reached)
+        upto = epochs[epochs["epoch"] <= epoch].groupby("trial_id")["val_accuracy"].max()
+        accuracy = trials["trial_id"].map(upto).astype("float64").fillna(accuracy)
+        behind = reached < epoch
+        note = f"Accuracies are compared at epoch {epoch}"
+        number = trials.loc[behind, "config_id"].nunique()
+        note += f"; {number} configurations stopped before count as below." if number else "."
+    each = trials.assign(value=accuracy, behind=behind).groupby("config_id", sort=False)
+    rows = each.first()
+    return rows.assign(value=each["value"].mean() - each["behind"].any()), note
+
+
+def _common_epoch(config: pd.Series, trained: pd.Series, reached: pd.Series) -> int:
+    """The highest epoch that twice as many configurations reached as count as the best."""
+    by_config = reached.groupby(config).min().sort_values(ascending=False)
+    wanted = 2 * max(BEST, int(np.ceil(BEST_SHARE * len(by_config))))
+    epoch = by_config.iloc[min(wanted, len(by_config)) - 1]
+    return int(min(epoch, trained.max()))
+
+
+def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -> pd.DataFrame:
+    """Importance (unscaled), p and number of configurations of each field; the columns."""
+    known = {name: _distribution(levels, rows[name]) for name, levels in fields.items()}
+    varied = {name: found for name, found in known.items() if found and not found.single()}
+    parameters = [_parameters(row, varied, fields) for _, row in rows.iterrows()]
+    used = {name: sum(name in own for own in parameters) for name in varied}
+    names = [name for name in varied if used[name]]
+    if not names:
+        return pd.DataFrame(columns=COLUMNS)
+    study = _study(parameters, varied)
+    losses = -rows["value"].to_numpy()
+    shares = _measured(study, names, losses, quantile)
+    shuffles = SHUFFLES if len(rows) <= MANY else FEW_SHUFFLES
+    rng = np.random.default_rng(0)
+    drawn = np.array(
+        [_measured(study, names, rng.permutation(losses), quantile) for _ in range(shuffles)]
+    )
+    table = pd.DataFrame(
+        {
+            "field": names,
+            "importance": shares,
+            "p": _chance(shares, drawn),
+            "configurations": [used[name] for name in names],
+        }
+    )
+    return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
+
+
+def _study(parameters: list[dict[str, Any]], varied: Mapping[str, Any]) -> Any:
+    """A study in memory with one trial a configuration, in the order of the rows."""
+    import optuna
+
+    storage = optuna.storages.InMemoryStorage()
+    logging = optuna.logging.get_verbosity()
+    optuna.logging.set_verbosity(optuna.logging.ERROR)
+    study = optuna.create_study(storage=storage, direction="minimize")
+    optuna.logging.set_verbosity(logging)
+    trials = [
+        optuna.create_trial(params=own, distributions={n: varied[n] for n in own}, value=0.0)
+        for own in parameters
+    ]
+    study.add_trials(trials)
+    return study
+
+
+def _measured(study: Any, names: list[str], losses: np.ndarray, quantile: float) -> np.ndarray:
+    """Importance (F,) of fields where the study's trials have these losses (N,)."""
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # that a target is minimized
+        found = get_param_importances(
+            study,
+            evaluator=PedAnovaImportanceEvaluator(target_quantile=quantile),
+            params=names,
+            normalize=False,
+            target=lambda trial: float(losses[trial.number]),
+        )
+    return np.array([found[name] for name in names])
+
+
+def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
+    """p of each field's importance (F,) beside those of shuffles (S, F), for all fields at once.
+
+    Each field's square root is measured by its own mean and deviation, since fields with more
+    values differ more by chance, and compared with the largest of a shuffle.
+    """
+    every = np.sqrt(np.vstack([drawn, found]))
+    scaled = (every - every.mean(axis=0)) / (every.std(axis=0) + 1e-12)
+    share: np.ndarray = (scaled.max(axis=1) >= scaled[-1][:, None]).mean(axis=1)
+    return share
+
+
+def _distribution(levels: Any, column: pd.Series) -> Any:
+    """Optuna's distribution of a field; None where the text of a range is not understood."""
+    from optuna import distributions
+
+    if isinstance(levels, list | tuple):
+        return distributions.CategoricalDistribution(tuple(range(len(levels))))
+    parsed = _range(str(levels))
+    values = [plain(value) for value in column if not is_missing(value)]
+    if parsed is None or not values:
+        return None
+    kind, low, high, log = parsed
+    low, high = min(low, *values), max([*values, *([] if isinstance(high, str) else [high])])
+    make = distributions.IntDistribution if kind == "Int" else distributions.FloatDistribution
+    return make(low, high, log=log)
+
+
+def _range(text: str) -> tuple[str, Any, Any, bool] | None:
+    """`Float(0.1, 1.0, log=True)` → its kind, ends and whether it is logarithmic."""
+    try:
+        call = ast.parse(text, mode="eval").body
+        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
+            return None
+        if call.func.id not in ("Int", "Float"):
+            return None
+        low, high = (ast.literal_eval(node) for node in call.args)
+        named = {key.arg: ast.literal_eval(key.value) for key in call.keywords}
+    except (SyntaxError, ValueError):
+        return None
+    return call.func.id, low, high, bool(named.get("log"))
+
+
+def _parameters(
+    row: pd.Series, varied: Mapping[str, Any], fields: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The fields in use: a level by its position, a number of a range as it is."""
+    found = {}
+    for name in varied:
+        value = None if is_missing(row[name]) else plain(row[name])
+        if isinstance(fields[name], list | tuple):
+            levels = [plain(np.array(v)) if isinstance(v, list) else v for v in fields[name]]
+            if value in levels:
+                found[name] = levels.index(value)
+        elif value is not None:
+            found[name] = value
+    return found
