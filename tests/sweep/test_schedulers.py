@@ -33,7 +33,7 @@ class Run:
             configuration = self.configurations.setdefault(
                 name.partition("-")[0], len(self.configurations)
             )
-            strategy = "scratch" if name.startswith("baseline") else None
+            strategy = "scratch" if name.startswith("scratch") else None
             self.trials[name] = trial = SimpleNamespace(
                 trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
                 config={"configuration": configuration, "values": {"strategy": strategy}},
@@ -315,15 +315,15 @@ def test_a_trial_that_is_removed_before_a_worker_took_it_holds_nobody_up():
     assert run.tell("b-0", 2, 0.9) == STOP
 
 
-def test_seeds_of_a_baseline_are_neither_grouped_nor_stopped():
+def test_seeds_from_scratch_are_neither_grouped_nor_stopped():
     run = Run(seeds=2)
-    run.add("a-0", "a-1", "baseline-0", "baseline-1")
+    run.add("a-0", "a-1", "scratch-0", "scratch-1")
     run.tell("a-0", 1, 0.5)
     run.tell("a-1", 1, 0.5)
     for epoch in range(1, 9):
-        assert run.tell("baseline-0", epoch, 0.0) == CONTINUE
-    run.complete("baseline-0", 9, math.nan, "diverged")
-    assert run.tell("baseline-1", 1, 0.0) == CONTINUE
+        assert run.tell("scratch-0", epoch, 0.0) == CONTINUE
+    run.complete("scratch-0", 9, math.nan, "diverged")
+    assert run.tell("scratch-1", 1, 0.0) == CONTINUE
 
 
 def test_nothing_is_kept_of_configurations_that_have_ended():

@@ -80,8 +80,9 @@ def tuned(tmp_path, monkeypatch):
 
         monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
         plan = SimpleNamespace(
-            epochs=3, most_trials=7, strategy=SimpleNamespace(scheduler="none", seeds=[0]),
-            options=SimpleNamespace(grace_period=1, reduction_factor=3.0),
+            epochs=3, grace_period=1, most_trials=7,
+            strategy=SimpleNamespace(scheduler="none", seeds=[0]),
+            options=SimpleNamespace(reduction_factor=3.0),
         )  # fmt: skip
         ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))
         job = Job("s1", {}, (), {}, str(tmp_path))

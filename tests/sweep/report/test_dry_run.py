@@ -69,11 +69,11 @@ def test_a_search_over_ranges(show):
 
 def test_the_confirmation_of_a_search(show):
     shown = show("transfer", confirm="4x2")
-    more = "8 trials, and the best of each strategy: at most 2 more"
+    more = "8 trials, and the best of each strategy: at most 6 more"
     assert shown["confirmation"] == f"4 × 2 seeds = {more}"
-    assert shown["trials"].startswith("35 = ")
+    assert shown["trials"].startswith("about 36 = ")
     epochs = int(shown["epochs"].split()[0])
-    assert shown["epochs"].endswith(f"{(35 + 10) * epochs} in all at most")
+    assert shown["epochs"].endswith(f"{(36 + 14) * epochs} in all at most")
 
 
 def test_without_a_confirmation_there_is_no_line_of_it(show):
