@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from search_spaces.domains import Choice, Points
+from sweep.levels import space_levels
 from sweep.model_limits import planning_limits
 from sweep.searchers import EXHAUSTIVE
 from sweep.transfer_strategies import possible_strategies
@@ -100,7 +101,7 @@ def _levels(plan: "Plan", name: str) -> int:
         return len(plan.levels(name))
     base = plan.base_with_source
     names = set(possible_strategies(plan.free, base, planning_limits(base)))
-    if plan.from_scratch is not None or None in plan.levels("weights"):
+    if plan.from_scratch is not None or None in space_levels(plan.free, base, "weights"):
         names.add(SCRATCH)
     return len(names)
 

@@ -145,7 +145,8 @@ class WithScratchRuns(Proposer):
         possible: strategies that may occur. One without a configuration counts as 0 until the
             other proposer has no more: then it is none of those that the median is of, which can
             only make the median larger.
-        counted: hears the number of all configurations once it is known.
+        counted: hears the number of all configurations once it is known, and again if it turns
+            out smaller, where there are too few different ones from scratch.
     """
 
     def __init__(
@@ -166,6 +167,7 @@ class WithScratchRuns(Proposer):
         self.used_up: set[Limit] = set()
         self.ended = False
         self.proposed = 0
+        self.told: int | None = None
         self.numbers: dict[int, int] = {}
         """Number of a proposal → what the other proposer takes it for."""
 
@@ -182,9 +184,10 @@ class WithScratchRuns(Proposer):
             if values is None:
                 self.ended = True
                 values = self._from_scratch()
-                self._tell_count()
             else:
                 self._count(values)
+        if self.ended:
+            self._tell_count()
         self.proposed += values is not None
         return values
 
@@ -199,10 +202,12 @@ class WithScratchRuns(Proposer):
         return [
             limit
             for limit, counts in self.counts.items()
-            if limit not in self.used_up and self.scratch[limit] < self._wanted(limit, counts)
+            if self.scratch[limit] < self._wanted(limit, counts)
         ]
 
     def _wanted(self, limit: Limit, counts: Counter[str]) -> int:
+        if limit in self.used_up:
+            return self.scratch[limit]
         total = self.supply.total(limit, counts.values())
         certain = median_count({**self.possible, **counts}.values())
         return total if self.ended else min(total, certain)
@@ -217,9 +222,11 @@ class WithScratchRuns(Proposer):
         return None
 
     def _tell_count(self) -> None:
-        if self.counted is not None:
-            wanted = sum(self._wanted(limit, counts) for limit, counts in self.counts.items())
-            self.counted(len(self.numbers) + wanted)
+        wanted = sum(self._wanted(limit, counts) for limit, counts in self.counts.items())
+        count = len(self.numbers) + wanted
+        if self.counted is not None and count != self.told:
+            self.told = count
+            self.counted(count)
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """The other proposer does not hear of scratch runs."""

@@ -88,6 +88,29 @@ def fewer_from_scratch(frame: pd.DataFrame) -> list[str]:
     return lines
 
 
+def unlike_runs(frame: pd.DataFrame) -> list[str]:
+    """A line for each number of images at which some strategies are confirmed and some are not.
+
+    The runs that a configuration was chosen by are a little too good, fresh ones are not.
+
+    Args:
+        frame: as `strategies` gives it.
+    """
+    lines = []
+    sizes = frame["limit_train"].unique()
+    for limit in sizes:
+        here = frame[_same(frame, limit)]
+        chosen = here[~here["fresh"].astype(bool)]
+        if chosen.empty or not (here["fresh"].astype(bool) & (here["tried"] > 1)).any():
+            continue
+        images = "" if len(sizes) == 1 else f" with {images_of(limit)} images"
+        lines.append(
+            f"Without fresh seeds{images}: {', '.join(map(str, chosen['strategy']))}. The best of "
+            "each has the runs that it was chosen by, a little too good beside fresh ones."
+        )
+    return lines
+
+
 def images_of(limit: float) -> str:
     """A number of training images as text."""
     return "all" if pd.isna(limit) else f"{limit:.0f}"

@@ -11,7 +11,7 @@ from sweep.report.effects_report import print_effects
 from sweep.report.importance_table import print_importance
 from sweep.report.measures import absent_classes, top_counts
 from sweep.report.next_commands import print_where
-from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of
+from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of, unlike_runs
 from sweep.report.summary import SweepResult
 from sweep.report.winner import print_winner
 from sweep.selection import CONFIRM, rank_configurations
@@ -88,7 +88,7 @@ def _print_strategies(result: SweepResult, console: Console) -> None:
             highlight=False,
         )
         console.print(gain_table(frame))
-    for line in fewer_from_scratch(frame):
+    for line in (*fewer_from_scratch(frame), *unlike_runs(frame)):
         console.print(line, style="yellow", highlight=False)
     console.print(
         "\n[bold]More of them[/bold], means over classes; train – val: at the best epoch",

@@ -77,6 +77,13 @@ def test_the_best_of_each_strategy_may_add_some(planned):
     assert planned(TRANSFER, confirm="4x3", scratch=False).extra == 1
 
 
+def test_without_scratch_runs_a_source_to_be_trained_adds_no_strategy(planned):
+    text = TRANSFER.replace('weights="pretrained", backbone="timm:resnet18.a1_in1k"', "width=8")
+    text += 'SOURCE = TrainConfig(dataset="digits", epochs=1)\n'
+    assert planned(text, confirm="4x3").extra == 2
+    assert planned(text, confirm="4x3", scratch=False).extra == 1
+
+
 def test_each_number_of_images_is_a_group_but_not_each_value_of_a_range(planned):
     sizes = MANY.replace('"width": Choice(4, 8)', '"limit_train": Choice(100, 200, None)')
     assert planned(sizes).extra == 2

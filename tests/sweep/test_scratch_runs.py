@@ -238,3 +238,30 @@ def test_the_number_is_known_when_the_search_has_ended():
     assert counted == []
     assert len(list(iter(proposer.propose, None))) == 9
     assert counted == [13]
+
+
+def test_a_number_that_turns_out_smaller_is_told():
+    """There are too few different configurations from scratch for the median."""
+
+    class Few:
+        left = iter([{"strategy": "scratch", "lr": float(n)} for n in range(3)])
+
+        def next(self, limit):
+            return next(self.left, None)
+
+        def total(self, limit, counts):
+            return median_count(counts)
+
+    counted = []
+    inner = Learner("aaaabbbb")
+    proposer = WithScratchRuns(inner, Few(), grouped(BASE, four), "abcd", counted.append)
+    assert len(list(iter(proposer.propose, None))) == 11
+    assert counted == [12, 11]
+
+
+def test_a_number_that_was_smaller_before_the_end_is_told_once():
+    counted = []
+    proposer = among(Learner("abababab"), 1, counted.append)
+    proposer.supply.totals = {None: 4}
+    assert len(list(iter(proposer.propose, None))) == 9
+    assert counted == [9]

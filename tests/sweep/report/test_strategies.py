@@ -11,6 +11,7 @@ from sweep.report.strategies import (
     epochs_to,
     fewer_from_scratch,
     strategies,
+    unlike_runs,
 )
 
 NAN = math.nan
@@ -170,6 +171,19 @@ def test_fewer_tries_from_scratch_are_said(tables, trial_row):
     assert line.startswith("From scratch 1 of 3 configurations were tried")
     (line,) = fewer_from_scratch(pd.concat([frame, frame.iloc[:1].assign(limit_train=9.0)]))
     assert line.startswith("From scratch with all images 1 of 3")
+
+
+def test_strategies_without_fresh_seeds_are_named_beside_those_with(tables):
+    frame = strategies(*tables)
+    given = {"limit_train": NAN, "tried": 2}
+    assert unlike_runs(frame.assign(fresh=False, **given)) == []  # nothing was confirmed
+    assert unlike_runs(frame.assign(fresh=True, **given)) == []
+    assert unlike_runs(frame.iloc[:0]) == []
+    mixed = frame.assign(fresh=frame["strategy"] != "scratch", **given)
+    (line,) = unlike_runs(mixed)
+    assert line.startswith("Without fresh seeds: scratch. The best of each has the runs")
+    (line,) = unlike_runs(pd.concat([mixed.assign(limit_train=9.0), mixed.assign(fresh=True)]))
+    assert line.startswith("Without fresh seeds with 9 images: scratch.")
 
 
 def test_nothing_makes_an_empty_frame(tables):

@@ -339,7 +339,8 @@ def test_no_command_is_offered_that_runs_more_than_this_sweep(result):
 COMPARED = pd.DataFrame(
     {
         "strategy": ["fine_tuned", "features", "scratch"], "limit_train": [10000.0] * 2 + [NAN],
-        "tried": [12, 4, 9], "seeds": [3, 3, 3], "val_accuracy": [0.91, 0.85, 0.5],
+        "tried": [12, 4, 9], "seeds": [3, 3, 3], "fresh": [True, True, True],
+        "val_accuracy": [0.91, 0.85, 0.5],
         "val_accuracy_std": [0.0123, 0.01, 0.02], "test_accuracy": [0.90, 0.84, 0.5],
         "test_accuracy_std": [0.0123, 0.01, 0.02], "gain": [0.40, 0.34, 0.0],
         "gain_low": [0.3721, 0.33, NAN], "gain_high": [0.4333, NAN, NAN],
@@ -366,6 +367,10 @@ def test_the_report_shows_gains_only_against_scratch_runs(result):
     made = dataclasses.replace(result(TRIALS), strategies=measured(COMPARED))
     text = printed(made)
     assert "What transfer bought" in text
+    assert "Without fresh seeds" not in text
+    mixed = COMPARED.assign(fresh=[True, False, True])
+    made = dataclasses.replace(made, strategies=measured(mixed))
+    assert "Without fresh seeds with 10000 images: features." in " ".join(printed(made).split())
     alone = COMPARED[:2].assign(gain=NAN, gain_low=NAN, gain_high=NAN, scratch_tried=NAN)
     made = dataclasses.replace(made, strategies=measured(alone))
     assert "What transfer bought" not in printed(made)
