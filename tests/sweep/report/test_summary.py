@@ -118,7 +118,7 @@ def test_of_a_confirmed_configuration_the_fresh_runs_are_shown(keep):
 def test_fresh_runs_enter_no_effect(keep):
     found = keep(TRIALS + FRESH)
     of_search = sweep_effects(found.manifest, found.trials.head(len(TRIALS)))
-    pd.testing.assert_frame_equal(found.effects, of_search)
+    pd.testing.assert_frame_equal(found.effects, of_search.table)
 
 
 def test_effects_by_hand(keep):
