@@ -21,8 +21,8 @@ WITHOUT_INTERVAL = {
     "aliased": "these trials cannot tell its effect from another",
     "missing combinations": "no interval, since combinations with other factors are missing",
     "no scatter": "no interval, since these trials do not scatter",
-    "one trial": "no interval, since this level or the base has a single trial",
-    "one configuration": "no interval, since this level or the base has a single configuration",
+    "few trials": "no interval, since this level or the base has too few trials",
+    "few configurations": "no interval, since this level or the base has too few configurations",
     "no spare trials": "no interval without repeats",
     "no spare configurations": "no interval from so few configurations",
 }

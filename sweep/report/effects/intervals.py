@@ -68,7 +68,8 @@ class Intervals:
         alone: of an effect by itself.
         together: of all effects at once.
         scatters: whether `together` is by the level's and the base's own variances.
-        lonely: whether there is none because the level or its base has one outcome only.
+        lonely: whether there is none because too few outcomes tell how the level or its base
+            scatters, such as a single one.
         flat: whether there is none because no outcome differs from what levels explain, but for
             rounding: no scatter, nothing to take an error from.
     """

@@ -43,8 +43,8 @@ class Effects:
             method of low_all and high_all ("pooled", or "own variance" where the interval by the
             level's and the base level's own variances is the wider one); reason why there is no
             interval ("diverged", "base diverged", "no trials", "no base", "aliased", "missing
-            combinations", "no scatter", "one trial" or "no spare trials" where seeds are the
-            unit, "one configuration" or "no spare configurations" where cells are), else empty.
+            combinations", "no scatter", "few trials" or "no spare trials" where seeds are the
+            unit, "few configurations" or "no spare configurations" where cells are), else empty.
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
         unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
@@ -169,7 +169,7 @@ def _reason(design: Design, found: Estimate, usable: np.ndarray, term: int) -> s
     if found.intervals.flat:
         return "no scatter"
     unit = "trial" if found.analysis.unit == "seed" else "configuration"
-    return f"one {unit}" if found.intervals.lonely[term] else f"no spare {unit}s"
+    return f"few {unit}s" if found.intervals.lonely[term] else f"no spare {unit}s"
 
 
 def _counts(

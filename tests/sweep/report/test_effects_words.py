@@ -93,7 +93,7 @@ def test_a_level_that_diverges_has_its_rate_and_the_mean_of_the_others():
     [
         ("base diverged", "lr 0.1: −2.0 points, no interval, since trials at the base level"),
         ("aliased", "lr 0.1: these trials cannot tell its effect from another."),
-        ("one trial", "no interval, since this level or the base has a single trial."),
+        ("few trials", "no interval, since this level or the base has too few trials."),
         ("no trials", "lr 0.1: no trial at this level has a result."),
         ("no base", "lr 0.1: no trial at the base has a result."),
         ("no scatter", "lr 0.1: −2.0 points, no interval, since these trials do not scatter."),

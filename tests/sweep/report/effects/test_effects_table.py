@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from search_spaces import ablation, designs
 from sweep.report.effects import COLUMNS, effects, factor_order
 
 
@@ -130,7 +131,7 @@ def test_a_level_with_one_trial_has_no_interval():
         [("avg", 0.80), ("avg", 0.82), ("max", 0.90), ("max", 0.93), ("none", 0.7)], ["pooling"]
     )
     result = effects(trials, ["pooling"], {"pooling": "avg"}).table
-    assert list(result["reason"]) == ["", "one trial"]
+    assert list(result["reason"]) == ["", "few trials"]
     assert result["low"].isna().tolist() == [False, True]
     assert result["effect"].tolist() == pytest.approx([0.105, -0.11])
 
@@ -307,10 +308,23 @@ def test_a_base_without_a_result():
 
 def test_single_outcomes_are_trials_or_configurations():
     assert set(reasons(one_at_a_time(1)).values()) == {"no spare trials"}
-    assert set(reasons(one_at_a_time().drop(index=[0, 1])).values()) == {"one trial"}
+    assert set(reasons(one_at_a_time().drop(index=[0, 1])).values()) == {"few trials"}
     few = pd.DataFrame({"lr": [0.1, 0.2, 0.4, 0.2], "norm": [True, False, True, True]})
     few = few.assign(best_val_accuracy=[0.8, 0.7, 0.9, 0.85])
     assert set(reasons(few).values()) == {"no spare configurations"}
+
+
+def test_a_factorial_that_was_cut_off_has_a_level_with_too_few_configurations():
+    """Four configurations of the second level tell next to nothing of its scatter."""
+    levels = {name: domain.values for name, domain in ablation.SPACE.items()}
+    frame = pd.DataFrame(designs.factorial(ablation.SPACE, ablation.BASE)[:40])
+    accuracy = 0.8 + np.random.default_rng(0).normal(0, 0.01, len(frame))
+    base = {"batch_size": 64, "lr": 0.1}
+    found = effects(frame.assign(best_val_accuracy=accuracy), levels, base).table
+    assert row(found, "batch_size", 128)["n"] == 4
+    assert row(found, "batch_size", 128)["reason"] == "few configurations"
+    assert row(found, "batch_size", 256)["reason"] == "no trials"
+    assert row(found, "lr", 0.2)["reason"] == ""
 
 
 def test_accuracies_that_are_all_alike_exclude_no_effect():
