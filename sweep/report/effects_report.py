@@ -99,9 +99,18 @@ def caveats(result: SweepResult) -> list[str]:
     if found.table["left_out"].any():
         lines.append("(–n): trials left out because they diverged, failed or did not end.")
     if found.table["effect"].notna().any() and found.table["low"].isna().all():
-        way = "more trials, such as --seeds 5" if result.manifest.seeds < 3 else "trials that end"
-        lines.append(f"No intervals: they need {way}.")
+        lines.append(f"No intervals: they need {_needed(found, result.manifest.seeds)}.")
     return lines
+
+
+def _needed(found: Effects, seeds: int) -> str:
+    """What would give intervals; seeds do not where configurations are the unit of error."""
+    reasons = set(found.table["reason"])
+    if "no scatter" in reasons:
+        return "validation accuracies that are not all alike"
+    if found.unit == "cell" and not reasons & {"diverged", "base diverged"}:
+        return "more configurations that end, such as by a larger --trials"
+    return "more trials, such as --seeds 5" if seeds < 3 else "trials that end"
 
 
 def _effect(row: pd.Series) -> str:

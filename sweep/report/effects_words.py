@@ -16,23 +16,22 @@ MOST_POINTS = 100
 """No two accuracies are further apart."""
 WITHOUT_INTERVAL = {
     "base diverged": "no interval, since trials at the base level diverged",
+    "no trials": "no trial at this level has a result",
+    "no base": "no trial at the base has a result",
     "aliased": "these trials cannot tell its effect from another",
     "missing combinations": "no interval, since combinations with other factors are missing",
-    "one trial": "no interval from a single trial",
+    "no scatter": "no interval, since these trials do not scatter",
+    "few trials": "no interval, since this level or the base has too few trials",
+    "few configurations": "no interval, since this level or the base has too few configurations",
     "no spare trials": "no interval without repeats",
+    "no spare configurations": "no interval from so few configurations",
 }
 """`Effects.table.reason` → what is said."""
 
 
 def sentences(found: Effects) -> list[str]:
-    """One sentence a factor, the one with the largest effect first.
-
-    Returns:
-        Nothing where no level has an interval and none diverged: there is nothing to say.
-    """
+    """One sentence a factor, the one with the largest effect first."""
     table = found.table
-    if table["low_all"].isna().all() and not (table["reason"] == "diverged").any():
-        return []
     several = int(table["low_all"].notna().sum()) > 1
     return [_sentence(table[table["factor"] == name], several) for name in factor_order(table)]
 
@@ -114,11 +113,21 @@ def interaction_lines(found: Effects) -> list[str]:
     pairs = "1 pair" if len(tested) == 1 else f"{len(tested)} pairs"
     there = tested[tested["p_adjusted"] < FOUND]
     if there.empty:
-        return [f"No interaction found ({pairs} of factors tested, 5% level for all together)."]
+        line = f"No interaction found ({pairs} of factors tested, 5% level for all together)."
+        return [line, *_untested(found)]
     lines = [_interaction(row, pairs) for _, row in there.head(INTERACTIONS_SHOWN).iterrows()]
     if len(there) > INTERACTIONS_SHOWN:
         lines.append(f"… and {len(there) - INTERACTIONS_SHOWN} more interactions.")
-    return lines
+    return [*lines, *_untested(found)]
+
+
+def _untested(found: Effects) -> list[str]:
+    """How many pairs of factors these trials tell nothing of."""
+    left = math.comb(found.table["factor"].nunique(), 2) - len(found.interactions)
+    if left < 1:
+        return []
+    pairs, their = ("1 pair", "its") if left == 1 else (f"{left} pairs", "their")
+    return [f"{pairs} of factors cannot be tested here: {their} interactions are assumed away."]
 
 
 def _interaction(row: pd.Series, pairs: str) -> str:

@@ -18,6 +18,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.report.cells import is_missing, plain
+from sweep.selection import of_search
 
 COLUMNS = ["field", "importance", "p", "configurations"]
 LEAST = 20
@@ -63,8 +64,7 @@ def importance(
     Returns:
         The table, or none with the reason. The same for the same rows.
     """
-    if "phase" in trials:
-        trials = trials[trials["phase"] != "confirm"]
+    trials = of_search(trials)
     finite = np.isfinite(trials["best_val_accuracy"].astype("float64"))
     ended = trials[finite & trials["status"].isin(("completed", "stopped"))]
     configurations, note = _comparable(ended, epochs)
@@ -76,8 +76,10 @@ def importance(
     if len(spread) == 1:
         return Importance(of=count, refused="all configurations reached the same accuracy.")
     found = _evaluated(configurations, fields, best / count)
-    if found.empty or found["importance"].sum() == 0:
+    if found.empty:
         return Importance(of=count, refused="no field has several values in these trials.")
+    if found["importance"].sum() == 0:
+        return Importance(of=count, refused="the best have the same values as all others.")
     found["importance"] /= found["importance"].sum()
     left_out = len(trials) - len(ended)
     notes = [note] if note else []
@@ -206,6 +208,8 @@ def _distribution(levels: Any, column: pd.Series) -> Any:
     if parsed is None or not values:
         return None
     kind, low, high, log = parsed
+    if log:  # a value that a logarithmic range cannot hold is one of a trial outside the space
+        values = [value for value in values if value > 0] or [low]
     low, high = min(low, *values), max([*values, *([] if isinstance(high, str) else [high])])
     make = distributions.IntDistribution if kind == "Int" else distributions.FloatDistribution
     return make(low, high, log=log)
@@ -237,6 +241,6 @@ def _parameters(
             levels = [plain(np.array(v)) if isinstance(v, list) else v for v in fields[name]]
             if value in levels:
                 found[name] = levels.index(value)
-        elif value is not None:
+        elif value is not None and value >= varied[name].low:
             found[name] = value
     return found

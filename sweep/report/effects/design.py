@@ -65,6 +65,16 @@ class Design:
         """Which trials are at that level: (N,) bool."""
         return self.codes[:, term[0]] == term[1]
 
+    def at_base(self, factor: int) -> np.ndarray:
+        """Trials that a factor's levels compare with: (N,) bool.
+
+        One at a time those of the base configuration, else those at the factor's base level.
+        """
+        if self.kind == ONE_AT_A_TIME:
+            at: np.ndarray = (self.codes == np.array(self.base)).all(axis=1)
+            return at
+        return self.has((factor, self.base[factor]))
+
     def named(self, factor: int, level: int) -> str:
         """`batch_norm=False`."""
         return f"{self.names[factor]}={self.levels[factor][level]}"

@@ -40,6 +40,8 @@ KNOWN = 5.0
 is a few percent wider, and a test by residuals that share much is blind."""
 LEAST_OWN = 0.5
 """Degrees of freedom without which nothing is known of a level's scatter: a single trial."""
+FLAT = 1e-20
+"""Variance of accuracies that is rounding: they are alike to ten digits."""
 
 POINTS, STRATA = 14, 1024
 """log2 of the quasi-random points for the largest |t|, and how many of their norms are kept."""
@@ -66,13 +68,17 @@ class Intervals:
         alone: of an effect by itself.
         together: of all effects at once.
         scatters: whether `together` is by the level's and the base's own variances.
-        lonely: whether there is none because the level or its base has one outcome only.
+        lonely: whether there is none because too few outcomes tell how the level or its base
+            scatters, such as a single one.
+        flat: whether there is none because no outcome differs from what levels explain, but for
+            rounding: no scatter, nothing to take an error from.
     """
 
     alone: np.ndarray
     together: np.ndarray
     scatters: np.ndarray
     lonely: np.ndarray
+    flat: bool = False
 
 
 def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
@@ -83,12 +89,13 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
     nothing = np.full(len(wanted), np.nan)
     known = wanted & fit.estimable & (fit.spare >= 1)
     off = np.zeros(len(wanted), dtype=bool)
-    if not known.any():
-        return Intervals(nothing, nothing.copy(), off, off.copy())
+    variance = float(fit.residual @ fit.residual) / max(fit.spare, 1)
+    flat = bool(known.any()) and variance < FLAT
+    if flat or not known.any():
+        return Intervals(nothing, nothing.copy(), off, off.copy(), flat)
     error, own_spare, ratio_p, least = _own_variances(fit, groups)
     lonely = known & (least < LEAST_OWN)
     known &= ~lonely
-    variance = float(fit.residual @ fit.residual) / fit.spare
     pooled = variance * (fit.weights**2).sum(axis=1)
     bound = np.maximum(SCATTERS / np.maximum(least, 1), AT_LEAST)
     bound = np.select([least > KNOWN, least < 1.5], [np.inf, BLIND], bound)

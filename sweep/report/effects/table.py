@@ -17,6 +17,7 @@ from sweep.report.effects.divergence import rate
 from sweep.report.effects.estimate import Estimate, estimate
 from sweep.report.effects.interactions import no_interactions
 from sweep.report.effects.notes import notes
+from sweep.selection import of_search
 
 USABLE = ("completed", "stopped")
 """Statuses of trials whose best accuracy means something."""
@@ -41,8 +42,9 @@ class Effects:
             that diverges, NaN where none did; mean (accuracy of the usable trials at the level);
             method of low_all and high_all ("pooled", or "own variance" where the interval by the
             level's and the base level's own variances is the wider one); reason why there is no
-            interval ("diverged", "base diverged", "aliased", "missing combinations", "one
-            trial", "no spare trials"), else empty.
+            interval ("diverged", "base diverged", "no trials", "no base", "aliased", "missing
+            combinations", "no scatter", "few trials" or "no spare trials" where seeds are the
+            unit, "few configurations" or "no spare configurations" where cells are), else empty.
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
         unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
@@ -94,8 +96,7 @@ def effects(
     Returns:
         The table, or none with the reason.
     """
-    if "phase" in trials:
-        trials = trials[trials["phase"] != "confirm"]
+    trials = of_search(trials)
     status = trials["status"] if "status" in trials else pd.Series("completed", trials.index)
     stopped = int((status == "stopped").sum())
     if stopped and not anyway:
@@ -108,7 +109,7 @@ def effects(
     diverged = (status == "diverged").to_numpy(dtype=bool)
     design = read_design(trials, factors, base)
     found = estimate(design, outcome, usable, diverged)
-    columns = _columns(design, found) | _counts(design, diverged, outcome, usable)
+    columns = _columns(design, found, usable) | _counts(design, diverged, outcome, usable)
     # Levels of several types share a column; pandas would turn True into 1.0 and None into NaN.
     mixed = {name: pd.Series(columns[name], dtype=object) for name in OF_ANY_TYPE}
     tested = tested_pairs(design, outcome, usable & ~found.divergence.apart, found.analysis)
@@ -132,7 +133,7 @@ def factor_order(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in largest.sort_values(ascending=False, kind="stable").index]
 
 
-def _columns(design: Design, found: Estimate) -> dict[str, Any]:
+def _columns(design: Design, found: Estimate, usable: np.ndarray) -> dict[str, Any]:
     """Effects, intervals and how they came about."""
     effect, alone, together = found.effect, found.intervals.alone, found.intervals.together
     given = np.isfinite(alone)
@@ -146,20 +147,29 @@ def _columns(design: Design, found: Estimate) -> dict[str, Any]:
         "low_all": effect - together,
         "high_all": effect + together,
         "method": np.select([~given, found.intervals.scatters], ["", "own variance"], "pooled"),
-        "reason": ["" if given[n] else _reason(design, found, n) for n in range(len(given))],
+        "reason": [
+            "" if given[n] else _reason(design, found, usable, n) for n in range(len(given))
+        ],
     }
 
 
-def _reason(design: Design, found: Estimate, term: int) -> str:
+def _reason(design: Design, found: Estimate, usable: np.ndarray, term: int) -> str:
     """Why there is no interval."""
+    here = design.has(design.terms[term])
     if found.divergence.doubtful[term]:
-        here = design.has(design.terms[term])
         return "diverged" if (found.divergence.apart & here).any() else "base diverged"
+    if not (here & usable).any():
+        return "no trials"
+    if not (design.at_base(design.terms[term][0]) & usable).any():
+        return "no base"
     if math.isnan(found.effect[term]):
         return "aliased"
     if not found.analysis.fit.estimable[term]:
         return "missing combinations"
-    return "one trial" if found.intervals.lonely[term] else "no spare trials"
+    if found.intervals.flat:
+        return "no scatter"
+    unit = "trial" if found.analysis.unit == "seed" else "configuration"
+    return f"few {unit}s" if found.intervals.lonely[term] else f"no spare {unit}s"
 
 
 def _counts(

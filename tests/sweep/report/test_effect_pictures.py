@@ -15,7 +15,7 @@ EFFECTS = pd.DataFrame(
         ("dropout", 0.2, 0.0, 0.004, -0.002, 0.010, -0.006, 0.014, "", 5, 0),
         ("batch_norm", False, True, -0.03, -0.04, -0.02, -0.05, -0.01, "", 5, 0),
         ("lr", 0.8, 0.2, 0.01, *[np.nan] * 4, "diverged", 2, 3),
-        ("lr", 0.4, 0.2, 0.01, *[np.nan] * 4, "one trial", 1, 0),
+        ("lr", 0.4, 0.2, 0.01, *[np.nan] * 4, "few trials", 1, 0),
         ("pooling", "max", "avg", *[np.nan] * 5, "aliased", 5, 0),
     ],
     columns=["factor", "level", "base_level", "effect", "low", "high", "low_all", "high_all",

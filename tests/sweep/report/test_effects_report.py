@@ -164,6 +164,14 @@ def test_no_intervals_and_what_they_need(result, seeds, way):
     assert any(line.startswith(f"No intervals: they need {way}") for line in caveats(made))
 
 
+def test_seeds_are_not_what_a_fraction_lacks(result):
+    made = result(one_at_a_time()[::5], seeds=1)
+    table = made.analysis.table.assign(reason="no spare configurations")
+    analysis = dataclasses.replace(made.analysis, table=table, unit="cell", design="fraction")
+    lines = caveats(dataclasses.replace(made, analysis=analysis))
+    assert any("they need more configurations that end, such as by a larger" in n for n in lines)
+
+
 def test_an_effect_that_rounds_to_nothing_has_no_minus(result):
     made = result(one_at_a_time()).analysis
     tiny = dict.fromkeys(("effect", "low", "high", "low_all", "high_all"), -1e-12)

@@ -93,18 +93,37 @@ def test_a_level_that_diverges_has_its_rate_and_the_mean_of_the_others():
     [
         ("base diverged", "lr 0.1: −2.0 points, no interval, since trials at the base level"),
         ("aliased", "lr 0.1: these trials cannot tell its effect from another."),
-        ("one trial", "lr 0.1: −2.0 points, no interval from a single trial."),
+        ("few trials", "no interval, since this level or the base has too few trials."),
+        ("no trials", "lr 0.1: no trial at this level has a result."),
+        ("no base", "lr 0.1: no trial at the base has a result."),
+        ("no scatter", "lr 0.1: −2.0 points, no interval, since these trials do not scatter."),
+        ("no spare configurations", "−2.0 points, no interval from so few configurations."),
         ("missing combinations", "since combinations with other factors are missing."),
     ],
 )
 def test_no_interval_has_its_reason(reason, said):
-    effect = math.nan if reason == "aliased" else -0.02
+    effect = math.nan if reason in ("aliased", "no trials", "no base") else -0.02
     (line,) = sentences(found({}, {"level": 0.1, "reason": reason, "effect": effect, **NONE}))
     assert said in line
 
 
-def test_without_any_interval_there_is_no_sentence():
-    assert sentences(found({**NONE, "reason": "no spare trials"})) == []
+def test_without_any_interval_each_factor_has_a_sentence():
+    rows = {**NONE, "reason": "no spare trials"}, {**NONE, "factor": "a", "reason": "no trials"}
+    made = found({**rows[0]}, {**rows[1], "effect": math.nan})
+    assert sentences(made) == [
+        "lr 0.4: −2.0 points, no interval without repeats.",
+        "a 0.4: no trial at this level has a result.",
+    ]
+
+
+def test_pairs_that_cannot_be_tested_are_said_to_be_assumed_away():
+    rows = {}, {"factor": "batch_norm"}, {"factor": "dropout"}
+    for p, first in ((0.4, "No interaction found (1 pair"), (0.01, "Interaction of lr")):
+        line, other = interaction_lines(found(*rows, interactions=[interaction(p)]))
+        assert line.startswith(first)
+        assert other == (
+            "2 pairs of factors cannot be tested here: their interactions are assumed away."
+        )
 
 
 def interaction(p, size=-0.023, a="lr", b="batch_norm"):

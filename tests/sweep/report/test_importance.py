@@ -142,6 +142,25 @@ def test_nothing_to_compare_is_said(change, why):
     assert (found.refused, found.table.empty) == (why, True)
 
 
+def test_the_best_may_be_like_all_others():
+    trials = searched(25).assign(best_val_accuracy=[0.9] * 24 + [0.95])
+    found = importance(trials, NO_EPOCHS, FIELDS)
+    assert found.refused == "the best have the same values as all others."
+
+
+def test_a_value_outside_a_logarithmic_range_is_not_in_use():
+    trials = searched(30)
+    trials.loc[:1, "lr"] = 0.0, -1.0
+    used = importance(trials, NO_EPOCHS, FIELDS).table.set_index("field")["configurations"]
+    assert used["lr"] == 28
+    assert used["batch_size"] == 30
+
+
+def test_rows_without_a_phase_are_of_the_search():
+    trials = searched(20).assign(phase=pd.array([pd.NA] * 20, dtype="string"))
+    assert importance(trials, NO_EPOCHS, FIELDS).of == 20
+
+
 def test_levels_of_any_kind_and_none_among_them():
     trials = searched(30)
     trials["channels"] = [np.array([8, 16]) if n % 2 else np.array([16, 32]) for n in range(30)]

@@ -6,6 +6,7 @@ import pandas as pd
 import pytest
 from scipy import stats
 
+from search_spaces import ablation, designs
 from sweep.report.effects import COLUMNS, effects, factor_order
 
 
@@ -69,7 +70,7 @@ def test_additive_factorial_is_recovered_exactly():
         for level, effect in list(truth.items())[1:]:
             found = row(result, name, level)
             assert found["effect"] == pytest.approx(effect, abs=1e-12)
-            assert found["high"] - found["low"] == pytest.approx(0, abs=1e-9)
+            assert (math.isnan(found["low"]), found["reason"]) == (True, "no scatter")
     assert row(result, "batch_norm", False)["n"] == 12
     assert row(result, "batch_norm", False)["level"] is False
     assert factor_order(result) == ["batch_norm", "lr", "dropout"]
@@ -130,7 +131,7 @@ def test_a_level_with_one_trial_has_no_interval():
         [("avg", 0.80), ("avg", 0.82), ("max", 0.90), ("max", 0.93), ("none", 0.7)], ["pooling"]
     )
     result = effects(trials, ["pooling"], {"pooling": "avg"}).table
-    assert list(result["reason"]) == ["", "one trial"]
+    assert list(result["reason"]) == ["", "few trials"]
     assert result["low"].isna().tolist() == [False, True]
     assert result["effect"].tolist() == pytest.approx([0.105, -0.11])
 
@@ -268,3 +269,73 @@ def test_combinations_that_are_missing_leave_an_effect_without_interval():
     assert found.table["effect"].notna().all()
     assert found.table[missing]["low_all"].isna().all()
     assert found.table[~missing]["low_all"].notna().all()
+
+
+LEVELS = {"lr": (0.1, 0.2, 0.4), "norm": (True, False)}
+AT = {"lr": 0.1, "norm": True}
+
+
+def one_at_a_time(seeds=3):
+    rng = np.random.default_rng(0)
+    points = [AT, *({**AT, "lr": lr} for lr in (0.2, 0.4)), {**AT, "norm": False}]
+    frame = pd.DataFrame([{**point, "seed": seed} for point in points for seed in range(seeds)])
+    noise = rng.normal(0, 0.01, len(frame))
+    return frame.assign(status="completed", best_val_accuracy=0.8 + noise)
+
+
+def reasons(frame):
+    found = effects(frame, LEVELS, AT).table
+    return dict(
+        zip(zip(found["factor"], found["level"], strict=True), found["reason"], strict=True)
+    )
+
+
+@pytest.mark.parametrize("rows", ["none", "failed"])
+def test_a_level_without_a_result_is_not_one_that_cannot_be_told_apart(rows):
+    """A time budget was over, a condition was off, or all ran out of memory."""
+    frame = one_at_a_time()
+    here = frame["lr"].eq(0.4)
+    frame.loc[here, ["status", "best_val_accuracy"]] = "out_of_memory", math.nan
+    found = reasons(frame[~here] if rows == "none" else frame)
+    assert found == {("lr", 0.2): "", ("lr", 0.4): "no trials", ("norm", False): ""}
+
+
+def test_a_base_without_a_result():
+    frame = one_at_a_time()
+    frame.loc[:2, ["status", "best_val_accuracy"]] = "failed", math.nan
+    assert set(reasons(frame).values()) == {"no base"}
+
+
+def test_single_outcomes_are_trials_or_configurations():
+    assert set(reasons(one_at_a_time(1)).values()) == {"no spare trials"}
+    assert set(reasons(one_at_a_time().drop(index=[0, 1])).values()) == {"few trials"}
+    few = pd.DataFrame({"lr": [0.1, 0.2, 0.4, 0.2], "norm": [True, False, True, True]})
+    few = few.assign(best_val_accuracy=[0.8, 0.7, 0.9, 0.85])
+    assert set(reasons(few).values()) == {"no spare configurations"}
+
+
+def test_a_factorial_that_was_cut_off_has_a_level_with_too_few_configurations():
+    """Four configurations of the second level tell next to nothing of its scatter."""
+    levels = {name: domain.values for name, domain in ablation.SPACE.items()}
+    frame = pd.DataFrame(designs.factorial(ablation.SPACE, ablation.BASE)[:40])
+    accuracy = 0.8 + np.random.default_rng(0).normal(0, 0.01, len(frame))
+    base = {"batch_size": 64, "lr": 0.1}
+    found = effects(frame.assign(best_val_accuracy=accuracy), levels, base).table
+    assert row(found, "batch_size", 128)["n"] == 4
+    assert row(found, "batch_size", 128)["reason"] == "few configurations"
+    assert row(found, "batch_size", 256)["reason"] == "no trials"
+    assert row(found, "lr", 0.2)["reason"] == ""
+
+
+def test_accuracies_that_are_all_alike_exclude_no_effect():
+    frame = one_at_a_time().assign(best_val_accuracy=1.0)
+    found = effects(frame, LEVELS, AT).table
+    assert set(found["reason"]) == {"no scatter"}
+    assert found["effect"].to_numpy() == pytest.approx(0)
+    assert found["high_all"].isna().all()
+
+
+def test_rows_without_a_phase_are_of_the_design():
+    frame = one_at_a_time()
+    frame = frame.assign(phase=pd.array([pd.NA] * len(frame), dtype="string"))
+    assert effects(frame, LEVELS, AT).table["n"].tolist() == [3, 3, 3]
