@@ -35,7 +35,7 @@ class OptunaProposer:
     learn from, and `RANDOM_SHARE` of the others, are drawn at random.
 
     The model is our own: Optuna's proposes the same configuration again and again in a space of
-    levels, and takes twenty times as long (benchmarks/search.py).
+    levels, and takes several times as long.
     """
 
     planned = False
