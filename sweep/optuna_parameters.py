@@ -10,7 +10,7 @@ def suggest_with(trial: Any) -> Pick:
     """A `pick` for `walk` that lets an Optuna trial choose each value.
 
     A field of three or more numbers is a parameter from 0 to their count less one, the rank of
-    the level, so that TPE knows their order.
+    the level, so that Optuna's tools know their order.
     """
 
     def pick(name: str, domain: Domain) -> Any:

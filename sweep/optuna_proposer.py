@@ -1,18 +1,23 @@
-"""Optuna's TPE as a proposer: values that compare, no configuration twice, failures heard of."""
+"""TPE as a proposer with an Optuna study: no configuration twice, every end as it was."""
 
 import logging
 import math
 import random
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from search_spaces.domains import Domain, Pick, sample, walk
-from sweep.common_epoch import CONSTRAINT, CommonEpoch
+from sweep.common_epoch import ENOUGH, CommonEpoch
 from sweep.distinct import Values
 from sweep.optuna_parameters import parameter, suggest_with
 from sweep.proposer import SearchContext, Verdict, used_up
+from sweep.startup import Startup
+from sweep.tpe import Tpe
 from sweep.unseen import Unseen
 
+CONSTRAINT = "without_result"
+"""Constraint that a diverged, failed or out-of-memory trial violates: Optuna ranks it last."""
 VALUES = "values"
 """User attribute of a trial: the value of each field, also where the parameter is a rank."""
 RANDOM_SHARE = 0.1
@@ -22,11 +27,15 @@ ATTEMPTS = 4
 
 
 class OptunaProposer:
-    """Optuna's TPE, told every epoch and the truth about every end.
+    """TPE over what each trial reached at the same epoch, and the truth about it in a study.
 
-    Two studies: the sweep's own, which keeps what each trial was and how it ended, and one in
-    memory, from which TPE learns (`CommonEpoch`). The first proposals, and `RANDOM_SHARE` of the
-    others, are drawn at random. A trial without a result ends as FAIL, with a violated constraint.
+    `CommonEpoch` keeps what TPE learns from. The Optuna study keeps what each trial was, every
+    epoch, and how it ended; a trial without a result ends as FAIL, with a violated constraint.
+    The first proposals are spread evenly (`Startup`); those that follow until TPE has enough to
+    learn from, and `RANDOM_SHARE` of the others, are drawn at random.
+
+    The model is our own: Optuna's proposes the same configuration again and again in a space of
+    levels, and takes several times as long.
     """
 
     planned = False
@@ -43,7 +52,9 @@ class OptunaProposer:
             direction="maximize",
             sampler=optuna.samplers.RandomSampler(context.seed),  # never asked: see `_open`
         )
-        self.comparable = CommonEpoch(context.seed)
+        self.comparable = CommonEpoch()
+        self.tpe = Tpe(self.comparable, context.seed)
+        self.startup = Startup(context.space, ENOUGH, context.seed)
         self.rng = random.Random(context.seed)
         self.unseen: Unseen | None = None
         self.trials: dict[int, Any] = {}
@@ -63,17 +74,20 @@ class OptunaProposer:
         return self._open(values)
 
     def _new(self) -> Values | None:
-        if self.comparable.ready() and self.rng.random() >= RANDOM_SHARE:
-            found = self.comparable.suggest(self._chosen_by)
-        else:
-            found = (self._at_random() for _ in range(ATTEMPTS))
-        for values in found:
+        for values in self._candidates():
             if values not in self.context.distinct:
                 return values
         return self._unseen().nearest(values)
 
-    def _chosen_by(self, trial: Any) -> Values:
-        return self._walk(suggest_with(trial))
+    def _candidates(self) -> Iterator[Values]:
+        """Configurations to propose the first new one of."""
+        if self.proposed < len(self.startup):
+            yield self._walk(self.startup.pick(self.proposed))
+        elif self.comparable.level and self.rng.random() >= RANDOM_SHARE:
+            yield from map(self._walk, self.tpe.picks())
+            return
+        for _ in range(ATTEMPTS):
+            yield self._at_random()
 
     def _at_random(self) -> Values:
         context = self.context
@@ -93,19 +107,21 @@ class OptunaProposer:
     def _open(self, values: Values) -> Values:
         """Start a trial of these values in both studies; the values as the trial has them."""
         parameters: dict[str, Any] = {}
+        picked: Values = {}
 
         def pick(name: str, domain: Domain) -> Any:
+            picked[name] = values[name]
             parameters[name] = parameter(domain, values[name])
             return values[name]
 
         self._walk(pick)
         self.study.enqueue_trial(parameters)
         trial = self.study.ask()
-        found = self._chosen_by(trial)
+        found = self._walk(suggest_with(trial))
         self.context.distinct.add(found)
         trial.set_user_attr(VALUES, found)
         self.trials[self.proposed] = trial
-        self.comparable.start(self.proposed, trial.params, trial.distributions)
+        self.comparable.start(self.proposed, picked)
         self.proposed += 1
         return found
 
