@@ -122,6 +122,8 @@ def balanced_fraction(
             f"{n} configurations of a factorial that has {len(points)}; "
             f"ask for 1 to {len(points)}, or give the factors more levels."
         )
+    if not space:
+        return points
     codes, weights = _coded(space, base, points)
     return [points[i] for i in _best_fraction(codes, weights, n, seed)]
 
@@ -161,6 +163,15 @@ def _best_fraction(
     codes: tuple[tuple[int, ...], ...], weights: tuple[float, ...], n: int, seed: int
 ) -> tuple[int, ...]:
     """Numbers of the points of the best fraction found; see `balanced_fraction`."""
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(1, "blas"):  # small products: threads wait, and round otherwise
+        return _improved_fraction(codes, weights, n, seed)
+
+
+def _improved_fraction(
+    codes: tuple[tuple[int, ...], ...], weights: tuple[float, ...], n: int, seed: int
+) -> tuple[int, ...]:
     import numpy as np
 
     from search_spaces.two_factor import improved, two_factor_model

@@ -28,6 +28,16 @@ def space_levels(free: Space, base: TrainConfig, name: str) -> tuple[Any, ...]:
     return distinct(found)
 
 
+def without_point(free: Space, name: str) -> dict[str, Domain]:
+    """The space without one of the `Points`; as it is where that is the only one."""
+    left = dict(free)
+    for field, domain in free.items():
+        if isinstance(domain, Points):
+            points = {label: point for label, point in domain.points.items() if label != name}
+            left[field] = Points(**points) if points else domain
+    return left
+
+
 def _of_domain(domain: Domain) -> list[Any]:
     values = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
     return [*values, None] if domain.when else list(values)

@@ -4,7 +4,7 @@ Planning reads the user's files and checks every name and value; it trains nothi
 nothing and decodes no image, so that `--dry-run` is quick.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -18,7 +18,7 @@ from sweep.counting import Counted, count_list, count_search
 from sweep.decided import architecture_of_source, fixed_fields, sizes_axis
 from sweep.devices import without_idle_gpus
 from sweep.distinct import Distinct, Identify, by_settings
-from sweep.levels import distinct, space_levels
+from sweep.levels import distinct, space_levels, without_point
 from sweep.model_limits import planning_limits
 from sweep.options import SweepOptions
 from sweep.overrides import overrides, train_sizes
@@ -40,7 +40,7 @@ from sweep.spaces import SearchSpace, load_space
 from sweep.strategy import Strategy, choose_strategy, design_points
 from sweep.unheeded import unheeded_options, without_dead_fields
 from sweep.user_modules import UserModule, read_user_module
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import SCRATCH, TrainConfig, config_from_dict
 from tl_core.datasets.cache import gibibytes_from
 from tl_core.errors import BadInput
 from tl_core.feature_cache import BUDGET_VARIABLE
@@ -106,20 +106,26 @@ class Plan:
     @property
     def epochs(self) -> int:
         """The longest that any trial may train."""
-        return int(max(self._resolved("epochs")))
+        return self._longest(self.levels("epochs"))
+
+    @property
+    def searched_epochs(self) -> int:
+        """The longest that a trial which is no scratch run may train."""
+        searched = without_point(self.free, SCRATCH)
+        return self._longest(space_levels(searched, self.base_with_source, "epochs"))
 
     @property
     def rungs(self) -> list[int]:
         """Epochs after which the scheduler may stop a configuration."""
         if self.strategy.scheduler == "none":
             return []
-        return rung_epochs(self.epochs, self.grace_period, self.options.reduction_factor)
+        return rung_epochs(self.searched_epochs, self.grace_period, self.options.reduction_factor)
 
     @property
     def grace_period(self) -> int:
         """Epochs before the scheduler may stop a configuration: as given, or the usual number."""
         learns = self.strategy.search in LEARNING
-        return self.options.grace_period or usual_grace(self.epochs, learns=learns)
+        return self.options.grace_period or usual_grace(self.searched_epochs, learns=learns)
 
     @property
     def approximate(self) -> bool:
@@ -161,14 +167,13 @@ class Plan:
         own = () if scratch is None else space_levels(scratch.free, scratch.base, name)
         return distinct([*space_levels(self.free, self.base, name), *own])
 
-    def _resolved(self, name: str) -> list[Any]:
-        """Levels of a field, the models' own in place of a limit such as "stages"."""
-        levels = self.levels(name)
+    def _longest(self, levels: Sequence[Any]) -> int:
+        """The largest level, the models' own in place of a limit such as "stages"."""
         limit = planning_limits(self.base)
         found = [value for value in levels if value is not None and not is_limit(value)]
         for named in filter(is_limit, levels):
             found += [limit(named, values) for values in self.variants()]
-        return found
+        return int(max(found))
 
     def variants(self) -> list[dict[str, Any]]:
         """Values of a configuration for each backbone and strategy, from scratch at the end."""
@@ -307,7 +312,7 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
 def _counted(plan: Plan) -> Plan:
     """The plan with its strategy settled, its number of configurations, and a note where repeats
     are left out."""
-    strategy = settled(plan.strategy, plan.options, plan.free, plan.base, plan.epochs)
+    strategy = settled(plan.strategy, plan.options, plan.free, plan.base, plan.searched_epochs)
     plan = replace(plan, strategy=strategy)
     space, base = plan.from_scratch, plan.base_with_source
     context, scratch = plan.context(), 0

@@ -84,20 +84,22 @@ class Seeds:
 
     Args:
         configuration: its number.
+        last: the last epoch of its trials.
 
     Attributes:
         epochs: trial that runs → epochs it has reported.
         ended: how many trials have ended.
         failed: a trial ended without a result.
-        completed: a trial has trained to its end.
         stopped: it was decided to stop the configuration.
+        kept: it is not stopped any more, since a trial has begun its last epoch.
     """
 
-    def __init__(self, configuration: int) -> None:
+    def __init__(self, configuration: int, last: int) -> None:
         self.configuration = configuration
+        self.last = last
         self.epochs: dict[str, int] = {}
         self.ended = 0
-        self.failed = self.completed = self.stopped = False
+        self.failed = self.stopped = self.kept = False
         self._values: dict[int, list[float]] = {}
         self._unjudged: set[int] = set()
 
@@ -117,17 +119,19 @@ class Seeds:
     def judge_at(self, rungs: list[Rung]) -> None:
         """Record the mean in each rung where there are new values and none is waited for.
 
-        `stopped` becomes true where it is below the rung's cutoff, unless a trial has completed.
+        `stopped` becomes true where it is below the rung's cutoff, unless it is `kept`.
         """
+        ending = any(epoch + 1 >= self.last for epoch in self.epochs.values())
         for rung, following in zip(rungs, [*rungs[1:], None], strict=False):
-            waits = not self.completed and self._waits(rung, following)
+            waits = not (self.kept or ending) and self._waits(rung, following)
             if rung.epoch not in self._unjudged or waits:
                 continue
             self._unjudged.remove(rung.epoch)
             value = statistics.fmean(self._values[rung.epoch]) - self.failed
             rung.remove(self.configuration)
-            self.stopped |= value < rung.cutoff() and not self.completed
+            self.stopped |= value < rung.cutoff() and not self.kept
             rung.record(self.configuration, value)
+        self.kept |= ending and not self.stopped
 
     def _waits(self, rung: Rung, following: Rung | None) -> bool:
         """Whether a trial that runs is yet to reach the rung, and none waits at the next."""

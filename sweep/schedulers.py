@@ -21,11 +21,12 @@ class SchedulerContext:
     """What a scheduler is made from.
 
     Attributes:
-        epochs: the longest a trial may train.
+        epochs: the longest a trial of the search may train.
         grace_period: epochs before a trial may be stopped.
         reduction_factor: one in this many configurations goes on at each rung.
         concurrent: trials side by side.
         seeds: trials of each configuration.
+        base_epochs: how long a trial trains whose values do not say; None: `epochs`.
     """
 
     epochs: int
@@ -33,6 +34,7 @@ class SchedulerContext:
     reduction_factor: float
     concurrent: int
     seeds: int = 1
+    base_epochs: int | None = None
 
 
 class Fifo(FIFOScheduler):
@@ -72,10 +74,10 @@ class Asha(Fifo):
     their next epoch. Seeds that have not started are not trained then (see `TuneSearcher`).
 
     - The decision waits for seeds that run and have not reached the rung, but no longer than
-      until one of them reaches the next rung. Seeds without a worker are not waited for; when
-      they come to a rung that has been passed, the configuration is judged there again, by the
-      mean of more seeds.
-    - Once a seed has trained to its end, its configuration is not stopped any more, so that no
+      until one of them reaches the next rung or begins its last epoch. Seeds without a worker are
+      not waited for; when they come to a rung that has been passed, the configuration is judged
+      there again, by the mean of more seeds.
+    - Once a seed has begun its last epoch, its configuration is not stopped any more, so that no
       configuration is left with a part of its seeds.
     - A value that is no number enters no mean. A configuration with a seed that diverged or
       failed is judged by the others' mean, and ranks below all without, as in the choice of the
@@ -88,12 +90,14 @@ class Asha(Fifo):
     Args:
         rungs: ascending.
         seeds: trials of each configuration.
+        epochs: that a trial trains whose values do not say.
     """
 
-    def __init__(self, rungs: list[Rung], seeds: int) -> None:
+    def __init__(self, rungs: list[Rung], seeds: int, epochs: int) -> None:
         super().__init__()
         self.rungs = rungs
         self.seeds = seeds
+        self.epochs = epochs
         self.open: dict[int, Seeds] = {}
         self.trials: dict[str, int] = {}
 
@@ -103,7 +107,8 @@ class Asha(Fifo):
         configuration = trial.config.get("configuration")
         if configuration is not None and trial.config["values"].get("strategy") != SCRATCH:
             self.trials[trial.trial_id] = configuration
-            seeds = self.open.setdefault(configuration, Seeds(configuration))
+            last = trial.config["values"].get("epochs", self.epochs)
+            seeds = self.open.setdefault(configuration, Seeds(configuration, last))
             seeds.epochs[trial.trial_id] = 0
 
     def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
@@ -120,7 +125,6 @@ class Asha(Fifo):
             return
         verdict = judge(result, error=False)
         if verdict == "complete":
-            seeds.completed = True
             seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
         seeds.failed |= verdict == "fail"
         self._end(trial.trial_id)
@@ -153,7 +157,8 @@ class Asha(Fifo):
 def _asha(context: SchedulerContext) -> Fifo:
     factor = context.reduction_factor
     epochs = rung_epochs(context.epochs, context.grace_period, factor)
-    return Asha([Rung(epoch, factor) for epoch in epochs], context.seeds)
+    rungs = [Rung(epoch, factor) for epoch in epochs]
+    return Asha(rungs, context.seeds, context.base_epochs or context.epochs)
 
 
 def _none(context: SchedulerContext) -> Fifo:

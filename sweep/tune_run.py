@@ -91,11 +91,12 @@ def tune_trials(
     share = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
     with_share = tune.with_resources(tune.with_parameters(trainable, job=job), share)
     context = SchedulerContext(
-        epochs=plan.epochs,
+        epochs=plan.searched_epochs,
         grace_period=plan.grace_period,
         reduction_factor=plan.options.reduction_factor,
         concurrent=resources.concurrent,
         seeds=len(plan.strategy.seeds),
+        base_epochs=plan.base.epochs,
     )
     scheduler = build_scheduler(plan.strategy.scheduler, context)
     for part, doing, methods in (

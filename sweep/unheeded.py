@@ -23,8 +23,8 @@ def unheeded_options(plan: "Plan") -> tuple[str, ...]:
         notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
     elif options.grace_period is not None and not plan.rungs:
         notes.append(
-            f"--grace-period {options.grace_period}: trials of {plan.epochs} epochs end before"
-            f" {plan.strategy.scheduler} could stop one; give fewer."
+            f"--grace-period {options.grace_period}: trials of {plan.searched_epochs} epochs end"
+            f" before {plan.strategy.scheduler} could stop one; give fewer."
         )
     return tuple(notes)
 

@@ -3,7 +3,9 @@ from collections import Counter
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_info, threadpool_limits
 
+from search_spaces import two_factor
 from search_spaces.designs import DESIGNS, balanced_fraction, factorial, one_at_a_time
 from search_spaces.domains import Choice, Float, Points
 from tl_core.config import TrainConfig
@@ -145,6 +147,27 @@ def test_fraction_aims_at_the_shares_of_sampling_under_conditions():
 def test_fraction_refuses_a_size_outside_the_factorial(n):
     with pytest.raises(BadInput, match=f"{n} configurations of a factorial that has 108"):
         balanced_fraction(SPACE, BASE, n, seed=0)
+
+
+def test_fraction_is_the_same_on_any_number_of_processors(monkeypatch):
+    threads = set()
+
+    def improved(model, chosen, rng):
+        pools = (pool for pool in threadpool_info() if pool["user_api"] == "blas")
+        threads.update(pool["num_threads"] for pool in pools)
+        return list(chosen)
+
+    monkeypatch.setattr(two_factor, "improved", improved)
+    with threadpool_limits(2, "blas"):
+        balanced_fraction(SPACE, BASE, 17, seed=5)
+    assert threads == {1}  # several add up in another order, and round otherwise
+
+
+@pytest.mark.parametrize("space", [{}, {"lr": Choice(0.1)}, {"lr": Choice(0.1, 0.2, 0.4)}])
+def test_fraction_of_no_factor_or_one(space):
+    points = factorial(space, BASE)
+    assert balanced_fraction(space, BASE, len(points), seed=0) != []
+    assert balanced_fraction(space, BASE, 1, seed=0)[0] in points
 
 
 def test_fraction_of_a_large_factorial():

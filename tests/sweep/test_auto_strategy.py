@@ -93,3 +93,27 @@ def test_the_manifest_has_the_names_and_the_reason(write_file, options, two_work
     assert manifest.notes[0].startswith("search: optuna with asha (auto): 32 configurations")
     given = new_manifest(make_plan(options(path, search="random", scheduler="none")), "s1")
     assert given.notes == []
+
+
+PRETRAINED = """from search_spaces.domains import Points
+BASE = TrainConfig(backbone="timm:resnet18.a1_in1k", weights="pretrained", epochs=6)
+"""
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        'SPACE = {"lr": Float(0.01, 1.0)}\nSCRATCH = {"epochs": 60}\n',
+        'SPACE = {"strategy": Points(short={}, scratch={"weights": None, "epochs": 60}),'
+        ' "lr": Float(0.01, 1.0)}\n',
+    ],
+)
+def test_the_epochs_of_scratch_runs_decide_nothing(text, write_file, options, two_workers):
+    file = write_file(PRETRAINED + text)
+    plan = make_plan(options(file))
+    assert plan.epochs == 60
+    assert plan.rungs == [2]
+    assert "configurations of 6 epochs" in plan.strategy.reason
+    plan = make_plan(options(file, grace_period=6))
+    assert plan.rungs == []
+    assert any("trials of 6 epochs end before" in note for note in plan.notes)

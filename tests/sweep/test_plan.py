@@ -80,6 +80,7 @@ def test_transfer_searches_32_configurations_once(plan):
     assert made.approximate
     assert 2 <= made.scratch <= 32 // 3  # partial has most, probe and full have few
     assert made.configurations == 32 + made.scratch
+    assert made.most_searched == 64
     assert made.most_trials == 64 + 24  # the best five and three more strategies, three seeds each
     assert made.strategy.seeds == [0]
     assert plan("transfer", scratch=False).configurations == 32

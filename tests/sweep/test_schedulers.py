@@ -28,15 +28,15 @@ class Run:
         result = self.result(epoch, accuracy)
         return self.scheduler.on_trial_result(None, self.trials[name], result)
 
-    def add(self, *names):
+    def add(self, *names, **values):
         for name in names:
             configuration = self.configurations.setdefault(
                 name.partition("-")[0], len(self.configurations)
             )
-            strategy = "scratch" if name.startswith("scratch") else None
+            values["strategy"] = "scratch" if name.startswith("scratch") else None
             self.trials[name] = trial = SimpleNamespace(
                 trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
-                config={"configuration": configuration, "values": {"strategy": strategy}},
+                config={"configuration": configuration, "values": dict(values)},
             )  # fmt: skip
             if name.startswith("fresh"):  # a run of the confirmation
                 del trial.config["configuration"]
@@ -315,7 +315,32 @@ def test_a_trial_that_is_removed_before_a_worker_took_it_holds_nobody_up():
     assert run.tell("b-0", 2, 0.9) == STOP
 
 
-def test_seeds_from_scratch_are_neither_grouped_nor_stopped():
+def test_a_configuration_of_which_a_seed_is_in_its_last_epoch_is_not_stopped():
+    for epochs in ({}, {"epochs": 5}):
+        run = Run(seeds=2, grace_period=3)
+        run.add("strong-0")
+        assert run.tell("strong-0", 3, 0.9) == CONTINUE
+        run.add("weak-0", **epochs)
+        run.add("weak-1", **epochs)
+        last = epochs.get("epochs", 9)
+        assert run.tell("weak-0", 3, 0.9) == CONTINUE  # waits for the other
+        assert run.tell("weak-0", last - 1, 0.9) == CONTINUE  # and no longer
+        assert run.tell("weak-1", 3, 0.1) == CONTINUE
+        run.complete("weak-0", last, 0.9)
+        assert run.tell("weak-1", last - 1, 0.1) == CONTINUE
+
+
+def test_a_seed_that_begins_its_last_epoch_is_not_trained_on_where_its_rung_says_stop():
+    run = Run(seeds=2, grace_period=3)
+    run.add("strong-0")
+    assert run.tell("strong-0", 3, 0.9) == CONTINUE
+    run.add("weak-0", "weak-1")
+    assert run.tell("weak-0", 3, 0.1) == CONTINUE
+    assert run.tell("weak-0", 8, 0.1) == STOP
+    assert run.tell("weak-1", 1, 0.1) == STOP
+
+
+def test_seeds_of_a_scratch_run_are_neither_grouped_nor_stopped():
     run = Run(seeds=2)
     run.add("a-0", "a-1", "scratch-0", "scratch-1")
     run.tell("a-0", 1, 0.5)

@@ -40,16 +40,18 @@ class Told(ListProposer):
 class Sweep:
     """Trials with a curve of their own on so many workers; each ends as Tune would end it."""
 
-    def __init__(self, workers, seeds, *, failing=0.0, scratch=0, scheduler="asha"):
+    def __init__(
+        self, workers, seeds, *, failing=0.0, scratch=0, scheduler="asha", paces=(1,), grace=1
+    ):
         self.proposer = proposer = Told(scratch)
         self.rows = {}
         self.searcher = TuneSearcher(proposer, list(range(seeds)), None, self.stop_unstarted)
-        context = SchedulerContext(EPOCHS, 1, 3.0, workers, seeds)
+        context = SchedulerContext(EPOCHS, grace, 3.0, workers, seeds)
         self.scheduler = build_scheduler(scheduler, context)
         self.controller = SimpleNamespace(
             _actor_cache=SimpleNamespace(increase_max=lambda factory, by: None)
         )
-        self.failing, self.seeds = failing, seeds
+        self.failing, self.seeds, self.paces = failing, seeds, paces
         self.rng, self.order = random.Random(1), itertools.count()
         self.now, self.due = 0.0, []
         while len(self.due) < workers and self.start():
@@ -69,7 +71,7 @@ class Sweep:
             return False
         trial = SimpleNamespace(
             trial_id=name, config=config, placement_group_factory=None,
-            values=config["values"], status="running", curve=[],
+            values=config["values"], status="running", curve=[], pace=self.rng.choice(self.paces),
         )  # fmt: skip
         self.rows[config["number"]] = trial
         self.scheduler.on_trial_add(self.controller, trial)
@@ -77,7 +79,8 @@ class Sweep:
         return True
 
     def push(self, trial):
-        heapq.heappush(self.due, (self.now + self.rng.uniform(0.9, 1.1), next(self.order), trial))
+        due = self.now + trial.pace * self.rng.uniform(0.9, 1.1)
+        heapq.heappush(self.due, (due, next(self.order), trial))
 
     def epoch_ends(self, trial):
         """Report an epoch; whether another follows."""
@@ -135,6 +138,16 @@ def test_every_seed_has_a_row_and_no_configuration_is_stopped_in_part(workers, s
         verdict = "pruned" if rows[0].status == "stopped" else "complete"
         assert sweep.proposer.ends[number] == verdict
     assert sweep.scheduler.trials == {}
+
+
+@pytest.mark.parametrize("grace", [1, 3, 8])
+@pytest.mark.parametrize(("workers", "seeds"), [(3, 3), (4, 5), (16, 3)])
+def test_no_configuration_is_stopped_in_part_where_workers_differ_in_speed(workers, seeds, grace):
+    sweep = Sweep(workers, seeds, paces=(1, 3), grace=grace)
+    ends = [{row.status for row in rows} for rows in sweep.configurations()]
+    assert {"stopped"} in ends
+    assert {"completed"} in ends
+    assert all(len(statuses) == 1 for statuses in ends)
 
 
 @pytest.mark.parametrize(("workers", "seeds"), CREW)
