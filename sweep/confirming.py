@@ -10,7 +10,6 @@ from ray.tune.search import Searcher
 
 from sweep.confirmation import Confirmation, seconds_needed
 from sweep.distinct import Values
-from sweep.leader import Run
 from sweep.ledger import Ledger
 from sweep.plan import Plan
 from sweep.selection import GROUP, RANKED, to_confirm, trial_numbers
@@ -221,7 +220,7 @@ class SharedBudget(TimeBudget):
         one = self._needed(best, 1)
         return most if one is not None and one <= most else 0.0
 
-    def _needed(self, best: list[list[Run]], seeds: int) -> float | None:
+    def _needed(self, best: list[list[Any]], seeds: int) -> float | None:
         return seconds_needed(
             best,
             len(best) * seeds,
