@@ -116,7 +116,7 @@ class Timed(Protocol):
 
 def seconds_needed(
     best: Collection[Collection[Timed]],
-    confirmation: Confirmation,
+    trials: int,
     *,
     epochs: int,
     concurrent: int,
@@ -127,7 +127,7 @@ def seconds_needed(
     Args:
         best: the runs of each of the best configurations; their epochs count with all that trials
             take beside.
-        confirmation: what is to be trained.
+        trials: of the confirmation.
         epochs: that a trial trains.
         concurrent: trials side by side.
         now: the time up to which a run that has no end counts.
@@ -146,7 +146,7 @@ def seconds_needed(
             lengths.append(epochs * sum(spent) / sum(run.epoch for run in runs))
     if not lengths:
         return None
-    rounds = math.ceil(confirmation.most_trials / concurrent)
+    rounds = math.ceil(trials / concurrent)
     mean = sum(lengths) / len(lengths)
     last = max(lengths) - mean  # where the longest is the last
     return MARGIN * (rounds * mean + last) + SLACK_SECONDS

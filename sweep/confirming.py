@@ -2,7 +2,6 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
@@ -17,6 +16,8 @@ from sweep.selection import GROUP, RANKED, to_confirm, trial_numbers
 from sweep.tune_run import TimeBudget
 from sweep.tune_searcher import TuneSearcher
 
+LEAST = 2
+"""Configurations that a search has to measure before time is kept to confirm the best of them."""
 MOST_KEPT = 0.5
 """Share of the time budget that is kept for the confirmation, at most. Own choice."""
 LOOK_SECONDS, LOOK_SHARE = 0.5, 0.05
@@ -204,19 +205,25 @@ class SharedBudget(TimeBudget):
         self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
 
     def _kept(self, most: float) -> float:
-        """Seconds for the confirmation, `most` where that is enough for one seed of each at least;
-        0 where it is not, since runs that are cut off confirm nothing."""
+        """Seconds for the confirmation of what was measured so far: `most` where that is enough
+        for one seed of each at least. 0 where it is not, since runs that are cut off confirm
+        nothing, and where there is nothing to choose among yet."""
         confirmation = self.searcher.confirmation
-        needed = self._needed(confirmation) if confirmation.configurations else None
+        count = confirmation.configurations and confirmation.configurations + confirmation.extra
+        best = self.searcher.ledger.leader.first(max(count, LEAST))
+        if not count or len(best) < LEAST:
+            return 0.0
+        best = best[:count]
+        needed = self._needed(best, len(confirmation.seeds))
         if needed is None or needed <= most:
             return needed or 0.0
-        one = self._needed(replace(confirmation, seeds=confirmation.seeds[:1]))
+        one = self._needed(best, 1)
         return most if one is not None and one <= most else 0.0
 
-    def _needed(self, confirmation: Confirmation) -> float | None:
+    def _needed(self, best: list[list[Any]], seeds: int) -> float | None:
         return seconds_needed(
-            self.searcher.ledger.leader.first(confirmation.configurations),
-            confirmation,
+            best,
+            len(best) * seeds,
             epochs=self.plan.epochs,
             concurrent=self.concurrent,
             now=datetime.now(UTC),

@@ -50,14 +50,18 @@ class Leader:
         return [list(self.runs[config].values()) for rank, config in ranked if not rank[0]]
 
     @property
-    def best(self) -> Run | None:
-        """The best run of the best configuration; None while there is no accuracy."""
+    def lead(self) -> list[Run]:
+        """The runs that count of the best configuration; none while there is no accuracy."""
         while self.heap and self.ranks[self.heap[0][1]] != self.heap[0][0]:
             heapq.heappop(self.heap)  # an earlier rank of that configuration
         if not self.heap or self.heap[0][0][0]:
-            return None
-        counting = _counting(self.runs[self.heap[0][1]].values())
-        return max(counting, key=lambda run: (run.best_val_accuracy, -run.number))
+            return []
+        return _counting(self.runs[self.heap[0][1]].values())
+
+    @property
+    def measured(self) -> int:
+        """Configurations with an accuracy."""
+        return sum(not rank[0] for rank in self.ranks.values())
 
 
 def _counting(runs: Collection[Run]) -> list[Run]:

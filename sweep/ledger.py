@@ -17,7 +17,7 @@ from ray.tune import Callback
 
 from sweep.faults import Faults
 from sweep.identity import id_of_fields
-from sweep.leader import Leader, Run
+from sweep.leader import Leader
 from sweep.results import TableWriter
 from sweep.schema import EPOCHS, TRIALS
 from sweep.selection import CONFIRM, GROUP, RANKED, SEARCH
@@ -88,11 +88,6 @@ class Ledger(Callback):
         """Of every trial that ended, the columns by which configurations are selected."""
         self.out_of_time: Container[str] = ()
         """Tune's names of trials that were ended for the sake of the time budget."""
-
-    @property
-    def best(self) -> Run | None:
-        """The best run of the best configuration so far."""
-        return self.leader.best
 
     def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """A worker took the trial."""

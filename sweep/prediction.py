@@ -106,7 +106,7 @@ def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
     files = [weights_file(folder, place) for place in range(top)]
     kept = sum(file.is_file() for file in files)
     if kept == 0:
-        raise BadInput(f"{name} has no winner's weights: no trial of it was measured.")
+        raise BadInput(f"{name} has no winner's weights; `show {name}` tells how it went.")
     if kept < top:
         raise BadInput(
             f"--top {top}: {name} kept the weights of {kept}; a sweep with --keep-top {top} keeps"

@@ -92,7 +92,7 @@ class LiveView:
         records = list(self.ledger.records.values())
         running = [record for record in records if record.status == "running"]
         parts: list[RenderableType] = [self._headline(), self._bar(records)]
-        parts += [self._counts(running), self._best(records)]
+        parts += [self._counts(running), self._best()]
         if running:
             parts.append(self._running(running))
         return Group(*parts)
@@ -133,14 +133,21 @@ class LiveView:
             text.append(f"{status.replace('_', ' ')} {number}   ", style=STATUS_STYLE[status])
         return text
 
-    def _best(self, records: "list[TrialRecord]") -> Text:
-        best = self.ledger.best
-        if best is None:
+    def _best(self) -> Text:
+        """The accuracy of the best configuration so far, what it is the best of, its settings."""
+        leader = self.ledger.leader
+        lead = leader.lead
+        if not lead:
             return Text("no epoch finished yet", style="dim")
-        measured = sum(not math.isnan(record.best_val_accuracy) for record in records)
-        text = Text(f"best validation of {measured} ")
-        text.append(f"{best.best_val_accuracy:.4f}", style="bold green")
-        return text.append(f"  {describe(best.values)}", style="dim")
+        fresh = "fresh " if lead[0].phase == CONFIRM else ""
+        mean = sum(run.best_val_accuracy for run in lead) / len(lead)
+        text = Text("best by fresh seeds " if fresh else f"best validation of {leader.measured} ")
+        text.append(f"{mean:.4f}", style="bold green")
+        values = dict(lead[0].values)
+        if fresh or len(lead) > 1:
+            values.pop("seed", None)
+            text.append(f" over {len(lead)}" if fresh else f" over {len(lead)} seeds")
+        return text.append(f"  {describe(values)}", style="dim")
 
     def _running(self, running: "list[TrialRecord]") -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=80)

@@ -264,14 +264,19 @@ class _Run:
         def begins(trials: int) -> None:
             self.manifest.trials_planned = trials
             view.begin_confirmation(trials)
+            with self.faults.noted("writing results"):
+                write_manifest(self.results, self.manifest)
 
         study = self.folder / "study.log"
         proposer = self.plan.proposer(
             self.name, study, identifier.config_id, self.note, self._counted
         )
-        self.manifest.status = "failed"
         self.running = AllTrials(self.plan, job, proposer, ledger, resources, begins)
-        self.manifest.status = self.running.run(self.folder)
+        status = "failed"
+        try:
+            status = self.running.run(self.folder)
+        finally:  # until then it is running, for whoever reads the manifest
+            self.manifest.status = status
         self.note(*self.running.notes)
         return self.running.job
 

@@ -8,13 +8,13 @@ from rich.table import Table
 from sweep.progress import STATUS_STYLE, clock, describe
 from sweep.report.cells import cell, is_missing, plain, points
 from sweep.report.effects_report import print_effects
+from sweep.report.how_ranked import how_ranked, lower_first
 from sweep.report.importance_table import print_importance
 from sweep.report.measures import absent_classes, top_counts
 from sweep.report.next_commands import print_where
 from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of, unlike_runs
 from sweep.report.summary import SweepResult
 from sweep.report.winner import print_winner
-from sweep.selection import CONFIRM, rank_configurations
 from tl_core.config import SCRATCH
 
 TOP_SHOWN = 10
@@ -34,25 +34,16 @@ def print_result(result: SweepResult, console: Console) -> None:
     console.print(f"\n[bold]{result.name}[/bold]  {escape(result.manifest.question)}")
     _print_counts(result, console)
     if not result.top.empty:
-        console.print(f"\n[bold]Top configurations[/bold] {_how_ranked(result)}", highlight=False)
+        ranked = how_ranked(result.trials, result.manifest.seeds)
+        console.print(f"\n[bold]Top configurations[/bold] {ranked}", highlight=False)
         console.print(top_table(result))
+        for line in lower_first(result.trials, TOP_SHOWN):
+            console.print(line, style="yellow", highlight=False)
     print_effects(result, console)
     print_importance(result, console)
     _print_strategies(result, console)
     print_winner(result, console)
     print_where(result, console)
-
-
-def _how_ranked(result: SweepResult) -> str:
-    """What the accuracies of the top configurations are."""
-    ranked = rank_configurations(result.trials)
-    measured, fresh = int((ranked["runs"] > 0).sum()), int((ranked["phase"] == CONFIRM).sum())
-    of = f"by validation, best of {measured}"
-    if fresh:
-        rest = "; the rest: of the search" if measured > fresh else ""
-        return f"{of}\nthe first {fresh}: mean ± deviation of fresh seeds{rest}"
-    seeds = result.manifest.seeds
-    return of + (f", {seeds} seeds each: mean ± standard deviation" if seeds > 1 else "")
 
 
 def _print_counts(result: SweepResult, console: Console) -> None:

@@ -100,9 +100,8 @@ def timed(epoch, seconds, *, ended=True):
     return SimpleNamespace(epoch=epoch, started_at=began, ended_at=NOW if ended else None)
 
 
-def needed(*best, concurrent=1, **fields):
-    confirmation = Confirmation(**{"configurations": 2, "seeds": (1, 2, 3), **fields})
-    found = seconds_needed(best, confirmation, epochs=4, concurrent=concurrent, now=NOW)
+def needed(*best, concurrent=1, trials=6):
+    found = seconds_needed(best, trials, epochs=4, concurrent=concurrent, now=NOW)
     return None if found is None else found - SLACK_SECONDS
 
 
@@ -116,7 +115,7 @@ def test_the_time_needed_by_hand():
 def test_the_time_of_several_is_their_mean_and_a_running_one_counts():
     mean = needed([timed(2, 20)], [timed(1, 10, ended=False), timed(1, 50)])
     assert mean == pytest.approx(MARGIN * (6 * 80 + 120 - 80))
-    assert needed([timed(2, 20)], extra=1) == pytest.approx(MARGIN * 360)
+    assert needed([timed(2, 20)], trials=9) == pytest.approx(MARGIN * 360)
 
 
 def test_the_time_is_not_known_before_the_first_epoch():

@@ -152,9 +152,9 @@ def took(made, seconds):
 
 
 def test_the_search_ends_early_enough_for_its_confirmation(sweep):
-    made = sweep()
+    made = sweep(rates=(0.1, 0.2, 0.3, 0.4))
     time = budget(made, 1000)
-    made.end(made.ask(), 0.5)
+    made.search(0.5, 0.4)
     took(made, 10)
     running = made.ask()
     assert not time.stop_all()
@@ -172,11 +172,11 @@ def test_the_search_ends_early_enough_for_its_confirmation(sweep):
     made.ledger.out_of_time = time.cut
     made.end(running, 0.6, status="running")
     fresh = [made.ask() for _ in range(4)]
-    assert [t.config["number"] for t in fresh] == [3, 4, 5, 6]  # one of the search never began
+    assert [t.config["number"] for t in fresh] == [4, 5, 6, 7]  # one of the search never began
     assert made.ask() == FINISHED
     assert made.searcher.cut_short
-    assert made.ledger.statuses == Counter(completed=1, timed_out=2)
-    assert (1, "fail", None) in made.proposer.ends  # what was cut off says nothing
+    assert made.ledger.statuses == Counter(completed=2, timed_out=2)
+    assert (2, "fail", None) in made.proposer.ends  # what was cut off says nothing
     assert not time(fresh[0].trial_id, {"done": False})
 
 
@@ -185,7 +185,7 @@ def test_half_of_the_time_is_kept_at_most_and_none_if_that_is_of_no_use(sweep, s
     """Two configurations with one seed each have to fit into 50 seconds."""
     made = sweep()
     time = budget(made, 100)
-    made.end(made.ask(), 0.5)
+    made.search(0.5, 0.4)
     took(made, seconds)
     time.stop_all()
     assert not made.searcher.over
@@ -193,6 +193,37 @@ def test_half_of_the_time_is_kept_at_most_and_none_if_that_is_of_no_use(sweep, s
     time.next_look = 0
     time.stop_all()
     assert made.searcher.over == kept
+
+
+def test_no_time_is_kept_before_there_is_a_choice(sweep):
+    """One configuration is the best of one, whatever fresh seeds say of it."""
+    made = sweep(configurations=1)
+    time = budget(made, 100)
+    made.search(0.5)
+    took(made, 1)
+    time.began -= 99
+    time.stop_all()
+    assert not made.searcher.over
+    made.search(0.4)
+    took(made, 1)
+    time.next_look = 0
+    time.stop_all()
+    assert made.searcher.over
+
+
+def test_time_is_kept_for_as_many_as_were_measured(sweep):
+    """Two with two seeds of 10 s each and a margin take 49 s, whatever was asked for."""
+    made = sweep(configurations=3, extra=4)
+    time = budget(made, 200)
+    made.search(0.5, 0.4)
+    took(made, 10)
+    time.began -= 140
+    time.stop_all()
+    assert not made.searcher.over
+    time.began -= 12
+    time.next_look = 0
+    time.stop_all()
+    assert made.searcher.over
 
 
 def test_looks_at_the_time_are_few_however_often_tune_asks(sweep, monkeypatch):

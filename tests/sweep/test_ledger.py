@@ -225,7 +225,7 @@ def test_a_seed_of_a_stopped_configuration_that_never_started_has_its_row(sweep)
     assert list(rows["seed"]) == [0, 1]
     assert list(rows["config_id"]) == ["lr0.1", "lr0.1"]
     assert rows["best_val_accuracy"].isna().tolist() == [False, True]
-    assert sweep.ledger.best.number == 0
+    assert [run.number for run in sweep.ledger.leader.lead] == [0]
 
 
 def test_time_runs_out(sweep):
@@ -237,13 +237,13 @@ def test_time_runs_out(sweep):
 def test_the_best_so_far(sweep):
     first, second, third = (sweep.start(lr=rate) for rate in (0.1, 0.2, 0.3))
     sweep.epoch(first, val_accuracy=math.nan, best=math.nan)
-    assert sweep.ledger.best is None
+    assert sweep.ledger.leader.lead == []
     sweep.epoch(second, val_accuracy=0.5)
     sweep.epoch(first, epoch=2, val_accuracy=0.25)
     sweep.epoch(third, val_accuracy=math.nan, best=math.nan)
-    assert sweep.ledger.best.number == 1
+    assert [run.number for run in sweep.ledger.leader.lead] == [1]
     sweep.epoch(first, epoch=3, val_accuracy=0.75)
-    assert sweep.ledger.best.number == 0
+    assert [run.number for run in sweep.ledger.leader.lead] == [0]
 
 
 def test_only_the_best_checkpoints_are_kept(sweep):

@@ -50,7 +50,7 @@ def test_a_sweep_stands_for_its_winner_and_its_best_few(tmp_path, keep, sweep):
 
 
 def test_a_sweep_without_a_winner(tmp_path, sweep):
-    with pytest.raises(BadInput, match="s1 has no winner's weights"):
+    with pytest.raises(BadInput, match="s1 has no winner's weights; `show s1` tells"):
         model_files(tmp_path, "s1")
 
 

@@ -6,6 +6,7 @@ import pytest
 from rich.console import Console
 
 from sweep import progress
+from sweep.leader import Leader
 from sweep.ledger import TrialRecord
 from sweep.progress import STATUS_STYLE, LiveView, clock, describe, live, loading, short
 from sweep.schema import STATUSES
@@ -36,13 +37,15 @@ def record(
 
 
 def view(*records, trials=10, epochs=8, confirm=0, confirm_from=math.inf, **statuses):
-    measured = [r for r in records if r.result]
+    leader = Leader()
+    for heard in records:
+        leader.hear(heard)
     ledger = SimpleNamespace(
         records={r.number: r for r in records},
         statuses=statuses,
         confirm_from=confirm_from,
         epochs_reported=sum(r.epoch for r in records),
-        best=max(measured, key=lambda r: r.best_val_accuracy, default=None),
+        leader=leader,
     )
     return LiveView(
         ledger, title="ablation-1", trials=trials, epochs=epochs, concurrent=2, confirm=confirm
@@ -100,7 +103,9 @@ def test_no_time_is_left_at_the_end(now):
 def test_the_view_at_80_columns(now):
     now(0)
     made = view(
-        record(0, 8, ended=True, status="completed", accuracy=0.9876, values=LONG),
+        record(
+            0, 8, ended=True, status="completed", accuracy=0.9876, values={**LONG, "dropout": 0.3}
+        ),
         record(1, 2, ended=True, status="out_of_memory"),
         record(2, 3, accuracy=0.5, values=LONG),
         record(3, 0, values=LONG),
@@ -121,6 +126,35 @@ def test_the_view_at_80_columns(now):
         ["2", "3/8", "0.5000", "lr=0.123"],
         ["3", "0/8", "–", "lr=0.123"],
     ]
+
+
+def best_line(*records):
+    return next(line for line in lines(view(*records)) if line.startswith("best"))
+
+
+def of_seed(number, accuracy, rate, **fields):
+    return record(
+        number, 8, status="completed", accuracy=accuracy, values={"lr": rate, "seed": number},
+        **fields,
+    )  # fmt: skip
+
+
+def test_the_best_is_a_mean_where_there_are_several_seeds(now):
+    now(0)
+    seeds = [
+        of_seed(0, 0.9, 0.1),
+        of_seed(1, 0.5, 0.1),
+        of_seed(2, 0.8, 0.2),
+        of_seed(3, 0.8, 0.2),
+    ]
+    assert best_line(*seeds) == "best validation of 2 0.8000 over 2 seeds  lr=0.2"
+
+
+def test_the_best_by_fresh_seeds_is_no_best_of_all(now):
+    now(0)
+    fresh = [of_seed(2, 0.7, 0.1, phase="confirm"), of_seed(3, 0.6, 0.1, phase="confirm")]
+    shown = best_line(of_seed(0, 0.9, 0.1), of_seed(1, 0.8, 0.2), *fresh)
+    assert shown == "best by fresh seeds 0.6500 over 2  lr=0.1"
 
 
 def test_the_view_before_anything_happened(now):

@@ -111,3 +111,44 @@ def test_the_number_of_trials_is_corrected_when_the_search_has_decided_it(sweep,
     seeds = len(run.plan.strategy.seeds)
     assert run.view.trials == 5 * seeds
     assert read_manifest(tmp_path, "s1").trials_planned == 5 * seeds
+
+
+def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
+    """Also for `list` and `delete`, which read what is written as the numbers become known."""
+    seen = []
+
+    class Trials:
+        notes, job, searcher = (), None, SimpleNamespace()
+
+        def __init__(self, plan, job, proposer, ledger, resources, begins):
+            self.begins = begins
+
+        def run(self, folder):
+            for tell, number in ((run._counted, 5), (self.begins, 7)):
+                tell(number)
+                written = read_manifest(tmp_path, "s1")
+                seen.append((written.state(), written.trials_planned))
+            return "finished"
+
+    monkeypatch.setattr("sweep.all_trials.AllTrials", Trials)
+    run = sweep(None)
+    view = SimpleNamespace(begin_confirmation=lambda trials: None)
+    run._run_trials(None, None, None, SimpleNamespace(config_id=str), view)
+    seeds = len(run.plan.strategy.seeds)
+    assert seen == [("running", 5 * seeds), ("running", 7)]
+    assert run.manifest.status == "finished"
+
+
+def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
+    class Trials:
+        def __init__(self, *about):
+            pass
+
+        def run(self, folder):
+            raise RuntimeError("Tune is gone")
+
+    monkeypatch.setattr("sweep.all_trials.AllTrials", Trials)
+    run = sweep(None)
+    with pytest.raises(RuntimeError, match="Tune is gone"):
+        run._run_trials(None, None, None, SimpleNamespace(config_id=str), None)
+    assert run.manifest.status == "failed"

@@ -196,7 +196,7 @@ def test_the_table_says_which_means_are_of_fresh_seeds(result):
     searched = [(*row[:3], {**row[3], "phase": "search"}) for row in TRIALS]
     text = printed(result(searched + fresh, search="random"))
     assert "by validation, best of 3" in text
-    assert "the first 1: mean ± deviation of fresh seeds; the rest: of the search" in text
+    assert "the first: mean ± deviation of fresh seeds; the rest: of the search" in text
 
 
 def commands(text):
