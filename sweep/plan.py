@@ -138,7 +138,8 @@ class Plan:
         if not self.options.scratch or not self._transfers():
             return None
         limits = planning_limits(self.base)
-        return scratch_space(self.free, self.base, self.space.scratch, limits)
+        own = {n: v for n, v in self.space.scratch.items() if n not in self.named}
+        return scratch_space(self.free, self.base, own, limits)
 
     @property
     def by_settings(self) -> Identify:

@@ -165,6 +165,8 @@ class WithScratchRuns(Proposer):
         self.counts: dict[Limit, Counter[str]] = defaultdict(Counter)
         self.scratch: Counter[Limit] = Counter()
         self.used_up: set[Limit] = set()
+        self.next_scratch: Values | None = None
+        """Found, and not yet proposed."""
         self.ended = False
         self.proposed = 0
         self.told: int | None = None
@@ -174,11 +176,12 @@ class WithScratchRuns(Proposer):
     @property
     def planned(self) -> bool:
         """Whether the next proposal is from scratch, or the other proposer knows it."""
-        return bool(self._due()) or self.proposer.planned
+        self.next_scratch = self.next_scratch or self._from_scratch()
+        return self.next_scratch is not None or self.proposer.planned
 
     def propose(self) -> Values | None:
         """From scratch if there is to be another one by now, else the other proposer's next."""
-        values = self._from_scratch()
+        values, self.next_scratch = self.next_scratch or self._from_scratch(), None
         if values is None and not self.ended:
             values = self.proposer.propose()
             if values is None:

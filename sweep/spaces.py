@@ -59,7 +59,8 @@ class SearchSpace:
     seeds: int
     """Repeats of each configuration; by default 3 for a design and 1 for a search."""
     scratch: dict[str, Any]
-    """{field: value} that its scratch runs have in place of the base's and of what varies."""
+    """{field: value} that its scratch runs have in place of the base's and of what varies, where
+    the user does not set them."""
     origin: "SearchSpace | None" = None
     """The sweep whose winner is the source of its transfers, where the file has SOURCE."""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)

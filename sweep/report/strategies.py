@@ -171,7 +171,10 @@ def _compared(
 
 
 def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
-    """Welch's 95% interval of the difference of two means; NaN without two values each."""
+    """Welch's 95% interval of the difference of two mean accuracies, in [-1, 1].
+
+    NaN without two values each.
+    """
     from scipy.stats import ttest_ind
 
     if min(len(one), len(other)) < 2 or one.std() + other.std() == 0:
@@ -180,7 +183,7 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
         warnings.simplefilter("ignore", RuntimeWarning)  # one of the two has no spread
         test = ttest_ind(one, other, equal_var=False)
     low, high = test.confidence_interval(CONFIDENCE)
-    return float(low), float(high)
+    return max(float(low), -1.0), min(float(high), 1.0)
 
 
 def _test_of(seeds: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:

@@ -42,6 +42,17 @@ def test_the_longest_that_any_trial_may_train(plan, case):
     assert plan(space, more=more + "SEARCH = 'grid'").epochs == longest
 
 
+def test_what_the_user_sets_is_set_from_scratch_too(plan):
+    space = "{'freeze_depth': Choice(0, 1), 'dropout': Choice(0.0, 0.2)}"
+    own = "SCRATCH = {'epochs': 30, 'lr': 0.2, 'dropout': 0.1}\n"
+    more = f"SOURCE = TrainConfig(dataset='shapes')\n{own}SEARCH = 'grid'"
+    made = plan(space, more=more, epochs=2, settings=("lr=0.05", "dropout=0.2"))
+    assert made.epochs == 2
+    proposed = list(iter(made.proposer("s1", None).propose, None))
+    (scratch,) = [values for values in proposed if values.get("strategy") == "scratch"]
+    assert not {"epochs", "lr", "dropout"} & set(scratch)
+
+
 HEAVIEST = {
     "points": ("{'strategy': Points(a={'batch_size': 512}, b={})}", {"batch_size": 512}),
     "one level": ("{'batch_size': Choice(512)}", {"batch_size": 512}),

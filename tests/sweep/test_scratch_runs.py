@@ -265,3 +265,14 @@ def test_a_number_that_was_smaller_before_the_end_is_told_once():
     proposer.supply.totals = {None: 4}
     assert len(list(iter(proposer.propose, None))) == 9
     assert counted == [9]
+
+
+def test_a_searcher_that_learns_is_not_taken_to_plan_what_scratch_runs_cannot_give():
+    inner = Learner("aabb")
+    proposer = among(inner, 1)
+    proposer.supply.totals = {None: 2}
+    for _ in range(4):
+        proposer.propose()
+    assert len(proposer.numbers) == 3  # the median of two and one, with a single one from scratch
+    assert not proposer.planned
+    assert proposer.propose() == {"strategy": "b"}

@@ -152,6 +152,14 @@ def test_seeds_without_a_spread_give_no_interval():
     assert all(map(math.isnan, difference(pd.Series([0.5]), pd.Series([0.4, 0.5]))))
 
 
+def test_no_interval_goes_beyond_what_accuracies_can_differ_by():
+    low, high = difference(pd.Series([0.30, 0.40]), pd.Series([0.90, 0.91]))
+    assert low == -1.0
+    assert high < 1.0
+    low, high = difference(pd.Series([0.90, 0.99]), pd.Series([0.3, 0.5]))
+    assert (low > -1.0, high) == (True, 1.0)
+
+
 def test_fewer_tries_from_scratch_are_said(tables, trial_row):
     trials, epochs, evaluations = tables
     more = [
