@@ -59,6 +59,8 @@ def default_search(
     stops, whys = _scheduler(size, trials, epochs)
     if scheduler != AUTO:
         stops, whys = scheduler, ""
+    if search == AUTO and scheduler != AUTO:
+        why = why or f"{trials} configurations, of which the later can learn from the first"
     return Choice(chosen, stops, "; ".join(dict.fromkeys(filter(None, (why, whys)))))
 
 
@@ -69,7 +71,10 @@ def _search(
     if trials is None or (size is not None and trials >= size):
         return "grid", f"all {size} configurations are trained"
     if concurrent is not None and trials * seeds <= concurrent:
-        return "random", f"all {trials * seeds} trials start at once, and none learns from another"
+        return (
+            "random",
+            f"all trials ({trials * seeds}) start at once, and none learns from another",
+        )
     if concurrent is not None and trials * seeds < WAVES * concurrent:
         return "random", f"{trials * seeds} trials on {concurrent} workers learn little in time"
     if trials <= STARTUP:

@@ -18,7 +18,8 @@ CANDIDATES = (24, 8, 3, 1)
 spread as the good trials are. Own choice: measured in benchmarks/search.py.
 """
 GOOD_SHARE = 0.1
-"""Share of the trials that are good. Optuna's default, as are the bounds below."""
+"""Share of the trials with a value at the common epoch that are good. Optuna's default, as is the
+upper bound."""
 FEWEST_GOOD, MOST_GOOD = 2, 25
 MOST_BAD = 400
 """Bad trials that are heard, the latest ones: a proposal takes no longer as trials add up."""
@@ -72,7 +73,7 @@ class Tpe:
 
     def _split(self) -> tuple[list[Values], list[Values]]:
         compared, below, running = self.trials.ranked()
-        share = math.ceil(GOOD_SHARE * (len(compared) + len(below)))
+        share = math.ceil(GOOD_SHARE * len(compared))
         good = max(FEWEST_GOOD, min(share, MOST_GOOD))
         bad = [*compared[good:], *below, *running]
         return compared[:good], bad[-MOST_BAD:]

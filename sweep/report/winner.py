@@ -71,6 +71,8 @@ def _confirmed(winner: dict[str, Any]) -> list[str]:
     lines = [f"validation {_mean(winner)} over {_counted(winner['runs'], 'fresh seed')}"]
     if winner["confirmed"] > 1:
         lines.append(_chance(winner["probability"], winner["confirmed"]))
+        if (winner["probability"] or 1.0) < 1 / winner["confirmed"]:
+            lines.append("by all runs, those of the search too, another one is likelier")
     if winner["optimism"] is not None:
         points = 100 * winner["optimism"]
         way = "above" if points >= 0 else "below"

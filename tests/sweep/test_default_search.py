@@ -52,6 +52,12 @@ def test_settled_names_stay():
     )
 
 
+@pytest.mark.parametrize("scheduler", ["asha", "none"])
+@pytest.mark.parametrize("trials", [3, 150, None])
+def test_a_searcher_that_was_chosen_has_a_reason_where_the_scheduler_was_given(trials, scheduler):
+    assert default_search(size=1000, trials=trials, epochs=27, scheduler=scheduler).reason
+
+
 @pytest.mark.parametrize("size", [None, 1, 10, 432, 100_000])
 @pytest.mark.parametrize("trials", [1, 10, 60, 1000])
 @pytest.mark.parametrize("epochs", [1, 5, 200])

@@ -46,6 +46,7 @@ def test_a_confirmed_winner_says_how_sure_it_is_and_how_good_the_search_said_it_
     ("about", "line"),
     [
         ({"probability": 0.9999}, "configurations with probability > 0.99"),
+        ({"probability": 0.19}, "by all runs, those of the search too, another one is likelier"),
         ({"probability": None}, "not known how probably it is the best of the 5 confirmed"),
         ({"optimism": -0.001}, "0.10 points below the fresh seeds"),
         ({"runs": 1, "val_std": None}, "validation 0.9712 over 1 fresh seed"),
@@ -53,6 +54,10 @@ def test_a_confirmed_winner_says_how_sure_it_is_and_how_good_the_search_said_it_
 )
 def test_what_varies_with_the_confirmation(about, line):
     assert any(line in found for found in said({**SAID, **about}))
+
+
+def test_the_likeliest_has_no_likelier_one():
+    assert not any("likelier" in line for line in said({**SAID, "probability": 0.21}))
 
 
 def test_one_confirmed_configuration_has_no_rivals():
