@@ -16,6 +16,7 @@ MOST_POINTS = 100
 """No two accuracies are further apart."""
 WITHOUT_INTERVAL = {
     "base diverged": "no interval, since trials at the base level diverged",
+    "others diverged": "no interval, since trials diverged at every level of another factor",
     "no trials": "no trial at this level has a result",
     "no base": "no trial at the base has a result",
     "aliased": "these trials cannot tell its effect from another",

@@ -48,11 +48,13 @@ def _on_divergence(
         return f"diverged in {bad} of {ran} trials (95% interval {low:.0%} to {high:.0%})"
 
     if found.chance:
-        everywhere = np.ones(len(diverged), dtype=bool)
-        yield (
-            f"Training {told(everywhere)}, as often at one level as at another: these trials are "
-            "taken to be missing by chance."
-        )
+        rate_of_all = told(np.ones(len(diverged), dtype=bool))
+        if usable.any():
+            rate_of_all += (
+                ", as often at one level as at another: these trials are taken to be missing by"
+                " chance"
+            )
+        yield f"Training {rate_of_all}."
     if design.kind == ONE_AT_A_TIME:
         base = (design.codes == np.array(design.base)).all(axis=1)
         if (base & diverged).any():
