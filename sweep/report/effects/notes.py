@@ -20,9 +20,10 @@ def notes(
     if design.kind == ONE_AT_A_TIME:
         lines.append("What is peculiar to a configuration counts as its level's effect.")
     if not tested.empty and not analysis.pairs and analysis.unit == "cell":
+        alone = "each pair is tested by itself, and " if tested["alone"].any() else ""
         lines.append(
-            "Too few configurations for a model with interactions: each pair is tested by itself, "
-            "and the error of the effects includes what they leave unexplained."
+            f"Too few configurations for a model with interactions: {alone}"
+            "the error of the effects includes what they leave unexplained."
         )
     lines += _on_divergence(design, found, diverged, usable)
     stopped = int((status == "stopped").sum())
