@@ -98,7 +98,7 @@ def caveats(result: SweepResult) -> list[str]:
         lines.append("*: this level or its base scatters more; its own variance counts (Welch).")
     if found.table["left_out"].any():
         lines.append("(–n): trials left out because they diverged, failed or did not end.")
-    if found.table["effect"].notna().any() and found.table["low"].isna().all():
+    if found.table["low"].isna().all():
         lines.append(f"No intervals: they need {_needed(found, result.manifest.seeds)}.")
     return lines
 
@@ -108,7 +108,7 @@ def _needed(found: Effects, seeds: int) -> str:
     reasons = set(found.table["reason"])
     if "no scatter" in reasons:
         return "validation accuracies that are not all alike"
-    if found.unit == "cell" and not reasons & {"diverged", "base diverged"}:
+    if found.unit == "cell" and not any("diverged" in reason for reason in reasons):
         return "more configurations that end, such as by a larger --trials"
     return "more trials, such as --seeds 5" if seeds < 3 else "trials that end"
 

@@ -5,7 +5,7 @@ import math
 import pandas as pd
 
 from sweep.progress import short
-from sweep.report.cells import field_name, plain, points
+from sweep.report.cells import field_name, is_missing, plain, points
 from sweep.report.effects import Effects, factor_order
 from sweep.report.effects.design import ONE_AT_A_TIME
 
@@ -16,6 +16,7 @@ MOST_POINTS = 100
 """No two accuracies are further apart."""
 WITHOUT_INTERVAL = {
     "base diverged": "no interval, since trials at the base level diverged",
+    "others diverged": "no interval, since trials diverged at every level of another factor",
     "no trials": "no trial at this level has a result",
     "no base": "no trial at the base has a result",
     "aliased": "these trials cannot tell its effect from another",
@@ -74,7 +75,7 @@ def _within(rows: list[pd.Series]) -> str:
     largest = max(max(abs(row["low_all"]), abs(row["high_all"])) for row in rows)
     bound = math.ceil(1000 * largest - 1e-6) / 10
     first, *rest = (_named(row) for row in rows)
-    others = [short(plain(row["level"])) for row in rows[1:]]
+    others = [_level(row["level"]) for row in rows[1:]]
     names = f"{', '.join([first, *others[:-1]])} and {others[-1]}" if rest else first
     excluded = f"effects larger than {bound:.1f} points are excluded"
     if bound >= MOST_POINTS:
@@ -97,7 +98,12 @@ def _no_interval(row: pd.Series) -> str:
 
 def _named(row: pd.Series) -> str:
     """`batch norm off`."""
-    return f"{field_name(row['factor'])} {short(plain(row['level']))}"
+    return f"{field_name(row['factor'])} {_level(row['level'])}"
+
+
+def _level(value: object) -> str:
+    """A level in a sentence, in which a dash is none."""
+    return "none" if is_missing(value) else short(plain(value))
 
 
 def interaction_lines(found: Effects) -> list[str]:
@@ -132,7 +138,7 @@ def _untested(found: Effects) -> list[str]:
 
 def _interaction(row: pd.Series, pairs: str) -> str:
     a, b = field_name(row["factor_a"]), field_name(row["factor_b"])
-    at = [f"{name} {short(plain(row[key]))}" for name, key in ((a, "level_a"), (b, "level_b"))]
+    at = [f"{name} {_level(row[key])}" for name, key in ((a, "level_a"), (b, "level_b"))]
     p = "below 0.001" if row["p_adjusted"] < 0.001 else f"{row['p_adjusted']:.3f}"
     return (
         f"Interaction of {a} and {b}: {points(row['size'], 1)} points with {' and '.join(at)},"

@@ -71,14 +71,19 @@ def analyse(design: Design, outcome: np.ndarray, use: np.ndarray) -> Analysis:
 def tested_pairs(
     design: Design, outcome: np.ndarray, use: np.ndarray, analysis: Analysis
 ) -> pd.DataFrame:
-    """Test every pair of factors that the trials in `use` (N,) bool tell something of."""
+    """Test every pair of factors that the trials in `use` (N,) bool tell something of.
+
+    Where two factors are all there is, what sets a cell apart is their interaction, and the
+    seeds are what it is tested against.
+    """
     if design.kind == ONE_AT_A_TIME:
         return no_interactions()
     codes, values, blocks = design.codes[use], outcome[use], seed_columns(design.seeds[use])
-    if analysis.unit == "cell":
+    pairs = crossed_pairs(codes)
+    two_factors = len(pairs) == 1 and (np.ptp(codes, axis=0) > 0).sum() == 2
+    if analysis.unit == "cell" and not two_factors:
         codes, values = cell_means(design, outcome, use)
         blocks = np.zeros((len(codes), 0))
-    pairs = crossed_pairs(codes)
     together = level_columns(codes, pairs).matrix.shape[1] + SPARE_CELLS <= len(codes)
     return interactions(design, codes, blocks, values, pairs, together)
 

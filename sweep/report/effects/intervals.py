@@ -10,8 +10,9 @@ residuals and leads effects astray. The half-width is then s·√(q²·|w|² + a
 Cauchy–Schwarz inequality it covers noise and the error of any single deviating combination.
 
 Source: Hothorn, Bretz and Westfall, Simultaneous inference in general parametric models (2008),
-section 3; Welch (1947) and Satterthwaite (1946) for variances of their own, here with residuals
-over 1 − leverage (HC2), for two groups without seeds exactly Welch's interval.
+section 3; Welch (1947) and Satterthwaite (1946) for variances of their own, here the larger of
+residuals over 1 − leverage (HC2) and unbiased variances of groups; for two groups without seeds
+both are Welch's.
 
 Shapes: N outcomes, T terms, P columns of the model.
 """
@@ -128,9 +129,12 @@ def _own_variances(fit: Fit, groups: Groups) -> tuple[np.ndarray, ...]:
     for of, own, weights in zip(groups.of, groups.own, fit.weights, strict=True):
         key = of.tobytes()
         if key not in scatters:
-            scatters[key] = _scatter(fit, of, free, count)
-        spares, ps = scatters[key]
-        parts = np.bincount(of, weights=weights**2 * corrected, minlength=count)
+            scatters[key] = group_scatter(fit, of, free, count)
+        spares, ps, variances = scatters[key]
+        parts = np.maximum(
+            np.bincount(of, weights=weights**2 * corrected, minlength=count),
+            np.bincount(of, weights=weights**2, minlength=count) * variances,
+        )
         with np.errstate(divide="ignore", invalid="ignore"):
             spare = parts.sum() ** 2 / np.nansum(parts**2 / spares)
         least = spares[own].min() if (own >= 0).all() else math.nan
@@ -138,24 +142,29 @@ def _own_variances(fit: Fit, groups: Groups) -> tuple[np.ndarray, ...]:
     return tuple(np.array(rows, dtype=float).T)
 
 
-def _scatter(fit: Fit, of: np.ndarray, free: np.ndarray, count: int) -> tuple[np.ndarray, ...]:
-    """Degrees of freedom of each group's variance, and p values of F tests against the rest.
+def group_scatter(
+    fit: Fit, of: np.ndarray, free: np.ndarray, count: int
+) -> tuple[np.ndarray, ...]:
+    """How each group scatters: degrees of freedom, p of an F test against the rest, variance.
 
     With M = I − X·pinv(X), whose diagonal is 1 − leverage, the residuals of a group have
-    tr(M)² / tr(M²) degrees of freedom, M taken in the group.
+    tr(M)² / tr(M²) degrees of freedom, M taken in the group. Where groups share residuals, one
+    that scatters lends the others some of its own: the squares of group g's sum to the sum over
+    groups k of tr(M_gk·M_kg) times the variance of k on average, which is solved for these.
     """
     frees = np.bincount(of, weights=free, minlength=count)
     sums = np.bincount(of, weights=fit.residual**2, minlength=count)
-    spares = np.zeros(count)
-    for group in range(count):
-        here = of == group
-        hat = fit.inverse[:, here] @ fit.matrix[here]  # same trace as X·pinv(X) in the group
-        norm = here.sum() - 2 * np.trace(hat) + (hat * hat.T).sum()
-        spares[group] = frees[group] ** 2 / norm if norm > 1e-9 else 0.0
+    # Their traces and those of their products are the ones of X·pinv(X) in and between groups.
+    hats = np.array([fit.inverse[:, of == k] @ fit.matrix[of == k] for k in range(count)])
+    shared = hats.reshape(count, -1) @ hats.transpose(0, 2, 1).reshape(count, -1).T
+    shared += np.diag(np.bincount(of, minlength=count) - 2 * np.trace(hats, axis1=1, axis2=2))
+    norms = np.diag(shared)
+    spares = np.divide(frees**2, norms, out=np.zeros(count), where=norms > 1e-9)
+    variances = np.linalg.lstsq(shared, sums, rcond=1e-9)[0]
     with np.errstate(divide="ignore", invalid="ignore"):
         ratio = (sums / frees) / ((sums.sum() - sums) / (frees.sum() - frees))
         ps = fdtrc(spares, np.maximum(fit.spare - spares, 1e-9), ratio)
-    return spares, ps
+    return spares, ps, variances
 
 
 def largest_t(weights: np.ndarray, spare: int) -> float:

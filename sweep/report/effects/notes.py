@@ -20,9 +20,10 @@ def notes(
     if design.kind == ONE_AT_A_TIME:
         lines.append("What is peculiar to a configuration counts as its level's effect.")
     if not tested.empty and not analysis.pairs and analysis.unit == "cell":
+        alone = "each pair is tested by itself, and " if tested["alone"].any() else ""
         lines.append(
-            "Too few configurations for a model with interactions: each pair is tested by itself, "
-            "and the error of the effects includes what they leave unexplained."
+            f"Too few configurations for a model with interactions: {alone}"
+            "the error of the effects includes what they leave unexplained."
         )
     lines += _on_divergence(design, found, diverged, usable)
     stopped = int((status == "stopped").sum())
@@ -48,11 +49,13 @@ def _on_divergence(
         return f"diverged in {bad} of {ran} trials (95% interval {low:.0%} to {high:.0%})"
 
     if found.chance:
-        everywhere = np.ones(len(diverged), dtype=bool)
-        yield (
-            f"Training {told(everywhere)}, as often at one level as at another: these trials are "
-            "taken to be missing by chance."
-        )
+        rate_of_all = told(np.ones(len(diverged), dtype=bool))
+        if usable.any():
+            rate_of_all += (
+                ", as often at one level as at another: these trials are taken to be missing by"
+                " chance"
+            )
+        yield f"Training {rate_of_all}."
     if design.kind == ONE_AT_A_TIME:
         base = (design.codes == np.array(design.base)).all(axis=1)
         if (base & diverged).any():

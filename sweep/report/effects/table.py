@@ -42,9 +42,10 @@ class Effects:
             that diverges, NaN where none did; mean (accuracy of the usable trials at the level);
             method of low_all and high_all ("pooled", or "own variance" where the interval by the
             level's and the base level's own variances is the wider one); reason why there is no
-            interval ("diverged", "base diverged", "no trials", "no base", "aliased", "missing
-            combinations", "no scatter", "few trials" or "no spare trials" where seeds are the
-            unit, "few configurations" or "no spare configurations" where cells are), else empty.
+            interval, else empty: "diverged", "base diverged", "others diverged" (at every level
+            of another factor), "no trials", "no base", "aliased", "missing combinations", "no
+            scatter", "few trials" or "no spare trials" where seeds are the unit, "few
+            configurations" or "no spare configurations" where cells are.
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
         unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
@@ -109,7 +110,8 @@ def effects(
     diverged = (status == "diverged").to_numpy(dtype=bool)
     design = read_design(trials, factors, base)
     found = estimate(design, outcome, usable, diverged)
-    columns = _columns(design, found, usable) | _counts(design, diverged, outcome, usable)
+    columns = _columns(design, found, usable, diverged)
+    columns |= _counts(design, diverged, outcome, usable)
     # Levels of several types share a column; pandas would turn True into 1.0 and None into NaN.
     mixed = {name: pd.Series(columns[name], dtype=object) for name in OF_ANY_TYPE}
     tested = tested_pairs(design, outcome, usable & ~found.divergence.apart, found.analysis)
@@ -133,7 +135,9 @@ def factor_order(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in largest.sort_values(ascending=False, kind="stable").index]
 
 
-def _columns(design: Design, found: Estimate, usable: np.ndarray) -> dict[str, Any]:
+def _columns(
+    design: Design, found: Estimate, usable: np.ndarray, diverged: np.ndarray
+) -> dict[str, Any]:
     """Effects, intervals and how they came about."""
     effect, alone, together = found.effect, found.intervals.alone, found.intervals.together
     given = np.isfinite(alone)
@@ -148,19 +152,24 @@ def _columns(design: Design, found: Estimate, usable: np.ndarray) -> dict[str, A
         "high_all": effect + together,
         "method": np.select([~given, found.intervals.scatters], ["", "own variance"], "pooled"),
         "reason": [
-            "" if given[n] else _reason(design, found, usable, n) for n in range(len(given))
+            "" if known else _reason(design, found, usable, diverged, term)
+            for term, known in enumerate(given)
         ],
     }
 
 
-def _reason(design: Design, found: Estimate, usable: np.ndarray, term: int) -> str:
+def _reason(
+    design: Design, found: Estimate, usable: np.ndarray, diverged: np.ndarray, term: int
+) -> str:
     """Why there is no interval."""
-    here = design.has(design.terms[term])
-    if found.divergence.doubtful[term]:
-        return "diverged" if (found.divergence.apart & here).any() else "base diverged"
+    here, base = design.has(design.terms[term]), design.at_base(design.terms[term][0])
     if not (here & usable).any():
-        return "no trials"
-    if not (design.at_base(design.terms[term][0]) & usable).any():
+        return "diverged" if (here & diverged).any() else "no trials"
+    if found.divergence.doubtful[term]:
+        if (here & diverged).any():
+            return "diverged"
+        return "base diverged" if (base & diverged).any() else "others diverged"
+    if not (base & usable).any():
         return "no base"
     if math.isnan(found.effect[term]):
         return "aliased"

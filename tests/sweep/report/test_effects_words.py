@@ -116,6 +116,12 @@ def test_without_any_interval_each_factor_has_a_sentence():
     ]
 
 
+def test_the_level_none_is_named():
+    within = {"factor": "limit_train", "effect": 0.0, "low_all": -0.01, "high_all": 0.01}
+    (line,) = sentences(found({**within, "level": 100}, {**within, "level": None}))
+    assert line.startswith("limit train 100 and none: nothing beyond noise")
+
+
 def test_pairs_that_cannot_be_tested_are_said_to_be_assumed_away():
     rows = {}, {"factor": "batch_norm"}, {"factor": "dropout"}
     for p, first in ((0.4, "No interaction found (1 pair"), (0.01, "Interaction of lr")):

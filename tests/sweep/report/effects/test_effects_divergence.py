@@ -6,6 +6,7 @@ import pytest
 
 from sweep.report.effects import effects
 from sweep.report.effects.divergence import rate
+from sweep.report.effects_words import sentences
 
 VALUES = {"lr": (0.1, 0.2, 0.4), "norm": (True, False), "drop": (0.0, 0.2), "width": (8, 16, 32)}
 BASE = {"lr": 0.1, "norm": True, "drop": 0.0, "width": 8}
@@ -108,6 +109,30 @@ def test_divergence_everywhere_and_more_at_one_level_takes_all_away():
     found = effects(frame, VALUES, BASE)
     assert found.table["low_all"].isna().all()
     assert found.table["effect"].notna().all()
+
+
+def test_a_level_at_which_nothing_diverged_has_no_rate():
+    """Trials diverge at every rate, at one more often; by chance at none of width 64."""
+    levels = {"lr": (0.1, 0.2, 0.4), "width": (8, 16, 32, 64)}
+    points = itertools.product(*levels.values(), range(3))
+    frame = pd.DataFrame(points, columns=[*levels, "seed"]).assign(status="completed")
+    frame["best_val_accuracy"] = 0.8 + np.random.default_rng(0).normal(0, 0.01, len(frame))
+    often = frame["lr"].eq(0.4) & frame["width"].ne(64) & frame["seed"].lt(2)
+    seldom = frame["lr"].ne(0.4) & frame["width"].eq(8) & frame["seed"].eq(0)
+    frame.loc[often | seldom, "status"] = "diverged"
+    found = effects(frame, levels, {"lr": 0.1, "width": 8})
+    table = by_level(found)
+    assert table.loc[("lr", 0.4), "reason"] == "diverged"
+    assert table.loc[("width", 64), ["diverged", "reason"]].tolist() == [0, "base diverged"]
+    assert "nan" not in " ".join(sentences(found))
+
+
+def test_where_everything_diverged_each_level_has_its_rate():
+    found = effects(trials().assign(status="diverged"), VALUES, BASE)
+    assert set(found.table["reason"]) == {"diverged"}
+    assert found.table["rate_high"].eq(1.0).all()
+    assert any("Training diverged in 108 of 108 trials" in note for note in found.notes)
+    assert not any("by chance" in note for note in found.notes)
 
 
 def test_wilsons_interval():

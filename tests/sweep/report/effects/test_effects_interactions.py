@@ -82,6 +82,30 @@ def test_the_f_statistic_is_that_of_a_two_way_analysis_of_variance():
     assert test["p"] == pytest.approx(stats.f.sf(f, 1, 8))
 
 
+@pytest.mark.parametrize("levels", [(3, 3), (2, 5), (2, 3), (4, 4)])
+@pytest.mark.parametrize("planted", [True, False])
+def test_seeds_tell_the_interaction_of_two_factors_that_are_all_there_is(levels, planted):
+    """A two-way analysis of variance with repeats."""
+    a, b = (range(count) for count in levels)
+    frame = pd.DataFrame(list(itertools.product(a, b, range(3))), columns=["a", "b", "seed"])
+    noise = np.random.default_rng(0).normal(0, 0.003, len(frame))
+    both = frame["a"].eq(1) & frame["b"].eq(2)
+    accuracy = 0.8 + 0.03 * planted * both + 0.01 * frame["seed"] + noise
+    found = effects(frame.assign(best_val_accuracy=accuracy), ["a", "b"], {"a": 0, "b": 0})
+    (test,) = found.interactions.to_dict("records")
+    assert (test["p_adjusted"] < 0.01) == planted
+    assert not any("each pair" in note for note in found.notes)
+
+
+def test_one_seed_leaves_the_interaction_of_two_factors_untested():
+    frame = pd.DataFrame(list(itertools.product(range(3), range(3))), columns=["a", "b"])
+    accuracy = np.random.default_rng(0).normal(0.8, 0.01, len(frame))
+    found = effects(frame.assign(best_val_accuracy=accuracy), ["a", "b"], {"a": 0, "b": 0})
+    assert found.interactions.empty
+    (line,) = interaction_lines(found)
+    assert line.startswith("Interactions are assumed away")
+
+
 def test_holm_by_hand():
     assert holm([0.01, 0.02, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
     assert holm([0.2, 0.6, 0.7]) == pytest.approx([0.6, 1.0, 1.0])

@@ -13,7 +13,8 @@ from search_spaces.designs import factorial
 from sweep.report.effects import effects
 from sweep.report.effects.design import read_design
 from sweep.report.effects.estimate import estimate
-from sweep.report.effects.intervals import largest_t
+from sweep.report.effects.intervals import group_scatter, largest_t
+from sweep.report.effects.model import fit_cells
 
 
 @pytest.mark.parametrize(
@@ -103,6 +104,20 @@ def test_in_a_fraction_one_deviating_combination_does_not_lead_astray():
                 needed += int((error**2 > half**2 - variance * fit.astray + 1e-9).sum())
     assert misses == 0
     assert needed > 0  # without the allowance some intervals miss
+
+
+def test_a_level_that_scatters_lends_none_of_it_to_others():
+    """Outcomes of one cell alone add up to the expectation of all: variances are unbiased."""
+    points = pd.DataFrame(POINTS).drop(index=[1, 5, 9, 16])
+    design = read_design(points, VALUES, BASE)
+    rates = design.cells[:, 0]
+    variances, total = np.array([1.0, 4.0, 36.0]), np.zeros(3)
+    for cell, rate in enumerate(rates):
+        outcome = np.eye(len(rates))[cell] * math.sqrt(variances[rate])
+        fit = fit_cells(design, design.cells, outcome, [])
+        free = 1.0 - (fit.matrix * fit.inverse.T).sum(axis=1)
+        total += group_scatter(fit, rates, free, 3)[2]
+    assert total == pytest.approx(variances)
 
 
 def coverage(points, seeds, deviate=0.0, noisy=None, draws=200):
