@@ -81,8 +81,8 @@ def best_probability(
     log_weights = np.concatenate(weights)
     weight = np.exp(log_weights - log_weights.max())
     result = np.zeros(len(kept))
-    result[kept] = weight @ np.concatenate(probabilities) / weight.sum()
-    return result
+    result[kept] = weight @ np.concatenate(probabilities)
+    return result / result.sum()  # no more than 1, whatever rounding adds
 
 
 def _part(measured: Measured, kept: np.ndarray) -> Measured:

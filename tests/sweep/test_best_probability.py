@@ -27,6 +27,12 @@ def test_far_apart_the_first_is_sure():
     assert each.sum() == pytest.approx(1)
 
 
+def test_none_is_more_than_sure_by_rounding():
+    for freedom in (2, 4):
+        each = best_probability(of([0.95, 0.65], 2), of([0.9, 0.5], 1), NONE, 0.03, freedom)
+        assert each.max() <= 1
+
+
 def test_more_runs_make_surer():
     few, many = (
         best_probability(of([0.91, 0.90], runs), unknown(2), NONE, 0.01, 2 * runs - 2)[0]
