@@ -11,6 +11,7 @@ from sweep.judge_sweep import judge_sweep
 from sweep.resources import Resources
 from sweep.results import write_rows
 from sweep.trainable import Job
+from tl_core.config import TrainConfig
 
 
 def shares(**changed):
@@ -82,7 +83,7 @@ def tuned(tmp_path, monkeypatch):
         plan = SimpleNamespace(
             searched_epochs=3, grace_period=1, most_trials=7,
             strategy=SimpleNamespace(scheduler="none", seeds=[0]),
-            options=SimpleNamespace(reduction_factor=3.0),
+            options=SimpleNamespace(reduction_factor=3.0), base=TrainConfig(),
         )  # fmt: skip
         ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))
         job = Job("s1", {}, (), {}, str(tmp_path))
