@@ -10,7 +10,7 @@ AUTO = "auto"
 """Value of `search` and `scheduler` that leaves the choice to `default_search`."""
 STARTUP = 10
 """Configurations after which TPE begins to learn; those before are spread evenly."""
-WAVES = 3
+WAVES = 2
 """Trials of each worker below which chance does as well as TPE, since most of them start before
 others have told it much. Own choice: measured in benchmarks/search.py."""
 SHORT = 4
