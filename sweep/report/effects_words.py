@@ -1,6 +1,7 @@
 """Effects and interactions in words: one sentence a factor, one line on interactions."""
 
 import math
+from collections.abc import Callable
 
 import pandas as pd
 
@@ -63,11 +64,20 @@ def _sentence(rows: pd.DataFrame, several: bool) -> str:
 
 def _beyond(row: pd.Series, several: bool) -> str:
     low, high = row["low_all"], row["high_all"]
-    nearest = 100 * min(abs(low), abs(high))
-    digits = next((d for d in (1, 2, 3) if round(nearest, d)), 4)
-    effect, *ends = (points(share, digits) for share in (row["effect"], low, high))
+    for digits in (1, 2, 3, 4):
+        ends = [_outward(low, math.floor, digits), _outward(high, math.ceil, digits)]
+        if 0.0 not in ends:  # rounded it would no longer be beyond noise
+            break
+    effect, *ends = (points(share, digits) for share in (row["effect"], *ends))
     together = ", all effects together" if several else ""
     return f"{_named(row)}: {effect} points ({' to '.join(ends)}{together}), beyond noise"
+
+
+def _outward(share: float, rounded: Callable[[float], int], digits: int) -> float:
+    """An end of an interval, rounded to so many digits of a point so that it is no narrower."""
+    scale = 10 ** (2 + digits)
+    away = 1e-6 if rounded is math.floor else -1e-6  # what binary fractions add
+    return rounded(scale * share + away) / scale
 
 
 def _within(rows: list[pd.Series]) -> str:

@@ -31,9 +31,14 @@ def test_beyond_noise_with_the_interval_of_all_together():
     off = {"factor": "batch_norm", "level": False, "base_level": True, "effect": -0.032,
            "low_all": -0.0504, "high_all": -0.0148}  # fmt: skip
     first, second = sentences(found({}, off))
-    line = "batch norm off: −3.2 points (−5.0 to −1.5, all effects together), beyond noise."
+    line = "batch norm off: −3.2 points (−5.1 to −1.4, all effects together), beyond noise."
     assert first == line
     assert second == "lr 0.4: −2.0 points (−3.0 to −1.0, all effects together), beyond noise."
+
+
+def test_an_interval_in_words_is_no_narrower_than_in_the_table():
+    near = {"effect": -0.0125, "low_all": -0.0245, "high_all": -0.0005}
+    assert sentences(found(near)) == ["lr 0.4: −1.25 points (−2.45 to −0.05), beyond noise."]
 
 
 def test_a_single_effect_is_not_one_of_several():
