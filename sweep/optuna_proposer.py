@@ -13,7 +13,6 @@ from sweep.distinct import Values
 from sweep.optuna_parameters import parameter, suggest_with
 from sweep.proposer import SearchContext, Verdict, used_up
 from sweep.startup import Startup
-from sweep.tpe import Tpe
 from sweep.unseen import Unseen
 
 CONSTRAINT = "without_result"
@@ -42,6 +41,8 @@ class OptunaProposer:
 
     def __init__(self, context: SearchContext) -> None:
         import optuna
+
+        from sweep.tpe import Tpe  # with scipy, which other searches do without
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").propagate = False

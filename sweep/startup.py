@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-from scipy.stats import qmc
 
 from search_spaces.domains import Domain, Pick, Space
 from sweep.scale import scale_of
@@ -25,6 +24,8 @@ class Startup:
     """
 
     def __init__(self, space: Space, count: int, seed: int) -> None:
+        from scipy.stats import qmc  # half a second, which a sweep that does not search saves
+
         rng = np.random.default_rng(seed)
         rows = qmc.LatinHypercube(len(space), rng=rng).random(count) if space else [[]] * count
         self.shares = [dict(zip(space, row, strict=True)) for row in rows]
