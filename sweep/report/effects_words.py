@@ -68,9 +68,9 @@ def _beyond(row: pd.Series, several: bool) -> str:
         ends = [_outward(low, math.floor, digits), _outward(high, math.ceil, digits)]
         if 0.0 not in ends:  # rounded it would no longer be beyond noise
             break
-    effect, *ends = (points(share, digits) for share in (row["effect"], *ends))
+    effect, *shown = (points(share, digits) for share in (row["effect"], *ends))
     together = ", all effects together" if several else ""
-    return f"{_named(row)}: {effect} points ({' to '.join(ends)}{together}), beyond noise"
+    return f"{_named(row)}: {effect} points ({' to '.join(shown)}{together}), beyond noise"
 
 
 def _outward(share: float, rounded: Callable[[float], int], digits: int) -> float:
