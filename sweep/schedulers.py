@@ -9,11 +9,9 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from sweep.rungs import Rung, Seeds, rung_epochs, usual_grace
+from sweep.rungs import Rung, Seeds, rung_epochs
 from sweep.tune_searcher import judge
 from tl_core.config import SCRATCH
-
-__all__ = ["SCHEDULERS", "SchedulerContext", "build_scheduler", "usual_grace"]
 
 
 @dataclass(frozen=True)

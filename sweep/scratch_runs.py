@@ -4,7 +4,7 @@ They say what the transfer bought. So that tuned is compared with tuned, there a
 configurations from scratch as the median of the other strategies has, for each number of training
 images, over the same free fields: crossed where the sweep is a grid or a design, drawn without
 repeats where it is a search. Fields that make sense with source weights alone have the values of
-`FROM_SCRATCH`; what the space's file fixes in SCRATCH stays fixed.
+`FROM_SCRATCH`; what the space's file fixes in SCRATCH stays fixed, unless the user sets it.
 
 They are handed out among the others, as soon as it is certain that the median strategy will have
 as many, so that a time budget leaves something to compare. No searcher hears of them.
