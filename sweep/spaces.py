@@ -29,6 +29,9 @@ from tl_core.user_path import expanded
 DEFAULT_TRIALS = 32
 """Trials of a search that states no number."""
 
+NOT_FROM_SCRATCH = ("strategy", "limit_train")
+"""Fields that SCRATCH may not set: by them scratch runs are compared with the other strategies."""
+
 DESIGN_SEEDS = {"one-at-a-time": 5, "factorial": 3}
 """Repeats under a design that states no number: an effect needs a spread to be judged by."""
 
@@ -195,6 +198,12 @@ def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
     seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
     scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
     scratch = _optional(module, file, "SCRATCH", dict, "{field: value} of scratch runs")
+    for name in NOT_FROM_SCRATCH:
+        if name in (scratch or {}):
+            raise BadInput(
+                f"{file}: SCRATCH has {name}={scratch[name]!r}, but scratch runs are the strategy "
+                f"'scratch' and have the sizes of the others; leave {name} out."
+            )
     return {
         "design": design,
         "search": search,

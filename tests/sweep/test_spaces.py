@@ -133,6 +133,11 @@ BAD_FILES = {
     "exit": ("import sys\nsys.exit(0)", "my_space.py:2: SystemExit"),
     "base refused": (HEAD + "BASE = TrainConfig(lr=0)", "my_space.py:4: lr=0: "),
     "unknown import": ("import no_such_module", "my_space.py:1: ModuleNotFoundError"),
+    "scratch strategy": (
+        HEAD + "SPACE = {}\nSCRATCH = {'strategy': 'mine'}",
+        "SCRATCH has strategy='mine', but",
+    ),
+    "scratch size": (HEAD + "SPACE = {}\nSCRATCH = {'limit_train': 9}", "leave limit_train out"),
     "design": (HEAD + "SPACE = {}\nDESIGN = 'latin'", "unknown DESIGN='latin'; one of one-at"),
     "both": (HEAD + "SPACE = {}\nDESIGN = 'factorial'\nSEARCH = 'grid'", "DESIGN=.* and SEARCH="),
     "trials": (HEAD + "SPACE = {}\nTRIALS = 0", "TRIALS=0 must be a whole number from 1"),
