@@ -37,7 +37,7 @@ from cases import CASES, HERE, driver_command, options_of, sweep_command, timed,
 from rich.console import Console
 from rich.table import Table
 
-from sweep.selection import of_search
+from sweep.results.selection import of_search
 
 LIMIT = 1.1
 AGAINST_CASES = ("start", *CASES)

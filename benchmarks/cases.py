@@ -11,7 +11,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.options import SweepOptions
+from sweep.options.sweep_options import SweepOptions
 
 HERE = Path(__file__).parent
 EXAMPLE = HERE.parent / "examples" / "mobilenetv1.py"

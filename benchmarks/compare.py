@@ -45,11 +45,11 @@ from cases import (
 from rich.console import Console
 from rich.table import Table
 
-from sweep.options import SweepOptions
-from sweep.plan import make_plan
-from sweep.selection import of_search
+from sweep.options.sweep_options import SweepOptions
+from sweep.plan.make_plan import make_plan
+from sweep.results.selection import of_search
 from tl_core.datasets import load_data
-from tl_core.transfer import normalization
+from tl_core.models.source_weights import normalization
 
 sys.path.insert(0, str(HERE.parent))  # one space takes its base from another
 DRIVER_FIGURES = ("growth", "recording_share", "rows_per_second", "driver_bytes")

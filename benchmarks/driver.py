@@ -20,15 +20,17 @@ from typing import Any
 
 import psutil
 
-from sweep.engine import prepare_environment, ray_cluster
-from sweep.ledger import Ledger
-from sweep.options import SweepOptions
-from sweep.plan import Plan, make_plan
-from sweep.resources import Resources
-from sweep.results import TableWriter, read_table
-from sweep.trainable import NO_METRICS, Job, TrialActor, pack
-from sweep.tune_run import TimeBudget, tune_trials
-from sweep.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.driver.engine import prepare_environment, ray_cluster
+from sweep.driver.ledger import Ledger
+from sweep.driver.tune_run import TimeBudget, tune_trials
+from sweep.options.sweep_options import SweepOptions
+from sweep.plan.make_plan import make_plan
+from sweep.plan.plan import Plan
+from sweep.plan.resources import Resources
+from sweep.results.tables import TableWriter, read_table
+from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.trial.job import Job
+from sweep.trial.trainable import NO_METRICS, TrialActor, pack
 from tl_core.config import config_id
 
 SPACE = """

@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sweep import run
 from sweep.faults import Faults
-from sweep.report.pictures import draw
+from sweep.report.pictures.sweep_pictures import draw
 from sweep.report.tables import print_result
 
 SETTINGS = {

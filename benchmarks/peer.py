@@ -26,7 +26,7 @@ from torch.utils.data import DataLoader, Subset
 
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.models import build_model
-from tl_core.optim import SCHEDULES, build_optimizer, set_learning_rates
+from tl_core.train.optim import SCHEDULES, build_optimizer, set_learning_rates
 
 
 class CIFAR10(torchvision.datasets.CIFAR10):

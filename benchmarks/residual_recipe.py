@@ -14,7 +14,7 @@ import time
 import torch
 
 from tl_core.config import config_from_dict, parse_value
-from tl_core.trainer import Trainer
+from tl_core.train.trainer import Trainer
 
 PUBLISHED = 0.7643
 

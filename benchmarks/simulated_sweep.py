@@ -20,14 +20,15 @@ import numpy as np
 import pandas as pd
 
 from search_spaces.domains import Choice
-from sweep.confirmation import Confirmation
-from sweep.confirming import ConfirmingSearcher, SharedBudget
-from sweep.ledger import Ledger
-from sweep.results import read_table
-from sweep.schedulers import SchedulerContext, build_scheduler
-from sweep.searchers import SEARCHERS, SearchContext
-from sweep.trainable import NO_METRICS, Job, pack
-from sweep.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
+from sweep.driver.ledger import Ledger
+from sweep.plan.confirmation import Confirmation
+from sweep.results.tables import read_table
+from sweep.search.schedulers import SchedulerContext, build_scheduler
+from sweep.search.searchers import SEARCHERS, SearchContext
+from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.trial.job import Job
+from sweep.trial.trainable import NO_METRICS, pack
 from tl_core.config import TrainConfig
 
 SPACE = {
@@ -273,10 +274,10 @@ class Sweep:
         moment = SimpleNamespace(now=lambda zone: datetime.fromtimestamp(self.now, UTC))
         clock = SimpleNamespace(time=lambda: self.now, monotonic=lambda: self.now)
         with (
-            mock.patch("sweep.confirming.time", clock),
-            mock.patch("sweep.tune_run.time", clock),
-            mock.patch("sweep.confirming.datetime", moment),
-            mock.patch("sweep.ledger.datetime", moment),
+            mock.patch("sweep.driver.confirming.time", clock),
+            mock.patch("sweep.driver.tune_run.time", clock),
+            mock.patch("sweep.driver.confirming.datetime", moment),
+            mock.patch("sweep.driver.ledger.datetime", moment),
         ):
             yield
 

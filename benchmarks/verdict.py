@@ -24,8 +24,8 @@ import numpy as np
 import pandas as pd
 
 from benchmarks.simulated_sweep import CONFIGURATIONS, Outcome, Settings, Sweep
-from sweep.selection import RANKED, best_configurations, best_seeds, of_search
-from sweep.verdict import verdict
+from sweep.judge.verdict import verdict
+from sweep.results.selection import RANKED, best_configurations, best_seeds, of_search
 
 SHAPES = ("half-normal", "normal", "exponential")
 BINS = (0.0, 0.3, 0.4, 0.5, 0.6, 0.8, 1.0)

@@ -7,7 +7,7 @@ __version__ = "0.1.0"
 _LAZY = {
     "run": "sweep.api",
     "run_all": "sweep.api",
-    "predict": "sweep.prediction",
+    "predict": "sweep.use.prediction",
     "SweepResult": "sweep.report.summary",
 }
 __all__ = ["__version__", *_LAZY]

@@ -7,10 +7,10 @@ from typing import Any
 
 from rich.console import Console
 
-from sweep.options import SweepOptions
+from sweep.driver.runner import run_sweep
+from sweep.driver.study import Study, sweeps_of
+from sweep.options.sweep_options import SweepOptions
 from sweep.report.summary import SweepResult
-from sweep.runner import run_sweep
-from sweep.study import Study, sweeps_of
 from tl_core.errors import BadInput
 
 
@@ -33,7 +33,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
     Raises:
         BadInput: what the command line would refuse, in the same words; or the space asks for
             several sweeps.
-        sweep.unfinished.Unfinished: the space's source could not be trained.
+        sweep.driver.unfinished.Unfinished: the space's source could not be trained.
 
     Example:
         >>> from sweep import run

@@ -11,12 +11,12 @@ from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 _LAZY = {
-    "fit": "tl_core.trainer",
-    "Trainer": "tl_core.trainer",
-    "EpochMetrics": "tl_core.epoch",
+    "fit": "tl_core.train.trainer",
+    "Trainer": "tl_core.train.trainer",
+    "EpochMetrics": "tl_core.train.epoch",
     "load_data": "tl_core.datasets",
     "build_model": "tl_core.models",
-    "load_model": "tl_core.saved_model",
+    "load_model": "tl_core.models.saved_model",
     "Predictor": "tl_core.predictor",
 }
 __all__ = ["BadInput", "TrainConfig", *_LAZY]

@@ -18,13 +18,13 @@ import torch
 from torch import Tensor
 
 from tl_core.augment import normalize
-from tl_core.datasets.decode import decode_with_remark, thread_count
-from tl_core.datasets.pillow_warnings import collected
-from tl_core.datasets.unreadable import reason
+from tl_core.datasets.images.decode import decode_with_remark, thread_count
+from tl_core.datasets.images.pillow_warnings import collected
+from tl_core.datasets.images.unreadable import reason
 from tl_core.errors import BadInput
 from tl_core.evaluation import most_probable
-from tl_core.precision import autocast, resolve_device
-from tl_core.saved_model import SavedModel, load_model
+from tl_core.machine.device import autocast, resolve_device
+from tl_core.models.saved_model import SavedModel, load_model
 
 BATCH = 128
 

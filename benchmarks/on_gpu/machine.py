@@ -10,10 +10,10 @@ import psutil
 import torch
 
 from on_gpu.record import Rows, Settings
-from sweep.resources import cpu_count
+from sweep.plan.resources import cpu_count
 from tl_core import TrainConfig
 from tl_core.datasets import load_data
-from tl_core.hardware import device_name
+from tl_core.machine.hardware import device_name
 
 
 def machine(settings: Settings, rows: Rows) -> None:

@@ -11,7 +11,7 @@ from compare import write_job
 
 from on_gpu.record import Rows, Settings
 from on_gpu.sweeps import ROOT, last_line, run_logged
-from sweep.resources import cpu_count
+from sweep.plan.resources import cpu_count
 
 SIDE_BY_SIDE = 4
 

@@ -8,13 +8,13 @@ from typing import Any
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.default_search import default_search
-from sweep.distinct import Distinct
-from sweep.proposer import Proposer, SearchContext
-from sweep.rungs import usual_grace
-from sweep.schedulers import SchedulerContext, build_scheduler
-from sweep.searchers import LEARNING, SEARCHERS
-from sweep.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.configurations.distinct import Distinct
+from sweep.search.default_search import default_search
+from sweep.search.proposer import Proposer, SearchContext
+from sweep.search.rungs import usual_grace
+from sweep.search.schedulers import SchedulerContext, build_scheduler
+from sweep.search.searchers import LEARNING, SEARCHERS
+from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
 from tl_core.config import TrainConfig
 
 from .simulator import Method, Setting, Trial

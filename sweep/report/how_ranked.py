@@ -4,7 +4,7 @@ from collections import defaultdict
 
 import pandas as pd
 
-from sweep.selection import CONFIRM, DIVERGED, FAILED, rank_configurations
+from sweep.results.selection import CONFIRM, DIVERGED, FAILED, rank_configurations
 
 
 def how_ranked(trials: pd.DataFrame, seeds: int) -> str:

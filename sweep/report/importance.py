@@ -17,8 +17,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.report.cells import is_missing, plain
-from sweep.selection import of_search
+from sweep.results.selection import of_search
+from sweep.terminal.cells import is_missing, plain
 
 COLUMNS = ["field", "importance", "p", "configurations"]
 LEAST = 20

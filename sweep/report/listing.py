@@ -7,7 +7,7 @@ import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
-from sweep.catalog import Entry
+from sweep.results.catalog import Entry
 from tl_core.errors import BadInput
 
 STATE_STYLE = {"finished": "green", "running": "cyan"}

@@ -2,7 +2,7 @@
 
 import pandas as pd
 
-from sweep.manifest import Manifest
+from sweep.results.manifest import Manifest
 
 OF_SWEEP = {
     "died": "the sweep has died",

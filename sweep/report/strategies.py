@@ -11,8 +11,8 @@ from typing import Any
 
 import pandas as pd
 
-from sweep.selection import GROUP, best_configurations, counting_runs, distinct_runs
-from sweep.transfer_strategies import median_count
+from sweep.configurations.transfer_strategies import median_count
+from sweep.results.selection import GROUP, best_configurations, counting_runs, distinct_runs
 from tl_core.config import SCRATCH
 
 TEST_MEASURES = ("precision", "recall", "f1", "top_accuracy", "calibration_error")

@@ -7,13 +7,13 @@ from pathlib import Path
 import pandas as pd
 
 from search_spaces.designs import DESIGNS
-from sweep.manifest import Manifest, read_manifest, run_folder
 from sweep.report.effects import Effects, effects, no_effects
 from sweep.report.importance import Importance, importance
 from sweep.report.strategies import strategies
-from sweep.results import read_table
-from sweep.schema import FAILURES
-from sweep.selection import distinct_runs, of_search, phases, rank_configurations
+from sweep.results.manifest import Manifest, read_manifest, run_folder
+from sweep.results.schema import FAILURES
+from sweep.results.selection import distinct_runs, of_search, phases, rank_configurations
+from sweep.results.tables import read_table
 from tl_core.config import SCRATCH
 
 COUNTED = ("completed", "stopped")
@@ -121,7 +121,7 @@ def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> Sw
 
 
 def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
-    """One row a configuration, the best first, by the rule of `sweep.selection`.
+    """One row a configuration, the best first, by the rule of `sweep.results.selection`.
 
     Args:
         trials: rows of the `trials` table of one sweep.

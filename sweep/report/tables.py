@@ -5,16 +5,16 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sweep.progress import STATUS_STYLE, clock, describe
-from sweep.report.cells import cell, is_missing, plain, points
-from sweep.report.effects_report import print_effects
 from sweep.report.how_ranked import how_ranked, lower_first
-from sweep.report.importance_table import print_importance
+from sweep.report.mattered.effects_report import print_effects
+from sweep.report.mattered.importance_table import print_importance
 from sweep.report.measures import absent_classes, top_counts
 from sweep.report.next_commands import print_where
 from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of, unlike_runs
 from sweep.report.summary import SweepResult
 from sweep.report.winner import print_winner
+from sweep.terminal.cells import cell, is_missing, plain, points
+from sweep.terminal.values import STATUS_STYLE, clock, describe
 from tl_core.config import SCRATCH
 
 TOP_SHOWN = 10

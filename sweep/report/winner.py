@@ -6,11 +6,11 @@ from typing import Any
 from rich.console import Console
 from rich.markup import escape
 
-from sweep.progress import describe
 from sweep.report.measures import wrong_images_line
 from sweep.report.next_commands import shown_path
 from sweep.report.no_winner import no_winner_line
 from sweep.report.summary import SweepResult
+from sweep.terminal.values import describe
 
 INDENT = 8
 

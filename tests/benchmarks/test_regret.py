@@ -14,8 +14,8 @@ from benchmarks.regret.peers import missing
 from benchmarks.regret.plan import Asked, names, numbers, sweeps
 from benchmarks.regret.simulator import Leader, Run, Setting, Trial, simulate
 from benchmarks.regret.tables import EPOCHS, Table
-from sweep.schedulers import SCHEDULERS
-from sweep.searchers import SEARCHERS
+from sweep.search.schedulers import SCHEDULERS
+from sweep.search.searchers import SEARCHERS
 
 INSTALLED = [name for name, row in METHODS.items() if not missing(*row.needs)]
 

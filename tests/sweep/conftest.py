@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from sweep.cli import main
-from sweep.manifest import Manifest
-from sweep.options import SweepOptions
+from sweep.cli.main import main
+from sweep.options.sweep_options import SweepOptions
+from sweep.results.manifest import Manifest
 from tl_core.config import TrainConfig
 
 HEAD = (

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from sweep import api
-from sweep.option_values import as_text
+from sweep.options.option_values import as_text
 
 
 @pytest.mark.parametrize(

@@ -26,7 +26,11 @@ def output(code: str) -> list[set[str]]:
 @pytest.mark.slow
 def test_the_trainer_loads_none_of_the_sweep():
     imported, loaded = output(IMPORT_EVERYTHING)
-    walked = {"tl_core.trainer", "tl_core.models.timm_models", "tl_core.datasets.parquet"}
+    walked = {
+        "tl_core.train.trainer",
+        "tl_core.models.timm_models",
+        "tl_core.datasets.readers.parquet",
+    }
     assert walked <= imported <= loaded
     assert loaded.isdisjoint({"ray", "optuna", "pandas", "typer", "sweep", "search_spaces"})
 
@@ -45,7 +49,8 @@ def test_the_configuration_loads_without_torch(statement):
 @pytest.mark.timeout(300)
 def test_lazy_names_are_the_modules_own():
     import tl_core
-    from tl_core import datasets, models, trainer
+    from tl_core import datasets, models
+    from tl_core.train import trainer
 
     assert tl_core.fit is trainer.fit
     assert tl_core.Trainer is trainer.Trainer

@@ -6,13 +6,13 @@ from collections.abc import Mapping
 import numpy as np
 
 from tl_core.config import TrainConfig
-from tl_core.datasets.class_names import alike_notes
 from tl_core.datasets.image_data import ImageData
 from tl_core.datasets.load import resolve
+from tl_core.datasets.readers.class_names import alike_notes
+from tl_core.datasets.readers.split_names import PART_NAMES
 from tl_core.datasets.records import TRAIN, Contents
-from tl_core.datasets.split_names import PART_NAMES
 from tl_core.datasets.splits import check_classes, split
-from tl_core.user_path import printable
+from tl_core.machine.user_path import printable
 
 _LISTED = 6
 """Classes that are listed one by one; of more, the smallest and the largest are named."""

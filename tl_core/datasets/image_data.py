@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import numpy as np
 import torch
 
-from tl_core.datasets.store import ImageStore
-from tl_core.datasets.white_levels import OWN_LEVELS, WhiteLevels
+from tl_core.datasets.decoded.store import ImageStore
+from tl_core.datasets.images.white_levels import OWN_LEVELS, WhiteLevels
 
 
 @dataclass(frozen=True, eq=False)

@@ -13,20 +13,21 @@ from pathlib import Path
 import numpy as np
 
 from tl_core.config import TrainConfig
-from tl_core.datasets import cache as caches
 from tl_core.datasets import survey as surveys
-from tl_core.datasets.build import build_entry
-from tl_core.datasets.cache import Entry
-from tl_core.datasets.identity import Identity, identify, signature
+from tl_core.datasets.decoded import cache as caches
+from tl_core.datasets.decoded.build import build_entry
+from tl_core.datasets.decoded.cache import Entry
+from tl_core.datasets.decoded.identity import Identity, identify, signature
+from tl_core.datasets.decoded.store import ImageStore, MappedStore, StreamingStore
 from tl_core.datasets.image_data import ImageData, Split
+from tl_core.datasets.images.white_levels import OWN_LEVELS, WhiteLevels
 from tl_core.datasets.records import DatasetSpec, Progress, Records, Request
 from tl_core.datasets.sameness import check_training_images, constant_notes, shared_notes
 from tl_core.datasets.splits import SplitIndices, check_classes, limit, split
-from tl_core.datasets.store import ImageStore, MappedStore, StreamingStore
 from tl_core.datasets.table import find_row
-from tl_core.datasets.white_levels import OWN_LEVELS, WhiteLevels
 from tl_core.errors import BadInput
-from tl_core.user_path import expanded
+from tl_core.machine.cache_folder import cache_folder
+from tl_core.machine.user_path import expanded
 
 KEPT = 8
 """Data sets that a process remembers; each holds its labels and indices, no pixels."""
@@ -56,7 +57,7 @@ def load_data(config: TrainConfig, *, progress: Progress | None = None) -> Image
         DownloadFailed: it is not on disk and cannot be downloaded.
     """
     spec, request = resolve(config, progress)
-    cache = caches.cache_folder(config.cache_dir)
+    cache = cache_folder(config.cache_dir)
     key = (
         spec, request.dataset, request.path, request.data_dir, cache, config.image_size,
         config.split_seed, config.validation_fraction, config.limit_train,
@@ -91,7 +92,7 @@ def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec
     """
     spec, path = find_row(config.dataset)
     if config.data_dir is None:
-        data_dir = caches.cache_folder(config.cache_dir) / "downloads"
+        data_dir = cache_folder(config.cache_dir) / "downloads"
     else:
         data_dir = expanded(config.data_dir).absolute()
     silent: Progress = lambda label, done, total: None  # noqa: E731

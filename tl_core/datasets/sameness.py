@@ -5,7 +5,7 @@ Read from what `build_entry` stored of each image; no pixel is read.
 
 import numpy as np
 
-from tl_core.datasets.cache import Entry
+from tl_core.datasets.decoded.cache import Entry
 from tl_core.datasets.splits import SplitIndices
 from tl_core.errors import BadInput
 

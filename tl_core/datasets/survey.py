@@ -11,13 +11,13 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_core.datasets.decode import largest_value, map_blocks
-from tl_core.datasets.identity import check_bad
-from tl_core.datasets.pillow_warnings import collected
+from tl_core.datasets.decoded.identity import check_bad
+from tl_core.datasets.images.decode import largest_value, map_blocks
+from tl_core.datasets.images.pillow_warnings import collected
+from tl_core.datasets.images.unreadable import reason
+from tl_core.datasets.images.white_levels import FEWEST_LEVELS, Kind, WhiteLevels, white_level
 from tl_core.datasets.records import TRAIN, Records
 from tl_core.datasets.splits import SplitIndices
-from tl_core.datasets.unreadable import reason
-from tl_core.datasets.white_levels import FEWEST_LEVELS, Kind, WhiteLevels, white_level
 
 KINDS = tuple(Kind)
 SCALED = (Kind.INTEGERS, Kind.FLOATS)

@@ -4,11 +4,11 @@ import difflib
 import os
 from pathlib import Path
 
-from tl_core.datasets import bundled, folder, parquet, torchvision_sets
-from tl_core.datasets.published import row
+from tl_core.datasets.readers import bundled, folder, parquet, torchvision_sets
+from tl_core.datasets.readers.published import row
 from tl_core.datasets.records import DatasetSpec
 from tl_core.errors import BadInput
-from tl_core.user_path import expanded
+from tl_core.machine.user_path import expanded
 
 DATASETS: dict[str, DatasetSpec] = {
     "digits": DatasetSpec(

@@ -26,8 +26,8 @@ import torch
 from filelock import FileLock
 from torch import Tensor
 
-from tl_core.datasets.cache import DEFAULT_CACHE, cache_folder
 from tl_core.kernels.trust import is_private, private_folder
+from tl_core.machine.cache_folder import DEFAULT_CACHE, cache_folder
 
 SWITCH_VARIABLE = "TL_SWEEP_KERNELS"
 SOURCE = Path(__file__).with_name("layers.cpp")

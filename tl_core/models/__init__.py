@@ -23,16 +23,16 @@ from torch import nn
 
 from tl_core.config import STRUCTURE_FIELDS, TrainConfig
 from tl_core.errors import BadInput
+from tl_core.kernels.native import use_native_layers
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
 from tl_core.models.hub import hub_cfg
-from tl_core.models.native import use_native_layers
 from tl_core.models.plain import PlainCNN, plan_blocks
 from tl_core.models.residual import ResidualCNN
 from tl_core.models.stages import head_parameters, is_head, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
-from tl_core.models.weights_file import first_line, weights_path
+from tl_core.weights.weights_file import first_line, weights_path
 
 __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model",
@@ -86,7 +86,7 @@ def build_model(
     """The model that the config describes: initialized, source weights loaded, stages frozen.
 
     Random numbers come from torch's global generator. With source weights, the attribute `loaded`
-    is the `tl_core.transfer.Loaded` that says what did not fit.
+    is the `tl_core.models.source_weights.Loaded` that says what did not fit.
 
     Args:
         config: the model and transfer fields are read.
@@ -100,7 +100,7 @@ def build_model(
         BadInput: an unknown backbone or arguments, weights that cannot be had or do not fit, or a
             freeze depth beyond the model's stages.
     """
-    from tl_core import transfer  # it builds on this package
+    from tl_core.models import source_weights as transfer  # it builds on this package
 
     check_model(config)
     shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}

@@ -8,8 +8,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tl_core.models.norm_act import NormAct
-from tl_core.models.norm_act_pool import NormActPool
+from tl_core.kernels.norm_act import NormAct
+from tl_core.kernels.norm_act_pool import NormActPool
 
 ACTIVATION_MODULES: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,

@@ -8,7 +8,7 @@ from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
-from tl_core.models.weights_file import first_line
+from tl_core.weights.weights_file import first_line
 
 if TYPE_CHECKING:  # timm takes a second to load, and not every sweep uses its models
     from timm.models import PretrainedCfg

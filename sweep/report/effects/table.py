@@ -17,7 +17,7 @@ from sweep.report.effects.divergence import rate
 from sweep.report.effects.estimate import Estimate, estimate
 from sweep.report.effects.interactions import no_interactions
 from sweep.report.effects.notes import notes
-from sweep.selection import of_search
+from sweep.results.selection import of_search
 
 USABLE = ("completed", "stopped")
 """Statuses of trials whose best accuracy means something."""

@@ -4,11 +4,11 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from sweep.manifest import run_folder, write_manifest
 from sweep.report.importance import importance
-from sweep.report.importance_table import importance_table, print_importance, sentence
+from sweep.report.mattered.importance_table import importance_table, print_importance, sentence
 from sweep.report.summary import load_result
-from sweep.results import write_rows
+from sweep.results.manifest import run_folder, write_manifest
+from sweep.results.tables import write_rows
 
 FIELDS = {
     "lr": "Float(0.001, 1.0, log=True)",

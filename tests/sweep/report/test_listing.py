@@ -3,8 +3,8 @@ from io import StringIO
 import pytest
 from rich.console import Console
 
-from sweep.catalog import Entry
 from sweep.report.listing import datasets_table, models_table, size, sweeps_table
+from sweep.results.catalog import Entry
 from tl_core.datasets import DATASETS
 from tl_core.errors import BadInput
 from tl_core.models import MODELS

@@ -5,11 +5,11 @@ import pandas as pd
 import pytest
 from rich.console import Console
 
-from sweep.manifest import run_folder, write_manifest
 from sweep.report.summary import load_result, sweep_effects, top_configurations
 from sweep.report.tables import print_result
-from sweep.results import write_rows
-from sweep.selection import best_configurations
+from sweep.results.manifest import run_folder, write_manifest
+from sweep.results.selection import best_configurations
+from sweep.results.tables import write_rows
 from tl_core.errors import BadInput
 
 WINNER = {

@@ -18,7 +18,7 @@ from sweep.report.tables import (
     strategies_table,
     top_table,
 )
-from sweep.schema import EVALUATIONS
+from sweep.results.schema import EVALUATIONS
 
 NAN = math.nan
 WINNER = {
@@ -161,9 +161,9 @@ def test_a_field_of_tuples(result):
 
 
 def test_a_field_of_tuples_read_back_from_disk(tmp_path, manifest, trial_row):
-    from sweep.manifest import run_folder, write_manifest
     from sweep.report.summary import load_result
-    from sweep.results import write_rows
+    from sweep.results.manifest import run_folder, write_manifest
+    from sweep.results.tables import write_rows
 
     run_folder(tmp_path, "s1").mkdir(parents=True)
     levels = [(8, 16), (16, 32)]
@@ -239,8 +239,8 @@ def test_a_sweep_that_runs_or_died_says_so(result):
 
 
 def test_a_sweep_without_trials(result, manifest, trial_row, tmp_path):
-    from sweep.manifest import run_folder, write_manifest
     from sweep.report.summary import load_result
+    from sweep.results.manifest import run_folder, write_manifest
 
     run_folder(tmp_path, "s1").mkdir(parents=True)
     write_manifest(tmp_path, manifest(status="running"))

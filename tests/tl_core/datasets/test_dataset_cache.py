@@ -11,10 +11,12 @@ import numpy as np
 import pytest
 from PIL import Image, ImageFile
 
-from tl_core import BadInput, TrainConfig, array_file
-from tl_core.datasets import ImageData, build, identity, load_data
-from tl_core.datasets.identity import signature
-from tl_core.datasets.store import MappedStore, StreamingStore
+from tl_core import BadInput, TrainConfig
+from tl_core.datasets import ImageData, load_data
+from tl_core.datasets.decoded import build, identity
+from tl_core.datasets.decoded.identity import signature
+from tl_core.datasets.decoded.store import MappedStore, StreamingStore
+from tl_core.machine import array_file
 
 Again = Callable[..., ImageData]
 Write = Callable[..., Path]

@@ -19,12 +19,12 @@ from tl_core.datasets import (
     DatasetSpec,
     ImageData,
     Records,
-    bundled,
     check_dataset,
     load_data,
     on_disk,
 )
-from tl_core.datasets.identity import identify
+from tl_core.datasets.decoded.identity import identify
+from tl_core.datasets.readers import bundled
 
 Write = Callable[..., Path]
 

@@ -6,9 +6,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tl_core.datasets import decode as decoding
-from tl_core.datasets.decode import Header, decode, decode_or_reason, map_blocks, read_header
-from tl_core.datasets.white_levels import Kind
+from tl_core.datasets.images import decode as decoding
+from tl_core.datasets.images.decode import (
+    Header,
+    decode,
+    decode_or_reason,
+    map_blocks,
+    read_header,
+)
+from tl_core.datasets.images.white_levels import Kind
 
 
 def encoded(image: Image.Image, kind: str = "PNG", **options: object) -> bytes:

@@ -11,7 +11,8 @@ import pytest
 from PIL import Image
 
 from tl_core import BadInput, TrainConfig
-from tl_core.datasets import ImageData, Request, describe_dataset, folder, load_data
+from tl_core.datasets import ImageData, Request, describe_dataset, load_data
+from tl_core.datasets.readers import folder
 
 Write = Callable[..., Path]
 

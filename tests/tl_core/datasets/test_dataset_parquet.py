@@ -10,9 +10,9 @@ import pytest
 
 from tl_core import BadInput, TrainConfig
 from tl_core.datasets import ImageData, load_data
-from tl_core.datasets.decode import decode
-from tl_core.datasets.parquet import images as images_module
-from tl_core.datasets.parquet.columns import open_table
+from tl_core.datasets.images.decode import decode
+from tl_core.datasets.readers.parquet import images as images_module
+from tl_core.datasets.readers.parquet.columns import open_table
 
 Write = Callable[..., Path]
 

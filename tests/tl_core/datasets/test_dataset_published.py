@@ -10,8 +10,9 @@ import pytest
 from published_files import WRITERS
 
 from tl_core import BadInput, TrainConfig
-from tl_core.datasets import DownloadFailed, ImageData, download, load_data, on_disk, published
-from tl_core.datasets.idx import read_idx
+from tl_core.datasets import DownloadFailed, ImageData, load_data, on_disk
+from tl_core.datasets.readers import download, published
+from tl_core.datasets.readers.idx import read_idx
 
 NO_SERVER = ["http://127.0.0.1:9/nothing"]
 IDX_KIND = ("mnist", "emnist-letters", "fashion-mnist")

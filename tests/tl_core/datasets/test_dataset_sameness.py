@@ -12,8 +12,8 @@ from PIL import Image
 
 from tl_core import BadInput, TrainConfig
 from tl_core.datasets import DATASETS, DatasetSpec, ImageData, Records, load_data
-from tl_core.datasets import decode as decoding
-from tl_core.datasets.pillow_warnings import collected
+from tl_core.datasets.images import decode as decoding
+from tl_core.datasets.images.pillow_warnings import collected
 
 Again = Callable[..., ImageData]
 Write = Callable[..., Path]

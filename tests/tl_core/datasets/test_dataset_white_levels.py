@@ -13,9 +13,9 @@ from PIL import Image
 
 from tl_core import BadInput
 from tl_core.datasets import ImageData
-from tl_core.datasets.decode import Header, decode, decode_or_reason, read_header
-from tl_core.datasets.store import StreamingStore
-from tl_core.datasets.white_levels import Kind, WhiteLevels, white_level
+from tl_core.datasets.decoded.store import StreamingStore
+from tl_core.datasets.images.decode import Header, decode, decode_or_reason, read_header
+from tl_core.datasets.images.white_levels import Kind, WhiteLevels, white_level
 
 Again = Callable[..., ImageData]
 BYTES_IN_16 = WhiteLevels(integers=255.0)

@@ -15,7 +15,7 @@ from tests.tl_core.datasets.conftest import encode, noise
 from tl_core import BadInput, TrainConfig
 from tl_core.datasets import ImageData, describe_dataset, load_data
 from tl_core.datasets import load as loading
-from tl_core.datasets.decode import decode
+from tl_core.datasets.images.decode import decode
 
 RAW = [encode(noise((4, 4), seed)) for seed in range(16)]
 SAME = [encode(noise((4, 4), seed), "BMP") for seed in range(16)]  # all of one length
@@ -244,8 +244,8 @@ def test_only_image_columns_are_read(tmp_path: Path) -> None:
     """A wide column beside the images costs nothing."""
     images = pa.array([{"bytes": raw, "path": "x", "more": raw * 100} for raw in RAW])
     path = write(tmp_path / "all.parquet", images, extra=pa.array([b"x" * 1000] * 16))
-    from tl_core.datasets.parquet import ParquetImages
-    from tl_core.datasets.parquet.columns import open_table
+    from tl_core.datasets.readers.parquet import ParquetImages
+    from tl_core.datasets.readers.parquet.columns import open_table
 
     found = ParquetImages([open_table(path)], path)
     assert found[3] == RAW[3]

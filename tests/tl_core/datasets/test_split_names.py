@@ -3,7 +3,7 @@
 import pytest
 
 from tl_core.datasets import TEST, TRAIN, VAL
-from tl_core.datasets.split_names import part_of, parts_in, without_split
+from tl_core.datasets.readers.split_names import part_of, parts_in, without_split
 
 
 @pytest.mark.parametrize(

@@ -6,7 +6,7 @@ import pytest
 
 from sweep.report.effects import effects
 from sweep.report.effects.divergence import rate
-from sweep.report.effects_words import sentences
+from sweep.report.mattered.effects_words import sentences
 
 VALUES = {"lr": (0.1, 0.2, 0.4), "norm": (True, False), "drop": (0.0, 0.2), "width": (8, 16, 32)}
 BASE = {"lr": 0.1, "norm": True, "drop": 0.0, "width": 8}

@@ -7,7 +7,7 @@ from scipy import stats
 
 from sweep.report.effects import effects
 from sweep.report.effects.interactions import holm
-from sweep.report.effects_words import interaction_lines
+from sweep.report.mattered.effects_words import interaction_lines
 
 VALUES = {"lr": (0.1, 0.2, 0.4), "norm": (True, False), "drop": (0.0, 0.2), "width": (8, 16, 32)}
 BASE = {"lr": 0.1, "norm": True, "drop": 0.0, "width": 8}

@@ -1,0 +1,124 @@
+"""`--dry-run`: the trials, epochs and resources of a sweep that is not run."""
+
+from datetime import datetime
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from search_spaces.domains import Choice
+from sweep.driver.study import sweeps_of
+from sweep.driver.trained_source import source_plan
+from sweep.options.sweep_options import SweepOptions
+from sweep.plan.make_plan import make_plan
+from sweep.plan.names import sweep_name
+from sweep.plan.plan import Plan
+from sweep.plan.resources import local_resources, share_out
+from sweep.prepare.bundled import DATASET
+from sweep.terminal.values import short
+from tl_core.config import config_from_dict
+from tl_core.datasets import describe_dataset, on_disk
+
+DOWNLOADED = ", to be downloaded"
+
+
+def print_plan(options: SweepOptions, console: Console) -> None:
+    """Check the options and print what would run, sweep by sweep.
+
+    Raises:
+        BadInput: what a real run would refuse before it loads data.
+    """
+    for own, space in sweeps_of(options):
+        plan = make_plan(own, space)
+        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
+        table.add_column(style="bold", no_wrap=True)
+        table.add_column()
+        for label, text in _rows(plan, sweep_name(plan, datetime.now())):
+            table.add_row(label, escape(text))
+        console.print(table, highlight=False)
+
+
+def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
+    seeds = len(plan.strategy.seeds)
+    epochs = plan.epochs
+    about = "about " if plan.approximate else ""
+    configurations = f"{plan.configurations} configurations"
+    configurations += f", {about}{plan.scratch} of them from scratch," if plan.scratch else ""
+    rows = [
+        ("sweep", name),
+        ("question", plan.space.question),
+        ("data set", _dataset(plan)),
+        *_files(plan),
+        *_source(plan),
+        ("trials", f"{about}{plan.trials} = {configurations} × {seeds} seeds"),
+        *_confirmation(plan),
+        ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
+        ("search", str(plan.strategy)),
+        *_rungs(plan),
+        ("resources", _resources(plan)),
+    ]
+    rows += [("note", note) for note in plan.notes]
+    for field, domain in plan.free.items():
+        levels = domain.values if isinstance(domain, Choice) else ()
+        rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
+    return rows
+
+
+def _confirmation(plan: Plan) -> list[tuple[str, str]]:
+    """What is trained again after the search, where anything is."""
+    confirmation = plan.confirmation
+    return [("confirmation", str(confirmation))] if confirmation.configurations else []
+
+
+def _rungs(plan: Plan) -> list[tuple[str, str]]:
+    """When the scheduler stops configurations, if it does."""
+    if plan.strategy.scheduler == "none":
+        return []
+    epochs = ", ".join(map(str, plan.rungs))
+    if not epochs:
+        return [("stopping", "none: trials end before the grace period does")]
+    factor = plan.options.reduction_factor
+    return [("stopping", f"after epoch {epochs}: one configuration in {factor:g} goes on")]
+
+
+def _source(plan: Plan) -> list[tuple[str, str]]:
+    """What transfers start from, where there are any."""
+    if plan.trains_source:
+        source = source_plan(plan)
+        trials = "1 trial" if source.trials == 1 else f"{source.trials} trials"
+        about = f"{trials} of {source.epochs} epochs at most on {_own_dataset(source)}"
+        return [("source", f"trained first, unless it is kept already: {about}")]
+    return [("source", plan.base.weights)] if plan.base.weights is not None else []
+
+
+def _dataset(plan: Plan) -> str:
+    own = _own_dataset(plan)
+    replaced = own == f"{plan.base.dataset}{DOWNLOADED}" and "dataset" not in plan.named
+    return f"{own}; where it cannot be, {DATASET} serves" if replaced else own
+
+
+def _files(plan: Plan) -> list[tuple[str, str]]:
+    """Splits, classes and counts of data that lie on disk, and what is left aside."""
+    names = plan.levels("dataset")
+    lines = [
+        line if len(names) == 1 else f"{name}: {line}"
+        for name in names
+        for line in describe_dataset(config_from_dict({"dataset": name}, plan.base))
+    ]
+    return list(zip(["files", *[""] * len(lines)], lines, strict=False))
+
+
+def _own_dataset(plan: Plan) -> str:
+    """The data sets of the trials; the base's own is none where the space sets others."""
+    names = plan.levels("dataset")
+    there = [on_disk(config_from_dict({"dataset": name}, plan.base)) for name in names]
+    each = zip(names, there, strict=True)
+    return "; ".join(name if here else f"{name}{DOWNLOADED}" for name, here in each)
+
+
+def _resources(plan: Plan) -> str:
+    options = plan.options
+    if options.address is not None:
+        return f"those of the cluster at {options.address}"
+    pool = local_resources(options)
+    return str(share_out(options, pool, trials=plan.trials, threads=plan.base.threads))

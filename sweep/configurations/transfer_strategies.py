@@ -1,0 +1,96 @@
+"""Strategies of transfer in a sweep: which one a configuration belongs to, and which occur."""
+
+import math
+import statistics
+from collections.abc import Callable, Iterable, Mapping
+from typing import Any
+
+from search_spaces.domains import Choice, Domain, Limits, enumerate_space
+from sweep.configurations.distinct import Values
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.models.source_weights import transfer_strategy
+
+Limit = int | None
+"""A number of training images; None: all."""
+
+
+def strategy_of(config: TrainConfig, limits: Limits) -> str:
+    """The name that a configuration gives itself, or what its weights and freezing amount to.
+
+    Args:
+        config: of a trial.
+        limits: ("stages", values) → stages of the model.
+
+    Raises:
+        BadInput: the model's stages decide, and it cannot be built.
+    """
+    if config.strategy:
+        return config.strategy
+    undecided = config.weights is not None and config.freeze_depth > 0
+    return transfer_strategy(config, limits("stages", config.to_dict()) if undecided else 0)
+
+
+def median_count(counts: Iterable[int]) -> int:
+    """Configurations that the median strategy has, half a one rounded up; 0 of none."""
+    return math.ceil(statistics.median([*counts] or [0]))
+
+
+Group = Callable[[Values], tuple[str | None, Limit]]
+"""(values of a proposal) → its strategy, and its number of training images."""
+
+
+def grouped(base: TrainConfig, limits: Limits) -> Group:
+    """What tells which strategy a proposal belongs to: None where its model cannot be told.
+
+    Args:
+        base: the fields that the values of a proposal replace.
+        limits: ("stages", values) → stages of the model.
+    """
+
+    def group(values: Values) -> tuple[str | None, Limit]:
+        limit = values.get("limit_train", base.limit_train)
+        try:
+            return strategy_of(config_from_dict(values, base), limits), limit
+        except Exception:  # the trial's row says what is wrong with it
+            return None, limit
+
+    return group
+
+
+def possible_strategies(
+    free: Mapping[str, Domain], base: TrainConfig, limits: Limits
+) -> frozenset[str]:
+    """Strategies that the configurations of a space may have.
+
+    Args:
+        free: the fields that vary.
+        base: of the sweep; its `weights` say that there is a source.
+        limits: resolves bounds that depend on the model.
+    """
+    strategies = free.get("strategy")
+    if isinstance(strategies, Choice):
+        return frozenset(strategies.values)
+    axes = {n: d for n, d in free.items() if n == "backbone" and isinstance(d, Choice)}
+    group, found = grouped(base, limits), set[str]()
+    for values in enumerate_space(axes, base) if axes else [{}]:
+        stages = limits("stages", {**base.to_dict(), **values})
+        for depth in _ends(free, base, "freeze_depth", (1, stages - 1, stages)):
+            for every in _ends(free, base, "unfreeze_epochs", ()):
+                own = {"freeze_depth": depth, "unfreeze_epochs": every}
+                name, _ = group({**values, **own})
+                found |= {name} if name else set()
+    return frozenset(found)
+
+
+def _ends(
+    free: Mapping[str, Domain], base: TrainConfig, name: str, within: tuple[int, ...]
+) -> set[Any]:
+    """Levels of a field, of a range its ends, and those of `within` that lie in it."""
+    domain = free.get(name)
+    if domain is None:
+        return {getattr(base, name)}
+    off = {getattr(TrainConfig(), name)} if domain.when else set()
+    if isinstance(domain, Choice):
+        return off | set(domain.values)
+    high = max(within, default=domain.low) if isinstance(domain.high, str) else domain.high
+    return off | {domain.low, high} | {n for n in within if domain.low <= n <= high}

@@ -1,0 +1,105 @@
+"""All trials of a sweep: the search's, then those that confirm the best of it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
+from sweep.driver.ledger import Ledger
+from sweep.driver.tune_run import tune_trials
+from sweep.plan.confirmation import unconfirmed_line
+from sweep.plan.plan import Plan
+from sweep.plan.resources import Resources
+from sweep.results.selection import CONFIRM
+from sweep.search.proposer import Proposer
+from sweep.search.tune_searcher import TuneSearcher
+from sweep.trial.job import Job
+
+CAUSES = {"timed_out": "the time budget ended", "interrupted": "the sweep was interrupted"}
+"""Status of a sweep that was cut off → what cut it off."""
+
+
+class AllTrials:
+    """The trials of one sweep.
+
+    Args:
+        plan: of the sweep.
+        job: what the trials share; afterwards it says what was planned of the confirmation, too.
+        proposer: of the search's configurations.
+        ledger: follows the trials; its faults take all errors.
+        resources: what each trial gets.
+        begins: called with the number of all trials once it is known what is confirmed.
+
+    Attributes:
+        notes: lines on what was not confirmed.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        job: Job,
+        proposer: Proposer,
+        ledger: Ledger,
+        resources: Resources,
+        begins: Callable[[int], None],
+    ) -> None:
+        self.plan, self.job, self.ledger, self.resources = plan, job, ledger, resources
+        self.faults = ledger.faults
+        seeds = plan.strategy.seeds
+        search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
+        self.stacked = any(plan.levels("freeze_depth"))
+        self.searcher = ConfirmingSearcher(
+            search, ledger, plan.confirmation, plan.most_searched, begins, self.stacked
+        )
+        self.notes: list[str] = []
+
+    def run(self, folder: Path) -> str:
+        """Run them, and write a row of each.
+
+        Args:
+            folder: of the sweep.
+
+        Returns:
+            The sweep's status.
+        """
+        plan, searcher = self.plan, self.searcher
+        seconds = plan.options.time_budget
+        budget = SharedBudget(seconds, searcher, plan, self.resources.concurrent)
+        status = "failed"
+        try:
+            with self.faults.noted("running the trials"):
+                tune_trials(plan, self.job, searcher, self.ledger, self.resources, budget, folder)
+                status = self._status(budget)
+        finally:
+            with self.faults.noted("closing the search"):
+                if status != "finished":
+                    searcher.hand_out_rest(plan.most_searched)
+                searcher.close()
+            rest = "timed_out" if budget.fired else "interrupted"
+            self.ledger.close(searcher.handed_out, rest)
+        self._note_unconfirmed(status)
+        if self.searcher.fresh and self.stacked:
+            first = len(self.searcher.search.handed_out)
+            self.job = self.job.with_planned(first, self.searcher.fresh)
+        return status
+
+    def _status(self, budget: SharedBudget) -> str:
+        """How a run ended that Tune returned from."""
+        ended, handed_out = sum(self.ledger.statuses.values()), len(self.searcher.handed_out)
+        if budget.fired:
+            return "timed_out"
+        if ended < handed_out:
+            return "interrupted"
+        if self.searcher.cut_short:
+            return "timed_out"
+        missing = ended - len(self.searcher.fresh) < self.searcher.trials
+        return "failed" if self.faults.lines and missing else "finished"
+
+    def _note_unconfirmed(self, status: str) -> None:
+        """Say what was not confirmed, where the time budget or the user ended it."""
+        confirmation = self.plan.confirmation
+        if not confirmation.configurations or status not in CAUSES:
+            return
+        fresh = [row for row in self.ledger.outcomes if row["phase"] == CONFIRM]
+        statuses = [(row["config_id"], row["status"]) for row in fresh]
+        line = unconfirmed_line(statuses, confirmation, CAUSES[status])
+        self.notes += [line] if line is not None else []

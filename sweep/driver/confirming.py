@@ -1,0 +1,230 @@
+"""A search and its confirmation in one run of Tune, on the same workers and in the same time."""
+
+import time
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any
+
+import pandas as pd
+from ray.tune.search import Searcher
+
+from sweep.configurations.distinct import Values
+from sweep.driver.ledger import Ledger
+from sweep.driver.tune_run import TimeBudget
+from sweep.plan.confirmation import Confirmation, seconds_needed
+from sweep.plan.plan import Plan
+from sweep.results.selection import GROUP, RANKED, to_confirm, trial_numbers
+from sweep.search.tune_searcher import TuneSearcher
+
+LEAST = 2
+"""Configurations that a search has to measure before time is kept to confirm the best of them."""
+MOST_KEPT = 0.5
+"""Share of the time budget that is kept for the confirmation, at most. Own choice."""
+LOOK_SECONDS, LOOK_SHARE = 0.5, 0.05
+"""Between two looks at the time: this long, or this share of what the search has left."""
+
+
+class ConfirmingSearcher(Searcher):
+    """Hands out the search's trials and, when all have ended, those of the confirmation.
+
+    Args:
+        search: proposes the trials of the search.
+        ledger: knows how they ended.
+        confirmation: what is trained again.
+        trials: of the search, no fewer than it will have; set anew once their number is known.
+        begins: called with the number of all trials once it is known what is confirmed.
+        stacked: whether each trial says what all of the confirmation are, since some may be heads
+            to be trained together.
+
+    Attributes:
+        over: whether the search has to end, whatever it has left; set for the time budget.
+        cut: Tune's names of the trials that ended for the time budget.
+        cut_short: whether the search ended before it came to its own end.
+        searching: Tune's names of the search's trials that have not ended.
+        fresh: values of the confirmation's trials, in order.
+    """
+
+    def __init__(
+        self,
+        search: TuneSearcher,
+        ledger: Ledger,
+        confirmation: Confirmation,
+        trials: int,
+        begins: Callable[[int], None] = lambda trials: None,
+        stacked: bool = False,
+    ) -> None:
+        super().__init__(metric="val_accuracy", mode="max")
+        self.search = search
+        self.ledger = ledger
+        self.confirmation = confirmation
+        self.trials = trials
+        self.begins = begins
+        self.stacked = stacked
+        self.over = False
+        self.cut_short = False
+        self.cut: set[str] = set()
+        self.searching: set[str] = set()
+        self.fresh: list[Values] = []
+        self._begun = False
+        self._next = 0
+
+    @property
+    def handed_out(self) -> list[Values]:
+        """Values of all trials by number; all of the confirmation once it began."""
+        return [*self.search.handed_out, *self.fresh]
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial; None while the last ones of the search run.
+
+        One of the confirmation names no `configuration`: no scheduler stops it.
+        """
+        if not self._begun:
+            suggestion = self._of_search(trial_id)
+            if suggestion != Searcher.FINISHED:
+                return suggestion
+            self._begin()
+        if self._next == len(self.fresh):
+            return Searcher.FINISHED
+        first = len(self.search.handed_out)
+        trial = {"number": first + self._next, "values": self.fresh[self._next]}
+        self._next += 1
+        return trial | ({"planned": (first, self.fresh)} if self.stacked else {})
+
+    def _of_search(self, trial_id: str) -> Any:
+        if not self.over:
+            suggestion = self.search.suggest(trial_id)
+            if isinstance(suggestion, dict):
+                self.searching.add(trial_id)
+            if suggestion != Searcher.FINISHED:
+                return suggestion
+        return None if self.searching else Searcher.FINISHED
+
+    def _begin(self) -> None:
+        """Choose what is confirmed: every configuration with its first seed, then the next."""
+        self._begun = True
+        if self.over:
+            self._end_search()
+        first = self.ledger.confirm_from = len(self.search.handed_out)
+        outcomes = pd.DataFrame(self.ledger.outcomes, columns=[*RANKED, *GROUP])
+        best, groups = self.confirmation.configurations, self.confirmation.groups
+        numbers = trial_numbers(outcomes).groupby(outcomes["config_id"]).min()
+        chosen = to_confirm(outcomes, best, groups) if best else []
+        values = [self.search.handed_out[int(numbers[config])] for config in chosen]
+        seeds = self.confirmation.seeds
+        self.fresh = [{**own, "seed": seed} for seed in seeds for own in values]
+        self.begins(first + len(self.fresh))
+
+    def _end_search(self) -> None:
+        """Give every trial that the search has left its end."""
+        missing = not self.search.ended and len(self.search.handed_out) < self.trials
+        self.cut_short = bool(self.cut) or missing
+        self.search.hand_out_rest(self.trials)
+        self.ledger.end_all(self.search.handed_out, "timed_out")
+
+    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+        """Tell the search of its own trials."""
+        if trial_id in self.searching:
+            self.search.on_trial_result(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+    ) -> None:
+        """Tell the search of its own trials; of one that was cut off nothing is known."""
+        if trial_id not in self.searching:
+            return
+        self.searching.remove(trial_id)
+        known = None if trial_id in self.cut else result
+        self.search.on_trial_complete(trial_id, known, error)
+
+    def hand_out_rest(self, planned: int) -> None:
+        """Number the search's trials that no worker will get; the confirmation's have numbers."""
+        if not self._begun:
+            self.search.hand_out_rest(planned)
+
+    def close(self) -> None:
+        """Tell the search that there is nothing more to come."""
+        self.search.close()
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Nothing: Tune pickles its searcher, but a sweep is not restored through Tune."""
+        return {}
+
+    def save(self, checkpoint_path: str) -> None:
+        """Nothing to save here: an Optuna study keeps itself in the sweep's folder."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """A sweep is not restored through Tune."""
+
+
+class SharedBudget(TimeBudget):
+    """A time budget that ends the search early enough for the confirmation.
+
+    What the confirmation needs is estimated from the epochs of the best configurations so far, a
+    bounded number of times however many trials there are. Running trials of the search end after
+    the epoch that they are in.
+
+    Args:
+        seconds: for both; None for no limit.
+        searcher: told when the search is over.
+        plan: of the sweep.
+        concurrent: trials side by side.
+    """
+
+    def __init__(
+        self, seconds: float | None, searcher: ConfirmingSearcher, plan: Plan, concurrent: int
+    ) -> None:
+        super().__init__(seconds)
+        self.searcher = searcher
+        self.plan = plan
+        self.concurrent = concurrent
+        self.next_look = 0.0
+        self.cut = searcher.cut
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether a trial is one of a search that is over."""
+        running = trial_id in self.searcher.searching and not result["done"]
+        if self.searcher.over and running:
+            self.cut.add(trial_id)
+            return True
+        return False
+
+    def stop_all(self) -> bool:
+        """Whether the time is over; looks at what the confirmation needs, too."""
+        if super().stop_all():
+            return True
+        now = time.time()
+        if self.seconds is not None and not self.searcher.over and now >= self.next_look:
+            self._look(now)
+        return False
+
+    def _look(self, now: float) -> None:
+        assert self.seconds is not None
+        kept = self._kept(MOST_KEPT * self.seconds)
+        left = self.began + self.seconds - kept - now
+        self.searcher.over = kept > 0 and left <= 0
+        self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
+
+    def _kept(self, most: float) -> float:
+        """Seconds for the confirmation of what was measured so far: `most` where that is enough
+        for one seed of each at least. 0 where it is not, since runs that are cut off confirm
+        nothing, and where there is nothing to choose among yet."""
+        confirmation = self.searcher.confirmation
+        count = confirmation.configurations and confirmation.configurations + confirmation.extra
+        best = self.searcher.ledger.leader.first(max(count, LEAST))
+        if not count or len(best) < LEAST:
+            return 0.0
+        best = best[:count]
+        needed = self._needed(best, len(confirmation.seeds))
+        if needed is None or needed <= most:
+            return needed or 0.0
+        one = self._needed(best, 1)
+        return most if one is not None and one <= most else 0.0
+
+    def _needed(self, best: list[list[Any]], seeds: int) -> float | None:
+        return seconds_needed(
+            best,
+            len(best) * seeds,
+            epochs=self.plan.epochs,
+            concurrent=self.concurrent,
+            now=datetime.now(UTC),
+        )

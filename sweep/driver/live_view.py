@@ -1,0 +1,161 @@
+"""What the terminal shows while data load and trials run. Nothing where there is no terminal."""
+
+import contextlib
+import math
+import time
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+from rich.console import Console, Group, RenderableType
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from sweep.results.selection import CONFIRM, SEARCH
+from sweep.terminal.values import STATUS_STYLE, clock, describe
+
+if TYPE_CHECKING:  # it loads Ray, whose environment must be prepared first
+    from sweep.driver.ledger import Ledger, TrialRecord
+
+RUNNING_SHOWN = 6
+
+
+class LiveView:
+    """Trials by status, best so far, speed, and time left, at 80 columns.
+
+    Args:
+        ledger: where the trials are followed.
+        title: name of the sweep.
+        trials: of the search, how many there will be.
+        confirm: trials of the confirmation, at most.
+        epochs: of a trial whose values do not say, at most.
+        concurrent: trials side by side.
+    """
+
+    def __init__(
+        self,
+        ledger: "Ledger",
+        *,
+        title: str,
+        trials: int,
+        epochs: int,
+        concurrent: int,
+        confirm: int = 0,
+    ) -> None:
+        self.ledger = ledger
+        self.title = title
+        self.trials = trials
+        self.confirm = confirm
+        self.epochs = epochs
+        self.concurrent = concurrent
+        self.began = time.monotonic()
+
+    def __rich__(self) -> Group:
+        records = list(self.ledger.records.values())
+        running = [record for record in records if record.status == "running"]
+        parts: list[RenderableType] = [self._headline(), self._bar(records)]
+        parts += [self._counts(running), self._best()]
+        if running:
+            parts.append(self._running(running))
+        return Group(*parts)
+
+    def _headline(self) -> Text:
+        minutes = max(time.monotonic() - self.began, 1e-9) / 60
+        rate = self.ledger.epochs_reported / minutes
+        text = Text(self.title, style="bold")
+        text.append(f"  {clock(minutes * 60)} elapsed", style="none")
+        text.append(f" · {rate:.1f} epochs/min", style="none")
+        left = self.seconds_left()
+        return text.append(f" · {clock(left)} left" if left is not None else "", style="none")
+
+    def _bar(self, records: "list[TrialRecord]") -> Table:
+        ended = sum(self.ledger.statuses.values())
+        planned = self.trials + self.confirm
+        grid = Table.grid(expand=False)
+        grid.add_row(
+            ProgressBar(total=max(planned, 1), completed=ended, width=50),
+            Text(f"  {ended} of {planned} trials{self._part()}"),
+        )
+        return grid
+
+    def _part(self) -> str:
+        """That the confirmation runs, where it does."""
+        begun = self.confirm and math.isfinite(self.ledger.confirm_from)
+        return ", confirming the best" if begun else ""
+
+    def begin_confirmation(self, trials: int) -> None:
+        """Take in how many trials there will be in all, now that the search has ended."""
+        self.trials = int(self.ledger.confirm_from)
+        self.confirm = trials - self.trials
+
+    def _counts(self, running: "list[TrialRecord]") -> Text:
+        text = Text()
+        counts = {"running": len(running), **self.ledger.statuses}
+        for status, number in counts.items():
+            text.append(f"{status.replace('_', ' ')} {number}   ", style=STATUS_STYLE[status])
+        return text
+
+    def _best(self) -> Text:
+        """The accuracy of the best configuration so far, what it is the best of, its settings."""
+        leader = self.ledger.leader
+        lead = leader.lead
+        if not lead:
+            return Text("no epoch finished yet", style="dim")
+        fresh = "fresh " if lead[0].phase == CONFIRM else ""
+        mean = sum(run.best_val_accuracy for run in lead) / len(lead)
+        text = Text("best by fresh seeds " if fresh else f"best validation of {leader.measured} ")
+        text.append(f"{mean:.4f}", style="bold green")
+        values = dict(lead[0].values)
+        if fresh or len(lead) > 1:
+            values.pop("seed", None)
+            text.append(f" over {len(lead)}" if fresh else f" over {len(lead)} seeds")
+        return text.append(f"  {describe(values)}", style="dim")
+
+    def _running(self, running: "list[TrialRecord]") -> Table:
+        table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=80)
+        table.add_column("trial", justify="right")
+        table.add_column("epoch", justify="right")
+        table.add_column("val acc", justify="right")
+        table.add_column("settings", no_wrap=True, overflow="ellipsis", ratio=1)
+        for record in running[:RUNNING_SHOWN]:
+            accuracy = record.result.get("val_accuracy")
+            table.add_row(
+                str(record.number),
+                f"{record.epoch}/{record.values.get('epochs', self.epochs)}",
+                f"{accuracy:.4f}" if accuracy is not None else "–",
+                describe(record.values),
+            )
+        if len(running) > RUNNING_SHOWN:
+            table.add_row("", "", "", f"… and {len(running) - RUNNING_SHOWN} more")
+        return table
+
+    def seconds_left(self) -> float | None:
+        """Epochs still to come over the speed so far; None before the first trial has ended.
+
+        A trial of the search to come is taken to be as long as those that ended, one of the
+        confirmation to train to its end.
+        """
+        ledger = self.ledger
+        records = list(ledger.records.values())
+        ended = [r for r in records if r.ended_at is not None]
+        if not ended or not ledger.epochs_reported:
+            return None
+        of_search = [r.epoch for r in ended if r.phase != CONFIRM]
+        length = {SEARCH: sum(of_search) / max(len(of_search), 1), CONFIRM: self.epochs}
+        waiting = {SEARCH: self.trials, CONFIRM: self.confirm}
+        for record in records:
+            waiting[record.phase] -= 1
+        to_come = sum(max(waiting[phase], 0) * length[phase] for phase in waiting)
+        to_come += sum(max(length[r.phase] - r.epoch, 0.0) for r in records if r.ended_at is None)
+        return to_come * (time.monotonic() - self.began) / ledger.epochs_reported
+
+
+@contextlib.contextmanager
+def live(console: Console, view: LiveView) -> Iterator[None]:
+    """Show the view until the block ends; nothing where there is no terminal."""
+    if not console.is_terminal:
+        yield
+        return
+    with Live(view, console=console, refresh_per_second=4, transient=True):
+        yield

@@ -1,0 +1,104 @@
+"""The source of a study's transfers: trained once, kept among the named models, found again."""
+
+import time
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+
+from sweep.driver.one_sweep import run_plan
+from sweep.driver.source_digest import source_digest
+from sweep.driver.unfinished import OutOfTime, Unfinished
+from sweep.plan.at_source import source_options
+from sweep.plan.make_plan import make_plan
+from sweep.plan.plan import Plan
+from sweep.report.summary import SweepResult
+from sweep.results.sources import keep_model, weights_of
+
+
+def with_trained_source(plan: Plan, console: Console) -> Plan:
+    """The plan with the weights that its transfers start from, trained now unless they are kept.
+
+    The source takes its time out of the plan's time budget.
+
+    Raises:
+        BadInput: the source cannot be trained as asked.
+        Unfinished: its sweep ended without a model, or the time budget is over.
+        KeyboardInterrupt: the user interrupted its sweep.
+    """
+    began, budget = time.monotonic(), plan.options.time_budget
+    plan = plan.with_source(trained_source(plan, console))
+    if budget is None:
+        return plan
+    left = budget - (time.monotonic() - began)
+    if left <= 0:
+        raise OutOfTime("The time budget ended with the source, which is kept for the next time.")
+    return replace(plan, options=replace(plan.options, time_budget=left))
+
+
+def trained_source(plan: Plan, console: Console) -> Path:
+    """The weights that a plan's transfers start from; trained now unless they are kept already.
+
+    A source whose sweep was cut off is not kept: what it would have come to is not known.
+
+    Raises:
+        BadInput: the source cannot be trained as asked.
+        Unfinished: its sweep ended without a model, or with the time budget.
+        KeyboardInterrupt: the user interrupted its sweep.
+    """
+    wanted = source_plan(plan)
+    results = plan.options.results.expanduser().resolve()
+    name = f"{wanted.space.name}-{source_digest(wanted)}"
+    kept = weights_of(results, name)
+    if kept.is_file():
+        console.print(f"Source: {name}, trained before.", highlight=False)
+        return kept
+    console.print(f"[bold]First the source[/bold]: {name}", highlight=False)
+    result = run_plan(wanted, console)
+    winner = _winner(result, console)
+    weights = Path(winner["weights"])
+    made_of = [result.manifest.base[field] for field in ("dataset", "backbone", "weights")]
+    if made_of != [wanted.base.dataset, wanted.base.backbone, wanted.base.weights]:
+        return weights  # bundled data or weights served in their place: not what the name says
+    keep_model(
+        results,
+        name,
+        weights,
+        val_accuracy=winner["val_accuracy"],
+        test_accuracy=winner["test_accuracy"],
+        sweep=result.name,
+    )
+    return kept
+
+
+def _winner(result: SweepResult, console: Console) -> dict[str, Any]:
+    status, winner = result.manifest.status, result.manifest.winner
+    if status == "interrupted":
+        console.print(
+            f"{result.name}, the source, was interrupted: it is not kept, and no transfer starts.",
+            style="bold yellow",
+            highlight=False,
+        )
+        raise KeyboardInterrupt
+    if status == "timed_out":
+        raise OutOfTime(
+            f"{result.name}, the source, was cut off by the time budget: it is not kept, and no"
+            " transfer starts. Give more time, or --source a model that is there."
+        )
+    if winner is None or winner["weights"] is None:
+        raise Unfinished(
+            f"{result.name}: no trial of the source ended with a model; `show {result.name}` tells"
+            " how it went."
+        )
+    return winner
+
+
+def source_plan(plan: Plan) -> Plan:
+    """The plan of the sweep that makes a plan's source.
+
+    Raises:
+        BadInput: the source cannot be trained as asked.
+    """
+    assert plan.space.origin is not None
+    return make_plan(source_options(plan.options), plan.space.origin)

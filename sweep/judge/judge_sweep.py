@@ -1,0 +1,181 @@
+"""After the trials: who is judged, the judging side by side, and the weights that are kept."""
+
+import math
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import ray
+
+from sweep.faults import last_line
+from sweep.judge.accuracy_interval import accuracy_interval
+from sweep.judge.judging import (
+    Judgement,
+    class_rows,
+    evaluation_row,
+    judge_trial,
+    predictions_table,
+)
+from sweep.judge.verdict import verdict
+from sweep.plan.plan import Plan
+from sweep.plan.resources import Resources
+from sweep.results.selection import best_seeds, counting_runs, to_judge
+from sweep.results.tables import append, read_table, write_rows
+from sweep.trial.job import Job
+from tl_core.config import field_type
+from tl_core.evaluation import evaluate
+
+
+@dataclass(frozen=True)
+class Judged:
+    """What the test split said.
+
+    Attributes:
+        winner: the manifest's entry on the winner; None where no trial has an accuracy.
+        notes: lines on trials that could not be judged.
+    """
+
+    winner: dict[str, Any] | None
+    notes: list[str] = field(default_factory=list)
+
+
+def weights_file(folder: Path, place: int) -> Path:
+    """Where the weights of a sweep's best configurations are, 0 the winner's."""
+    return folder / ("winner.safetensors" if place == 0 else f"top-{place + 1}.safetensors")
+
+
+def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Resources) -> Judged:
+    """Measure the selected trials on the test split and write what was found.
+
+    Args:
+        plan: of the sweep.
+        job: what its trials share.
+        results: the results folder.
+        folder: of the sweep; keeps the weights of the best `--keep-top` configurations.
+        resources: what a trial gets.
+    """
+    trials = read_table(results, "trials", job.sweep)
+    top = [row["trial_id"] for row in best_seeds(trials, plan.options.keep_top)]
+    if not top:
+        return Judged(None)
+    rows = to_judge(trials, plan.options.keep_top)
+    found, notes = _judge(plan, job, folder, resources, rows, top)
+    for judgement in found.values():
+        for table, part in judgement.tables.items():
+            append(results, table, job.sweep, part)
+    data = rows["data_fingerprint"]
+    voters = [found[trial] for trial in top if trial in found and data[trial] == data[top[0]]]
+    if len(voters) > 1:
+        try:
+            _write_ensemble(results, job.sweep, voters)
+        except Exception as error:
+            notes.append(f"The best {len(voters)} could not vote together: {last_line(error)}")
+    if top[0] not in found:
+        return Judged(None, notes)
+    winner = _winner(plan, folder, rows.loc[top[0]], found[top[0]])
+    return Judged({**winner, **_said_of_winner(trials, rows.loc[top[0]], found)}, notes)
+
+
+def _judge(
+    plan: Plan,
+    job: Job,
+    folder: Path,
+    resources: Resources,
+    rows: pd.DataFrame,
+    top: list[str],
+) -> tuple[dict[str, Judgement], list[str]]:
+    """The judgements by trial, and notes on those that could not be made."""
+    alone = len(rows) == 1  # nothing else runs now
+    threads = resources.cpus_alone if alone else resources.cpus_per_trial
+    remote = ray.remote(judge_trial).options(num_cpus=threads, num_gpus=resources.gpus_per_trial)
+    waiting, found, notes = {}, {}, []
+
+    def ask(trial: str, row: pd.Series) -> None:
+        place = top.index(trial) if trial in top else None
+        waiting[trial] = remote.remote(
+            job, trial_number(row), trial_values(plan, row), int(row["best_epoch"]),
+            None if place is None else weights_file(folder, place), threads,
+            votes=place is not None and len(top) > 1, with_images=place == 0,
+        )  # fmt: skip
+
+    def hear(trial: str, row: pd.Series) -> None:
+        if trial in waiting:
+            found[trial] = ray.get(waiting[trial])
+
+    for step in (ask, hear):
+        for trial, row in rows.iterrows():
+            try:
+                step(str(trial), row)
+            except Exception as error:
+                cause = getattr(error, "cause", None) or error
+                notes.append(f"{trial} could not be judged on the test split: {last_line(cause)}")
+    return found, notes
+
+
+def trial_number(row: pd.Series) -> int:
+    """The number of a trial in its sweep."""
+    return int(row["trial_id"].rsplit("_", 1)[1])
+
+
+def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:
+    """The fields in which a trial may differ from the base, as a row of `trials` has them."""
+    return {name: plain(name, row[name]) for name in (*plan.varied, "seed")}
+
+
+def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict[str, Any]:
+    keep = weights_file(folder, 0)
+    return {
+        "trial_id": row["trial_id"],
+        "config_id": row["config_id"],
+        "values": trial_values(plan, row),
+        "val_accuracy": judged.accuracy["val"],
+        "test_accuracy": judged.accuracy["test"],
+        "retrained": judged.retrained,
+        "weights": str(keep) if keep.exists() else None,
+    }
+
+
+def _said_of_winner(
+    trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
+) -> dict[str, Any]:
+    """The winner's test accuracy with its interval, over all runs that count, and the verdict."""
+    runs = counting_runs(trials)
+    of_winner = runs.loc[runs["config_id"] == row["config_id"], "trial_id"]
+    judged = [found[trial] for trial in of_winner if trial in found]
+    images = found[row["trial_id"]].tables["predictions"].num_rows
+    test = accuracy_interval([judgement.accuracy["test"] for judgement in judged], images)
+    said = verdict(trials)
+    return {**asdict(test), **(asdict(said) if said is not None else {})}
+
+
+def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
+    """What the best configurations say together, by the mean of their probabilities."""
+    trial_id = f"{sweep}_top{len(voters)}"
+    members = [v.probabilities for v in voters if v.probabilities is not None]
+    probabilities = np.mean(members, axis=0)
+    labels = voters[0].tables["predictions"]["label"].to_numpy()
+    of_test = [r for r in voters[0].tables["classes"].to_pylist() if r["split"] == "test"]
+    classes = [row["class_name"] for row in of_test]
+    judged = evaluate(probabilities, labels)
+    row = evaluation_row(judged, members=len(voters))
+    about = {"trial_id": trial_id, "split": "test"}
+    write_rows(results, "evaluations", sweep, [{**about, **row}])
+    write_rows(results, "classes", sweep, [{**about, **r} for r in class_rows(judged, classes)])
+    predictions = predictions_table(trial_id, classes, probabilities, labels)
+    append(results, "predictions", sweep, predictions)
+
+
+def plain(name: str, value: Any) -> Any:
+    """A cell of a frame as the plain value of a config field: NaN → None, an array → a tuple.
+
+    pandas holds whole numbers as real ones in a column in which some are missing.
+    """
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return None
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    if isinstance(value, float) and field_type(name)[0] is int:
+        return int(value)
+    return tuple(value) if isinstance(value, list) else value

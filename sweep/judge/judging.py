@@ -1,0 +1,252 @@
+"""What the test split says of a trial, once it has been selected: runs where trials run.
+
+Shapes: N images of a split, C channels, S × S pixels, K classes.
+"""
+
+import io
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import torch
+from PIL import Image
+
+from sweep.results.schema import CLASSES, EVALUATIONS, PREDICTIONS
+from sweep.trial.head_stacks import HeadStacks
+from sweep.trial.job import Job
+from sweep.trial.trainable import run_facts
+from tl_core.datasets import Split, load_data
+from tl_core.evaluation import TOP, Evaluation, evaluate, most_probable
+from tl_core.train.checkpoint import load_checkpoint
+from tl_core.train.trainer import Trainer
+from tl_core.weights.weights_file import save_weights
+
+WRONG_EXAMPLES = 100
+"""Images kept of those that were classified wrong, the most confident first."""
+RIGHT_EXAMPLES = 24
+"""Images kept of those that were classified right, to look at."""
+FAST = 1
+"""Compression of the images kept: a third of the default's time, a tenth more bytes."""
+
+
+@dataclass(frozen=True)
+class Judgement:
+    """What was measured of one trial.
+
+    Attributes:
+        accuracy: split → accuracy in [0, 1].
+        retrained: whether its weights were gone and it was trained again.
+        tables: name of a table → rows for it.
+        probabilities: (N, K) float64 of the test split, for an ensemble; None if not wanted.
+    """
+
+    accuracy: dict[str, float]
+    retrained: bool
+    tables: dict[str, pa.Table]
+    probabilities: np.ndarray | None = None
+
+
+def judge_trial(
+    job: Job,
+    number: int,
+    values: dict[str, Any],
+    epoch: int,
+    keep: Path | None = None,
+    threads: int | None = None,
+    *,
+    votes: bool = False,
+    with_images: bool = False,
+) -> Judgement:
+    """Evaluate a trial's best weights on the validation and the test split.
+
+    The weights come from the trial's checkpoint; where there is none (the trial was stopped, or
+    ran on another machine) the trial is trained again, to the epoch that was best.
+
+    Args:
+        job: what the sweep's trials share.
+        number: of the trial.
+        values: the trial's own fields.
+        epoch: its best epoch.
+        keep: safetensors file for the weights, where its folder can be seen from here; None to
+            keep none.
+        threads: for the evaluation, when nothing else runs (None: as in training).
+        votes: whether its probabilities are wanted.
+        with_images: whether images go with the predictions (WRONG_EXAMPLES, RIGHT_EXAMPLES).
+    """
+    for module in job.modules:
+        module.load()
+    config = job.config(values)
+    trainer = Trainer(config, load_data(config))
+    retrained = _take_best_weights(trainer, job, number, values, epoch)
+    if threads is not None:
+        torch.set_num_threads(threads)
+    trial_id = job.trial_id(number)
+    accuracy, evaluations, classes = {}, [], []
+    for name in ("val", "test"):
+        split = getattr(trainer.data, name)
+        probabilities, labels = _probabilities(trainer, split)
+        judged = evaluate(probabilities, labels)
+        accuracy[name] = judged.accuracy
+        evaluations.append({"trial_id": trial_id, "split": name, **evaluation_row(judged)})
+        classes += [
+            {"trial_id": trial_id, "split": name, **row}
+            for row in class_rows(judged, trainer.data.classes)
+        ]
+    if keep is not None and keep.parent.is_dir():
+        _keep_weights(trainer, keep, accuracy["val"])
+    images = _examples(split, probabilities, labels) if with_images else None
+    predictions = predictions_table(trial_id, trainer.data.classes, probabilities, labels, images)
+    evaluations[-1]["wrong_kept"] = _wrong_kept(predictions)
+    tables = {
+        "evaluations": pa.Table.from_pylist(evaluations, EVALUATIONS),
+        "classes": pa.Table.from_pylist(classes, CLASSES),
+        "predictions": predictions,
+    }
+    return Judgement(accuracy, retrained, tables, probabilities if votes else None)
+
+
+def _take_best_weights(
+    trainer: Trainer, job: Job, number: int, values: dict[str, Any], epoch: int
+) -> bool:
+    """Put a trial's best weights into its model; True if it had to be trained again for them."""
+    retrained = not job.checkpoint(number).exists()
+    best = (
+        HeadStacks(job, run_facts).weights_at(number, values, epoch)
+        if retrained
+        else load_checkpoint(job.checkpoint(number))["model"]
+    )
+    if best is None:
+        while trainer.epoch < epoch:
+            trainer.run_epoch()
+        trainer.restore_best()
+    else:
+        trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
+    return retrained
+
+
+def _probabilities(trainer: Trainer, split: Split) -> tuple[np.ndarray, np.ndarray]:
+    """(N, K) float64, in which logits that differ give probabilities that do, and labels (N,)."""
+    logits, labels = trainer.predict(split)
+    return logits.double().softmax(1).cpu().numpy(), labels.cpu().numpy()
+
+
+def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
+    """A row of `evaluations`, but for what was judged."""
+    return {
+        "members": members,
+        "images": int(judged.images.sum()),
+        "wrong": int(judged.images.sum() - np.trace(judged.confusion)),
+        "wrong_kept": 0,
+        "accuracy": judged.accuracy,
+        "top_accuracy": judged.top_accuracy,
+        "precision": _mean(judged.precision),
+        "recall": _mean(judged.recall),
+        "f1": _mean(judged.f1),
+        "calibration_error": judged.calibration_error,
+        "loss": judged.loss,
+    }
+
+
+def _mean(values: np.ndarray) -> float | None:
+    """Mean over the classes that have a value, None where none has."""
+    known = values[~np.isnan(values)]
+    return float(known.mean()) if len(known) else None
+
+
+def _or_none(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
+    """Rows of `classes`, but for what was judged."""
+    return [
+        {
+            "class_index": index,
+            "class_name": name,
+            "images": int(judged.images[index]),
+            "precision": _or_none(judged.precision[index]),
+            "recall": _or_none(judged.recall[index]),
+            "f1": _or_none(judged.f1[index]),
+            "predicted": judged.confusion[index].tolist(),
+            "split_accuracy": judged.accuracy,
+        }
+        for index, name in enumerate(classes)
+    ]
+
+
+def predictions_table(
+    trial_id: str,
+    classes: Sequence[str],
+    probabilities: np.ndarray,
+    labels: np.ndarray,
+    images: list[bytes | None] | None = None,
+) -> pa.Table:
+    """One row an image of the test split.
+
+    Args:
+        trial_id: who predicted.
+        classes: K names.
+        probabilities: (N, K) float.
+        labels: (N,) int.
+        images: PNG files, None where one is not kept; None: none is.
+    """
+    names = np.array(classes, dtype=object)
+    top = most_probable(probabilities, TOP)
+    predicted = top[:, 0]
+    count = len(labels)
+    columns = {
+        "trial_id": [trial_id] * count,
+        "split": ["test"] * count,
+        "image_index": np.arange(count),
+        "label": labels,
+        "label_name": names[labels],
+        "predicted": predicted,
+        "predicted_name": names[predicted],
+        "confidence": probabilities.max(1).astype(np.float64),
+        "label_probability": probabilities[np.arange(count), labels].astype(np.float64),
+        "top_classes": list(top),
+        "image": images or [None] * count,
+    }
+    return pa.Table.from_pydict(columns, schema=PREDICTIONS)
+
+
+def _examples(split: Split, probabilities: np.ndarray, labels: np.ndarray) -> list[bytes | None]:
+    """PNG files of the most confident wrong images and of the first right ones, None elsewhere."""
+    right = most_probable(probabilities, 1)[:, 0] == labels
+    (wrong,) = np.nonzero(~right)
+    surest = np.argsort(-probabilities[wrong].max(1), kind="stable")[:WRONG_EXAMPLES]
+    kept = {*wrong[surest].tolist(), *np.nonzero(right)[0][:RIGHT_EXAMPLES].tolist()}
+    return [_png(split, place) if place in kept else None for place in range(len(labels))]
+
+
+def _wrong_kept(predictions: pa.Table) -> int:
+    """Wrong images that are in the table."""
+    wrong = pc.not_equal(predictions["label"], predictions["predicted"])
+    return predictions.filter(wrong)["image"].drop_null().length()
+
+
+def _png(split: Split, position: int) -> bytes:
+    """The image as it was decoded, (C, S, S) uint8, as a PNG file."""
+    pixels = split.images.take(split.indices[position : position + 1])[0]
+    picture = Image.fromarray(pixels[0] if len(pixels) == 1 else pixels.transpose(1, 2, 0))
+    file = io.BytesIO()
+    picture.save(file, format="png", compress_level=FAST)
+    return file.getvalue()
+
+
+def _keep_weights(trainer: Trainer, path: Path, val_accuracy: float) -> None:
+    save_weights(
+        path,
+        trainer.model,
+        config=trainer.config,
+        classes=trainer.data.classes,
+        mean=trainer.images.mean.tolist(),
+        std=trainer.images.std.tolist(),
+        image_size=trainer.data.image_size,
+        white_levels=asdict(trainer.data.white_levels),
+        accuracy=val_accuracy,
+    )

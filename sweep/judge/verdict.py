@@ -1,0 +1,139 @@
+"""What a sweep says of its winner: how good, how sure, and by how much the search overstated it.
+
+A search names the best of many by one noisy number each, which is too good. Fresh runs, which had
+no part in that choice, say how good the configuration is.
+"""
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import pandas as pd
+
+from sweep.judge.best_probability import Measured, best_probability
+from sweep.results.selection import (
+    CONFIRM,
+    RANKED,
+    counting_runs,
+    of_search,
+    phases,
+    rank_configurations,
+)
+
+ROUNDING = 1e-6
+"""Smallest deviation between seeds that is reckoned with."""
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What is known of a sweep's winner by validation accuracy, in [0, 1].
+
+    Attributes:
+        config_id: of the named configuration.
+        confirmed: how many configurations have fresh runs that count; 0: the search alone decides.
+        val_mean: mean over the runs that count: fresh ones where there are any, else those of the
+            search, which are the best of `best_of`.
+        val_std: their deviation; None for a single run.
+        runs: how many these are.
+        best_of: configurations with an accuracy that the search chose among.
+        search_accuracy: the search's own number: the highest mean among these, by the same rule.
+            None where the search measured nothing.
+        probability: that the named configuration has the highest true accuracy of those confirmed.
+            None where none is confirmed, or no configuration has two runs, without which nothing
+            is known of the deviation between seeds.
+        optimism: `search_accuracy` less `val_mean`; None where nothing is confirmed.
+    """
+
+    config_id: str
+    confirmed: int
+    val_mean: float
+    val_std: float | None
+    runs: int
+    best_of: int
+    search_accuracy: float | None
+    probability: float | None
+    optimism: float | None
+
+
+def verdict(trials: pd.DataFrame) -> Verdict | None:
+    """The verdict on a sweep, from its rows alone.
+
+    Args:
+        trials: rows of the `trials` table of one sweep, in any order: trial_id, config_id, seed,
+            phase (all of the search where it is missing), status, best_val_accuracy.
+
+    Returns:
+        None where no trial has an accuracy.
+    """
+    trials = trials[[name for name in RANKED if name in trials]]  # copies of all columns are slow
+    ranked = rank_configurations(trials)
+    ranked = ranked[ranked["runs"] > 0]
+    if ranked.empty:
+        return None
+    searched = rank_configurations(of_search(trials))
+    searched = searched[searched["runs"] > 0]
+    best, number = ranked.iloc[0], None
+    if len(searched):
+        number = float(searched["val_accuracy"].iloc[0])
+    fresh = ranked[ranked["phase"] == CONFIRM]
+    mean, deviation = float(best["val_accuracy"]), float(best["val_accuracy_std"])
+    return Verdict(
+        config_id=str(ranked.index[0]),
+        confirmed=len(fresh),
+        val_mean=mean,
+        val_std=None if math.isnan(deviation) else deviation,
+        runs=int(best["runs"]),
+        best_of=len(searched),
+        search_accuracy=number,
+        probability=_probability(trials, fresh) if len(fresh) else None,
+        optimism=number - mean if len(fresh) and number is not None else None,
+    )
+
+
+def _probability(trials: pd.DataFrame, fresh: pd.DataFrame) -> float | None:
+    """That the first of the confirmed configurations is the best of them."""
+    if len(fresh) == 1:
+        return 1.0
+    counting = counting_runs(trials)
+    again = counting[phases(counting) == CONFIRM]
+    search = _ended(of_search(trials))
+    repeated = pd.concat([again, search[search["config_id"].isin(fresh.index)]])
+    deviation, freedom = _between_seeds(repeated)
+    if not freedom:
+        return None
+    means = search["best_val_accuracy"].groupby(search["config_id"]).agg(["mean", "size"])
+    others = means[~means.index.isin(fresh.index)]
+    chosen_by = means.reindex(fresh.index)
+    each = best_probability(
+        Measured(fresh["val_accuracy"].to_numpy(float), fresh["runs"].to_numpy(float)),
+        Measured(chosen_by["mean"].to_numpy(float), chosen_by["size"].fillna(0).to_numpy(float)),
+        Measured(others["mean"].to_numpy(float), others["size"].to_numpy(float)),
+        deviation,
+        freedom,
+    )
+    return float(each[0])
+
+
+def _ended(trials: pd.DataFrame) -> pd.DataFrame:
+    """The runs that count of configurations all of whose runs trained to their ends.
+
+    What a run had reached when it was stopped says little of what others reached at their ends.
+    """
+    counting = counting_runs(trials)
+    cut = counting.loc[counting["status"] != "completed", "config_id"]
+    return counting[~counting["config_id"].isin(cut)]
+
+
+def _between_seeds(runs: pd.DataFrame) -> tuple[float, int]:
+    """Deviation between runs of a configuration, pooled, and its degrees of freedom.
+
+    It is no less than what rounding to a number of right images adds.
+    """
+    accuracy = runs["best_val_accuracy"].astype("float64")
+    each = accuracy.groupby([runs["config_id"], phases(runs)])
+    freedom = len(runs) - each.ngroups
+    squares = float(((accuracy - each.transform("mean")) ** 2).sum())
+    steps = np.diff(np.unique(accuracy.round(9)))
+    step = float(steps.min()) if len(steps) else 0.0
+    least = max(step / math.sqrt(12), ROUNDING)
+    return max(math.sqrt(squares / freedom) if freedom else 0.0, least), freedom

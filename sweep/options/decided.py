@@ -1,0 +1,45 @@
+"""What the options decide: fields that are fixed, and numbers of training images to compare."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from search_spaces.domains import Choice, Domain
+from sweep.options.overrides import overrides, train_sizes
+from sweep.options.sweep_options import SweepOptions
+from sweep.results.sources import PRETRAINED
+from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
+from tl_core.weights.weights_file import read_metadata
+
+
+def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
+    """Field → value for all that the options decide, the model of a source that they name too.
+
+    Raises:
+        BadInput: a value is none that its field takes.
+    """
+    changed = overrides(options)
+    return {**changed, **architecture_of_source(config_from_dict(changed, base), changed)}
+
+
+def architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[str, Any]:
+    """The model that the user's source was made with, but for what the user set otherwise.
+
+    Nothing where the source is no file of ours, which does not say.
+    """
+    source = named.get("weights")
+    if source in (None, PRETRAINED):
+        return {}
+    made = read_metadata(source).config or {}
+    fields = (name for name in ARCHITECTURE if name in made and name not in named)
+    known = {name: made[name] for name in fields}
+    return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
+
+
+def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
+    """`limit_train` as a field that varies, where the options name several sizes.
+
+    Raises:
+        BadInput: a searcher that draws or learns would choose among them, where each is wanted.
+    """
+    sizes = train_sizes(options)
+    return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}

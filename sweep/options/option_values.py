@@ -1,0 +1,213 @@
+"""Options as the command line or Python gives them, read into plain values of one type.
+
+Each reader takes an option's flag, for the error, and what was given: text, Python's own types,
+paths, or NumPy's numbers and arrays. Importing this module imports nothing slow.
+"""
+
+import math
+import numbers
+import operator
+import re
+from collections.abc import Callable, Iterable, Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from tl_core.errors import BadInput
+from tl_core.machine.user_path import expanded
+from tl_core.settings import plain
+
+Reader = Callable[[str, Any], Any]
+PARQUET = ".parquet"
+
+
+def text(flag: str, given: Any) -> str:
+    """A name, or a path as text.
+
+    Raises:
+        BadInput: it is neither text nor a path.
+    """
+    if not isinstance(given, str | Path):
+        raise BadInput(f"{flag} {given!r}: write text.")
+    return str(given)
+
+
+def data(flag: str, given: Any) -> str:
+    """The name of a data set; a path that is there becomes folder:PATH or parquet:PATH.
+
+    Raises:
+        BadInput: it is neither text nor a path.
+    """
+    if isinstance(given, Path):
+        path = expanded(given)
+        tables = [*path.glob(f"*{PARQUET}"), *path.glob(f"*/*{PARQUET}")]
+        if tables or (path.is_file() and path.suffix == PARQUET):
+            return f"parquet:{path}"
+        if path.is_dir():
+            return f"folder:{path}"
+    return text(flag, given)
+
+
+def whole(low: int | None = None) -> Reader:
+    """A reader of whole numbers from `low` on."""
+
+    def read(flag: str, given: Any) -> int:
+        value = plain(given)
+        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+            raise BadInput(f"{flag} {given!r}: write a whole number.")
+        if low is not None and value < low:
+            raise BadInput(f"{flag} {value}: write a whole number from {low} on.")
+        return operator.index(value)
+
+    return read
+
+
+def number(flag: str, given: Any) -> float:
+    """A number.
+
+    Raises:
+        BadInput: it is none.
+    """
+    value = plain(given)
+    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+        raise BadInput(f"{flag} {given!r}: write a number.")
+    return float(value)
+
+
+def switch(flag: str, given: Any) -> bool:
+    """True or False.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    value = plain(given)
+    if not isinstance(value, bool):
+        raise BadInput(f"{flag} {given!r}: write True or False.")
+    return value
+
+
+def seconds(flag: str, given: Any) -> float:
+    """`90`, `90s`, `30m` or `2h`, a number of seconds, or a timedelta, in seconds.
+
+    Raises:
+        BadInput: it is no such time, or none at all.
+    """
+    value = plain(given)
+    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower())
+    if isinstance(value, timedelta):
+        found = value.total_seconds()
+    elif isinstance(value, str) and match is not None:
+        found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
+    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+        found = float(value)
+    else:
+        found = 0.0
+    if not 0 < found < math.inf:
+        raise BadInput(f"{flag} {given}: write 90s, 30m or 2h.")
+    return found
+
+
+def sharing(flag: str, given: Any) -> int | None:
+    """Trials on one GPU; None for `auto`.
+
+    Raises:
+        BadInput: it is neither a whole number from 1 on nor auto.
+    """
+    value = plain(given)
+    if str(value).strip().lower() == "auto":
+        return None
+    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(str(value)) < 1:
+        raise BadInput(f"{flag} {given}: write a whole number from 1 on, or auto.")
+    return int(str(value))
+
+
+def confirmation(flag: str, given: Any) -> str:
+    """`5x3`, the best five configurations with three seeds each; `0` for none.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    value = plain(given)
+    text = "" if isinstance(value, bool) else str(value).strip().lower().replace("×", "x")
+    match = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII)
+    if match is not None:
+        return f"{match[1]}x{match[2]}"
+    if re.fullmatch("0+", text) is None:
+        raise BadInput(
+            f"{flag} {given}: write configurations x seeds, both from 1 on, such as 5x3, or 0 for"
+            " no confirmation."
+        )
+    return "0"
+
+
+def sizes(flag: str, given: Any) -> str:
+    """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None].
+
+    Raises:
+        BadInput: there is none, or one of them is no number from 1 on.
+    """
+    value = plain(given)
+    if isinstance(value, str):
+        return value
+    parts = ["all" if part is None else part for part in _items(value)]
+    whole_numbers = [isinstance(p, numbers.Integral) and not isinstance(p, bool) for p in parts]
+    fitting = [ok or p == "all" for ok, p in zip(whole_numbers, parts, strict=True)]
+    if not parts or not all(fitting):
+        raise BadInput(
+            f"{flag} {given!r}: write a number of images, or several, such as [100, 1000, None]."
+        )
+    return ",".join(str(part) for part in parts)
+
+
+def paths(flag: str, given: Any) -> tuple[str, ...]:
+    """One path or several.
+
+    Raises:
+        BadInput: one of them is no path.
+    """
+    return tuple(text(flag, item) for item in _items(plain(given)))
+
+
+def folder(flag: str, given: Any) -> Path:
+    """A path.
+
+    Raises:
+        BadInput: it is none.
+    """
+    return Path(text(flag, given))
+
+
+def settings(flag: str, given: Any) -> tuple[str, ...]:
+    """`KEY=VALUE` texts; in Python also {key: value}.
+
+    Raises:
+        BadInput: it is neither.
+    """
+    if isinstance(given, Mapping):
+        return tuple(_setting(flag, name, value) for name, value in given.items())
+    return tuple(text(flag, item) for item in _items(given))
+
+
+def _setting(flag: str, name: Any, value: Any) -> str:
+    value = plain(value)
+    if isinstance(value, list | tuple) and not value:
+        raise BadInput(f"{flag} {name}={value!r}: give at least one value, or None.")
+    return f"{name}={as_text(data(flag, value) if name == 'dataset' else value)}"
+
+
+def as_text(value: Any) -> str:
+    """A value as `--set` would have it written."""
+    value = plain(value)
+    if isinstance(value, Mapping):
+        return ",".join(f"{name}={as_text(item)}" for name, item in value.items())
+    if isinstance(value, list | tuple):
+        return ",".join(as_text(item) for item in value)
+    return "none" if value is None else str(value)
+
+
+def _items(value: Any) -> list[Any]:
+    """One thing or several as a list; nothing for None."""
+    if value is None:
+        return []
+    one = isinstance(value, str | bytes | Path) or not isinstance(value, Iterable)
+    return [value] if one else [plain(item) for item in value]

@@ -1,0 +1,235 @@
+"""Find, load and check search spaces: the built-in ones by name, a user's own by path.
+
+A search space is a Python file with BASE, SPACE and optionally DESIGN or SEARCH, SCHEDULER,
+TRIALS, SEEDS and SCRATCH; SOURCE (a
+TrainConfig) and SOURCE_SPACE for a study that trains its source first; RUNS for one of several
+sweeps. `--help` imports this file: nothing here may load torch, ray, optuna or pandas.
+"""
+
+import ast
+import difflib
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import search_spaces
+from search_spaces.checks import check_space
+from search_spaces.designs import DESIGNS
+from search_spaces.domains import Domain
+from sweep.options.sweep_options import AUTO
+from sweep.options.user_modules import UserModule, read_user_module
+from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
+from tl_core.errors import BadInput
+from tl_core.machine.user_path import expanded
+from tl_core.settings import plain
+
+DEFAULT_TRIALS = 32
+"""Trials of a search that states no number."""
+
+NOT_FROM_SCRATCH = ("strategy", "limit_train")
+"""Fields that SCRATCH may not set: by them scratch runs are compared with the other strategies."""
+
+DESIGN_SEEDS = {"one-at-a-time": 5, "factorial": 3}
+"""Repeats under a design that states no number: an effect needs a spread to be judged by."""
+
+
+@dataclass(frozen=True)
+class SearchSpace:
+    """A study: what is varied around what, and how it is explored unless the user says else."""
+
+    name: str
+    """The command name of a built-in space; a path's stem made to match `[A-Za-z][\\w-]*`."""
+    path: Path
+    """The file, absolute."""
+    source: UserModule
+    """The file as it was read; workers load it too, since it may define models of its own."""
+    question: str
+    """First paragraph of the file's docstring on one line; may be empty."""
+    base: TrainConfig
+    space: dict[str, Domain]
+    design: str | None
+    """A name from DESIGNS, or None: then `search` is set."""
+    search: str | None
+    """A name from SEARCHERS or "auto", or None. Where the file has neither DESIGN nor SEARCH:
+    "auto"."""
+    scheduler: str
+    """A name from SCHEDULERS or "auto"; by default "auto" for a search, "none" for a design."""
+    trials: int | None
+    """Configurations to try; None: all of the design or grid."""
+    seeds: int
+    """Repeats of each configuration; by default 3 for a design and 1 for a search."""
+    scratch: dict[str, Any]
+    """{field: value} that its scratch runs have in place of the base's and of what varies, where
+    the user does not set them."""
+    origin: "SearchSpace | None" = None
+    """The sweep whose winner is the source of its transfers, where the file has SOURCE."""
+    runs: dict[str, dict[str, Any]] = field(default_factory=dict)
+    """Name → {field: value} on top of the base, where the file asks for several sweeps."""
+
+    def with_fields(self, changed: Mapping[str, Any]) -> "SearchSpace":
+        """The same space around another base; what makes the model changes at its origin too."""
+        origin = self.origin
+        if origin is not None:
+            model = {name: value for name, value in changed.items() if name in ARCHITECTURE}
+            origin = origin.with_fields(model)
+        return replace(self, base=config_from_dict(changed, self.base), origin=origin, runs={})
+
+
+def builtin_spaces() -> dict[str, str]:
+    """Name → question of each space in the package `search_spaces`, without importing any."""
+    found = {}
+    for path in sorted(Path(search_spaces.__path__[0]).glob("*.py")):
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        if any("SPACE" in _assigned(statement) for statement in tree.body):
+            found[path.stem] = _first_paragraph(ast.get_docstring(tree))
+    return found
+
+
+def load_space(name_or_path: str | Path) -> SearchSpace:
+    """Import a search space and check it.
+
+    Args:
+        name_or_path: a name from `builtin_spaces()`, or the path of a .py file.
+
+    Raises:
+        BadInput: there is no such space or file, the file fails when run, or what it defines
+            is no valid space; the one line names the file and, where known, its line.
+    """
+    path = _find(name_or_path)
+    source = read_user_module(path)
+    module = source.load()
+    space = getattr(module, "SPACE", None)
+    base = getattr(module, "BASE", None)
+    if not isinstance(space, Mapping):
+        raise BadInput(f"{path.name}: a search space needs SPACE = {{field: Choice(...), ...}}.")
+    if not isinstance(base, TrainConfig):
+        raise BadInput(f"{path.name}: a search space needs BASE = TrainConfig(...).")
+    try:
+        check_space(space, base)
+        config_from_dict(getattr(module, "SCRATCH", None) or {}, base)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: {error}") from None
+    question = _first_paragraph(module.__doc__)
+    strategy = _strategy(module, path.name)
+    return SearchSpace(
+        name=name_of(path),
+        path=path,
+        source=source,
+        question=question,
+        base=base,
+        space=dict(space),
+        origin=_origin(module, path, source),
+        runs=_runs(module, path.name, base),
+        **strategy,
+    )
+
+
+def _origin(module: ModuleType, path: Path, source: UserModule) -> SearchSpace | None:
+    """The sweep of one configuration, or of SOURCE_SPACE around it, that makes the source."""
+    base = _optional(module, path.name, "SOURCE", TrainConfig, "TrainConfig(...)")
+    if base is None:
+        return None
+    space = _optional(module, path.name, "SOURCE_SPACE", dict, "{field: Choice(...), ...}") or {}
+    try:
+        check_space(space, base)
+    except BadInput as error:
+        raise BadInput(f"{path.name}: SOURCE_SPACE: {error}") from None
+    return SearchSpace(
+        name=f"{name_of(path)}-source",
+        path=path,
+        source=source,
+        question=f"Which source serves {name_of(path)}?",
+        base=base,
+        space=space,
+        design="one-at-a-time" if space else None,
+        search=None if space else "grid",
+        scheduler="none",
+        trials=None,
+        seeds=1,
+        scratch={},
+    )
+
+
+def _runs(module: ModuleType, file: str, base: TrainConfig) -> dict[str, dict[str, Any]]:
+    runs = _optional(module, file, "RUNS", dict, "{name: {field: value}}") or {}
+    for name, changed in runs.items():
+        if not re.fullmatch(r"[\w-]+", str(name)) or not isinstance(changed, Mapping):
+            raise BadInput(f"{file}: RUNS[{name!r}]={changed!r} must be NAME: {{field: value}}.")
+        config_from_dict(changed, base)
+    return runs
+
+
+def _find(name_or_path: str | Path) -> Path:
+    text = str(name_or_path)
+    if text in (names := builtin_spaces()):
+        return Path(search_spaces.__path__[0]) / f"{text}.py"
+    path = expanded(text)
+    if path.suffix == ".py" or path.name != text:
+        if not path.is_file():
+            raise BadInput(f"{text}: no such file; give the path of a .py file with a SPACE.")
+        if path.suffix != ".py":
+            raise BadInput(f"{text} is no .py file; a search space is a Python file.")
+        return path.resolve()
+    near = difflib.get_close_matches(text, names, n=3)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}"
+    raise BadInput(f"unknown search space {text!r}: {hint}; a file is given as ./{text}.py")
+
+
+def name_of(path: Path) -> str:
+    """The name of the space in a file."""
+    name = re.sub(r"[^\w-]", "_", path.stem)
+    return name if re.match(r"[A-Za-z]", name) else f"space_{name}"
+
+
+def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
+    design = _optional(module, file, "DESIGN", str, "a name, or None")
+    search = _optional(module, file, "SEARCH", str, "a name, or None")
+    if design and search:
+        raise BadInput(f"{file}: DESIGN={design!r} and SEARCH={search!r}; leave one of them out.")
+    if design is not None and design not in DESIGNS:
+        raise BadInput(f"{file}: unknown DESIGN={design!r}; one of {', '.join(DESIGNS)}.")
+    if design is None and search is None:
+        search = AUTO
+    default_trials = None if design or search == "grid" else DEFAULT_TRIALS
+    trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
+    seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
+    scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
+    scratch = _optional(module, file, "SCRATCH", dict, "{field: value} of scratch runs")
+    for name in NOT_FROM_SCRATCH:
+        if name in (scratch or {}):
+            raise BadInput(
+                f"{file}: SCRATCH has {name}={scratch[name]!r}, but scratch runs are the strategy "
+                f"'scratch' and have the sizes of the others; leave {name} out."
+            )
+    return {
+        "design": design,
+        "search": search,
+        "scheduler": scheduler or ("none" if design else AUTO),
+        "trials": trials or default_trials,
+        "seeds": seeds or (DESIGN_SEEDS[design] if design else 1),
+        "scratch": scratch or {},
+    }
+
+
+def _optional(module: ModuleType, file: str, name: str, kind: type, rule: str) -> Any:
+    value = plain(getattr(module, name, None))
+    right = isinstance(value, kind) and not isinstance(value, bool)
+    if value is not None and (not right or (kind is int and value < 1)):
+        raise BadInput(f"{file}: {name}={value!r} must be {rule}.")
+    return value
+
+
+def _assigned(statement: ast.stmt) -> list[str]:
+    targets: list[ast.expr] = []
+    if isinstance(statement, ast.Assign):
+        targets = statement.targets
+    elif isinstance(statement, ast.AnnAssign):
+        targets = [statement.target]
+    return [target.id for target in targets if isinstance(target, ast.Name)]
+
+
+def _first_paragraph(docstring: str | None) -> str:
+    return " ".join((docstring or "").strip().split("\n\n")[0].split())

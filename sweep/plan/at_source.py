@@ -1,0 +1,66 @@
+"""What of a study's options reaches the sweep that trains its source."""
+
+from dataclasses import fields
+from typing import Any
+
+from sweep.options.sweep_options import NEVER, OWN, SAME, Fixed, SweepOptions, flag_of
+from sweep.plan.plan import Plan
+from tl_core.config import ARCHITECTURE
+from tl_core.errors import BadInput
+
+ON_THIS_MACHINE = (
+    "data_dir", "cache_dir", "device", "threads", "precision", "eval_precision", "channels_last",
+    "eval_batch_size",
+)  # fmt: skip
+"""Settings of where and in which arithmetic trials run."""
+SHARED_SETTINGS = frozenset((*ARCHITECTURE, *ON_THIS_MACHINE))
+"""Settings of `--set` that hold for the source too: its weights must fit the model, and it runs
+where the transfers run. `--source-set` goes before."""
+
+
+def source_options(options: SweepOptions) -> SweepOptions:
+    """How the source's sweep is run; each field of SweepOptions says what reaches it."""
+    given: dict[str, Any] = {}
+    for field in fields(options):
+        at_source = field.metadata["at_source"]
+        if at_source == SAME:
+            given[field.name] = getattr(options, field.name)
+        elif isinstance(at_source, Fixed):
+            given[field.name] = at_source.value
+        elif at_source not in (OWN, NEVER):
+            given[field.name] = getattr(options, at_source)
+    shared = [text for text in options.settings if _key(text) in SHARED_SETTINGS]
+    return SweepOptions(**{**given, "settings": (*shared, *options.source_settings)})
+
+
+def transfers_alone(options: SweepOptions) -> str | None:
+    """A line on the options that the source's sweep does not share; None where there are none."""
+    default = SweepOptions(space=options.space)
+    own = [f.name for f in fields(options) if f.metadata["at_source"] == OWN]
+    given = [flag_of(n) for n in own if getattr(options, n) != getattr(default, n)]
+    keys = [_key(text) for text in options.settings]
+    given += [f"--set {key}" for key in keys if key not in SHARED_SETTINGS]
+    if not given:
+        return None
+    return (
+        f"For the transfers alone: {', '.join(given)}; the source is trained as the space's file"
+        " and --source-set say."
+    )
+
+
+def check_source_options(plan: Plan) -> None:
+    """Refuse settings of a source that is not trained.
+
+    Raises:
+        BadInput: there are such settings.
+    """
+    options = plan.options
+    given = {"--source-dataset": options.source_dataset, "--source-set": options.source_settings}
+    named = [option for option, value in given.items() if value]
+    if named and not plan.trains_source:
+        why = "--source names one" if plan.space.origin else f"{plan.space.name} has no SOURCE"
+        raise BadInput(f"{' and '.join(named)}: no source is trained, since {why}; leave it out.")
+
+
+def _key(setting: str) -> str:
+    return setting.partition("=")[0]

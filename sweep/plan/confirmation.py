@@ -1,0 +1,157 @@
+"""The confirmation: the best configurations of a search, trained again with fresh seeds.
+
+The search picks the best of many by one noisy number each, so that the number it picked by is too
+good. Fresh runs have no part in that choice: `sweep.results.selection` names the winner by their
+mean.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+from sweep.search.searchers import EXHAUSTIVE
+from sweep.search.strategy import Strategy
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+USUAL = "5x3"
+"""What a search that chooses among many is confirmed with. Own choice."""
+MARGIN, SLACK_SECONDS = 1.2, 1.0
+"""By which an estimated time is longer than what was measured. Own choice."""
+
+
+@dataclass(frozen=True)
+class Confirmation:
+    """What is trained again after the search.
+
+    Attributes:
+        configurations: how many of the best; 0 for no confirmation.
+        seeds: fresh training seeds; each configuration runs with each.
+        groups: columns of `trials`; the best configuration of each of their values is confirmed
+            too.
+        extra: configurations that these can add, at most.
+    """
+
+    configurations: int
+    seeds: tuple[int, ...] = ()
+    groups: tuple[str, ...] = ()
+    extra: int = 0
+
+    @property
+    def trials(self) -> int:
+        """Of the best configurations alone."""
+        return self.configurations * len(self.seeds)
+
+    @property
+    def most_trials(self) -> int:
+        """With the best of each group, where none of these is among the best."""
+        return (self.configurations + self.extra) * len(self.seeds)
+
+    def __str__(self) -> str:
+        seeds = "seed" if len(self.seeds) == 1 else "seeds"
+        best = f"{self.configurations} × {len(self.seeds)} {seeds} = {self.trials} trials"
+        more = self.most_trials - self.trials
+        return f"{best}, and the best of each strategy: at most {more} more" if more else best
+
+
+def confirmation_of(
+    asked: str | None, strategy: Strategy, configurations: int, groups: Mapping[str, int]
+) -> Confirmation:
+    """What `--confirm` asks for, or what is usual for the search, as far as there is any.
+
+    Only a search that chooses among several configurations is confirmed unasked; grids and designs
+    compare configurations that were given.
+
+    Args:
+        asked: the option; None: what is usual.
+        strategy: how the space is explored.
+        configurations: how many the search has.
+        groups: columns of `trials` → how many values each has; the best configuration of each
+            value is confirmed too.
+    """
+    chooses = strategy.design is None and strategy.search not in EXHAUSTIVE
+    usual = USUAL if chooses and configurations > 1 else "0"
+    best, _, repeats = (asked or usual).partition("x")
+    confirmed = min(int(best), configurations)
+    if not confirmed:
+        return Confirmation(0)
+    first = max(strategy.seeds) + 1
+    return Confirmation(
+        configurations=confirmed,
+        seeds=tuple(range(first, first + int(repeats))),
+        groups=tuple(groups),
+        extra=min(math.prod(groups.values()) - 1, configurations - confirmed),
+    )
+
+
+class Timed(Protocol):
+    """When a trial ran, and how far it came."""
+
+    epoch: int
+    started_at: "datetime | None"
+    ended_at: "datetime | None"
+
+
+def seconds_needed(
+    best: Collection[Collection[Timed]],
+    trials: int,
+    *,
+    epochs: int,
+    concurrent: int,
+    now: "datetime",
+) -> float | None:
+    """How long the confirmation takes, by how long the epochs of the best so far took.
+
+    Args:
+        best: the runs of each of the best configurations; their epochs count with all that trials
+            take beside.
+        trials: of the confirmation.
+        epochs: that a trial trains.
+        concurrent: trials side by side.
+        now: the time up to which a run that has no end counts.
+
+    Returns:
+        Seconds, with a margin; None while no epoch has ended.
+    """
+    lengths = []
+    for runs in best:
+        spent = [
+            ((run.ended_at or now) - run.started_at).total_seconds()
+            for run in runs
+            if run.epoch and run.started_at is not None
+        ]
+        if spent:
+            lengths.append(epochs * sum(spent) / sum(run.epoch for run in runs))
+    if not lengths:
+        return None
+    rounds = math.ceil(trials / concurrent)
+    mean = sum(lengths) / len(lengths)
+    last = max(lengths) - mean  # where the longest is the last
+    return MARGIN * (rounds * mean + last) + SLACK_SECONDS
+
+
+def unconfirmed_line(
+    statuses: Sequence[tuple[str, str]], confirmation: Confirmation, why: str
+) -> str | None:
+    """A line on a confirmation that was cut off; None where it was not.
+
+    Args:
+        statuses: (config_id, status) of each trial of the confirmation; empty: it did not begin.
+        confirmation: what was to be trained.
+        why: what cut it off, such as "the time budget ended".
+    """
+    if not statuses:
+        return f"Not confirmed with fresh seeds: {why} before."
+    cut = Counter(config for config, status in statuses if status in ("interrupted", "timed_out"))
+    if not cut:
+        return None
+    each = len(confirmation.seeds)
+    whole = len({config for config, _ in statuses} - set(cut))
+    none = sum(missing == each for missing in cut.values())
+    return (
+        f"Of {whole + len(cut)} configurations to confirm with {each} fresh seeds, {whole} have"
+        f" all, {len(cut) - none} some, {none} none: {why}."
+    )

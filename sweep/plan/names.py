@@ -1,0 +1,79 @@
+"""What a sweep may be called."""
+
+import re
+import unicodedata
+from datetime import datetime
+from pathlib import Path
+
+from sweep.options.spaces import builtin_spaces
+from sweep.plan.plan import Plan
+from sweep.results.manifest import run_folder, sweep_names
+from tl_core.errors import BadInput
+
+_COMMANDS = (
+    "list", "show", "delete", "pretrain", "sources", "predict", "export", "pictures", "spaces",
+    "settings", "datasets", "models",
+)  # fmt: skip
+RESERVED_NAMES = frozenset((*_COMMANDS, *builtin_spaces()))
+
+
+LONGEST = 200
+"""Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""
+
+
+def sweep_name(plan: Plan, now: datetime) -> str:
+    """`--name`, or SPACE-YYYYMMDD-HHMMSS, with a number behind it where that is taken.
+
+    A name is taken while anything of a sweep of that name is left, its rows too; so is one that
+    differs in case or in the form of its accents alone, which some disks do not tell apart.
+
+    Raises:
+        BadInput: the name has other characters, or is that of a sweep in these results.
+    """
+    results = plan.options.results.expanduser()
+    taken = {_folded(name): name for name in sweep_names(results)}
+    name = plan.options.name
+    if name is None:
+        stem = f"{plan.space.name}-{now:%Y%m%d-%H%M%S}"
+        others = (f"{stem}-{number}" for number in range(2, len(taken) + 3))
+        return next(free for free in (stem, *others) if _folded(free) not in taken)
+    if not re.fullmatch(r"[A-Za-z][\w-]*", name):
+        raise BadInput(f"--name {name!r}: a letter, then letters, digits, - and _ only.")
+    if len(name.encode()) > LONGEST:
+        raise BadInput(f"--name {name}: at most {LONGEST} bytes long.")
+    if name in RESERVED_NAMES:
+        raise BadInput(f"--name {name}: this is the name of a command; take another.")
+    if _folded(name) in taken:
+        raise _taken(plan, name, taken[_folded(name)])
+    return name
+
+
+def claim_name(plan: Plan, results: Path) -> str:
+    """Make the sweep's folder, which no other driver can then make, and return its name.
+
+    Args:
+        plan: of the sweep.
+        results: the results folder, absolute.
+
+    Raises:
+        BadInput: as `sweep_name`; or another driver has just taken the name that the user gave.
+    """
+    while True:
+        name = sweep_name(plan, datetime.now())
+        try:
+            run_folder(results, name).mkdir(parents=True)
+            return name
+        except FileExistsError:
+            if plan.options.name is not None:
+                raise _taken(plan, name, name) from None
+
+
+def _taken(plan: Plan, name: str, other: str) -> BadInput:
+    return BadInput(
+        f"--name {name}: a sweep of this name is in {plan.options.results}; take another name, or"
+        f" `delete {other}` first."
+    )
+
+
+def _folded(name: str) -> str:
+    return unicodedata.normalize("NFC", name).casefold()

@@ -1,0 +1,201 @@
+"""How many trials run side by side, and what each of them gets."""
+
+import os
+from dataclasses import dataclass
+
+from sweep.options.sweep_options import SweepOptions
+from tl_core.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Node:
+    """Processors of one machine: a trial runs on one, and takes no part of another."""
+
+    cpus: int
+    gpus: int = 0
+
+    def places(self, cpus: int, per_gpu: int | None) -> int:
+        """Trials of so many CPUs that run on it side by side.
+
+        Args:
+            cpus: of each trial.
+            per_gpu: trials that share a GPU; None where they take none.
+        """
+        by_cpu = self.cpus // cpus
+        return by_cpu if per_gpu is None else min(by_cpu, self.gpus * per_gpu)
+
+    def __str__(self) -> str:
+        return f"{_count(self.cpus, 'CPU')}, {_count(self.gpus, 'GPU')}"
+
+
+@dataclass(frozen=True)
+class Pool:
+    """What the options allow a sweep to use, and the machines that it lies on.
+
+    Attributes:
+        cpus: in all.
+        gpus: in all.
+        nodes: the machines, whole; together they may have more.
+    """
+
+    cpus: int
+    gpus: int
+    nodes: tuple[Node, ...]
+
+    def places(self, cpus: int, per_gpu: int | None) -> int:
+        """Trials of so many CPUs that run side by side; as in `Node`."""
+        found = min(self.cpus // cpus, sum(node.places(cpus, per_gpu) for node in self.nodes))
+        return found if per_gpu is None else min(found, self.gpus * per_gpu)
+
+
+@dataclass(frozen=True)
+class Resources:
+    """Processors of the sweep and of each trial.
+
+    Attributes:
+        cpus: in all.
+        gpus: in all.
+        concurrent: trials side by side.
+        cpus_per_trial: also the threads of each trial.
+        gpus_per_trial: a fraction where trials share a GPU.
+        cpus_alone: for a single task while no trial runs: all of the machine, where there is one.
+    """
+
+    cpus: int
+    gpus: int
+    concurrent: int
+    cpus_per_trial: int
+    gpus_per_trial: float
+    cpus_alone: int
+
+    @property
+    def trials_per_gpu(self) -> int:
+        """Trials that share a GPU; 1 where there is none."""
+        return round(1 / self.gpus_per_trial) if self.gpus_per_trial else 1
+
+    def __str__(self) -> str:
+        trials = f"{self.concurrent} trial{'s' if self.concurrent > 1 else ''} at a time"
+        share = f"{self.cpus_per_trial} CPU{'s' if self.cpus_per_trial > 1 else ''}"
+        if self.gpus:
+            share += f" and {self.gpus_per_trial:.3g} GPU"
+        total = f"{self.cpus} CPUs, {self.gpus} GPUs"
+        return f"{trials}, each with {share} (of {total})"
+
+
+def local_resources(options: SweepOptions) -> Pool:
+    """What the options allow of this machine.
+
+    Raises:
+        BadInput: more is asked for than there is.
+    """
+    return _allowed(options, [Node(cpu_count(), gpu_count())], "this machine")
+
+
+def ray_resources(options: SweepOptions) -> Pool:
+    """What the options allow of the Ray that this process is connected to.
+
+    Raises:
+        BadInput: more is asked for than there is.
+    """
+    import ray
+
+    found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
+    nodes = [Node(int(has.get("CPU", 0)), int(has.get("GPU", 0))) for has in found]
+    return _allowed(options, nodes, "the cluster" if len(nodes) > 1 else "the Ray in use")
+
+
+def _allowed(options: SweepOptions, nodes: list[Node], place: str) -> Pool:
+    have = {"CPUs": sum(n.cpus for n in nodes), "GPUs": sum(n.gpus for n in nodes)}
+    asked = {"CPUs": options.cpus, "GPUs": options.gpus}
+    for kind, number in asked.items():
+        if number is not None and number > have[kind]:
+            flag = f"--{kind.lower()}"
+            way_out = "Use --gpus 0 to train on the CPU" if kind == "GPUs" else f"Leave {flag} out"
+            raise BadInput(
+                f"`{flag} {number}` asks for {number} {kind}; {place} has {have[kind]}. {way_out}."
+            )
+    cpus = have["CPUs"] if options.cpus is None else options.cpus
+    gpus = have["GPUs"] if options.gpus is None else options.gpus
+    return Pool(cpus, gpus, tuple(nodes))
+
+
+def share_out(
+    options: SweepOptions,
+    pool: Pool,
+    *,
+    trials: int | None,
+    threads: int | None,
+    packed: int = 1,
+) -> Resources:
+    """Divide the processors among as many trials as fit side by side, each on one machine.
+
+    On CPUs alone a trial gets `threads` of them (default 1, more where there are fewer trials than
+    CPUs): several one-thread trials do more than one trial with several threads.
+
+    Args:
+        options: say how many trials share a GPU.
+        pool: for the sweep.
+        trials: of the sweep.
+        threads: of a trial; None leaves it open.
+        packed: trials on a GPU where the options leave that to a measurement.
+
+    Raises:
+        BadInput: a trial fits on no machine.
+    """
+    per_gpu = (options.trials_per_gpu or packed) if pool.gpus else None
+    places = pool.places(threads or 1, per_gpu)
+    if places < 1:
+        raise BadInput(_too_large(pool, threads))
+    concurrent = max(1, min(places, trials if trials is not None else places))
+    each = threads or _most_cpus(pool, concurrent, per_gpu)
+    return Resources(
+        cpus=pool.cpus,
+        gpus=pool.gpus,
+        concurrent=concurrent,
+        cpus_per_trial=each,
+        gpus_per_trial=1 / per_gpu if per_gpu else 0.0,
+        cpus_alone=_most_cpus(pool, 1, per_gpu) if len(pool.nodes) == 1 else each,
+    )
+
+
+def _most_cpus(pool: Pool, concurrent: int, per_gpu: int | None) -> int:
+    """The most CPUs that so many trials side by side can have each."""
+    most = max(node.cpus for node in pool.nodes)
+    return next(c for c in range(most, 0, -1) if pool.places(c, per_gpu) >= concurrent)
+
+
+def _too_large(pool: Pool, threads: int | None) -> str:
+    """Why not even one trial fits, and the way out."""
+    wanted = _count(threads or 1, "CPU")
+    nodes = " | ".join(dict.fromkeys(str(node) for node in pool.nodes)) or "none"
+    if threads is not None and all(node.cpus < threads for node in pool.nodes):
+        most = max((node.cpus for node in pool.nodes), default=0)
+        there = f"there are {most} CPUs for the sweep"
+        there += " on its largest machine" if len(pool.nodes) > 1 else ""
+        return f"threads={threads}: {there}; ask for fewer."
+    if threads is not None and pool.cpus < threads:
+        return f"threads={threads}: there are {pool.cpus} CPUs for the sweep; ask for fewer."
+    if pool.gpus:
+        return (
+            f"a trial needs {wanted} and a GPU of one machine, and no machine has both ({nodes});"
+            " use --gpus 0 to train on the CPU."
+        )
+    return f"a trial needs {wanted}, and no machine has so many ({nodes}); add one to the cluster."
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
+def cpu_count() -> int:
+    """CPUs that this process may use, which a container or a scheduler may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
+def gpu_count() -> int:
+    """GPUs of this machine that torch can use."""
+    import torch
+
+    return torch.cuda.device_count()

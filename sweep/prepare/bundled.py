@@ -1,0 +1,152 @@
+"""What serves on a machine without network, where the user named neither data set nor backbone.
+
+The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they are not on disk and
+cannot be downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and
+one line says so. What the user named is never replaced, nor are data sets that a space compares.
+"""
+
+from dataclasses import asdict
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+from rich.console import Console
+
+from sweep.plan.plan import Plan
+from sweep.results.sources import keep_model, weights_of
+from sweep.terminal.loading import loading
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.datasets import DownloadFailed, load_data, on_disk
+from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
+from tl_core.train.trainer import Trainer
+from tl_core.weights.weights_file import save_weights
+
+DATASET = "digits"
+SOURCE = "shapes-residual"
+"""Name of the bundled source model under `results/models/`."""
+
+SOURCE_CONFIG = TrainConfig(
+    dataset="shapes",
+    image_size=16,
+    epochs=4,
+    batch_size=64,
+    lr=0.1,
+    device="cpu",
+    precision="fp32",
+    threads=1,
+)
+PRETRAINED = "pretrained"
+
+
+def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
+    """The plan, its defaults replaced by the bundled ones where they cannot be had.
+
+    Data sets and weights that can be downloaded are downloaded here, with progress.
+
+    Raises:
+        DownloadFailed: a data set that the user named cannot be had.
+        WeightsUnavailable: nor can the weights of a backbone that the user named.
+    """
+    no_data = _lacks_dataset(plan, console)
+    no_weights = _lacks_weights(plan)
+    if not (no_data or no_weights):
+        return plan
+    note = _note(plan, no_data=no_data, no_weights=no_weights)
+    console.print(note, style="bold yellow", highlight=False)
+    changed: dict[str, str | None] = dict(_native_size(plan))
+    if no_data:
+        changed["dataset"] = DATASET
+    if no_weights:
+        source = bundled_source(plan.options.results, plan.base, console)
+        changed |= {"backbone": "residual", "weights": str(source)}
+    return plan.with_base(changed, note)
+
+
+def _lacks_dataset(plan: Plan, console: Console) -> bool:
+    named = "dataset" in plan.named or plan.levels("dataset") != (plan.base.dataset,)
+    if named or on_disk(plan.base):
+        return False
+    try:
+        with loading(console) as progress:
+            load_data(plan.base, progress=progress)
+    except DownloadFailed:
+        return True
+    return False
+
+
+def _lacks_weights(plan: Plan) -> bool:
+    configs = [config_from_dict(values, plan.base) for values in plan.variants()]
+    wanted = dict.fromkeys(c.backbone for c in configs if c.weights == PRETRAINED)
+    try:
+        for backbone in wanted:
+            if not hub_weights_on_disk(backbone):
+                fetch_hub_weights(backbone)
+    except WeightsUnavailable:
+        if {"backbone", "weights"} & set(plan.named):
+            raise
+        return True
+    return False
+
+
+def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
+    """The one line on what is missing, what serves instead, and how to name another."""
+    parts = (
+        (no_data, plan.base.dataset, f"the bundled {DATASET}", "--dataset"),
+        (no_weights, "ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"),
+    )
+    missing, serving, flags = zip(*(part[1:] for part in parts if part[0]), strict=True)
+    return (
+        f"No network for {' and '.join(missing)}: using {' and '.join(serving)} instead. "
+        f"Name others with {' and '.join(flags)}."
+    )
+
+
+def _native_size(plan: Plan) -> dict[str, None]:
+    """The size that a space chose for large backbones is not for the bundled ones."""
+    return {} if "image_size" in plan.named else {"image_size": None}
+
+
+def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
+    """Weights of the residual CNN trained on `shapes`; trained now if they are not kept yet.
+
+    Args:
+        results: the results folder, which keeps them for the next sweep.
+        base: gives the width and depth of the network.
+        console: shows that training takes a few seconds.
+
+    Returns:
+        A safetensors file.
+    """
+    norm = "norm" if base.batch_norm else "no-norm"
+    shape = f"{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
+    attention = "" if base.attention == "none" else f"-{base.attention}"
+    name = f"{SOURCE}-{shape}{attention}"
+    path = weights_of(results, name).resolve()
+    if path.exists():
+        return path
+    fields = (
+        "width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir",
+    )  # fmt: skip
+    config = config_from_dict({name: getattr(base, name) for name in fields}, SOURCE_CONFIG)
+    console.print(
+        "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
+    )
+    trainer = Trainer(config)
+    while trainer.stop_reason is None:
+        trainer.run_epoch()
+    trainer.restore_best()
+    with TemporaryDirectory() as folder:
+        weights = Path(folder) / "weights.safetensors"
+        save_weights(
+            weights,
+            trainer.model,
+            config=config,
+            classes=trainer.data.classes,
+            mean=trainer.data.mean,
+            std=trainer.data.std,
+            image_size=trainer.data.image_size,
+            white_levels=asdict(trainer.data.white_levels),
+            accuracy=trainer.best_val_accuracy,
+        )
+        accuracy = trainer.best_val_accuracy
+        keep_model(results, name, weights, val_accuracy=accuracy, test_accuracy=None, sweep=None)
+    return path

@@ -1,0 +1,180 @@
+"""What is built once before the first trial: what no trial can do is refused at once."""
+
+import dataclasses
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from sweep.faults import last_line
+from sweep.plan.plan import Plan
+from sweep.prepare.trial_shapes import SHAPING, differences, siblings
+from sweep.terminal.loading import LoadProgress
+from sweep.terminal.values import describe, short
+from tl_core.config import SCRATCH, TrainConfig, config_from_dict
+from tl_core.datasets import load_data
+from tl_core.errors import BadInput
+from tl_core.models import build_model, model_channels
+from tl_core.models.source_weights import normalization
+from tl_core.train.optim import parameter_groups
+from tl_core.train.teacher import check_teacher
+from tl_core.weights.weights_file import first_line
+
+NAMED = 3
+"""Tensors that the line on source weights names."""
+
+
+@dataclass
+class Checked:
+    """What building a sweep's models has shown.
+
+    Attributes:
+        loaded: backbone → what its source weights left: see `Manifest.loaded`.
+        sound: values of the trials that can be built and take their images.
+        notes: one line on each kind of trials that will fail.
+    """
+
+    loaded: dict[str, dict[str, Any]] = field(default_factory=dict)
+    sound: list[dict[str, Any]] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+
+
+def check_models(
+    plan: Plan, shapes: Iterable[dict[str, Any]], progress: LoadProgress | None = None
+) -> Checked:
+    """Load the data of every kind of trial, build its model and show it images.
+
+    Args:
+        plan: of the sweep.
+        shapes: values of trials, as `trial_shapes` gives them.
+        progress: called while images are decoded.
+
+    Raises:
+        BadInput: no trial can work, scratch runs apart: weights that do not fit, a freeze depth
+            beyond the stages, images of a size that the model does not take, and the like.
+    """
+    checked = Checked()
+    refusals: list[BadInput] = []
+    for values in shapes:
+        refused = _refusal(plan, values, checked, progress)
+        if refused is None:
+            checked.sound.append(values)
+            continue
+        refusals.append(refused)
+        sound = _sound_sibling(plan, values, checked, progress)
+        checked.sound += [] if sound is None else [sound]
+        _note(checked, f"Trials with {_kind(plan, values, sound)} will fail: {refused}")
+    apart = plan.from_scratch is not None
+    if refusals and all(apart and v.get("strategy") == SCRATCH for v in checked.sound):
+        raise refusals[0]
+    return checked
+
+
+def _refusal(
+    plan: Plan, values: dict[str, Any], checked: Checked, progress: LoadProgress | None
+) -> BadInput | None:
+    """Why a trial cannot be trained; None where it can."""
+    try:
+        _check(config_from_dict(values, plan.base), checked.loaded, progress)
+    except Exception as error:
+        return error if isinstance(error, BadInput) else BadInput(_of_model(error, values))
+    return None
+
+
+def _sound_sibling(
+    plan: Plan, values: dict[str, Any], checked: Checked, progress: LoadProgress | None
+) -> dict[str, Any] | None:
+    """A trial of the same model, data set and size that can be trained."""
+    for other in siblings(plan, values):
+        if _refusal(plan, other, checked, progress) is None:
+            return other
+    return None
+
+
+def _note(checked: Checked, line: str) -> None:
+    checked.notes += [] if line in checked.notes else [line]
+
+
+def _kind(plan: Plan, values: dict[str, Any], sound: dict[str, Any] | None) -> str:
+    """What tells trials from others of the plan.
+
+    These are the settings in which they differ from a sound trial of the same model, data set and
+    size; without one it is these three.
+    """
+    fields = {**plan.base.to_dict(), **values}
+    if sound is not None:
+        return ", ".join(
+            f"{name}={short(fields[name])}" for name in differences(plan, values, sound)
+        )
+    own = {n: fields[n] for n in SHAPING if n in values and fields[n] is not None}
+    return describe(own or {"backbone": fields["backbone"]})
+
+
+def _of_model(error: Exception, values: dict[str, Any]) -> str:
+    return f"the model of {describe(values) or 'the base'} cannot be built ({last_line(error)})"
+
+
+def _check(
+    config: TrainConfig, found: dict[str, dict[str, Any]], progress: LoadProgress | None
+) -> None:
+    data = load_data(config, progress=progress)
+    if config.teacher is not None:
+        check_teacher(config.teacher, data.classes)
+    channels = model_channels(config, data.channels)
+    normalization(config, data.mean, data.std, channels)
+    model = build_model(
+        config,
+        channels=channels,
+        num_classes=data.num_classes,
+        image_size=data.image_size,
+        classes=data.classes,
+    )
+    parameter_groups(model, config)
+    _show_images(model, config, channels, data.image_size)
+    loaded = getattr(model, "loaded", None)
+    if loaded is not None:
+        found[config.backbone] = {
+            "weights": config.weights,
+            "loaded": len(model.state_dict()) - len(loaded.missing),
+            "tensors": len(model.state_dict()),
+            **{
+                name: list(value) if isinstance(value, tuple) else value
+                for name, value in dataclasses.asdict(loaded).items()
+            },
+        }
+
+
+@torch.no_grad()
+def _show_images(model: nn.Module, config: TrainConfig, channels: int, side: int) -> None:
+    """Raise BadInput where the model does not take images of that many pixels."""
+    try:
+        model.eval()(torch.zeros(2, channels, side, side))
+    except Exception as error:
+        raise BadInput(
+            f"backbone={config.backbone!r} cannot take images of image_size={side} pixels"
+            f" ({first_line(error)}); choose another image_size."
+        ) from error
+
+
+def loaded_line(backbone: str, loaded: dict[str, Any]) -> str:
+    """What source weights did for a model, in one line."""
+    count = f"{loaded['loaded']} of {loaded['tensors']} tensors"
+    parts = [f"{count} of {backbone} from {Path(loaded['weights']).name}"]
+    if loaded["wrapper"]:
+        parts.append(f"under {loaded['wrapper']!r}")
+    if loaded["prefix"]:
+        parts.append(f"prefix {loaded['prefix']!r} taken off")
+    for key, what in (
+        ("missing", "new"),
+        ("adapted", "adapted"),
+        ("unexpected", "left out"),
+        ("aside", "also there, not used"),
+    ):
+        names = loaded[key]
+        if names:
+            more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
+            parts.append(f"{what}: {', '.join(names[:NAMED])}{more}")
+    return "Source: " + "; ".join(parts)

@@ -1,0 +1,115 @@
+"""Measurements before the first trial, in workers with a trial's resources; none ends a sweep."""
+
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from sweep.faults import last_line
+from sweep.plan.resources import Resources
+from sweep.prepare.in_worker import measure_packing, measure_precision
+from sweep.prepare.trial_shapes import memory_weight
+from tl_core.config import TrainConfig
+from tl_core.datasets import load_data
+from tl_core.train.precision import PHASES, remembered_precision
+
+Values = dict[str, Any]
+FP32 = dict.fromkeys(PHASES, "fp32")
+
+
+def measured_precisions(
+    job: Any, shapes: Iterable[Values], auto: Iterable[str], resources: Resources, *, here: bool
+) -> tuple[dict[str, dict[str, str]], list[str]]:
+    """Measure which precision is faster for each backbone, at a size that its trials have.
+
+    Args:
+        job: what the trials share.
+        shapes: values of trials, as `trial_shapes` gives them.
+        auto: the fields of PHASES that are `auto` in some trial.
+        resources: what a trial gets.
+        here: whether trials run on this machine, so that what it remembers serves.
+
+    Returns:
+        Backbone → what `auto` means in each field, fp32 where nothing could be measured; and a
+        line for each backbone where that is so.
+    """
+    import ray
+
+    remote = ray.remote(measure_precision).options(
+        num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
+    )
+
+    def measure(values: Values) -> dict[str, str]:
+        known = _remembered(job.config(values)) if here else None
+        found: dict[str, str] = known or ray.get(remote.remote(job, values))
+        return found
+
+    precisions, lines = {}, []
+    for backbone, candidates in _by_backbone(job, shapes).items():
+        open_fields = [{**values, **dict.fromkeys(auto, "auto")} for values in candidates]
+        found, error = _first(measure, open_fields)
+        precisions[backbone] = found or FP32
+        if found is None:
+            lines.append(f"The precision of {backbone} could not be measured ({error}): fp32.")
+    return precisions, lines
+
+
+def measured_packing(job: Any, shapes: Iterable[Values]) -> tuple[int, list[str]]:
+    """How many trials share a GPU, by what the heaviest of each backbone takes of a whole one.
+
+    Args:
+        job: what the trials share, precisions resolved.
+        shapes: values of trials, as `trial_shapes` gives them.
+
+    Returns:
+        The number, and a line for each backbone that could not be measured, which makes it 1.
+    """
+    import ray
+
+    remote = ray.remote(measure_packing).options(num_cpus=1, num_gpus=1)
+    fitting, lines = [], []
+    for backbone, candidates in _by_backbone(job, shapes).items():
+        found, error = _first(lambda values: ray.get(remote.remote(job, values)), candidates[:1])
+        fitting.append(found or 1)
+        if found is None:
+            lines.append(
+                f"How many trials of {backbone} fit on a GPU could not be measured ({error}): 1."
+            )
+    return min(fitting, default=1), lines
+
+
+def _first(measure: Callable[[Values], Any], candidates: list[Values]) -> tuple[Any, str]:
+    """What can be measured first; None and the first error where nothing can."""
+    errors = []
+    for values in candidates:
+        try:
+            return measure(values), ""
+        except Exception as error:
+            errors.append(last_line(getattr(error, "cause", None) or error))
+    return None, errors[0]
+
+
+def _by_backbone(job: Any, shapes: Iterable[Values]) -> dict[str, list[Values]]:
+    """Backbone → a configuration for each data set and image size, the heaviest first."""
+    found: dict[str, dict[tuple[str, int], tuple[float, Values]]] = {}
+    for values in shapes:
+        config = job.config(values)
+        side = load_data(config).image_size
+        weight = memory_weight(config.to_dict()) * side**2
+        sizes = found.setdefault(config.backbone, {})
+        key = (config.dataset, side)
+        if key not in sizes or sizes[key][0] < weight:
+            sizes[key] = (weight, values)
+    return {
+        backbone: [values for _, values in sorted(sizes.values(), key=_weight, reverse=True)]
+        for backbone, sizes in found.items()
+    }
+
+
+def _weight(candidate: tuple[float, Values]) -> float:
+    return candidate[0]
+
+
+def _remembered(config: TrainConfig) -> dict[str, str] | None:
+    """What was measured on this machine before, where that leaves nothing open."""
+    known = remembered_precision(config, load_data(config))
+    phases = {phase: getattr(known, phase) for phase in PHASES}
+    return None if "auto" in phases.values() else phases

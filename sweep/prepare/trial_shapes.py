@@ -1,0 +1,151 @@
+"""Configurations that stand for all trials of a plan: each model at each size that trials have."""
+
+from collections.abc import Iterable
+from typing import Any
+
+from search_spaces.checks import contains
+from search_spaces.domains import Choice, Domain, Points, Space, enumerate_space, walk
+from sweep.configurations.model_limits import planning_limits
+from sweep.plan.plan import Plan
+from tl_core.config import ARCHITECTURE, TrainConfig
+
+SHAPING = ("backbone", "dataset", "image_size", "weights", "model_args")
+"""Fields that decide whether a model can be built and takes the images."""
+DECIDING = (
+    "data_dir", "limit_train", "validation_fraction", *ARCHITECTURE, "head_units", "head_dropout",
+    "mean", "std", "input_adapt", "freeze_depth", "teacher", "optimizer",
+)  # fmt: skip
+"""Other fields whose value alone may make that a configuration cannot be trained."""
+MOST_SIBLINGS = 8
+"""Configurations that are tried in the place of one that cannot be trained. Own choice."""
+HEAVY = {
+    "batch_size": max, "width": max, "depth": max, "freeze_depth": min, "batch_norm": max,
+}  # fmt: skip
+"""Fields that decide how much memory a trial takes, and which end of their range takes most."""
+
+
+def trial_shapes(plan: Plan) -> list[dict[str, Any]]:
+    """Values of the heaviest trial for each model, data set and image size of the plan.
+
+    Every one is a configuration that a trial may have: of a design or a grid one that a trial
+    will have, of a search one of its space.
+
+    Returns:
+        {field: value} of the fields that differ from the base, those from scratch at the end.
+    """
+    known = plan.known_trials()
+    if known:
+        found = [{k: v for k, v in values.items() if k != "seed"} for values in known]
+    else:
+        found = [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
+    return _heaviest_of_each(found, plan.base)
+
+
+def _of_space(free: Space, base: TrainConfig) -> list[dict[str, Any]]:
+    """Every shape of a space, at the heavy ends of its other fields."""
+    steering = _steering(free)
+    space = {n: _narrowed(n, domain, n in steering) for n, domain in free.items()}
+    return enumerate_space(space, base, planning_limits(base))
+
+
+def _from_scratch(plan: Plan) -> list[dict[str, Any]]:
+    """Every shape of the scratch runs."""
+    scratch = plan.from_scratch
+    if scratch is None:
+        return []
+    return [scratch.whole(values) for values in _of_space(scratch.free, scratch.base)]
+
+
+def _steering(space: Space) -> set[str]:
+    """The shaping fields of a space, and those that decide whether they are active."""
+    found = {n for n, domain in space.items() if n in SHAPING or isinstance(domain, Points)}
+    while True:
+        more = {cause for name in found if name in space for cause in space[name].when or {}}
+        if more <= found:
+            return found
+        found |= more
+
+
+def _narrowed(name: str, domain: Domain, steers: bool) -> Domain:
+    """A domain's levels where it steers, else the one that takes most memory; ranges by ends."""
+    if isinstance(domain, Points):
+        return domain
+    levels = _ends(domain)
+    if not steers:
+        numbers = [level for level in levels if isinstance(level, int | float)]
+        levels = (HEAVY[name](numbers),) if name in HEAVY and numbers else levels[:1]
+    return Choice(levels, when=domain.when)
+
+
+def _ends(domain: Domain) -> tuple[Any, ...]:
+    """Levels; of a range its ends, without one that depends on the model."""
+    if isinstance(domain, Choice):
+        return domain.values
+    return tuple(end for end in (domain.low, domain.high) if not isinstance(end, str))
+
+
+def siblings(plan: Plan, values: dict[str, Any]) -> list[dict[str, Any]]:
+    """Trials of the same model, data set and image size with other settings that may matter.
+
+    Args:
+        plan: of the sweep.
+        values: a trial's, as `trial_shapes` gives them.
+
+    Returns:
+        Values of MOST_SIBLINGS trials at most, those with the fewest differences first.
+    """
+    known = plan.known_trials()
+    others = known or (*_with_other_levels(plan, values), *_from_scratch(plan))
+    fields = plan.base.to_dict()
+    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    for other in ({k: v for k, v in other.items() if k != "seed"} for other in others):
+        apart = differences(plan, values, other)
+        if apart and _shape({**fields, **other}) == _shape({**fields, **values}):
+            found.setdefault(repr({name: other.get(name) for name in apart}), (len(apart), other))
+    return [other for _, other in sorted(found.values(), key=_distance)[:MOST_SIBLINGS]]
+
+
+def differences(plan: Plan, one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+    """The fields of DECIDING in which two trials differ."""
+    first, second = ({**plan.base.to_dict(), **values} for values in (one, other))
+    return [name for name in dict.fromkeys(DECIDING) if first[name] != second[name]]
+
+
+def _with_other_levels(plan: Plan, values: dict[str, Any]) -> Iterable[dict[str, Any]]:
+    """Configurations of a space with another value of one field, the others where they can be."""
+    for changed, domain in plan.free.items():
+        if changed not in DECIDING or changed in SHAPING:
+            continue
+        for level in _ends(domain):
+
+            def pick(name: str, own: Domain, changed: str = changed, level: Any = level) -> Any:
+                wanted = level if name == changed else values.get(name)
+                return wanted if contains(own, wanted) else _ends(own)[0]
+
+            yield walk(plan.free, plan.base, pick, planning_limits(plan.base))
+
+
+def _distance(found: tuple[int, dict[str, Any]]) -> int:
+    return found[0]
+
+
+def _heaviest_of_each(found: Iterable[dict[str, Any]], base: TrainConfig) -> list[dict[str, Any]]:
+    heaviest: dict[tuple[Any, ...], dict[str, Any]] = {}
+    fields = base.to_dict()
+    for values in found:
+        own = {**fields, **values}
+        key = _shape(own)
+        if key not in heaviest or memory_weight({**fields, **heaviest[key]}) < memory_weight(own):
+            heaviest[key] = values
+    return list(heaviest.values())
+
+
+def _shape(fields: dict[str, Any]) -> tuple[Any, ...]:
+    return tuple(fields[name] for name in (*SHAPING, "strategy"))
+
+
+def memory_weight(fields: dict[str, Any]) -> float:
+    """Grows with the memory that training takes at one image size; the scale means nothing."""
+    batch, width, depth = (fields[name] or 1 for name in ("batch_size", "width", "depth"))
+    moving = (1 + bool(fields["batch_norm"])) / (1 + (fields["freeze_depth"] or 0))
+    return float(batch * width * depth * moving)

@@ -1,0 +1,137 @@
+"""Effects of factors in the terminal: a table, sentences, interactions, caveats."""
+
+import math
+
+import pandas as pd
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sweep.report.effects import Effects, factor_order
+from sweep.report.mattered.effects_words import (
+    beyond_noise,
+    diverged,
+    interaction_lines,
+    sentences,
+)
+from sweep.report.next_commands import results_option
+from sweep.report.summary import SweepResult, is_searched
+from sweep.terminal.cells import cell, field_name, points
+
+DESIGNS = {
+    "one at a time": "One factor at a time, against the base",
+    "factorial": "All combinations, averaged over the other factors",
+    "fraction": "A part of all combinations, averaged over the other factors",
+}
+"""`Effects.design` → what the caption says."""
+
+
+def print_effects(result: SweepResult, console: Console) -> None:
+    """The effects of a design, or why a sweep with a design has none."""
+    found = result.analysis
+    if found.table.empty:
+        if found.refused and not is_searched(result.manifest):
+            why = f"\nNo effects: {escape(found.refused)}"
+            console.print(why, style="yellow", highlight=False)
+            ask = f"python -m sweep show {result.name}{results_option(result.folder)}"
+            line = f"Show them nevertheless: {escape(ask)} --effects-anyway"
+            console.print(line, highlight=False, soft_wrap=True)
+        return
+    console.print(
+        "\n[bold]Effects on validation accuracy[/bold], in points, with 95% intervals",
+        highlight=False,
+    )
+    console.print(caption(found), style="dim", highlight=False)
+    console.print(effects_table(found))
+    for line in (*sentences(found), *interaction_lines(found)):
+        console.print(escape(line), highlight=False)
+    for line in caveats(result):
+        console.print(escape(line), style="yellow", highlight=False)
+
+
+def caption(found: Effects) -> str:
+    """The design, what the error is taken from, and how."""
+    unit = "seeds" if found.unit == "seed" else "configurations"
+    own = (found.table["method"] == "own variance").sum()
+    known = found.table["low"].notna().sum()
+    scatter = "equal variances" if not own else "equal variances but for *"
+    if not known:
+        return f"{DESIGNS[found.design]}."
+    if own == known:
+        scatter = "variances of their own"
+    spare = "1 degree" if found.spare == 1 else f"{found.spare} degrees"
+    return f"{DESIGNS[found.design]}. Error: between {unit}, {scatter}, {spare} of freedom."
+
+
+def effects_table(found: Effects) -> Table:
+    """Effect of each level against the base level, largest factor first.
+
+    Bold where the interval of all effects together excludes 0.
+    """
+    frame = found.table
+    count = int(frame["low"].notna().sum())
+    table = Table(box=None, header_style="dim")
+    table.add_column("factor")
+    for name in ("base", "level"):
+        table.add_column(name, justify="right")
+    table.add_column("effect", justify="right", no_wrap=True)
+    table.add_column("by itself", justify="right", no_wrap=True)
+    if count > 1:
+        table.add_column(f"all {count} together", justify="right", no_wrap=True)
+    table.add_column("trials", justify="right", no_wrap=True)
+    for factor in factor_order(frame):
+        for _, row in frame[frame["factor"] == factor].iterrows():
+            left_out = f" (–{row['left_out']})" if row["left_out"] else ""
+            alone, together = _intervals(row)
+            table.add_row(
+                escape(field_name(factor)),
+                cell(row["base_level"]),
+                cell(row["level"]),
+                _effect(row),
+                alone,
+                *([together] if count > 1 else []),
+                f"{row['n']}{left_out}",
+            )
+    return table
+
+
+def caveats(result: SweepResult) -> list[str]:
+    """What a reader of the effects must know."""
+    found = result.analysis
+    lines = list(found.notes)
+    if (found.table["method"] == "own variance").any():
+        lines.append("*: this level or its base scatters more; its own variance counts (Welch).")
+    if found.table["left_out"].any():
+        lines.append("(–n): trials left out because they diverged, failed or did not end.")
+    if found.table["low"].isna().all():
+        lines.append(f"No intervals: they need {_needed(found, result.manifest.seeds)}.")
+    return lines
+
+
+def _needed(found: Effects, seeds: int) -> str:
+    """What would give intervals; seeds do not where configurations are the unit of error."""
+    reasons = set(found.table["reason"])
+    if "no scatter" in reasons:
+        return "validation accuracies that are not all alike"
+    if found.unit == "cell" and not any("diverged" in reason for reason in reasons):
+        return "more configurations that end, such as by a larger --trials"
+    return "more trials, such as --seeds 5" if seeds < 3 else "trials that end"
+
+
+def _effect(row: pd.Series) -> str:
+    """Points; survivors of a level that diverges have none."""
+    if math.isnan(row["effect"]) or row["reason"] == "diverged":
+        return "–"
+    text = points(row["effect"])
+    return f"[bold]{text}[/bold]" if beyond_noise(row) else text
+
+
+def _intervals(row: pd.Series) -> tuple[str, str]:
+    """By itself and all together; of a level that diverges the rate and its interval."""
+    if row["reason"] == "diverged":
+        return diverged(row)
+    if math.isnan(row["low"]):
+        return "–", "–"
+    star = "*" if row["method"] == "own variance" else ""
+    together = f"{points(row['low_all'])} … {points(row['high_all'])}"
+    return f"{points(row['low'])} … {points(row['high'])}{star}", together

@@ -1,0 +1,156 @@
+"""Effects and interactions in words: one sentence a factor, one line on interactions."""
+
+import math
+from collections.abc import Callable
+
+import pandas as pd
+
+from sweep.report.effects import Effects, factor_order
+from sweep.report.effects.design import ONE_AT_A_TIME
+from sweep.terminal.cells import field_name, is_missing, plain, points
+from sweep.terminal.values import short
+
+FOUND = 0.05
+"""Adjusted p below which an interaction counts as found."""
+INTERACTIONS_SHOWN = 3
+MOST_POINTS = 100
+"""No two accuracies are further apart."""
+WITHOUT_INTERVAL = {
+    "base diverged": "no interval, since trials at the base level diverged",
+    "others diverged": "no interval, since trials diverged at every level of another factor",
+    "no trials": "no trial at this level has a result",
+    "no base": "no trial at the base has a result",
+    "aliased": "these trials cannot tell its effect from another",
+    "missing combinations": "no interval, since combinations with other factors are missing",
+    "no scatter": "no interval, since these trials do not scatter",
+    "few trials": "no interval, since this level or the base has too few trials",
+    "few configurations": "no interval, since this level or the base has too few configurations",
+    "no spare trials": "no interval without repeats",
+    "no spare configurations": "no interval from so few configurations",
+}
+"""`Effects.table.reason` → what is said."""
+
+
+def sentences(found: Effects) -> list[str]:
+    """One sentence a factor, the one with the largest effect first."""
+    table = found.table
+    several = int(table["low_all"].notna().sum()) > 1
+    return [_sentence(table[table["factor"] == name], several) for name in factor_order(table)]
+
+
+def beyond_noise(row: pd.Series) -> bool:
+    """Whether the interval of all effects together excludes 0."""
+    return bool(row["low_all"] > 0 or row["high_all"] < 0)
+
+
+def diverged(row: pd.Series) -> tuple[str, str]:
+    """`3 of 5 diverged` and the 95% interval of that rate, `23 to 88%`."""
+    ran = row["diverged"] + row["n"]
+    low, high = 100 * row["rate_low"], 100 * row["rate_high"]
+    return f"{row['diverged']} of {ran} diverged", f"{low:.0f} to {high:.0f}%"
+
+
+def _sentence(rows: pd.DataFrame, several: bool) -> str:
+    """What is beyond noise, then what is not, then what has no interval."""
+    each = [row for _, row in rows.iterrows()]
+    known = [row for row in each if not math.isnan(row["low_all"])]
+    clauses = [_beyond(row, several) for row in known if beyond_noise(row)]
+    within = [row for row in known if not beyond_noise(row)]
+    if within:
+        clauses.append(_within(within))
+    clauses += [_no_interval(row) for row in each if math.isnan(row["low_all"])]
+    return "; ".join(clauses) + "."
+
+
+def _beyond(row: pd.Series, several: bool) -> str:
+    low, high = row["low_all"], row["high_all"]
+    for digits in (1, 2, 3, 4):
+        ends = [_outward(low, math.floor, digits), _outward(high, math.ceil, digits)]
+        if 0.0 not in ends:  # rounded it would no longer be beyond noise
+            break
+    effect, *shown = (points(share, digits) for share in (row["effect"], *ends))
+    together = ", all effects together" if several else ""
+    return f"{_named(row)}: {effect} points ({' to '.join(shown)}{together}), beyond noise"
+
+
+def _outward(share: float, rounded: Callable[[float], int], digits: int) -> float:
+    """An end of an interval, rounded to so many digits of a point so that it is no narrower."""
+    scale = 10 ** (2 + digits)
+    away = 1e-6 if rounded is math.floor else -1e-6  # what binary fractions add
+    return rounded(scale * share + away) / scale
+
+
+def _within(rows: list[pd.Series]) -> str:
+    """The levels whose intervals include 0, and which size of an effect those exclude."""
+    largest = max(max(abs(row["low_all"]), abs(row["high_all"])) for row in rows)
+    bound = math.ceil(1000 * largest - 1e-6) / 10
+    first, *rest = (_named(row) for row in rows)
+    others = [_level(row["level"]) for row in rows[1:]]
+    names = f"{', '.join([first, *others[:-1]])} and {others[-1]}" if rest else first
+    excluded = f"effects larger than {bound:.1f} points are excluded"
+    if bound >= MOST_POINTS:
+        excluded = "and no size of an effect is excluded"
+    return f"{names}: nothing beyond noise, {excluded}"
+
+
+def _no_interval(row: pd.Series) -> str:
+    name = _named(row)
+    if row["reason"] == "diverged":
+        rate, interval = diverged(row)
+        if not row["n"]:
+            return f"{name}: {rate} ({interval})"
+        return f"{name}: {rate} ({interval}), the others reach {row['mean']:.4f} on average"
+    why = WITHOUT_INTERVAL.get(row["reason"], "no interval")
+    if math.isnan(row["effect"]):
+        return f"{name}: {why}"
+    return f"{name}: {points(row['effect'], 1)} points, {why}"
+
+
+def _named(row: pd.Series) -> str:
+    """`batch norm off`."""
+    return f"{field_name(row['factor'])} {_level(row['level'])}"
+
+
+def _level(value: object) -> str:
+    """A level in a sentence, in which a dash is none."""
+    return "none" if is_missing(value) else short(plain(value))
+
+
+def interaction_lines(found: Effects) -> list[str]:
+    """The interactions found, that there are none, or that the design cannot test any."""
+    tested = found.interactions
+    if tested.empty:
+        if found.table["factor"].nunique() < 2:
+            return []
+        way = "more trials can"
+        if found.design == ONE_AT_A_TIME:
+            way = "--design factorial can, whole or in part by --trials"
+        return [f"Interactions are assumed away: these trials cannot test them ({way})."]
+    pairs = "1 pair" if len(tested) == 1 else f"{len(tested)} pairs"
+    there = tested[tested["p_adjusted"] < FOUND]
+    if there.empty:
+        line = f"No interaction found ({pairs} of factors tested, 5% level for all together)."
+        return [line, *_untested(found)]
+    lines = [_interaction(row, pairs) for _, row in there.head(INTERACTIONS_SHOWN).iterrows()]
+    if len(there) > INTERACTIONS_SHOWN:
+        lines.append(f"… and {len(there) - INTERACTIONS_SHOWN} more interactions.")
+    return [*lines, *_untested(found)]
+
+
+def _untested(found: Effects) -> list[str]:
+    """How many pairs of factors these trials tell nothing of."""
+    left = math.comb(found.table["factor"].nunique(), 2) - len(found.interactions)
+    if left < 1:
+        return []
+    pairs, their = ("1 pair", "its") if left == 1 else (f"{left} pairs", "their")
+    return [f"{pairs} of factors cannot be tested here: {their} interactions are assumed away."]
+
+
+def _interaction(row: pd.Series, pairs: str) -> str:
+    a, b = field_name(row["factor_a"]), field_name(row["factor_b"])
+    at = [f"{name} {_level(row[key])}" for name, key in ((a, "level_a"), (b, "level_b"))]
+    p = "below 0.001" if row["p_adjusted"] < 0.001 else f"{row['p_adjusted']:.3f}"
+    return (
+        f"Interaction of {a} and {b}: {points(row['size'], 1)} points with {' and '.join(at)},"
+        f" beside the sum of the two effects (p {p}, adjusted for {pairs})."
+    )

@@ -1,0 +1,66 @@
+"""Importance of the fields of a search in the terminal."""
+
+from rich.console import Console
+from rich.markup import escape
+from rich.table import Table
+
+from sweep.report.importance import Importance
+from sweep.report.summary import SweepResult
+from sweep.terminal.cells import field_name
+
+BEYOND_CHANCE = 0.05
+"""p up to which a field counts as more than chance."""
+NOT_LEARNING = ("random", "grid")
+"""Searches whose proposals do not depend on what trials gave."""
+LEARNED = (
+    "The search tried good values more often than others, which lowers their importance here."
+)
+
+
+def print_importance(result: SweepResult, console: Console) -> None:
+    """Which fields matter in a searched space, or why that is not known."""
+    found = result.ranking
+    if found.refused:
+        console.print(f"\nImportance of the fields: {escape(found.refused)}", highlight=False)
+    if found.table.empty:
+        return
+    console.print("\n[bold]Importance of the fields[/bold], shares, by PED-ANOVA", highlight=False)
+    console.print(
+        f"How the best {found.best} of {found.of} configurations differ from all of them.",
+        style="dim",
+        highlight=False,
+    )
+    console.print(importance_table(found))
+    console.print(escape(sentence(found)), highlight=False)
+    learned = [] if result.manifest.search in NOT_LEARNING else [LEARNED]
+    for line in (*learned, *found.notes):
+        console.print(escape(line), style="yellow", highlight=False)
+
+
+def importance_table(found: Importance) -> Table:
+    """One row a field; bold where it is more than chance gives."""
+    table = Table(box=None, header_style="dim")
+    table.add_column("field")
+    for name in ("importance", "p", "configurations"):
+        table.add_column(name, justify="right")
+    for _, row in found.table.iterrows():
+        share = f"{row['importance']:.0%}"
+        table.add_row(
+            escape(field_name(row["field"])),
+            f"[bold]{share}[/bold]" if row["p"] <= BEYOND_CHANCE else share,
+            f"{row['p']:.2f}",
+            str(row["configurations"]),
+        )
+    return table
+
+
+def sentence(found: Importance) -> str:
+    """Which fields matter more than chance gives."""
+    table = found.table
+    names = [field_name(name) for name in table.loc[table["p"] <= BEYOND_CHANCE, "field"]]
+    how = "(p: all fields at once, by shuffling)"
+    if not names:
+        return f"No field is beyond what chance gives {how}; more trials may tell."
+    verb = "is" if len(names) == 1 else "are"
+    rest = "; of the others these trials do not tell" if len(names) < len(table) else ""
+    return f"Beyond what chance gives {verb} {', '.join(names)} {how}{rest}."

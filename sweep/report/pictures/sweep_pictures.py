@@ -1,0 +1,171 @@
+"""A sweep in pictures: PNG files drawn from the Parquet tables.
+
+results/runs/NAME/pictures/curves.png      training and validation, by strategy   epochs
+                          strategies.png   test accuracy of the strategies        evaluations
+                          confusion.png    the winner's confusion matrix          classes
+                          effects.png      effects of a design's factors         trials
+                          importance.png   importance of a search's fields       trials
+                          wrong.png        images that the winner got wrong       predictions
+                          right.png        images that it got right               predictions
+"""
+
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+from PIL import Image
+
+from sweep.faults import Faults
+from sweep.report.pictures.effect_pictures import forest, importances
+from sweep.report.summary import SweepResult
+from sweep.results.tables import read_table
+
+EXAMPLES = 24
+COLUMNS = 6
+MOST_CLASSES_WITH_NUMBERS = 20
+DOTS_PER_INCH = 150
+
+
+def draw(result: SweepResult, faults: Faults) -> list[Path]:
+    """Draw what the tables have data for; returns the files.
+
+    Args:
+        result: of the sweep.
+        faults: where a picture that cannot be drawn is noted; the others are drawn.
+    """
+    folder = result.run_folder / "pictures"
+    folder.mkdir(parents=True, exist_ok=True)
+    plt.switch_backend("agg")
+    files = []
+    for name, picture in PICTURES.items():
+        with faults.noted(f"drawing {name}.png"):
+            figure = picture(result)
+            if figure is not None:
+                file = folder / f"{name}.png"
+                figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight")
+                plt.close(figure)
+                files.append(file)
+    return files
+
+
+def curves(result: SweepResult) -> Figure | None:
+    """Loss and accuracy by epoch, of each strategy's best configuration; mean over seeds."""
+    shown = result.strategies
+    if shown.empty or result.epochs.empty:
+        return None
+    figure, (losses, accuracies) = plt.subplots(1, 2, figsize=(11, 4))
+    for number, (_, row) in enumerate(shown.iterrows()):
+        trials = result.trials[result.trials["config_id"] == row["config_id"]]["trial_id"]
+        epochs = result.epochs[result.epochs["trial_id"].isin(trials)]
+        means = epochs.groupby("epoch")[
+            ["train_loss", "val_loss", "train_accuracy", "val_accuracy"]
+        ].mean()
+        for axes, what in ((losses, "loss"), (accuracies, "accuracy")):
+            colour = f"C{number % 10}"
+            axes.plot(means.index, means[f"val_{what}"], color=colour, label=label(row))
+            axes.plot(means.index, means[f"train_{what}"], color=colour, linestyle=":")
+            axes.set(xlabel="epoch", title=f"{what}: validation (line), training (dots)")
+            axes.xaxis.get_major_locator().set_params(integer=True)
+    accuracies.legend(fontsize="small")
+    return figure
+
+
+def bars(result: SweepResult) -> Figure | None:
+    """Test accuracy of the strategies with the standard deviation over seeds."""
+    shown = result.strategies.dropna(subset="test_accuracy")
+    if shown.empty:
+        return None
+    figure, axes = plt.subplots(figsize=(7, 0.6 + 0.45 * len(shown)))
+    names = [label(row) for _, row in shown.iterrows()]
+    spread = shown["test_accuracy_std"].fillna(0)
+    axes.barh(names, shown["test_accuracy"], xerr=spread, color="C0", capsize=3)
+    for place, value in enumerate(shown["test_accuracy"]):
+        axes.text(0.01, place, f"{value:.4f}", va="center", color="white")
+    axes.set(xlabel="test accuracy", xlim=(0, 1))
+    axes.invert_yaxis()
+    return figure
+
+
+def confusion(result: SweepResult) -> Figure | None:
+    """Rows the true class, columns the predicted one; shares of the row."""
+    rows = _of_winner(result, result.classes)
+    rows = rows[rows["split"] == "test"].sort_values("class_index")
+    if rows.empty:
+        return None
+    counts = np.stack(list(rows["predicted"]))
+    images = counts.sum(1, keepdims=True)
+    shares = np.where(images > 0, counts / images.clip(min=1), np.nan)  # grey: no images
+    side = max(4.0, 0.35 * len(counts))
+    figure, axes = plt.subplots(figsize=(min(side, 24), min(side, 24)))
+    colours = plt.get_cmap("Blues").with_extremes(bad="lightgrey")
+    axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
+    axes.set(xlabel="predicted", ylabel="right", title=_title(images[:, 0]))
+    if len(counts) <= MOST_CLASSES_WITH_NUMBERS:
+        names = list(rows["class_name"])
+        axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
+        axes.set_yticks(range(len(names)), names)
+        for (row, column), number in np.ndenumerate(counts):
+            colour = "white" if shares[row, column] > 0.5 else "black"
+            axes.text(column, row, str(number), ha="center", va="center", color=colour, fontsize=7)
+    return figure
+
+
+def _title(images: np.ndarray) -> str:
+    """Of the confusion matrix, with the number of classes that no image (K,) is of."""
+    absent = int((images == 0).sum())
+    return "test split" + (f"; grey: {absent} without images" if absent else "")
+
+
+def wrong(result: SweepResult) -> Figure | None:
+    """Images that the winner got wrong, the most confident first, and how many there are."""
+    return _examples(result, correct=False)
+
+
+def right(result: SweepResult) -> Figure | None:
+    """Images that the winner got right."""
+    return _examples(result, correct=True)
+
+
+def _examples(result: SweepResult, *, correct: bool) -> Figure | None:
+    rows = _of_winner(result, read_table(result.folder, "predictions", result.name))
+    rows = rows[(rows["label"] == rows["predicted"]) == correct]
+    all_images = len(rows)
+    rows = rows[rows["image"].notna()].sort_values("confidence", ascending=False).head(EXAMPLES)
+    if rows.empty:
+        return None
+    lines = -(-len(rows) // COLUMNS)
+    figure, grid = plt.subplots(lines, COLUMNS, figsize=(1.9 * COLUMNS, 2.2 * lines))
+    for axes in np.ravel(grid):
+        axes.axis("off")
+    for axes, (_, row) in zip(np.ravel(grid), rows.iterrows(), strict=False):
+        axes.imshow(Image.open(io.BytesIO(row["image"])), cmap="gray")
+        said = f"{row['predicted_name']} {row['confidence']:.2f}"
+        axes.set_title(said if correct else f"{said}\nis {row['label_name']}", fontsize=8)
+    figure.suptitle(f"{len(rows)} of {all_images:,} {'right' if correct else 'wrong'} images")
+    return figure
+
+
+def _of_winner(result: SweepResult, table: pd.DataFrame) -> pd.DataFrame:
+    winner = result.manifest.winner
+    return table[table["trial_id"] == (winner["trial_id"] if winner else None)]
+
+
+def label(row: pd.Series) -> str:
+    """A strategy's name, with its number of training images where that is limited."""
+    limit = row["limit_train"]
+    return str(row["strategy"]) if pd.isna(limit) else f"{row['strategy']}, {limit:.0f} images"
+
+
+PICTURES: dict[str, Callable[[SweepResult], Figure | None]] = {
+    "curves": curves,
+    "strategies": bars,
+    "effects": forest,
+    "importance": importances,
+    "confusion": confusion,
+    "wrong": wrong,
+    "right": right,
+}

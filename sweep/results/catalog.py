@@ -1,0 +1,148 @@
+"""The sweeps in a results folder: list them with their disk use, delete one."""
+
+import contextlib
+import math
+import shutil
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+from sweep.results import liveness
+from sweep.results.manifest import Manifest, is_sweep, read_manifest, run_folder, sweep_names
+from sweep.results.tables import delete_tables, read_parts
+from sweep.results.schema import SCHEMAS
+from sweep.results.selection import CONFIRM, RANKED, rank_configurations
+from tl_core.errors import BadInput
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sweep of a list.
+
+    Attributes:
+        manifest: what it is; None where that cannot be read.
+        trials: rows in the `trials` table so far, of files that can be read.
+        best_val_accuracy: of the best configuration, mean over its seeds; NaN before the first.
+        disk_bytes: of its tables and its run folder.
+        sweep: its name, where there is no manifest.
+        problems: lines on what of it is damaged or gone.
+        best_of: configurations with an accuracy, among which it was chosen.
+        confirmed: whether `best_val_accuracy` is of fresh seeds, which had no part in the choice.
+        test_accuracy: of the winner, mean over its seeds; NaN where there is none.
+    """
+
+    manifest: Manifest | None
+    trials: int
+    best_val_accuracy: float
+    disk_bytes: int
+    sweep: str = ""
+    problems: tuple[str, ...] = ()
+    best_of: int = 0
+    confirmed: bool = False
+    test_accuracy: float = math.nan
+
+    @property
+    def name(self) -> str:
+        """Of the sweep."""
+        return self.manifest.name if self.manifest else self.sweep
+
+    @property
+    def state(self) -> str:
+        """As the manifest's, or `damaged`."""
+        return self.manifest.state() if self.manifest and not self.problems else "damaged"
+
+
+def list_sweeps(results: Path) -> list[Entry]:
+    """Every sweep, oldest first: finished, running, or damaged; those without a date first."""
+    entries = [_entry(results, name) for name in sweep_names(results)]
+    return sorted(entries, key=lambda e: e.manifest.started_at if e.manifest else "")
+
+
+def _entry(results: Path, name: str) -> Entry:
+    manifest, problems = None, []
+    try:
+        manifest = read_manifest(results, name)
+    except BadInput as error:
+        problems.append(str(error))
+    rows, unreadable = read_parts(results, "trials", name, RANKED)
+    ranked = rank_configurations(rows.to_pandas())
+    ranked = ranked[ranked["runs"] > 0]
+    confirmed = len(ranked) > 0 and bool(ranked["phase"].iloc[0] == CONFIRM)
+    return Entry(
+        manifest=manifest,
+        trials=len(rows),
+        best_val_accuracy=math.nan if ranked.empty else float(ranked["val_accuracy"].iloc[0]),
+        best_of=len(ranked),
+        confirmed=confirmed,
+        test_accuracy=_of_test(manifest),
+        disk_bytes=sum(folder_bytes(folder) for folder in _folders(results, name)),
+        sweep=name,
+        problems=(*problems, *unreadable),
+    )
+
+
+def _of_test(manifest: Manifest | None) -> float:
+    """The winner's test accuracy; NaN where there is none."""
+    winner = (manifest.winner if manifest else None) or {}
+    known = (winner.get(name) for name in ("test_mean", "test_accuracy"))
+    return next((value for value in known if value is not None), math.nan)
+
+
+def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
+    """Remove a sweep and all its rows, damaged or not; returns the bytes that were freed.
+
+    Args:
+        results: the results folder.
+        name: of the sweep.
+        force: also where its driver ran elsewhere and may still live.
+
+    Raises:
+        BadInput: there is no such sweep, it is running, or a file cannot be removed.
+    """
+    check_deletable(results, name, force=force)
+    freed = sum(folder_bytes(folder) for folder in _folders(results, name))
+    try:
+        delete_tables(results, name)
+        if run_folder(results, name).exists():
+            shutil.rmtree(run_folder(results, name))
+    except OSError as error:
+        raise BadInput(f"{name}: {error.filename} cannot be removed ({error.strerror}).") from None
+    return freed
+
+
+def check_deletable(results: Path, name: str, *, force: bool = False) -> None:
+    """Refuse to delete what is not there, or may still be written.
+
+    Raises:
+        BadInput: there is no such sweep, it is running, or it may be and `force` is not set.
+    """
+    seen = liveness.last_beat(run_folder(results, name))
+    try:
+        manifest = read_manifest(results, name)
+        state, where = manifest.state(), f"process {manifest.pid} on {manifest.host}"
+    except BadInput:
+        if not is_sweep(results, name):
+            raise
+        state, where = "running" if liveness.beats(seen) else "damaged", "its process is not known"
+    if state == "running":
+        raise BadInput(f"{name} is running ({where}); stop it before deleting it.")
+    if state == "silent" and not force:
+        since = f"{(time.time() - seen) / 60:.0f} minutes" if seen is not None else "its start"
+        raise BadInput(
+            f"{name} ran elsewhere ({where}) and has given no sign of life for {since}; if it has"
+            " ended, `delete --force` removes it."
+        )
+
+
+def folder_bytes(folder: Path) -> int:
+    """Size of all files below a folder; 0 where there is none."""
+    total = 0
+    for file in folder.rglob("*"):
+        with contextlib.suppress(OSError):  # a running sweep removes files too
+            total += file.stat().st_size if file.is_file() else 0
+    return total
+
+
+def _folders(results: Path, name: str) -> list[Path]:
+    tables = [results / table / f"sweep={name}" for table in SCHEMAS]
+    return [run_folder(results, name), *tables]

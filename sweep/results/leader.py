@@ -1,0 +1,86 @@
+"""The best configuration so far, while a sweep runs, by the rule of `sweep.results.selection`."""
+
+import heapq
+import math
+from collections.abc import Collection
+from typing import Any, Protocol
+
+from sweep.results.selection import CONFIRM, DIGITS, DIVERGED, FAILED
+
+Rank = tuple[bool, bool, bool, bool, int, float, int]
+
+
+class Run(Protocol):
+    """What is known of a trial while it runs."""
+
+    number: int
+    values: dict[str, Any]
+    status: str
+    phase: str
+
+    @property
+    def best_val_accuracy(self) -> float:
+        """NaN before the first epoch."""
+
+
+class Leader:
+    """Ranks configurations run by run, in a time that grows with the logarithm of their number."""
+
+    def __init__(self) -> None:
+        self.runs: dict[str, dict[int, Run]] = {}
+        self.ranks: dict[str, Rank] = {}
+        self.heap: list[tuple[Rank, str]] = []
+
+    def hear(self, run: Run) -> None:
+        """Take in a trial that has a new accuracy or status."""
+        config = repr([item for item in run.values.items() if item[0] != "seed"])
+        runs = self.runs.setdefault(config, {})
+        runs[run.number] = run
+        rank = _rank(runs.values())
+        if rank != self.ranks.get(config):
+            self.ranks[config] = rank
+            heapq.heappush(self.heap, (rank, config))
+        if len(self.heap) > 2 * len(self.ranks) + 100:  # mostly earlier ranks
+            self.heap = [(rank, config) for config, rank in self.ranks.items()]
+            heapq.heapify(self.heap)
+
+    def first(self, count: int) -> list[list[Any]]:
+        """The runs of each of the best configurations that have an accuracy, the best first."""
+        ranked = heapq.nsmallest(count, ((rank, config) for config, rank in self.ranks.items()))
+        return [list(self.runs[config].values()) for rank, config in ranked if not rank[0]]
+
+    @property
+    def lead(self) -> list[Run]:
+        """The runs that count of the best configuration; none while there is no accuracy."""
+        while self.heap and self.ranks[self.heap[0][1]] != self.heap[0][0]:
+            heapq.heappop(self.heap)  # an earlier rank of that configuration
+        if not self.heap or self.heap[0][0][0]:
+            return []
+        return _counting(self.runs[self.heap[0][1]].values())
+
+    @property
+    def measured(self) -> int:
+        """Configurations with an accuracy."""
+        return sum(not rank[0] for rank in self.ranks.values())
+
+
+def _counting(runs: Collection[Run]) -> list[Run]:
+    measured = [run for run in runs if math.isfinite(run.best_val_accuracy)]
+    fresh = [run for run in measured if run.phase == CONFIRM and run.status == "completed"]
+    sound = [run for run in measured if run.phase != CONFIRM and run.status not in FAILED]
+    return fresh or sound or [run for run in measured if run.status in FAILED]
+
+
+def _rank(runs: Collection[Run]) -> Rank:
+    """The keys of `rank_configurations`, the best lowest."""
+    counting = _counting(runs)
+    mean = sum(run.best_val_accuracy for run in counting) / max(len(counting), 1)
+    number = min(run.number for run in runs)
+    only_failed = all(run.status in FAILED for run in counting)
+    unconfirmed = only_failed or any(run.phase != CONFIRM for run in counting)
+    failures = FAILED if unconfirmed else (DIVERGED,)
+    failed = any(run.status in failures for run in runs)
+    fresh = sum(run.phase == CONFIRM for run in runs)
+    enough = len(counting) if unconfirmed else int(2 * len(counting) >= fresh)
+    order = (-enough, -round(mean, DIGITS), number)
+    return (not counting, unconfirmed, only_failed, failed, *order)

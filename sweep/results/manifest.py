@@ -1,0 +1,247 @@
+"""`results/runs/NAME/sweep.json`: what a sweep was asked to do, and how it stands."""
+
+import glob
+import json
+import os
+import socket
+import typing
+from dataclasses import MISSING, asdict, dataclass, field, fields
+from datetime import datetime
+from pathlib import Path
+from types import UnionType
+from typing import Any
+
+from sweep.results import liveness
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+FILE = "sweep.json"
+
+
+@dataclass
+class Manifest:
+    """One sweep's description; plain values only.
+
+    Attributes:
+        name: of the sweep.
+        space: search space it ran.
+        command: the command that runs the space again, without its strategy and name; empty where
+            it runs more than this sweep.
+        question: what the space asks.
+        search: searcher or design.
+        scheduler: name of the scheduler.
+        seeds: repeats of each configuration.
+        trials_planned: configurations × seeds and the confirmation's trials, at most until these
+            are known; None where an earlier version did not say.
+        fields: the space's free fields → their levels, or the text of a range.
+        base: all fields of the base configuration.
+        notes: lines that the user was shown before it ran, such as a replaced default.
+        started_at: ISO time in UTC.
+        status: running, finished, interrupted, timed_out, or failed: an error of the sweep's own
+            ended it.
+        ended_at: ISO time in UTC.
+        winner: the winning trial, with `val_accuracy` and `test_accuracy` of its weights, and what
+            `accuracy_interval` and `verdict` say of its configuration (None: an earlier version).
+        loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
+            names of the model's `tensors` that kept initial values (`missing`), of the file's that
+            fit nothing (`unexpected`), and of first convolutions that were adapted (`adapted`);
+            the keys in the file that led to them (`wrapper`), what was taken off their names
+            (`prefix`), and other sets of tensors that fit too (`aside`).
+        errors: one line each on what went wrong beside the trials; they make the exit code 1.
+        host, pid: of the driver.
+        machine: in which `pid` counts; see `liveness.machine`. None: not known.
+        pid_start: tells the driver from later processes of its number. None: not known.
+        seen_at: the driver's last sign of life, in seconds since the epoch; not kept in the file.
+    """
+
+    name: str
+    space: str
+    command: str
+    question: str
+    search: str
+    scheduler: str
+    seeds: int
+    trials_planned: int | None
+    fields: dict[str, Any]
+    base: dict[str, Any]
+    notes: list[str]
+    started_at: str
+    status: str = "running"
+    ended_at: str | None = None
+    winner: dict[str, Any] | None = None
+    loaded: dict[str, dict[str, Any]] = field(default_factory=dict)
+    errors: list[str] = field(default_factory=list)
+    host: str = field(default_factory=socket.gethostname)
+    pid: int = field(default_factory=os.getpid)
+    machine: str | None = field(default_factory=liveness.machine)
+    pid_start: float | None = field(default_factory=lambda: liveness.process_start(os.getpid()))
+    seen_at: float | None = field(default=None, compare=False, repr=False)
+
+    def state(self) -> str:
+        """`status`; where it says running, what is known of the driver.
+
+        Returns:
+            `died` where the driver is gone, `silent` where it ran elsewhere and has given no sign
+            of life for `liveness.SILENT_SECONDS`, which may mean either.
+        """
+        if self.status != "running":
+            return self.status
+        if self._is_here():
+            return "running" if self._process_runs() else "died"
+        if liveness.beats(self.seen_at):
+            return "running"
+        # The machine of this name has been started anew, or the container has.
+        return "died" if self.host == socket.gethostname() else "silent"
+
+    def _is_here(self) -> bool:
+        return liveness.is_here(self.host, self.machine)
+
+    def _process_runs(self) -> bool:
+        start = liveness.process_start(self.pid)
+        if start is None or self.pid_start is not None:
+            return start is not None and start == self.pid_start
+        return not liveness.created_after(self.pid, _moment(self.started_at))
+
+
+def _moment(started_at: str) -> float:
+    return datetime.fromisoformat(started_at).timestamp()
+
+
+def run_folder(results: Path, name: str) -> Path:
+    """Everything of a sweep but its tables."""
+    return results / "runs" / name
+
+
+def sweep_names(results: Path) -> list[str]:
+    """Every sweep of which something is left: a folder in `runs`, or rows in a table."""
+    runs = [path.name for path in (results / "runs").glob("[!.]*") if path.is_dir()]
+    rows = [path.name.partition("=")[2] for path in results.glob("*/sweep=*") if path.is_dir()]
+    return sorted({*runs, *rows})
+
+
+def is_sweep(results: Path, name: str) -> bool:
+    """Whether anything of a sweep of that name is left; a path is no name."""
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    rows = results.glob(f"*/sweep={glob.escape(name)}")
+    return plain and (run_folder(results, name).is_dir() or any(rows))
+
+
+def write_manifest(results: Path, manifest: Manifest) -> None:
+    """Replace the sweep's file, whole."""
+    target = run_folder(results, manifest.name) / FILE
+    temporary = target.with_name(f".{FILE}.tmp")
+    kept = {name: value for name, value in asdict(manifest).items() if name != "seen_at"}
+    with temporary.open("w", encoding="utf-8") as file:
+        file.write(json.dumps(kept, indent=2))
+        file.flush()
+        os.fsync(file.fileno())  # else a crash may leave the new name with nothing in it
+    os.replace(temporary, target)
+
+
+def read_manifest(results: Path, name: str) -> Manifest:
+    """The description of a sweep.
+
+    Raises:
+        BadInput: there is no such sweep in these results, or its file is damaged or gone.
+    """
+    if not is_sweep(results, name):
+        newest = [m.name for m in all_manifests(results)[-5:]] or sweep_names(results)[-5:]
+        there = f"there are {', '.join(newest)}" if newest else "there are none yet"
+        raise BadInput(f"no sweep {name!r} in {results}: {there}. `list` shows all.")
+    file = run_folder(results, name) / FILE
+    try:
+        manifest = _parse(file.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        what = "is missing" if file.parent.is_dir() else "is gone, its rows are not"
+        raise BadInput(f"{name}: {file} {what}; `delete {name}` removes what is left.") from None
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise BadInput(
+            f"{name}: {file} is damaged ({reason}); its rows can be read, `delete {name}` removes"
+            " them too."
+        ) from None
+    manifest.name = name  # the folder's, where it was copied or renamed
+    manifest.seen_at = liveness.last_beat(file.parent)
+    return manifest
+
+
+def all_manifests(results: Path) -> list[Manifest]:
+    """Every sweep in the results whose description can be read, oldest first."""
+    found = []
+    for name in sweep_names(results):
+        try:
+            found.append(read_manifest(results, name))
+        except BadInput:
+            continue
+    return sorted(found, key=lambda manifest: _moment(manifest.started_at))
+
+
+def _parse(text: str) -> Manifest:
+    """The manifest in a file, which an earlier or later version may have written.
+
+    Fields that are not known are left aside; a missing one has a plain value where it decides
+    nothing, and one of the base that of a configuration that says nothing of it.
+
+    Raises:
+        ValueError: the text is no JSON, a field that is needed is missing, or one is of another
+            type.
+    """
+    found = json.loads(text)
+    if not isinstance(found, dict):
+        raise ValueError("it holds no object")
+    known = {f.name: f for f in fields(Manifest)}
+    hints = typing.get_type_hints(Manifest)
+    values = {**_WHERE_MISSING, **{k: v for k, v in found.items() if k in known}}
+    for name, about in known.items():
+        required = about.default is MISSING and about.default_factory is MISSING
+        if name not in values and required:
+            raise ValueError(f"it has no {name}")
+        if name in values and not _is(values[name], hints[name]):
+            raise ValueError(f"{name} is {values[name]!r}")
+    _moment(values["started_at"])
+    values["base"] = {**TrainConfig().to_dict(), **values["base"]}
+    if values.get("winner") is not None:
+        values["winner"] = _winner(values["winner"])
+    return Manifest(**values)
+
+
+_WHERE_MISSING: dict[str, Any] = {
+    "space": "", "command": "", "question": "", "search": "", "scheduler": "", "seeds": 1,
+    "trials_planned": None, "notes": [], "machine": None, "pid_start": None, "host": "", "pid": 0,
+}  # fmt: skip
+_OF_WINNER: dict[str, Any] = {
+    "trial_id": str, "values": dict[str, Any], "weights": str | None,
+    "val_accuracy": float | None, "test_accuracy": float | None,
+    "test_mean": float | None, "test_low": float | None, "test_high": float | None,
+    "test_seeds": int | None, "test_images": int | None, "confirmed": int | None,
+    "val_mean": float | None, "val_std": float | None, "runs": int | None, "best_of": int | None,
+    "search_accuracy": float | None, "probability": float | None, "optimism": float | None,
+}  # fmt: skip
+"""What is read of a winner, and its type."""
+
+
+def _winner(found: dict[str, Any]) -> dict[str, Any]:
+    """A manifest's winner with all that is read of it.
+
+    Raises:
+        ValueError: it does not say which trial it is, or a value is of another type.
+    """
+    winner = {**dict.fromkeys(_OF_WINNER), "values": {}, **found}
+    for name, hint in _OF_WINNER.items():
+        if not _is(winner[name], hint):
+            raise ValueError(f"{name} of the winner is {winner[name]!r}")
+    return winner
+
+
+def _is(value: Any, hint: Any) -> bool:
+    """Whether a value from JSON is of a type such as `int | None` or `dict[str, list[str]]`."""
+    if hint is Any:
+        return True
+    parts = typing.get_args(hint)
+    if isinstance(hint, UnionType):
+        return any(_is(value, part) for part in parts)
+    if typing.get_origin(hint) is list:
+        return isinstance(value, list) and all(_is(item, parts[0]) for item in value)
+    if typing.get_origin(hint) is dict:
+        return isinstance(value, dict) and all(_is(v, parts[1]) for v in value.values())
+    return isinstance(value, (hint, int) if hint is float else hint)

@@ -1,0 +1,201 @@
+"""Source models by name: `results/models/NAME/`, with the weights and what is said of them.
+
+    results/models/NAME/weights.safetensors   weights, config, classes and normalization
+    results/models/NAME/model.json            that, accuracies and origin, in words
+
+Importing this module imports no torch.
+"""
+
+import json
+import os
+import re
+import shutil
+from dataclasses import asdict, dataclass, fields
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tl_core.errors import BadInput
+from tl_core.machine.user_path import expanded
+
+WEIGHTS = "weights.safetensors"
+ABOUT = "model.json"
+PRETRAINED = "pretrained"
+SAME_AS_PRETRAINED = ("imagenet", PRETRAINED)
+"""What the published weights of a timm backbone are called on the command line."""
+
+
+@dataclass(frozen=True)
+class SourceModel:
+    """A named model; plain values only.
+
+    Attributes:
+        name: of the model.
+        config: field → value of the TrainConfig that trained it.
+        classes: names in the order of the logits.
+        mean, std: normalization per channel, of [0, 1] pixels.
+        image_size: side of its images, in pixels.
+        val_accuracy, test_accuracy: in [0, 1]; None where it was not measured.
+        sweep: the sweep that it was the winner of.
+        made_at: ISO time in UTC.
+    """
+
+    name: str
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: int
+    val_accuracy: float | None
+    test_accuracy: float | None
+    sweep: str | None
+    made_at: str
+
+
+def models_folder(results: Path) -> Path:
+    """Where named models are."""
+    return results / "models"
+
+
+def weights_of(results: Path, name: str) -> Path:
+    """The weights file of a named model, whether it is there or not."""
+    return models_folder(results) / name / WEIGHTS
+
+
+def find_source(text: str, results: Path, option: str = "--source") -> str | None:
+    """What `weights` becomes: a path, `pretrained`, or None for random weights.
+
+    Args:
+        text: a named model, a .safetensors / .pth file, imagenet (or pretrained), or none.
+        results: the results folder.
+        option: for the error.
+
+    Raises:
+        BadInput: it is nothing of these.
+    """
+    if text.lower() == "none":
+        return None
+    if text.lower() in SAME_AS_PRETRAINED:
+        return PRETRAINED
+    named = weights_of(results.expanduser(), text)
+    if re.fullmatch(r"[\w.-]+", text) and named.is_file():
+        return str(named.resolve())
+    path = expanded(text)
+    if path.is_file() or path.suffix:
+        return str(path.resolve())
+    names = ", ".join(model.name for model in list_models(results)) or "none yet"
+    raise BadInput(
+        f"{option} {text}: no such model in {models_folder(results)} ({names}); give one of them,"
+        " a .safetensors / .pth file, imagenet or none."
+    )
+
+
+def list_models(results: Path) -> list[SourceModel]:
+    """Every named model that can be used, oldest first."""
+    return sorted(_models(results)[0], key=lambda model: model.made_at)
+
+
+def damaged_models(results: Path) -> list[str]:
+    """A line on each named model of which something is damaged or gone."""
+    return _models(results)[1]
+
+
+def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
+    found, problems = [], []
+    for folder in sorted(models_folder(results.expanduser()).glob("[!.]*")):
+        if not folder.is_dir():
+            continue
+        try:
+            found.append(_read(folder))
+        except (OSError, ValueError, RecursionError) as error:
+            reason = getattr(error, "strerror", None) or error
+            problems.append(f"{folder} is damaged ({reason}); remove it, or keep the model anew.")
+    return found, problems
+
+
+def _read(folder: Path) -> SourceModel:
+    """What a model's file says; fields of a later version are left aside.
+
+    Raises:
+        OSError: a file is gone or cannot be read.
+        ValueError: the text is no JSON, or lacks a field.
+    """
+    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    if not isinstance(about, dict):
+        raise ValueError(f"{ABOUT} holds no object")
+    (folder / WEIGHTS).stat()
+    known: dict[str, Any] = {}
+    for field in fields(SourceModel):
+        if field.name not in {*about, *_MAY_BE_MISSING}:
+            raise ValueError(f"{ABOUT} has no {field.name}")
+        value = about.get(field.name, _MAY_BE_MISSING.get(field.name))
+        if not isinstance(value, _KINDS.get(field.name, object)):
+            raise ValueError(f"{ABOUT}: {field.name} is {value!r}")
+        known[field.name] = tuple(value) if isinstance(value, list) else value
+    return SourceModel(**{**known, "name": folder.name})
+
+
+_MAY_BE_MISSING: dict[str, Any] = {
+    "name": "", "val_accuracy": None, "test_accuracy": None, "sweep": None, "made_at": "",
+}  # fmt: skip
+_KINDS: dict[str, Any] = {
+    "config": dict, "classes": list, "mean": list, "std": list, "made_at": str,
+    "val_accuracy": float | int | None, "test_accuracy": float | int | None,
+}  # fmt: skip
+
+
+def check_model_name(name: str) -> None:
+    """Refuse a name that could not be told from a path or an option.
+
+    Raises:
+        BadInput: it has other characters, or means something else.
+    """
+    if not re.fullmatch(r"[A-Za-z][\w.-]*", name) or Path(name).suffix in (".safetensors", ".pth"):
+        raise BadInput(f"--name {name!r}: a letter, then letters, digits, -, _ and . only.")
+    if name.lower() in (*SAME_AS_PRETRAINED, "none"):
+        raise BadInput(f"--name {name}: as a source this means something else; take another.")
+
+
+def keep_model(
+    results: Path,
+    name: str,
+    weights: Path,
+    *,
+    val_accuracy: float | None,
+    test_accuracy: float | None,
+    sweep: str | None,
+) -> SourceModel:
+    """Keep a weights file of ours under a name; whole or not at all, in the place of an older one.
+
+    Raises:
+        BadInput: the name is none, or the file does not say how it was made.
+    """
+    from tl_core.models.saved_model import described_weights
+
+    check_model_name(name)
+    about = described_weights(weights)
+    model = SourceModel(
+        name=name,
+        config=about.config,
+        classes=about.classes,
+        mean=about.mean,
+        std=about.std,
+        image_size=about.image_size,
+        val_accuracy=val_accuracy,
+        test_accuracy=test_accuracy,
+        sweep=sweep,
+        made_at=datetime.now(UTC).isoformat(),
+    )
+    folder = models_folder(results) / name
+    folder.mkdir(parents=True, exist_ok=True)
+    for target, fill in (
+        (folder / WEIGHTS, lambda path: shutil.copyfile(weights, path)),
+        (folder / ABOUT, lambda path: path.write_text(json.dumps(asdict(model), indent=2))),
+    ):
+        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
+        try:
+            fill(partial)
+            os.replace(partial, target)
+        finally:
+            partial.unlink(missing_ok=True)
+    return model

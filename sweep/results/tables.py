@@ -1,0 +1,202 @@
+"""Parquet tables on disk: write parts that are whole or absent, read them back.
+
+`results/TABLE/sweep=NAME/part-00000.parquet`: every file of a table has the same schema, so
+pandas, polars and DuckDB read the folder while the sweep runs.
+"""
+
+import os
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+
+from sweep.results.manifest import run_folder
+from sweep.results.schema import SCHEMAS
+from sweep.results.selection import SEARCH
+from tl_core.errors import BadInput
+
+Row = Mapping[str, Any]
+FLUSH_SECONDS = 5.0
+FLUSH_ROWS = 2_000
+
+
+class TableWriter:
+    """Appends rows of one sweep to one table, a file at a time.
+
+    Rows wait in memory until there are `FLUSH_ROWS` of them or the oldest is `FLUSH_SECONDS` old,
+    so that a sweep of thousands of short trials does not write thousands of files.
+
+    Attributes:
+        misfits: one line a column for whose type a value did not do; such a cell is null.
+    """
+
+    def __init__(self, results: Path, table: str, sweep: str) -> None:
+        self.schema = SCHEMAS[table]
+        self.folder = results / table / f"sweep={sweep}"
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self.unfinished = run_folder(results, sweep)
+        self.part = _next_part(self.folder)
+        self.rows: list[Row] = []
+        self.oldest = 0.0
+        self.misfits: list[str] = []
+
+    def add(self, row: Row) -> None:
+        """Take one row; it reaches the disk at one of the next `flush_if_due` calls."""
+        if not self.rows:
+            self.oldest = time.monotonic()
+        self.rows.append(row)
+
+    def flush_if_due(self) -> None:
+        """Write the waiting rows if they are many or old."""
+        if self.rows and (
+            len(self.rows) >= FLUSH_ROWS or time.monotonic() - self.oldest > FLUSH_SECONDS
+        ):
+            self.flush()
+
+    def flush(self) -> None:
+        """Write the waiting rows as one new file, whole or not at all."""
+        if not self.rows:
+            return
+        self.oldest = time.monotonic()  # a write that fails is tried again as late as others
+        self.write(self._table())
+        self.rows = []
+
+    def _table(self) -> pa.Table:
+        rows = [dict(row) for row in self.rows]
+        try:
+            return pa.Table.from_pylist(rows, schema=self.schema)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            return pa.Table.from_pylist([self._fitted(row) for row in rows], schema=self.schema)
+
+    def _fitted(self, row: Row) -> dict[str, Any]:
+        """The row without the values that are not of their columns' types."""
+        return {n: row[n] for n in self.schema.names if n in row and self._fits(n, row[n])}
+
+    def _fits(self, name: str, value: Any) -> bool:
+        kind = self.schema.field(name).type
+        try:
+            pa.array([value], kind)
+        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+            line = f"{name}={value!r} is no {kind}: left empty in {self.folder.parent.name}."
+            self.misfits += [] if line in self.misfits else [line]
+            return False
+        return True
+
+    def write(self, table: pa.Table) -> None:
+        """Write rows of the table's schema as one new file, whole or not at all."""
+        target = self.folder / f"part-{self.part:05d}.parquet"
+        # Not beside the target: polars refuses a folder with a file of another kind, even hidden.
+        self.unfinished.mkdir(parents=True, exist_ok=True)
+        temporary = self.unfinished / f".{self.folder.parent.name}-{target.name}.{os.getpid()}.tmp"
+        try:
+            pq.write_table(table, temporary, compression="zstd")
+            with temporary.open("rb") as file:
+                os.fsync(file.fileno())  # else a crash may leave an empty file under the name
+            os.replace(temporary, target)
+        finally:
+            temporary.unlink(missing_ok=True)
+        self.part += 1
+
+
+def _next_part(folder: Path) -> int:
+    """One more than the highest number of a part, so that none is replaced."""
+    numbers = [path.stem.removeprefix("part-") for path in folder.glob("part-*.parquet")]
+    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
+
+
+def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFrame:
+    """One table of one sweep, or of all of them, with the column `sweep`.
+
+    Args:
+        results: the results folder.
+        table: a name from SCHEMAS.
+        sweep: name of a sweep (None: all).
+
+    Returns:
+        A frame with the table's columns and `sweep`; no rows where nothing is written yet.
+
+    Raises:
+        BadInput: a file cannot be read.
+    """
+    partition = pa.field("sweep", pa.string())
+    schema = SCHEMAS[table].append(partition)
+    folder = results / table
+    if not folder.exists():
+        return schema.empty_table().to_pandas()
+    if sweep is not None:
+        rows, problems = read_parts(results, table, sweep)
+        if problems:
+            raise BadInput(problems[0])
+        return rows.append_column(
+            partition, pa.array([sweep] * len(rows), pa.string())
+        ).to_pandas()
+    partitioning = ds.partitioning(pa.schema([partition]), flavor="hive")
+    source = ds.dataset(folder, schema=schema, format="parquet", partitioning=partitioning)
+    try:
+        return with_phase(source.to_table()).to_pandas()
+    except (pa.ArrowException, OSError) as error:
+        raise BadInput(f"{folder}: a file cannot be read ({_first_line(error)}).") from None
+
+
+def read_parts(
+    results: Path, table: str, sweep: str, columns: Sequence[str] | None = None
+) -> tuple[pa.Table, list[str]]:
+    """Rows of a sweep from the files that can be read, and a line on each that cannot.
+
+    Args:
+        results: the results folder.
+        table: a name from SCHEMAS.
+        sweep: name of a sweep.
+        columns: names (None: all).
+    """
+    names = columns or SCHEMAS[table].names
+    schema = pa.schema([SCHEMAS[table].field(name) for name in names])
+    found, problems = [schema.empty_table()], []
+    for file in sorted((results / table / f"sweep={sweep}").glob("[!._]*.parquet")):
+        try:
+            part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
+            found.append(part.to_table())
+        except (pa.ArrowException, OSError) as error:
+            problems.append(f"{file} cannot be read ({_first_line(error)}).")
+    return with_phase(pa.concat_tables(found)), problems
+
+
+def with_phase(rows: pa.Table) -> pa.Table:
+    """Rows of any table; `phase` is the search where a file of an earlier version has none."""
+    if "phase" not in rows.column_names:
+        return rows
+    place = rows.column_names.index("phase")
+    return rows.set_column(place, "phase", rows["phase"].fill_null(SEARCH))
+
+
+def _first_line(error: Exception) -> str:
+    return str(error).partition("\n")[0].rstrip(".")
+
+
+def delete_tables(results: Path, sweep: str) -> None:
+    """Remove a sweep's part of every table.
+
+    Raises:
+        OSError: a file cannot be removed.
+    """
+    for table in SCHEMAS:
+        folder = results / table / f"sweep={sweep}"
+        if folder.exists():
+            shutil.rmtree(folder)
+
+
+def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:
+    """Append rows to a table at once, as one file."""
+    found = [dict(row) for row in rows]
+    append(results, table, sweep, pa.Table.from_pylist(found, schema=SCHEMAS[table]))
+
+
+def append(results: Path, table: str, sweep: str, rows: pa.Table) -> None:
+    """Append rows that have the table's schema, as one file."""
+    TableWriter(results, table, sweep).write(rows)

@@ -1,0 +1,103 @@
+"""What proposes a sweep's configurations: its design or search, and scratch runs among them."""
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from sweep.configurations.distinct import Distinct, Values
+from sweep.configurations.transfer_strategies import grouped, possible_strategies
+from sweep.search.proposer import Proposer, SearchContext
+from sweep.search.scratch_runs import ListedSupply, Supply, WithScratchRuns, listed_supply
+from sweep.search.scratch_space import ScratchSpace
+from sweep.search.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, RandomProposer, once_each
+from sweep.search.strategy import Strategy
+from tl_core.config import SCRATCH, TrainConfig
+
+SIMULATED = 200
+"""Configurations of a search that are drawn to estimate its number of scratch runs. Own choice."""
+
+
+def searcher(strategy: Strategy, context: SearchContext, design: list[Values]) -> Proposer:
+    """What proposes configurations that are not from scratch.
+
+    Args:
+        strategy: names the design or the searcher.
+        context: of the sweep.
+        design: the configurations of the design, if there is one.
+    """
+    if strategy.design is not None:
+        return ListProposer(once_each(design, context))
+    return SEARCHERS[strategy.name](context)
+
+
+def with_scratch_runs(
+    proposer: Proposer,
+    supply: Supply | ListedSupply,
+    context: SearchContext,
+    base: TrainConfig,
+    counted: Callable[[int], None] | None = None,
+) -> WithScratchRuns:
+    """What hands out scratch runs among what another proposer proposes.
+
+    Args:
+        proposer: of the configurations that are not from scratch.
+        supply: of those that are.
+        context: of the sweep.
+        base: of the sweep; its `weights` say whether there is a source.
+        counted: hears the number of configurations, once nothing changes it any more.
+    """
+    possible = possible_strategies(context.space, base, context.limits)
+    return WithScratchRuns(proposer, supply, grouped(base, context.limits), possible, counted)
+
+
+def scratch_supply(
+    strategy: Strategy,
+    context: SearchContext,
+    design: list[Values],
+    space: ScratchSpace,
+    base: TrainConfig,
+) -> Supply | ListedSupply:
+    """Configurations from scratch; where they are known in advance, `context.distinct` has them.
+
+    Args:
+        strategy: names the design or the searcher.
+        context: of the sweep.
+        design: the configurations of the design, if there is one.
+        space: what varies from scratch.
+        base: of the sweep; its `weights` say whether there is a source.
+    """
+    if not is_listed(strategy):
+        return Supply(space, context)
+    points = design or _grid_points(strategy, context)
+    return listed_supply(space, strategy, points, grouped(base, context.limits), context)
+
+
+def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainConfig) -> int:
+    """About how many configurations from scratch stand beside `context.trials` of a search.
+
+    Strategies are taken to be tried as often as chance tries them.
+
+    Args:
+        context: of the search.
+        space: what varies from scratch.
+        base: of the sweep; its `weights` say whether there is a source.
+    """
+    asked = context.trials or 0
+    drawn = min(asked, SIMULATED)
+    distinct = Distinct(context.distinct.identify)
+    context = replace(context, trials=drawn, distinct=distinct, say=lambda note: None)
+    others = RandomProposer(context)
+    proposer = with_scratch_runs(others, Supply(space, context), context, base)
+    found = sum(values.get("strategy") == SCRATCH for values in iter(proposer.propose, None))
+    return round(found * asked / drawn) if drawn else 0
+
+
+def is_listed(strategy: Strategy) -> bool:
+    """Whether all configurations are known before the first is trained: a grid or a design."""
+    return strategy.design is not None or strategy.search in EXHAUSTIVE
+
+
+def _grid_points(strategy: Strategy, context: SearchContext) -> list[Values]:
+    """The configurations of a grid, where no others were proposed before."""
+    distinct = Distinct(context.distinct.identify)
+    alone = replace(context, trials=strategy.trials, distinct=distinct, say=lambda note: None)
+    return list(iter(SEARCHERS[strategy.name](alone).propose, None))

@@ -1,0 +1,157 @@
+"""How a space is explored: a design or a searcher, how many configurations, seeds, a scheduler.
+
+The space's file decides; options replace it. What the file says of TRIALS and SEEDS belongs to its
+own design or searcher, not to one that an option puts in its place.
+"""
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from search_spaces.designs import DESIGNS, balanced_fraction
+from search_spaces.domains import Domain, Limits, fix
+from sweep.options.overrides import train_sizes
+from sweep.options.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
+from sweep.options.sweep_options import AUTO, SweepOptions
+from sweep.search.searchers import EXHAUSTIVE, LEARNING, SEARCHERS
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+FRACTION = "factorial"
+"""The design of which `--trials N` draws a balanced part."""
+
+
+@dataclass(frozen=True)
+class Strategy:
+    """The way through a space.
+
+    Attributes:
+        design: name of the design, None for a search.
+        search: name of the searcher, or AUTO; None for a design.
+        scheduler: name of the scheduler, or AUTO.
+        trials: configurations to try; None: all of the design or grid.
+        seeds: training seeds; each configuration runs with each.
+        reason: why a searcher or scheduler was chosen in the place of AUTO; empty if none was.
+        asked: as it was before that.
+    """
+
+    design: str | None
+    search: str | None
+    scheduler: str
+    trials: int | None
+    seeds: list[int]
+    reason: str = ""
+    asked: "Strategy | None" = None
+
+    @property
+    def name(self) -> str:
+        """Of the design or the searcher."""
+        return self.design or self.search or ""
+
+    def __str__(self) -> str:
+        scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
+        return f"{self.name} with {scheduler}" + (f" (auto): {self.reason}" if self.reason else "")
+
+
+def choose_strategy(options: SweepOptions, space: SearchSpace) -> Strategy:
+    """The space's own strategy, with what the options put in its place.
+
+    Raises:
+        BadInput: a name is unknown, or options contradict each other.
+    """
+    _check(options, space)
+    design, search = _design_or_search(options, space)
+    own = (design, search) == (space.design, space.search)
+    trials = options.trials or (space.trials if own else None)
+    if trials is None and search is not None and search not in EXHAUSTIVE:
+        trials = DEFAULT_TRIALS
+    return Strategy(
+        design=design,
+        search=search,
+        scheduler=options.scheduler or _scheduler(space, search),
+        trials=trials,
+        seeds=_seeds(options, space, design, own),
+    )
+
+
+def _check(options: SweepOptions, space: SearchSpace) -> None:
+    from sweep.search.schedulers import SCHEDULERS  # loads Ray
+
+    file, searchers, schedulers = space.path.name, (AUTO, *SEARCHERS), (AUTO, *SCHEDULERS)
+    for given, value, names in (
+        ("--design", options.design, tuple(DESIGNS)),
+        ("--search", options.search, searchers),
+        ("--scheduler", options.scheduler, schedulers),
+        (f"{file}: SEARCH =", space.search, searchers),
+        (f"{file}: SCHEDULER =", space.scheduler, schedulers),
+    ):
+        if value is not None and value not in names:
+            raise BadInput(f"{given} {value}: one of {', '.join(names)}.")
+    if options.design is not None and options.search is not None:
+        raise BadInput(
+            f"--design {options.design} and --search {options.search} exclude each other."
+        )
+    if not 1 < options.reduction_factor < math.inf:
+        raise BadInput(
+            f"--reduction-factor {options.reduction_factor:g}: it must be greater than 1."
+        )
+
+
+def _design_or_search(
+    options: SweepOptions, space: SearchSpace
+) -> tuple[str, None] | tuple[None, str]:
+    if options.search is not None:
+        return None, options.search
+    design = options.design or space.design
+    if design is None:
+        return None, space.search or AUTO
+    if options.trials is None:
+        return design, None
+    if options.design not in (None, FRACTION):
+        raise BadInput(
+            f"--trials {options.trials} draws from the factorial design; leave out "
+            f"--design {design}, or --trials."
+        )
+    return FRACTION, None
+
+
+def _scheduler(space: SearchSpace, search: str | None) -> str:
+    replaced = space.search is None and search is not None
+    return AUTO if replaced and search in (AUTO, *LEARNING) else space.scheduler
+
+
+def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:
+    """`--seeds` consecutive seeds; a part of a factorial, or another search, repeats nothing."""
+    part = design is not None and options.trials is not None
+    usual = space.seeds if own else DESIGN_SEEDS[design] if design is not None else 1
+    repeats = options.seeds or (1 if part else usual)
+    return list(range(options.seed, options.seed + repeats))
+
+
+def design_points(
+    strategy: Strategy,
+    options: SweepOptions,
+    free: Mapping[str, Domain],
+    base: TrainConfig,
+    limits: Limits,
+) -> list[dict[str, Any]]:
+    """The configurations of a design, in order; each with every number of training images.
+
+    Args:
+        strategy: names the design.
+        options: name the numbers of training images, and the seed of a part of a factorial.
+        free: the free fields.
+        base: the values of the others.
+        limits: resolves bounds that depend on the model.
+    """
+    assert strategy.design is not None
+    sizes = train_sizes(options)
+    space = fix(free, ("limit_train",)) if len(sizes) > 1 else free
+    if strategy.trials is not None:
+        points = balanced_fraction(space, base, strategy.trials, options.seed, limits)
+    else:
+        points = DESIGNS[strategy.design](space, base, limits)
+    if len(sizes) < 2:
+        return points
+    return [{"limit_train": size, **point} for size in sizes for point in points]

@@ -1,0 +1,87 @@
+"""The trials of a search, compared by their values at one epoch, the same for all."""
+
+import math
+from collections import Counter
+from dataclasses import dataclass, field
+
+from sweep.configurations.distinct import Values
+from sweep.search.proposer import Verdict
+
+ENOUGH = 10
+"""Trials with a value at an epoch before they are compared there. Own choice: simulated."""
+END = math.inf
+"""Stands for the last epoch of every trial, whichever it is."""
+
+
+@dataclass
+class Record:
+    """What is known of one trial.
+
+    Attributes:
+        picked: field → value, of the fields that are active.
+        values: epoch, or END for the value of a complete trial → validation accuracy.
+        end: the verdict; None while it runs.
+    """
+
+    picked: Values
+    values: dict[float, float] = field(default_factory=dict)
+    end: Verdict | None = None
+
+    def at(self, epoch: float) -> float | None:
+        """The value after an epoch; the final value of a trial that ended complete before."""
+        return self.values.get(epoch, self.values.get(END))
+
+
+class CommonEpoch:
+    """All trials, with their values after the *level*.
+
+    The level is the highest epoch that `ENOUGH` trials have reached without failing.
+    """
+
+    def __init__(self) -> None:
+        self.records: dict[int, Record] = {}
+        self.reached = Counter[float]()
+
+    @property
+    def level(self) -> float:
+        """The epoch at which trials are compared; 0 while there is none."""
+        return max((epoch for epoch, n in self.reached.items() if n >= ENOUGH), default=0)
+
+    def start(self, number: int, picked: Values) -> None:
+        """Take in a trial that starts."""
+        self.records[number] = Record(picked)
+
+    def report(self, number: int, epoch: float, value: float) -> None:
+        """Hear a finite value after an epoch."""
+        record = self.records[number]
+        self.reached[epoch] += epoch not in record.values
+        record.values[epoch] = value
+
+    def finish(self, number: int, verdict: Verdict, value: float | None) -> None:
+        """Hear the end, with the value of a trial that is complete."""
+        record = self.records[number]
+        record.end = verdict
+        if verdict == "fail":
+            self.reached.subtract(list(record.values))
+        if verdict == "complete" and value is not None:
+            self.report(number, END, value)
+
+    def ranked(self) -> tuple[list[Values], list[Values], list[Values]]:
+        """The trials in three parts, each as the picked values.
+
+        Returns:
+            Those with a value at the level, the best first; those that ended without one, stopped
+            before or without a result; those that run and have no value there yet.
+        """
+        level = self.level
+        compared: list[tuple[float, Values]] = []
+        below: list[Values] = []
+        running: list[Values] = []
+        for record in self.records.values():
+            value = record.at(level)
+            if record.end != "fail" and value is not None:
+                compared.append((value, record.picked))
+            else:
+                (running if record.end is None else below).append(record.picked)
+        compared.sort(key=lambda pair: -pair[0])
+        return [picked for _, picked in compared], below, running

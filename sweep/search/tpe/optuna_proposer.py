@@ -1,0 +1,167 @@
+"""TPE as a proposer with an Optuna study: no configuration twice, every end as it was."""
+
+import logging
+import math
+import random
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from search_spaces.domains import Domain, Pick, sample, walk
+from sweep.configurations.distinct import Values
+from sweep.configurations.unseen import Unseen
+from sweep.search.proposer import SearchContext, Verdict, used_up
+from sweep.search.tpe.common_epoch import ENOUGH, CommonEpoch
+from sweep.search.tpe.optuna_parameters import parameter, suggest_with
+from sweep.search.tpe.startup import Startup
+
+CONSTRAINT = "without_result"
+"""Constraint that a diverged, failed or out-of-memory trial violates: Optuna ranks it last."""
+VALUES = "values"
+"""User attribute of a trial: the value of each field, also where the parameter is a rank."""
+RANDOM_SHARE = 0.1
+"""Share of the proposals that are drawn at random. Own choice: simulated."""
+ATTEMPTS = 4
+"""Random repeats after which the nearest new configuration is taken."""
+
+
+class OptunaProposer:
+    """TPE over what each trial reached at the same epoch, and the truth about it in a study.
+
+    `CommonEpoch` keeps what TPE learns from. The Optuna study keeps what each trial was, every
+    epoch, and how it ended; a trial without a result ends as FAIL, with a violated constraint.
+    The first proposals are spread evenly (`Startup`); those that follow until TPE has enough to
+    learn from, and `RANDOM_SHARE` of the others, are drawn at random.
+
+    The model is our own: Optuna's proposes the same configuration again and again in a space of
+    levels, and takes several times as long.
+    """
+
+    planned = False
+
+    def __init__(self, context: SearchContext) -> None:
+        import optuna
+
+        from sweep.search.tpe.density import Tpe  # with scipy, which other searches do without
+
+        optuna.logging.set_verbosity(optuna.logging.ERROR)
+        logging.getLogger("optuna").propagate = False
+        self.context = context
+        self.study = optuna.create_study(
+            study_name=context.name,
+            storage=_journal(context),
+            direction="maximize",
+            sampler=optuna.samplers.RandomSampler(context.seed),  # never asked: see `_open`
+        )
+        self.comparable = CommonEpoch()
+        self.tpe = Tpe(self.comparable, context.seed)
+        self.startup = Startup(context.space, ENOUGH, context.seed)
+        self.rng = random.Random(context.seed)
+        self.unseen: Unseen | None = None
+        self.trials: dict[int, Any] = {}
+        self.proposed = 0
+        self.used_up = False
+
+    def propose(self) -> Values | None:
+        """A new configuration: TPE's, one at random, or the nearest to one that is not new."""
+        trials = self.context.trials
+        if self.used_up or (trials is not None and self.proposed >= trials):
+            return None
+        values = self._new()
+        if values is None:
+            self.used_up = True
+            self.context.say(used_up(self.proposed, trials))
+            return None
+        return self._open(values)
+
+    def _new(self) -> Values | None:
+        for values in self._candidates():
+            if values not in self.context.distinct:
+                return values
+        return self._unseen().nearest(values)
+
+    def _candidates(self) -> Iterator[Values]:
+        """Configurations to propose the first new one of."""
+        if self.proposed < len(self.startup):
+            yield self._walk(self.startup.pick(self.proposed))
+        elif self.comparable.level and self.rng.random() >= RANDOM_SHARE:
+            yield from map(self._walk, self.tpe.picks())
+            return
+        for _ in range(ATTEMPTS):
+            yield self._at_random()
+
+    def _at_random(self) -> Values:
+        context = self.context
+        return sample(context.space, context.base, self.rng, context.limits)
+
+    def _walk(self, pick: Pick) -> Values:
+        return walk(self.context.space, self.context.base, pick, self.context.limits)
+
+    def _unseen(self) -> Unseen:
+        context = self.context
+        if self.unseen is None:  # listing a large space takes seconds, and few sweeps need it
+            self.unseen = Unseen(
+                context.space, context.base, context.limits, context.distinct, context.seed
+            )
+        return self.unseen
+
+    def _open(self, values: Values) -> Values:
+        """Start a trial of these values in both studies; the values as the trial has them."""
+        parameters: dict[str, Any] = {}
+        picked: Values = {}
+
+        def pick(name: str, domain: Domain) -> Any:
+            picked[name] = values[name]
+            parameters[name] = parameter(domain, values[name])
+            return values[name]
+
+        self._walk(pick)
+        self.study.enqueue_trial(parameters)
+        trial = self.study.ask()
+        found = self._walk(suggest_with(trial))
+        self.context.distinct.add(found)
+        trial.set_user_attr(VALUES, found)
+        self.trials[self.proposed] = trial
+        self.comparable.start(self.proposed, picked)
+        self.proposed += 1
+        return found
+
+    def report(self, number: int, epoch: int, value: float) -> None:
+        """Pass an epoch's value on; NaN is left out, since Optuna refuses it."""
+        if value == value:
+            self.trials[number].report(value, step=epoch)
+            self.comparable.report(number, epoch, value)
+
+    def finish(self, number: int, verdict: Verdict, value: float | None) -> None:
+        """Tell COMPLETE with the value, PRUNED (Optuna keeps the last report), or FAIL.
+
+        A value that is no number is no result: Optuna would refuse it, and the trial stay open.
+        """
+        trial = self.trials.pop(number)
+        if verdict == "complete" and (value is None or not math.isfinite(value)):
+            verdict = "fail"
+        if verdict == "fail":
+            trial.set_constraint(CONSTRAINT, 1.0)
+        self._tell(trial, verdict, value if verdict == "complete" else None)
+        self.comparable.finish(number, verdict, value)
+
+    def _tell(self, trial: Any, verdict: Verdict, value: float | None = None) -> None:
+        from optuna.trial import TrialState
+
+        states = {
+            "complete": TrialState.COMPLETE,
+            "pruned": TrialState.PRUNED,
+            "fail": TrialState.FAIL,
+        }
+        self.study.tell(trial, value, state=states[verdict])
+
+
+def _journal(context: SearchContext) -> Any:
+    path: Path | None = context.study
+    if path is None:
+        return None
+    from optuna.storages import JournalStorage
+
+    from sweep.search.journal import StudyFile
+
+    return JournalStorage(StudyFile(path, context.say))

@@ -1,0 +1,103 @@
+"""Values of a field as places on a line, on which distances and chances are measured."""
+
+import math
+from typing import Any, Protocol
+
+from search_spaces.domains import Choice, Domain, Float, Int
+from sweep.configurations.unseen import is_ordered
+
+CELLS = 1000
+"""Parts of a continuous range; the chance of one stands for the density. Own choice."""
+
+
+class Scale(Protocol):
+    """Places of values on a line."""
+
+    @property
+    def low(self) -> float:
+        """The end of the lowest value's cell."""
+
+    @property
+    def high(self) -> float:
+        """The end of the highest value's cell."""
+
+    def cell(self, value: Any) -> tuple[float, float]:
+        """The part of the line that stands for a value."""
+
+    def value(self, place: float) -> Any:
+        """The value whose cell holds the place."""
+
+
+class Ranks:
+    """The place of a level among others: by size where they are numbers.
+
+    Attributes:
+        ordered: whether they are, so that levels that are near each other are alike.
+        levels: each once.
+    """
+
+    def __init__(self, domain: Choice) -> None:
+        self.ordered = is_ordered(domain.values)
+        levels = list({repr(level): level for level in domain.values}.values())
+        self.levels = sorted(set(levels)) if self.ordered else levels
+        self._names = [repr(level) for level in levels]  # True is not 1
+        self.low, self.high = -0.5, len(self.levels) - 0.5
+
+    def rank(self, value: Any) -> int:
+        """The place of a level."""
+        return self.levels.index(value) if self.ordered else self._names.index(repr(value))
+
+    def cell(self, value: Any) -> tuple[float, float]:
+        """Half a rank to both sides."""
+        rank = self.rank(value)
+        return rank - 0.5, rank + 0.5
+
+    def value(self, place: float) -> Any:
+        """The level whose rank is nearest."""
+        return self.levels[min(max(round(place), 0), len(self.levels) - 1)]
+
+
+class Range:
+    """A number, or its logarithm where the range is logarithmic.
+
+    A whole number reaches half a unit to both sides, another one half of one in `CELLS` parts.
+    """
+
+    def __init__(self, domain: Int | Float) -> None:
+        low: Any = domain.low
+        high: Any = domain.high
+        self.ends = low, high
+        self.whole = isinstance(domain, Int)
+        self.log = domain.log
+        half = 0.5 if self.whole else 0.0
+        self.low, self.high = self._place(low - half), self._place(high + half)
+        if self.low == self.high:
+            self.low, self.high = self.low - 0.5, self.high + 0.5
+
+    def _place(self, number: float) -> float:
+        return math.log(number) if self.log else float(number)
+
+    def cell(self, value: Any) -> tuple[float, float]:
+        """Around the number; one outside the range counts as its nearest end."""
+        value = self._within(value)
+        if self.whole:
+            return self._place(value - 0.5), self._place(value + 0.5)
+        place, half = self._place(value), (self.high - self.low) / CELLS / 2
+        return place - half, place + half
+
+    def value(self, place: float) -> Any:
+        """The number, within the ends."""
+        number = math.exp(place) if self.log else place
+        return self._within(round(number) if self.whole else number)
+
+    def _within(self, number: Any) -> Any:
+        return min(max(number, self.ends[0]), self.ends[1])
+
+
+def scale_of(domain: Domain) -> Ranks | Range:
+    """The line of a domain; a domain drawn uniformly is uniform on it.
+
+    Args:
+        domain: of a field, its bounds numbers.
+    """
+    return Ranks(domain) if isinstance(domain, Choice) else Range(domain)

@@ -1,0 +1,189 @@
+"""Trials of a sweep that are heads on frozen stages, trained many at a time.
+
+    <checkpoints>/heads/<host>/<first trial of the stack>.pt
+
+Where it is known in advance which trials there will be, the worker that meets the first of a stack
+trains all of it and keeps the others' epochs for whoever gets these trials. A worker that meets
+another trial of it meanwhile trains the next stack before it waits. Tune, its scheduler and the
+results see ordinary trials.
+"""
+
+import contextlib
+import dataclasses
+import socket
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import torch
+from filelock import FileLock, Timeout
+
+from sweep.trial.job import Job
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+from tl_core.train.checkpoint import load_state, save_checkpoint
+from tl_core.train.epoch import EpochMetrics
+from tl_core.train.head_stack import HeadStack
+from tl_core.train.heads import HeadRun, shared_config, stackable
+from tl_core.train.trainer import Trainer
+
+REACH = 32
+"""Consecutive trials of which those that are alike are trained together."""
+BEHIND = 8 * REACH
+"""Trials after which a stack's file is no longer wanted: trials begin in order."""
+Facts = dict[str, Any]
+Stack = dict[int, TrainConfig]
+"""The trials of a stack, by number."""
+
+
+class HeadStacks:
+    """The stacks of one sweep, as one worker sees them.
+
+    Args:
+        job: of the sweep; its `planned` trials are looked through.
+        facts: what the results say of a run that was set up.
+    """
+
+    def __init__(self, job: Job, facts: Callable[[Trainer], Facts]) -> None:
+        self.job = job
+        self.facts = facts
+        self.folder = Path(job.checkpoints) / "heads" / socket.gethostname()
+        self.blocks: dict[int, dict[int, Stack]] = {}
+        self.read: dict[Path, dict[str, Any]] = {}
+
+    def run_of(self, number: int, values: dict[str, Any]) -> tuple[HeadRun, Facts] | None:
+        """A trial's run and its facts; None where it has to train by itself.
+
+        Args:
+            number: of the trial.
+            values: what it is to train; not in a stack if something else was planned.
+        """
+        stack = self._stack_of(number, values)
+        if len(stack) < 2:
+            return None
+        path = self._path(stack)
+        if not path.exists():
+            lock = self._lock(path)
+            try:
+                lock.acquire(blocking=False)
+            except Timeout:
+                self._train_next(number)
+                lock.acquire()
+            try:
+                if not path.exists():
+                    self._train(stack)
+            finally:
+                lock.release()
+        return self._found(path, number)
+
+    def weights_at(self, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any] | None:
+        """A trial's best weights up to an epoch, trained again in its stack; None: it has none."""
+        stack = self._stack_of(number, values)
+        if len(stack) < 2:
+            return None
+        runs = _runs(Trainer(next(iter(stack.values()))), stack, epoch)
+        return runs[number].best_weights if runs else None
+
+    def _stack_of(self, number: int, values: dict[str, Any]) -> Stack:
+        """The stack of a trial; empty where something else was planned than it is to train."""
+        stack = self._stack(number)
+        return stack if stack and stack[number] == self.job.config(values) else {}
+
+    def _stack(self, number: int) -> Stack:
+        """The trials that are trained with one, itself too; empty: none."""
+        if self.job.planned_values(number) is None:
+            return {}
+        start = number - number % REACH
+        if start not in self.blocks:
+            self.blocks = {start: self._block(start)} | dict(list(self.blocks.items())[:1])
+        return self.blocks[start].get(number, {})
+
+    def _block(self, start: int) -> dict[int, Stack]:
+        """Each of REACH trials from `start` on with its stack."""
+        stacks: dict[TrainConfig, Stack] = {}
+        for number in range(start, start + REACH):
+            values = self.job.planned_values(number)
+            if values is None:
+                continue
+            with contextlib.suppress(BadInput):  # that trial will say so
+                config = self.job.config(values)
+                stacks.setdefault(shared_config(config), {})[number] = config
+        return {
+            number: stack if shared.freeze_depth > 0 else {}
+            for shared, stack in stacks.items()
+            for number in stack
+        }
+
+    def _path(self, stack: Stack) -> Path:
+        return self.folder / f"{min(stack):05d}.pt"
+
+    def _lock(self, path: Path) -> FileLock:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return FileLock(path.with_suffix(".lock"))
+
+    def _train_next(self, number: int) -> None:
+        """Train the first stack that nobody has begun, among these trials and as many more."""
+        start = number - number % REACH
+        for other in range(start, start + 2 * REACH):
+            stack = self._stack(other)
+            if len(stack) < 2 or other != min(stack) or self._path(stack).exists():
+                continue
+            with (
+                contextlib.suppress(Timeout),
+                self._lock(self._path(stack)).acquire(blocking=False),
+            ):
+                if self._path(stack).exists():
+                    continue
+                with contextlib.suppress(Exception):  # those whom it concerns will meet it too
+                    self._train(stack)
+                return
+
+    def _train(self, stack: Stack) -> None:
+        """Train a stack and keep its runs; none where its trials have to train by themselves."""
+        began = time.perf_counter()
+        trainer = Trainer(next(iter(stack.values())))
+        startup_seconds = (time.perf_counter() - began) / len(stack)
+        runs = _runs(trainer, stack)
+        facts = {"startup_seconds": startup_seconds, "trained_together": len(runs)}
+        kept = {
+            "facts": {**self.facts(trainer), **facts},
+            "runs": {number: _plain(run) for number, run in runs.items()},
+        }
+        save_checkpoint(self._path(stack), kept)
+        for path in self.folder.glob("*.pt"):
+            if int(path.stem) < min(stack) - BEHIND:
+                path.unlink(missing_ok=True)
+
+    def _found(self, path: Path, number: int) -> tuple[HeadRun, Facts] | None:
+        if path not in self.read:
+            self.read = {path: load_state(path)} | dict(list(self.read.items())[:3])
+        kept = self.read[path]
+        if number not in kept["runs"]:
+            return None
+        run = kept["runs"][number]
+        epochs = [EpochMetrics(**metrics) for metrics in run["epochs"]]
+        values = self.job.planned_values(number)
+        assert values is not None
+        config = self.job.config(values)
+        return HeadRun(config, epochs, run["best_weights"]), dict(kept["facts"])
+
+
+def _runs(trainer: Trainer, stack: Stack, until: int | None = None) -> dict[int, HeadRun]:
+    """The runs of a stack, trained to their ends or to some epoch; empty if it cannot be one."""
+    if not stackable(trainer):
+        return {}
+    try:
+        runs = HeadStack(trainer, list(stack.values())).train(until)
+    except torch.OutOfMemoryError:
+        raise
+    except RuntimeError:  # an operation that cannot be batched: alone, they will do
+        return {}
+    return dict(zip(stack, runs, strict=True))
+
+
+def _plain(run: HeadRun) -> dict[str, Any]:
+    return {
+        "epochs": [dataclasses.asdict(metrics) for metrics in run.epochs],
+        "best_weights": run.best_weights,
+    }

@@ -1,0 +1,64 @@
+"""What all trials of a sweep share, and how each of them is told from the others."""
+
+import dataclasses
+import secrets
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from sweep.options.user_modules import UserModule
+from tl_core.config import TrainConfig, config_from_dict
+
+
+@dataclass(frozen=True)
+class Job:
+    """What all trials of a sweep share; sent to each worker once.
+
+    Attributes:
+        sweep: name of the sweep.
+        base: fields of the base configuration.
+        modules: the user's modules, loaded before the first trial.
+        precisions: backbone → what `precision` and `eval_precision` are where they are auto.
+        checkpoints: folder for the best weights of finished trials.
+        trials_per_gpu: trials that share a GPU; 1 also where there is none.
+        run_id: tells this run of the sweep from others of its name, earlier or elsewhere.
+        planned: values of trials in the order of their numbers, where some may be heads to be
+            trained together and all are known in advance.
+        planned_from: number of the first of them.
+    """
+
+    sweep: str
+    base: dict[str, Any]
+    modules: tuple[UserModule, ...]
+    precisions: dict[str, dict[str, str]]
+    checkpoints: str
+    trials_per_gpu: int = 1
+    run_id: str = field(default_factory=lambda: secrets.token_hex(4))
+    planned: tuple[dict[str, Any], ...] = ()
+    planned_from: int = 0
+
+    def with_planned(self, first: int, values: list[dict[str, Any]]) -> "Job":
+        """The job when it is known what the trials from number `first` on will be."""
+        if self.planned:
+            return dataclasses.replace(self, planned=(*self.planned[:first], *values))
+        return dataclasses.replace(self, planned=tuple(values), planned_from=first)
+
+    def planned_values(self, number: int) -> dict[str, Any] | None:
+        """What a trial will be; None where it is not known in advance."""
+        place = number - self.planned_from
+        return self.planned[place] if 0 <= place < len(self.planned) else None
+
+    def config(self, values: dict[str, Any]) -> TrainConfig:
+        """The whole configuration of a trial, `precision` resolved."""
+        config = config_from_dict({**self.base, **values})
+        measured = self.precisions.get(config.backbone, {})
+        auto = {name: p for name, p in measured.items() if getattr(config, name) == "auto"}
+        return config_from_dict(auto, config)
+
+    def trial_id(self, number: int) -> str:
+        """Name of a trial that is unique across sweeps."""
+        return f"{self.sweep}_{number:05d}"
+
+    def checkpoint(self, number: int) -> Path:
+        """File with the best weights of a finished trial."""
+        return Path(self.checkpoints) / f"{self.trial_id(number)}.pt"

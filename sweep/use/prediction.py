@@ -1,0 +1,207 @@
+"""Classify images with what a sweep or `pretrain` found.
+
+from sweep import predict
+frame = predict("my-sweep", ["photos/"])
+"""
+
+import glob
+import os
+import warnings
+from collections.abc import Callable, Iterable, Iterator
+from fnmatch import fnmatch
+from pathlib import Path
+
+import pandas as pd
+
+from sweep.results.manifest import FILE, run_folder
+from sweep.results.sources import list_models, weights_of
+from tl_core.datasets.readers.left_aside import LeftAside
+from tl_core.datasets.readers.tree import Tree, is_hidden
+from tl_core.errors import BadInput
+from tl_core.machine.user_path import expanded, storable
+from tl_core.predictor import Predictor
+
+COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error", "remark")
+
+
+def predict(
+    name: str,
+    images: str | Path | Iterable[str | Path],
+    *,
+    results: str | Path = "results",
+    top: int = 1,
+    top_k: int = 1,
+    device: str = "auto",
+    progress: Callable[[int, int], None] = lambda done, total: None,
+    note: Callable[[str], object] = warnings.warn,
+) -> pd.DataFrame:
+    """Classify image files.
+
+    Args:
+        name: a sweep, whose winner serves, a model of `sources`, or a weights file of ours.
+        images: files, folders (searched for images, subfolders too, hidden ones not), and globs;
+            one of them, or several.
+        results: the results folder.
+        top: models that vote, of a sweep that kept the weights of so many (`--keep-top`).
+        top_k: classes to name for each image.
+        device: auto, cpu, cuda or cuda:N.
+        progress: called as progress(done, total).
+        note: called with a line on each kind of thing that was left aside.
+
+    Returns:
+        One row an image: path, class, confidence, top_classes, top_confidences, and in one line
+        each, where there is something to say: error, why the file could not be read, and remark,
+        what is doubtful of how it was read. Bytes of a path that are no UTF-8 are written `\\xe9`.
+
+    Raises:
+        BadInput: there is no such model, or no image at all.
+    """
+    predictor = Predictor(*model_files(Path(results), name, top), device=device, top=top_k)
+    files = image_files(images, note)
+    rows = []
+    for done, found in enumerate(predictor(files), start=1):
+        rows.append(
+            {
+                "path": storable(str(found.path)),
+                "class": found.classes[0] if found.classes else None,
+                "confidence": found.confidences[0] if found.confidences else None,
+                "top_classes": list(found.classes),
+                "top_confidences": list(found.confidences),
+                "error": found.error,
+                "remark": found.remark,
+            }
+        )
+        progress(done, len(files))
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    for name in ("class", "error", "remark"):  # else some rows have NaN in place of None
+        frame[name] = pd.Series([row[name] for row in rows], dtype=object)
+    return frame
+
+
+def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
+    """The weights that `name` stands for, the best first.
+
+    Raises:
+        BadInput: there is no such sweep or model, or it kept fewer weights.
+    """
+    folder = run_folder(results, name)
+    if (folder / FILE).is_file():
+        return _of_sweep(folder, name, top)
+    path = weights_of(results, name)
+    path = path if path.is_file() else expanded(name)
+    if not path.is_file():
+        known = ", ".join(model.name for model in list_models(results)) or "none yet"
+        raise BadInput(
+            f"{name}: no sweep, model ({known}) or weights file of this name in {results};"
+            " `list` and `sources` show what there is."
+        )
+    if top > 1:
+        raise BadInput(f"--top {top}: {name} is one model; only a sweep has several.")
+    return [path]
+
+
+def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
+    from sweep.judge.judge_sweep import weights_file
+
+    files = [weights_file(folder, place) for place in range(top)]
+    kept = sum(file.is_file() for file in files)
+    if kept == 0:
+        raise BadInput(f"{name} has no winner's weights; `show {name}` tells how it went.")
+    if kept < top:
+        raise BadInput(
+            f"--top {top}: {name} kept the weights of {kept}; a sweep with --keep-top {top} keeps"
+            " more."
+        )
+    return files
+
+
+def image_files(
+    images: str | Path | Iterable[str | Path], note: Callable[[str], object] = warnings.warn
+) -> list[Path]:
+    """Files, those in folders, and those that globs match, in order, each real file once.
+
+    A file that is not there is in the list all the same: who reads it reports it.
+
+    Args:
+        images: files, folders and globs; one of them, or several.
+        note: called with a line on each kind of thing that was left aside.
+
+    Raises:
+        BadInput: nothing is left, or a folder cannot be listed.
+    """
+    given = [images] if isinstance(images, str | os.PathLike) else list(images)
+    aside = LeftAside()
+    found: dict[object, Path] = {}
+    for image in map(str, given):
+        file = None
+        for file in _files(image, aside):
+            if str(found.setdefault(_identity(file), file)) != str(file):
+                aside.add("further names of files that are used", str(file))
+        if file is None:
+            aside.add("folders and globs without an image", image)
+    for line in aside.lines():
+        note(f"left aside: {storable(line)}")
+    if not found:
+        raise BadInput(
+            f"no images in {', '.join(map(str, given)) or 'nothing'}; give files, or folders or"
+            " globs of them."
+        )
+    return list(found.values())
+
+
+def _identity(file: Path) -> object:
+    """Equal for all names of one file; the path where there is no such file."""
+    try:
+        status = file.stat()
+    except (OSError, ValueError):  # too long, or with a NUL
+        return file
+    return status.st_dev, status.st_ino
+
+
+def _files(text: str, aside: LeftAside) -> Iterator[Path]:
+    path = Path(os.path.expanduser(text))  # a name such as ~x.png stays as it is
+    there = os.path.exists(path)
+    if os.path.isdir(path):
+        yield from _in_folder(path, aside)
+    elif not there and "**" in path.parts:
+        yield from _below(path, aside)
+    elif not there and glob.has_magic(text):
+        for match in map(Path, sorted(glob.glob(str(path)))):
+            if any(is_hidden(part) and part not in path.parts for part in match.parts):
+                aside.add("hidden or thumbnail names", str(match))
+            elif match.is_dir():
+                yield from _in_folder(match, aside)
+            elif match.exists():
+                yield match
+            else:
+                aside.add("broken links", str(match))
+    else:
+        yield path
+
+
+def _in_folder(folder: Path, aside: LeftAside) -> Iterator[Path]:
+    tree = Tree(str(folder))
+    files, _ = tree.below(tree.root)
+    yield from (Path(file.path) for file in tree.images_among(files))
+    tree.aside.pass_on(aside)
+
+
+def _below(pattern: Path, aside: LeftAside) -> Iterator[Path]:
+    """Files that a pattern with `**` matches; each folder is walked once, unlike by `glob`."""
+    first = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
+    base, wanted = Path(*pattern.parts[:first]), pattern.parts[first:]
+    if base.is_dir():
+        yield from (
+            file
+            for file in _in_folder(base, aside)
+            if _matches(file.relative_to(base).parts, wanted)
+        )
+
+
+def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether the parts of a path match those of a pattern; `**` stands for any number."""
+    if not parts or not wanted:
+        return not parts and set(wanted) <= {"**"}
+    if wanted[0] == "**":
+        return _matches(parts[1:], wanted) or _matches(parts, wanted[1:])
+    return fnmatch(parts[0], wanted[0]) and _matches(parts[1:], wanted[1:])

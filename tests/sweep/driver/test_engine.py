@@ -1,0 +1,289 @@
+import logging
+import os
+import subprocess
+import sys
+import warnings
+from concurrent.futures import Future
+from pathlib import Path
+
+import pytest
+import ray
+
+from sweep.driver import engine
+from sweep.driver.engine import prepare_environment, ray_cluster
+from tl_core.errors import BadInput
+
+SIGNS = engine.GPU_SIGNS
+
+
+@pytest.fixture
+def environment(monkeypatch):
+    """An environment without Ray's variables, as before Ray is imported; put back afterwards."""
+    kept = {k: v for k, v in os.environ.items() if not k.startswith(("RAY_", "TUNE_"))}
+    monkeypatch.setattr(os, "environ", kept)
+    monkeypatch.delitem(sys.modules, "ray")
+    return kept
+
+
+def test_ray_is_made_quiet(environment):
+    prepare_environment(None)
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+    assert environment["TUNE_DISABLE_AUTO_CALLBACK_LOGGERS"] == "1"
+
+
+def test_the_users_own_values_stay(environment):
+    environment["RAY_USAGE_STATS_ENABLED"] = "1"
+    environment["RAY_AUTH_MODE"] = "disabled"
+    prepare_environment(None)
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "1"
+    assert environment["RAY_AUTH_MODE"] == "disabled"
+    assert "RAY_AUTH_TOKEN" not in environment
+
+
+def test_a_cluster_of_our_own_is_closed_by_a_new_token(environment):
+    prepare_environment(None)
+    assert environment["RAY_AUTH_MODE"] == "token"
+    first = environment["RAY_AUTH_TOKEN"]
+    assert len(bytes.fromhex(first)) == 32
+    for name in ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN"):
+        del environment[name]
+    prepare_environment(None)
+    assert environment["RAY_AUTH_TOKEN"] != first
+
+
+def test_a_token_of_the_users_is_used(environment):
+    environment["RAY_AUTH_TOKEN"] = "mine"
+    prepare_environment(None)
+    assert (environment["RAY_AUTH_MODE"], environment["RAY_AUTH_TOKEN"]) == ("token", "mine")
+
+
+def test_a_joined_cluster_keeps_its_authentication(environment):
+    prepare_environment("auto")
+    assert "RAY_AUTH_MODE" not in environment
+    assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+
+
+def test_a_loaded_ray_is_not_given_a_mode_that_it_has_not_read(environment, monkeypatch):
+    monkeypatch.setitem(sys.modules, "ray", ray)
+    prepare_environment(None)
+    assert "RAY_AUTH_MODE" not in environment
+
+
+@pytest.fixture
+def calls(monkeypatch):
+    """Ray's start and stop, written down and not done."""
+    made = []
+    monkeypatch.setattr(ray, "is_initialized", lambda: False)
+    monkeypatch.setattr(ray, "init", lambda **how: made.append(("init", how)))
+    monkeypatch.setattr(ray, "shutdown", lambda: made.append(("shutdown", {})))
+    return made
+
+
+def cluster(tmp_path, address=None):
+    return ray_cluster(address=address, cpus=2, gpus=0, log=tmp_path / "runs" / "ray.log")
+
+
+def test_a_ray_of_our_own_is_stopped_even_after_an_error(tmp_path, calls):
+    with pytest.raises(KeyError), cluster(tmp_path):
+        raise KeyError
+    (begin, how), (end, _) = calls
+    assert (begin, end) == ("init", "shutdown")
+    assert (how["address"], how["num_cpus"], how["num_gpus"]) == ("local", 2, 0)
+    assert how["include_dashboard"] is False
+
+
+def test_a_ray_that_was_there_is_used_and_left(tmp_path, calls, monkeypatch):
+    monkeypatch.setattr(ray, "is_initialized", lambda: True)
+    with cluster(tmp_path):
+        pass
+    assert calls == []
+
+
+def test_a_cluster_is_joined_without_asking_for_processors(tmp_path, calls):
+    with cluster(tmp_path, "10.0.0.1:6379"):
+        pass
+    assert calls[0][1]["address"] == "10.0.0.1:6379"
+    assert "num_cpus" not in calls[0][1]
+
+
+def test_where_no_cluster_answers_one_line_says_so(tmp_path, calls, monkeypatch):
+    def refuse(**how):
+        raise ConnectionError("Could not find any running Ray instance.\nMore words.")
+
+    monkeypatch.setattr(ray, "init", refuse)
+    joined = cluster(tmp_path, "auto")
+    with pytest.raises(BadInput, match="--address auto: no Ray cluster") as caught:
+        joined.__enter__()
+    assert "Could not find any running Ray instance" in str(caught.value)
+    assert "\n" not in str(caught.value)
+    assert calls == []
+
+
+def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys):
+    from ray._private import worker
+
+    logger = logging.getLogger("ray")
+    before = (logger.propagate, list(logger.handlers), worker.print_to_stdstream)
+    file = tmp_path / "runs" / "ray.log"
+    shown = []
+
+    def talk():
+        logging.getLogger("ray.tune").warning("a banner")
+        worker.print_to_stdstream({"pid": 7, "lines": ["a worker died"]}, ignore_prefix=False)
+        with warnings.catch_warnings(record=True) as caught:
+            warnings.warn_explicit("old", FutureWarning, "ray.py", 1, module="ray.tune")
+            warnings.warn_explicit("new", UserWarning, "raytrace.py", 1, module="raytrace")
+        shown.extend(caught)
+        raise KeyError
+
+    with pytest.raises(KeyError), engine._logs_to(file):
+        talk()
+    assert (logger.propagate, list(logger.handlers), worker.print_to_stdstream) == before
+    assert [str(warning.message) for warning in shown] == ["new"]
+    logger.warning("after")
+    text = file.read_text()
+    assert "WARNING ray.tune: a banner" in text
+    assert "7: a worker died" in text
+    assert "after" not in text
+    assert "a banner" not in "".join(capsys.readouterr())
+
+
+def test_an_address_where_nothing_listens_is_refused_before_ray_tries(tmp_path, monkeypatch):
+    monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("Ray was asked"))
+    with (
+        pytest.raises(BadInput, match=r"--address 127.0.0.1:1: no Ray cluster .*refused"),
+        cluster(tmp_path, "127.0.0.1:1"),
+    ):
+        pass
+
+
+@pytest.fixture
+def started(environment, monkeypatch, options):
+    """started(**options): what `start_early` would start, for these options on this machine."""
+
+    def of(**fields):
+        found = []
+        monkeypatch.setattr(engine, "_early", [])
+        monkeypatch.setattr(engine._starter, "submit", lambda *call: found.append(call[1:]))
+        engine.start_early(options(**fields))
+        return found
+
+    monkeypatch.setattr(engine, "cpu_count", lambda: 4)
+    monkeypatch.setattr(engine, "GPU_SIGNS", (Path("/no/such/device"),))
+    return of
+
+
+def test_ray_starts_early_with_the_cpus_asked_for_and_warm_workers(started, environment):
+    assert started() == [(None, 4, 0)]
+    assert environment["RAY_preload_python_modules"] == "sweep.trial.trainable"
+    assert int(environment["RAY_idle_worker_killing_time_threshold_ms"]) >= 60_000
+    assert started(cpus=2) == [(None, 2, 0)]
+
+
+def test_ray_does_not_start_early_where_the_options_may_be_refused(started, environment):
+    for fields in ({"cpus": 5}, {"gpus": 1}, {"address": "auto"}):
+        assert started(**fields) == []
+    assert "RAY_preload_python_modules" not in environment
+
+
+def test_ray_does_not_start_early_where_gpus_must_be_counted(started, monkeypatch, tmp_path):
+    for sign in range(len(SIGNS)):
+        signs = [Path("/no/such/device")] * len(SIGNS)
+        signs[sign] = tmp_path
+        monkeypatch.setattr(engine, "GPU_SIGNS", tuple(signs))
+        assert started() == []
+
+
+def test_signs_of_gpus_are_those_of_nvidia_wsl_and_rocm():
+    assert {"/dev/nvidiactl", "/dev/dxg", "/dev/kfd"} <= {str(sign) for sign in SIGNS}
+
+
+@pytest.fixture
+def early(calls, monkeypatch):
+    """early(cpus, gpus, error=) → a Ray that was started early, taken over; what was called."""
+
+    def of(cpus, gpus, error=None):
+        future = Future()
+        future.set_exception(error) if error else future.set_result(None)
+        monkeypatch.setattr(engine, "_early", [future])
+        has = {"CPU": float(cpus), "memory": 1e9, **({"GPU": float(gpus)} if gpus else {})}
+        monkeypatch.setattr(ray, "cluster_resources", lambda: has)
+        monkeypatch.setattr(ray, "is_initialized", lambda: True)
+        return calls
+
+    return of
+
+
+def test_a_ray_started_early_is_taken_over(early, tmp_path):
+    made = early(2, 0)
+    with cluster(tmp_path):
+        assert made == []
+    assert [name for name, _ in made] == ["shutdown"]
+
+
+@pytest.mark.parametrize("wrong", [(2, 1), (4, 0)])
+def test_a_ray_started_early_with_other_processors_is_started_again(early, tmp_path, wrong):
+    made = early(*wrong)
+    with cluster(tmp_path):
+        (end, _), (begin, how) = made
+        assert (end, begin) == ("shutdown", "init")
+        assert (how["num_cpus"], how["num_gpus"]) == (2, 0)
+    assert [name for name, _ in made] == ["shutdown", "init", "shutdown"]
+
+
+def test_a_ray_that_did_not_start_early_is_started(early, tmp_path):
+    made = early(2, 0, error=RuntimeError("no port"))
+    with cluster(tmp_path):
+        assert [name for name, _ in made] == ["shutdown", "init"]
+
+
+def test_many_workers_are_not_warmed(started, monkeypatch, environment):
+    monkeypatch.setattr(engine, "cpu_count", lambda: 64)
+    assert started() == [(None, 64, 0)]
+    assert "RAY_preload_python_modules" not in environment
+
+
+def test_tunes_actors_keep_their_environment_where_nothing_is_warmed(monkeypatch):
+    from ray.tune.execution import class_cache
+
+    monkeypatch.delenv("RAY_preload_python_modules", raising=False)
+    before = dict(class_cache.DEFAULT_ENV_VARS)
+    engine.take_warm_workers()
+    assert before == class_cache.DEFAULT_ENV_VARS != {}
+
+
+WARM = """
+import sys
+from sweep.driver.engine import ray_cluster, start_early, take_warm_workers
+from sweep.options.sweep_options import SweepOptions
+from pathlib import Path
+
+class Actor:
+    def __init__(self):
+        import sys
+        self.warm = "sweep.trial.trainable" in sys.modules
+    def ask(self):
+        return self.warm
+
+if __name__ == "__main__":
+    start_early(SweepOptions(space="ablation", cpus=1))
+    with ray_cluster(address=None, cpus=1, gpus=0, log=Path(sys.argv[1]) / "ray.log"):
+        take_warm_workers()
+        from ray.tune.execution.class_cache import _ActorClassCache
+        import ray
+        actor = _ActorClassCache().get(Actor).options(num_cpus=1).remote()
+        print("warm", ray.get(actor.ask.remote()))
+"""
+
+
+@pytest.mark.slow
+def test_an_actor_of_tunes_runs_in_a_worker_that_has_loaded_the_trainer(tmp_path):
+    script = tmp_path / "warm.py"
+    script.write_text(WARM)
+    removed = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
+    environment = {k: v for k, v in os.environ.items() if k not in removed}
+    done = subprocess.run(
+        [sys.executable, str(script), str(tmp_path)],
+        capture_output=True, text=True, env=environment, check=False,
+    )  # fmt: skip
+    assert done.stdout.splitlines()[-1] == "warm True", done.stderr

@@ -1,0 +1,154 @@
+"""What stays of a sweep that breaks off, before its first trial and after it."""
+
+import contextlib
+from io import StringIO
+from types import SimpleNamespace
+
+import pytest
+from rich.console import Console
+
+from sweep.driver import one_sweep, runner
+from sweep.plan.make_plan import make_plan
+from sweep.results.manifest import read_manifest
+from sweep.results.tables import read_table, write_rows
+from tl_core.errors import BadInput
+
+
+@pytest.fixture
+def sweep(options, tmp_path, monkeypatch):
+    """sweep(run_on_ray) → a sweep whose trials are what that function does with it."""
+    monkeypatch.setattr(one_sweep, "ray_cluster", lambda **how: contextlib.nullcontext())
+
+    def make(run_on_ray):
+        plan = make_plan(options(space="ablation", dataset="digits", cpus=1, gpus=0))
+        monkeypatch.setattr(one_sweep._Run, "_run_on_ray", lambda run, joined: run_on_ray(run))
+        (tmp_path / "runs" / "s1").mkdir(parents=True, exist_ok=True)
+        return one_sweep._Run(plan, [], "s1", tmp_path, Console(file=StringIO()))
+
+    return make
+
+
+def test_a_refusal_before_the_first_trial_leaves_nothing_behind(sweep, tmp_path):
+    def refuse(run):
+        write_rows(tmp_path, "trials", "s1", [])
+        raise BadInput("threads=9: there are 2 CPUs")
+
+    with pytest.raises(BadInput, match="threads=9"):
+        sweep(refuse).run()
+    assert not (tmp_path / "runs" / "s1").exists()
+    assert not (tmp_path / "trials" / "sweep=s1").exists()
+
+
+@pytest.mark.parametrize("kind", [BadInput, ValueError, OSError])
+def test_after_the_first_trial_everything_stays(sweep, tmp_path, trial_row, kind):
+    def trial_and_error(run):
+        run.began = True
+        write_rows(tmp_path, "trials", "s1", [trial_row(0, 0.5)])
+        raise kind("the weights are gone")
+
+    result = sweep(trial_and_error).run()
+    assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
+    assert len(read_table(tmp_path, "trials", "s1")) == len(result.trials) == 1
+    assert (result.manifest.status, result.exit_code) == ("failed", 1)
+    assert result.manifest.ended_at is not None
+    assert result.manifest.errors == [
+        f"Error while running the sweep: {kind.__name__}: the weights are gone"
+    ]
+
+
+def test_an_interrupt_is_no_error(sweep):
+    def interrupt(run):
+        raise KeyboardInterrupt
+
+    result = sweep(interrupt).run()
+    assert (result.manifest.status, result.exit_code) == ("interrupted", 130)
+
+
+def test_an_error_of_ours_before_the_first_trial_is_raised_and_kept(sweep, tmp_path):
+    def fail(run):
+        raise RuntimeError("Ray did not start")
+
+    run = sweep(fail)
+    with pytest.raises(RuntimeError, match="Ray did not start"):
+        run.run()
+    assert run.manifest.status == "failed"
+    assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
+
+
+def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, page):
+    from sweep.options.sweep_options import SweepOptions
+    from sweep.results import liveness
+
+    found = {}
+
+    def run(self):
+        found.update(folder=self.folder, beat=liveness.last_beat(self.folder))
+
+    monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
+    monkeypatch.setattr(one_sweep._Run, "run", run)
+    options = SweepOptions(
+        space="ablation", dataset="digits", settings=("width=4",), results=tmp_path, name="mine",
+        cpus=1, cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
+    runner.run_sweep(options, page)
+    assert found["folder"] == tmp_path / "runs" / "mine"
+    assert liveness.beats(found["beat"])
+    assert liveness.last_beat(found["folder"]) is None
+
+
+def test_notes_are_shown_as_they_are_and_kept(sweep):
+    run = sweep(lambda run: None)
+    run.note("The precision of a[b] could not be measured (OSError: [Errno 28] full): fp32.")
+    assert "a[b]" in run.console.file.getvalue()
+    assert "[Errno 28]" in run.console.file.getvalue()
+    assert run.manifest.notes[-1].startswith("The precision of a[b]")
+
+
+def test_the_number_of_trials_is_corrected_when_the_search_has_decided_it(sweep, tmp_path):
+    run = sweep(None)
+    run.view = SimpleNamespace(trials=run.plan.trials)
+    run._counted(5)
+    seeds = len(run.plan.strategy.seeds)
+    assert run.view.trials == 5 * seeds
+    assert read_manifest(tmp_path, "s1").trials_planned == 5 * seeds
+
+
+def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
+    """Also for `list` and `delete`, which read what is written as the numbers become known."""
+    seen = []
+
+    class Trials:
+        notes, job, searcher = (), None, SimpleNamespace()
+
+        def __init__(self, plan, job, proposer, ledger, resources, begins):
+            self.begins = begins
+
+        def run(self, folder):
+            for tell, number in ((run._counted, 5), (self.begins, 7)):
+                tell(number)
+                written = read_manifest(tmp_path, "s1")
+                seen.append((written.state(), written.trials_planned))
+            return "finished"
+
+    monkeypatch.setattr("sweep.driver.all_trials.AllTrials", Trials)
+    run = sweep(None)
+    view = SimpleNamespace(begin_confirmation=lambda trials: None)
+    run._run_trials(None, None, None, SimpleNamespace(config_id=str), view)
+    seeds = len(run.plan.strategy.seeds)
+    assert seen == [("running", 5 * seeds), ("running", 7)]
+    assert run.manifest.status == "finished"
+
+
+def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
+    class Trials:
+        def __init__(self, *about):
+            pass
+
+        def run(self, folder):
+            raise RuntimeError("Tune is gone")
+
+    monkeypatch.setattr("sweep.driver.all_trials.AllTrials", Trials)
+    run = sweep(None)
+    with pytest.raises(RuntimeError, match="Tune is gone"):
+        run._run_trials(None, None, None, SimpleNamespace(config_id=str), None)
+    assert run.manifest.status == "failed"

@@ -1,0 +1,238 @@
+"""Who trains a stack of heads, and who finds it trained, without Ray."""
+
+import threading
+
+import numpy as np
+import pytest
+import torch
+
+from sweep.judge.judging import judge_trial
+from sweep.trial import head_stacks
+from sweep.trial.head_stacks import REACH, HeadStacks
+from sweep.trial.job import Job
+from sweep.trial.trainable import TrialActor, run_facts, unpack
+from tl_core import TrainConfig, Trainer
+from tl_core.train.head_stack import HeadStack
+
+BASE = TrainConfig(
+    dataset="digits", width=4, depth=1, freeze_depth=4, epochs=2, threads=1, precision="fp32",
+    eval_precision="fp32", augmentation="none",
+)  # fmt: skip
+RATES = [0.001 * 1.1**n for n in range(2 * REACH)]
+PLANNED = tuple({"lr": lr, "batch_size": 32 + 32 * (n % 2)} for n, lr in enumerate(RATES))
+
+
+@pytest.fixture
+def job(tmp_path):
+    """job(planned) of linear probes of the digits."""
+
+    def make(planned=PLANNED, **fields):
+        base = {**BASE.to_dict(), "cache_dir": str(tmp_path / "cache"), **fields}
+        return Job("s", base, (), {}, str(tmp_path / "checkpoints"), planned=planned)
+
+    return make
+
+
+@pytest.fixture
+def trained(monkeypatch):
+    """Sizes of the stacks that were trained, in order."""
+    sizes = []
+    original = HeadStack.train
+
+    def counting(self, until=None):
+        sizes.append(len(self.configs))
+        return original(self, until)
+
+    monkeypatch.setattr(HeadStack, "train", counting)
+    return sizes
+
+
+def worker(job):
+    return HeadStacks(job, run_facts)
+
+
+def results_of(job, number):
+    """What a worker of its own reports of a trial."""
+    actor = TrialActor.__new__(TrialActor)
+    actor.setup({"number": number, "values": dict(PLANNED[number])}, job)
+    found = [unpack(actor.step())]
+    while not found[-1]["done"]:
+        found.append(unpack(actor.step()))
+    actor.cleanup()
+    return found
+
+
+def test_trials_report_what_they_would_by_themselves(job, trained):
+    stacked = {number: results_of(job(), number) for number in (0, 1, 2)}
+    assert trained == [REACH // 2, REACH // 2]  # one for each batch size
+    for number, found in stacked.items():
+        alone = results_of(job(planned=()), number)
+        for name in ("train_loss", "val_accuracy", "best_val_accuracy", "lr"):
+            np.testing.assert_allclose(
+                [r[name] for r in found], [r[name] for r in alone], rtol=2e-4
+            )
+        for name in ("epoch", "status", "best_epoch", "params_trained", "device_name", "done"):
+            assert [r[name] for r in found] == [r[name] for r in alone]
+        assert {r["trained_together"] for r in found} == {REACH // 2}
+        assert {r["trained_together"] for r in alone} == {1}
+    assert len(trained) == 2
+
+
+def test_the_best_weights_are_kept_for_the_winner(job):
+    for planned in (PLANNED, ()):
+        results_of(job(planned), 5)
+        kept = torch.load(job().checkpoint(5), weights_only=True)
+        assert (kept["config"]["lr"], kept["config"]["batch_size"]) == (PLANNED[5]["lr"], 64)
+        weights = {name: value.clone() for name, value in kept["model"].items()}
+        if planned:
+            stacked = weights
+    assert stacked.keys() == weights.keys()
+    for name in weights:
+        torch.testing.assert_close(stacked[name], weights[name], rtol=1e-3, atol=1e-5)
+
+
+def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, monkeypatch):
+    begun, go_on = threading.Event(), threading.Event()
+    original = HeadStack._run_epoch
+
+    def slowly(self, epoch):
+        if threading.current_thread().name == "first":
+            begun.set()
+            assert go_on.wait(50)
+        original(self, epoch)
+
+    monkeypatch.setattr(HeadStack, "_run_epoch", slowly)
+    first = threading.Thread(target=lambda: worker(job()).run_of(0, PLANNED[0]), name="first")
+    first.start()
+    assert begun.wait(50)
+    found = []
+    second = threading.Thread(target=lambda: found.append(worker(job()).run_of(2, PLANNED[2])))
+    second.start()
+    file = worker(job())._path(worker(job())._stack(1))
+    for _ in range(1000):
+        if file.exists():
+            break
+        second.join(0.05)
+    assert file.exists()  # trial 1's stack, while trial 0's is still in training
+    assert not found
+    go_on.set()
+    first.join(50)
+    second.join(50)
+    assert found[0] is not None
+    assert found[0][0].config.lr == PLANNED[2]["lr"]
+    assert trained == [REACH // 2] * 2
+
+
+@pytest.mark.parametrize(
+    ("fields", "planned"),
+    [
+        ({"freeze_depth": 3}, PLANNED),
+        ({"freeze_depth": 0}, PLANNED),
+        ({}, ()),
+        ({}, PLANNED[:1]),
+        ({}, tuple({"lr": 0.01, "seed": n} for n in range(4))),
+    ],
+    ids=["a stage left", "nothing frozen", "a searcher that learns", "one trial", "seeds"],
+)
+def test_other_trials_train_by_themselves(job, trained, fields, planned):
+    values = (*planned, PLANNED[0])[0]
+    assert worker(job(planned, **fields)).run_of(0, values) is None
+    assert trained == []
+
+
+def test_a_trial_that_was_not_planned_trains_by_itself(job, trained):
+    assert worker(job()).run_of(0, {**PLANNED[0], "lr": 0.5}) is None
+    assert worker(job()).run_of(len(PLANNED), PLANNED[0]) is None
+    assert trained == []
+
+
+def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
+    tried = []
+
+    def fail(self, piece, activations, precision):
+        tried.append(1)
+        raise RuntimeError("no batching rule")
+
+    monkeypatch.setattr(HeadStack, "_logits", fail)
+    assert results_of(job(), 0)[-1]["status"] == "completed"
+    assert results_of(job(), 2)[-1]["status"] == "completed"
+    assert len(tried) == 1
+    job().checkpoint(2).unlink()  # as if it had been stopped
+    assert judge_trial(job(), 2, dict(PLANNED[2]), 1).retrained
+
+
+def test_memory_that_runs_out_is_told(job, monkeypatch):
+    def fail(self, until=None):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    monkeypatch.setattr(HeadStack, "train", fail)
+    assert results_of(job(), 0)[-1]["status"] == "out_of_memory"
+
+
+def test_a_planned_trial_that_cannot_be_leaves_the_others_alone(job, trained):
+    planned = (*PLANNED[:4], {"lr": -1.0}, *PLANNED[4:])
+    assert worker(job(planned)).run_of(0, PLANNED[0]) is not None
+    assert worker(job(planned)).run_of(4, {"lr": -1.0}) is None
+    assert trained == [REACH // 2]
+
+
+def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch):
+    stacks = worker(job())
+
+    def fail(config):
+        raise RuntimeError("broken")
+
+    monkeypatch.setattr(head_stacks, "Trainer", fail)
+    stacks._train_next(0)
+    monkeypatch.setattr(head_stacks, "Trainer", Trainer)
+    assert stacks.run_of(0, PLANNED[0]) is not None
+
+
+def test_a_stopped_winner_is_trained_again_with_the_others_of_its_stack(job):
+    reported = results_of(job(), 3)[:1]  # stopped after its first epoch
+    job().checkpoint(3).unlink()
+    measured = judge_trial(job(), 3, dict(PLANNED[3]), 1)
+    assert measured.retrained
+    assert measured.accuracy["val"] == pytest.approx(reported[0]["val_accuracy"])
+    weights = worker(job()).weights_at(3, PLANNED[3], 1)
+    alone = Trainer(job().config(PLANNED[3]))
+    alone.run_epoch()
+    for name, weight in alone.best_weights.items():
+        torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
+    assert worker(job(())).weights_at(3, PLANNED[3], 1) is None
+
+
+def test_files_of_stacks_long_past_are_deleted(job, monkeypatch):
+    monkeypatch.setattr(head_stacks, "BEHIND", REACH // 2)
+    stacks = worker(job())
+    for number in (0, 1, REACH):
+        assert stacks.run_of(number, PLANNED[number]) is not None
+    assert [int(path.stem) for path in stacks.folder.glob("*.pt")] == [REACH]
+
+
+FRESH = [{"lr": lr, "batch_size": 32, "seed": seed} for seed in (5, 6) for lr in RATES[:3]]
+
+
+@pytest.mark.parametrize("known", [PLANNED[:40], ()])
+def test_fresh_runs_of_the_best_heads_are_trained_together_too(job, trained, known):
+    """Each seed is a stack, whether the trials before were known in advance or not."""
+    worker_of_trials = TrialActor.__new__(TrialActor)
+    config = {"number": 40, "values": FRESH[0], "planned": (40, FRESH)}
+    worker_of_trials.setup(config, job(known))
+    for number, values in enumerate(FRESH, 40):
+        worker_of_trials.reset_config({**config, "number": number, "values": values})
+        found = [unpack(worker_of_trials.step()) for _ in range(2)]
+        assert [result["trained_together"] for result in found] == [3, 3]
+    worker_of_trials.cleanup()
+    assert trained == [3, 3]
+    assert worker(job(known)).run_of(44, FRESH[4]) is None
+
+
+def test_what_was_planned_of_the_search_stays_so(job):
+    told = job(PLANNED[:40]).with_planned(40, FRESH)
+    assert told.planned_values(39) == PLANNED[39]
+    assert told.planned_values(40) == FRESH[0]
+    assert told.planned_values(46) is None
+    later = job(()).with_planned(40, FRESH)
+    assert later.planned_values(39) is None
+    assert later.planned_values(45) == FRESH[5]

@@ -1,0 +1,202 @@
+"""The decoded cache: one folder per content and image size, whole or absent.
+
+    <cache>/decoded/<fingerprint>-<size>px[-white levels]-v2/
+        images.npy   (N, C, S, S) uint8; absent if the data set is streamed
+        index.npz    labels, parts, positions, sums, squares, hashes
+        info.json    classes, channels, size, count, streamed, notes, skipped_by
+    <cache>/known/<signature>-v2.json   the fingerprint of files with these sizes and times
+    <cache>/known/<fingerprint>-<reader>-v2.npz  the largest values of images of more than 8 bits
+
+Built under a lock in a folder whose name starts with a dot, then renamed.
+"""
+
+import contextlib
+import errno
+import hashlib
+import json
+import os
+import shutil
+import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from filelock import FileLock
+
+from tl_core.datasets.decoded.identity import Identity, from_json, to_json
+from tl_core.datasets.images.unreadable import reader
+from tl_core.datasets.images.white_levels import WhiteLevels
+from tl_core.errors import BadInput
+from tl_core.machine.cache_folder import gibibytes_from
+
+VERSION = 2
+"""Raised when decoding or the layout changes, so that older entries are left alone."""
+BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
+DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+"""No space left, the user's quota is used up, or the file would be larger than is allowed."""
+_ARRAYS = ("labels", "parts", "positions", "sums", "squares", "hashes")
+
+
+@dataclass(frozen=True, eq=False)
+class Entry:
+    """One decoded data set. N images that could be read, C channels."""
+
+    classes: tuple[str, ...]
+    channels: int
+    size: int
+    labels: np.ndarray
+    """(N,) int64."""
+    parts: np.ndarray
+    """(N,) int64: TRAIN, VAL or TEST."""
+    positions: np.ndarray
+    """(N,) int64: positions in the data set's `Records`."""
+    sums: np.ndarray
+    """(N, C) int64: sum of an image's pixels."""
+    squares: np.ndarray
+    """(N, C) int64: sum of their squares."""
+    hashes: np.ndarray
+    """(N,) uint64: of an image's decoded pixels; two of the same pixels have the same."""
+    notes: tuple[str, ...]
+    """What to say of its files whenever the data set is used, a line each."""
+    images: np.ndarray | None
+    """(N, C, S, S) uint8, mapped; None: streamed."""
+    skipped_by: str | None = None
+    """The `reader` that could not read some files; None: none were skipped."""
+
+
+def budget_bytes(folder: Path) -> float:
+    """How large one decoded data set may be: $TL_SWEEP_CACHE_BUDGET in GiB, else half of what
+    is free on the folder's disk.
+
+    Raises:
+        BadInput: the variable is no number, or negative.
+    """
+    set_by_user = gibibytes_from(BUDGET_VARIABLE)
+    return shutil.disk_usage(folder).free / 2 if set_by_user is None else set_by_user
+
+
+def entry_folder(cache: Path, identity: Identity, size: int, whites: WhiteLevels) -> Path:
+    """Where the data set decoded with these white levels lies, or will."""
+    levels = (("i", whites.integers), ("f", whites.floats))
+    scale = "".join(f"-{kind}{level:g}" for kind, level in levels if level is not None)
+    return cache / "decoded" / f"{identity.fingerprint}-{size}px{scale}-v{VERSION}"
+
+
+def survey_path(cache: Path, identity: Identity) -> Path:
+    """Where the largest values of the images that Pillow reads of the data set are kept."""
+    by = hashlib.blake2b(reader().encode(), digest_size=4).hexdigest()
+    return cache / "known" / f"{identity.fingerprint}-{by}-v{VERSION}.npz"
+
+
+def open_entry(folder: Path) -> Entry | None:
+    """The entry, its images mapped copy-on-write.
+
+    None where absent, cut short or damaged, or where Pillow may now read files that were skipped.
+    """
+    try:
+        info = json.loads((folder / "info.json").read_text())
+        with np.load(folder / "index.npz", allow_pickle=False) as index:
+            arrays = {name: index[name] for name in _ARRAYS}
+        skipped_by = info["skipped_by"]
+        count, channels, size = info["count"], info["channels"], info["size"]
+        images = _map(folder / "images.npy", (count, channels, size, size), info["streamed"])
+    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
+        return None
+    if skipped_by not in (None, reader()):
+        return None
+    if any(len(array) != count for array in arrays.values()):
+        return None
+    return Entry(
+        classes=tuple(info["classes"]),
+        channels=channels,
+        size=size,
+        images=images,
+        notes=tuple(info["notes"]),
+        skipped_by=skipped_by,
+        **arrays,
+    )
+
+
+def recall(cache: Path, signature: str) -> Identity | None:
+    """The identity of files with this signature, if they were seen before."""
+    try:
+        return from_json((cache / "known" / f"{signature}-v{VERSION}.json").read_text())
+    except (OSError, ValueError, TypeError):
+        return None
+
+
+def remember(cache: Path, signature: str, identity: Identity) -> None:
+    """Let later processes `recall` it."""
+    path = cache / "known" / f"{signature}-v{VERSION}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{signature}-{os.getpid()}")
+    partial.write_text(to_json(identity))
+    partial.replace(path)
+
+
+@contextlib.contextmanager
+def locked(cache: Path, name: str) -> Iterator[None]:
+    """One process at a time, of all that use this cache folder.
+
+    Raises:
+        BadInput: the cache folder cannot be written, or its disk is full.
+    """
+    lock = FileLock(cache / "decoded" / f".{name}.lock")
+    try:
+        (cache / "decoded").mkdir(parents=True, exist_ok=True)
+        lock.acquire()
+    except OSError as error:
+        raise BadInput(
+            f"The cache folder {cache} cannot be written ({error.strerror}); "
+            "give another --cache-dir."
+        ) from error
+    try:
+        yield
+    except OSError as error:
+        if error.errno in DISK_FULL:
+            raise BadInput(f"The disk of {cache} is full; give another --cache-dir.") from error
+        raise
+    finally:
+        lock.release()
+
+
+@contextlib.contextmanager
+def replacing(folder: Path) -> Iterator[Path]:
+    """A new folder to write in, which takes the place of `folder` at the end, or vanishes.
+
+    The caller holds the lock, so leftovers of a killed process are removed.
+    """
+    partial = folder.with_name(f".{folder.name}.partial")
+    shutil.rmtree(partial, ignore_errors=True)
+    partial.mkdir(parents=True)
+    try:
+        yield partial
+        shutil.rmtree(folder, ignore_errors=True)
+        partial.rename(folder)
+    finally:
+        shutil.rmtree(partial, ignore_errors=True)
+
+
+def write_index(folder: Path, entry: Entry, *, streamed: bool) -> None:
+    """Everything of an entry but its pixels; `streamed` says that there are none."""
+    np.savez(folder / "index.npz", **{name: getattr(entry, name) for name in _ARRAYS})
+    info = {
+        "classes": entry.classes,
+        "channels": entry.channels,
+        "size": entry.size,
+        "count": len(entry.labels),
+        "streamed": streamed,
+        "notes": entry.notes,
+        "skipped_by": entry.skipped_by,
+    }
+    (folder / "info.json").write_text(json.dumps(info))
+
+
+def _map(path: Path, shape: tuple[int, ...], streamed: bool) -> np.ndarray | None:
+    if streamed:
+        return None
+    images = np.load(path, mmap_mode="c", allow_pickle=False)
+    if images.shape != shape or images.dtype != np.uint8:
+        raise ValueError(f"{path} does not hold {shape}")
+    return images

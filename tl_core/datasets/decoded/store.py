@@ -1,0 +1,116 @@
+"""Where a split's pixels come from: the mapped cache, or the files themselves.
+
+Shapes: B images of a batch, C channels, S pixels a side.
+"""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Protocol
+
+import numpy as np
+
+from tl_core.datasets.images.decode import decode_or_reason, thread_count
+from tl_core.datasets.images.pillow_warnings import collected
+from tl_core.datasets.images.white_levels import WhiteLevels
+from tl_core.datasets.records import Records
+from tl_core.errors import BadInput
+
+
+class ImageStore(Protocol):
+    """Decoded images by position."""
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, S, S)."""
+        ...
+
+    @property
+    def mapped(self) -> np.ndarray | None:
+        """All images, (N, C, S, S) uint8, where they lie in one mapped file."""
+        ...
+
+    def __len__(self) -> int: ...
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
+        ...
+
+
+class MappedStore:
+    """Images in one memory-mapped file: every process on the machine shares its pages."""
+
+    def __init__(self, images: np.ndarray) -> None:
+        # A plain array over the map: np.memmap's own indexing is slower.
+        self.mapped = images.view(np.ndarray)
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, S, S)."""
+        count, channels, height, width = self.mapped.shape
+        return count, channels, height, width
+
+    def __len__(self) -> int:
+        return len(self.mapped)
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
+        return np.take(self.mapped, indices, axis=0)
+
+
+class StreamingStore:
+    """Images decoded when asked for, for a data set larger than the cache's budget."""
+
+    mapped = None
+
+    def __init__(
+        self,
+        records: Records,
+        positions: np.ndarray,
+        channels: int,
+        size: int,
+        whites: WhiteLevels,
+    ) -> None:
+        """Serve `records.images[positions[i]]` as image i, (channels, size, size)."""
+        self._records = records
+        self._positions = positions
+        self._whites = whites
+        self._shape = (len(positions), channels, size, size)
+        self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
+
+    @property
+    def shape(self) -> tuple[int, int, int, int]:
+        """(N, C, S, S)."""
+        return self._shape
+
+    def __len__(self) -> int:
+        return self._shape[0]
+
+    def take(self, indices: np.ndarray) -> np.ndarray:
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array.
+
+        Raises:
+            BadInput: a file that was an image when the data set was first read is none now.
+        """
+        wanted = self._positions[indices]
+        batch = np.empty((len(wanted), *self._shape[1:]), dtype=np.uint8)
+
+        def fill(places: np.ndarray) -> None:
+            with collected():  # `build_entry` has reported
+                for place in places:
+                    batch[place] = self._decode(int(wanted[place]))
+
+        # In the order of the files: neighbours in a Parquet file are read together.
+        order = np.argsort(wanted, kind="stable")
+        shares = min(len(order), 4 * thread_count()) or 1
+        for _ in self._pool.map(fill, np.array_split(order, shares)):
+            pass
+        return batch
+
+    def _decode(self, position: int) -> np.ndarray:
+        raw = self._records.images[position]
+        pixels = decode_or_reason(raw, self._shape[1], self._shape[2], self._whites)
+        if isinstance(pixels, str):
+            raise BadInput(
+                f"{self._records.name(position)} can no longer be read as an image ({pixels}); "
+                "restore it or start again."
+            )
+        return pixels

@@ -1,0 +1,193 @@
+"""`folder:PATH`: image files in class folders, split by folders or not.
+
+    PATH/train/cat/*.jpg  PATH/val/cat/*.jpg  PATH/test/cat/*.jpg      val, test or both may lack
+    PATH/cat/*.jpg  PATH/dog/*.jpg                                      no split of its own
+
+Split folders go by their usual names (`split_names`), a class folder is read with all its
+sub-folders, and hidden and thumbnail names are left aside. Each real file is one image, whatever
+links or hard links lead to it; one that two classes or two splits reach is refused.
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tl_core.datasets.readers.class_names import hint
+from tl_core.datasets.readers.folder_layout import Layout, find_layout
+from tl_core.datasets.readers.split_names import PART_NAMES, part_of
+from tl_core.datasets.readers.tree import File, Folder, Tree, same_files
+from tl_core.datasets.records import TRAIN, Contents, Records, Request
+from tl_core.errors import BadInput
+
+
+class FileImages:
+    """Image files, read when asked for; one that cannot be read is empty, so no image."""
+
+    def __init__(self, paths: list[str]) -> None:
+        self._paths = paths
+
+    def __len__(self) -> int:
+        return len(self._paths)
+
+    def __getitem__(self, index: int, /) -> bytes:
+        try:
+            with open(self._paths[index], "rb") as file:
+                return file.read()
+        except OSError:
+            return b""
+
+
+@dataclass
+class _Found:
+    """The image files of a folder, in the order of `read`."""
+
+    tree: Tree
+    layout: Layout
+    classes: tuple[str, ...]
+    files: list[File]
+    labels: list[int]
+    parts: list[int]
+
+
+def read(request: Request) -> Records:
+    """All image files with the labels and splits that their folders give.
+
+    Raises:
+        BadInput: there are no class folders, fewer than two, an empty one, or one in val or test
+            that train lacks; a folder may be a split or a class; a file has two labels or splits.
+    """
+    found = _find(request)
+    files, tree = found.files, found.tree
+    return Records(
+        images=FileImages([file.path for file in files]),
+        labels=np.array(found.labels),
+        classes=found.classes,
+        parts=np.array(found.parts) if found.layout.is_split else None,
+        name=lambda index: tree.relative(files[index].path),
+    )
+
+
+def files(request: Request) -> list[Path]:
+    """Every image file, in the order of `read`, and then what links lead to.
+
+    The latter change where a link does, though what it leads to may have the same size and times.
+    """
+    found = _find(request)
+    return [Path(path) for path in (*(file.path for file in found.files), *found.tree.links)]
+
+
+def contents(request: Request) -> Contents:
+    """Splits, classes and counts, and what is left aside.
+
+    Raises:
+        BadInput: as `read`.
+    """
+    found = _find(request)
+    images = Counter(zip(found.parts, found.labels, strict=True))
+    layout = found.layout
+    return Contents(
+        counts={
+            part: {name: images[part, label] for label, name in enumerate(found.classes)}
+            for part in sorted(set(found.parts))
+        },
+        sources={p: f"{f.name}/" for p, f in layout.splits.items()} if layout.is_split else {},
+        aside=found.tree.aside.lines(),
+        notes=tuple(found.tree.notes),
+    )
+
+
+def _find(request: Request) -> _Found:
+    assert request.path is not None
+    if not request.path.is_dir():
+        raise BadInput(f"{request.path} is a file; give the folder that holds the class folders.")
+    tree = Tree(str(request.path))
+    layout = find_layout(tree)
+    classes = _classes(tree, layout)
+    found = _Found(tree, layout, classes, [], [], [])
+    for part, folder in layout.class_folders:
+        images = _images_of(tree, folder, needed=part == TRAIN)
+        found.files += images
+        found.labels += [classes.index(folder.name)] * len(images)
+        found.parts += [part] * len(images)
+    for part, folder in layout.splits.items():
+        if part not in found.parts:
+            raise BadInput(f"{folder.path} has class folders and no image; add some or remove it.")
+    return _each_once(found)
+
+
+def _classes(tree: Tree, layout: Layout) -> tuple[str, ...]:
+    """The class folders of train, sorted; those of val and test are among them."""
+    trained = [folder for part, folder in layout.class_folders if part == TRAIN]
+    names = tuple(sorted({folder.name for folder in trained}))
+    if len(names) < 2:
+        raise BadInput(_one_class(tree, layout, trained[0]))
+    for _, folder in layout.class_folders:
+        if folder.name not in names:
+            raise BadInput(
+                f"{folder.path} is a class that {layout.splits[TRAIN].path} lacks"
+                f"{hint(folder.name, names)}; "
+                "add or remove it."
+            )
+    return names
+
+
+def _one_class(tree: Tree, layout: Layout, folder: Folder) -> str:
+    text = (
+        f"{layout.splits[TRAIN].path} has one class folder ({folder.name}); a classifier needs 2 "
+        "or more"
+    )
+    deeper = ", ".join(sub.name for sub in tree.inside(folder).folders[:3])
+    if not deeper:
+        return f"{text}."
+    if layout.is_split:
+        return f"{text}: move what is in it ({deeper}, …) up, in every split."
+    what = f"its folders ({deeper}, …) are splits or classes"
+    return f"{text}: if {what}, give folder:{folder.path}."
+
+
+def _images_of(tree: Tree, folder: Folder, *, needed: bool) -> list[File]:
+    files, folders = tree.below(folder)
+    for sub in folders:
+        part = part_of(sub.name)
+        if part not in (None, TRAIN):
+            raise BadInput(
+                f"{sub.path} looks like the {PART_NAMES[part]} split of a class alone; put "
+                f"{sub.name}/{folder.name}/ in place of {folder.name}/{sub.name}/, give "
+                f"folder:{folder.path} if the classes are below it, or rename {sub.name}."
+            )
+    images = tree.images_among(files)
+    if needed and not images:
+        why = f"has no image among its {len(files)} files" if files else "is empty"
+        raise BadInput(f"The class folder {folder.path} {why}; add images or remove it.")
+    return images
+
+
+def _each_once(found: _Found) -> _Found:
+    """One name for each real file: where it lies, rather than a link.
+
+    Raises:
+        BadInput: a file is in two classes or splits.
+    """
+    files, relative = found.files, found.tree.relative
+    drop: set[int] = set()
+    for group in same_files(files):
+        one, *others = sorted(group, key=lambda at: (files[at].linked, at))
+        for other in others:
+            places = [(found.parts[at], found.labels[at]) for at in (one, other)]
+            if places[0] != places[1]:
+                raise BadInput(
+                    f"{relative(files[one].path)} and {relative(files[other].path)} are one file "
+                    "(a link), in two classes or splits; remove one of them."
+                )
+            found.tree.aside.add(
+                "further names of files that are used", relative(files[other].path)
+            )
+        drop |= set(others)
+    if drop:
+        kept = [at for at in range(len(files)) if at not in drop]
+        found.files = [files[at] for at in kept]
+        found.labels = [found.labels[at] for at in kept]
+        found.parts = [found.parts[at] for at in kept]
+    return found

@@ -1,0 +1,161 @@
+"""`parquet:PATH`: Parquet files in the Hugging Face image convention.
+
+Columns `image`: an encoded image, as struct<bytes, path>, bytes alone, the path of a file or
+base64; `label`: a whole number or a class name. Class names stand in the schema metadata, key
+`huggingface`, as JSON: info.features.label.names; they are matched by name across files. Where
+they are absent, the label values in ascending order are the classes. PATH is one file, or a
+folder of files and folders whose names tell the splits, as Hugging Face's do; a folder whose
+names tell none is one data set without splits.
+"""
+
+import os
+from pathlib import Path
+
+import numpy as np
+
+from tl_core.datasets.readers.left_aside import LeftAside
+from tl_core.datasets.readers.parquet.columns import Table, open_table
+from tl_core.datasets.readers.parquet.files import PartFile, find_files
+from tl_core.datasets.readers.parquet.images import ParquetImages
+from tl_core.datasets.readers.parquet.labels import join_labels
+from tl_core.datasets.records import TRAIN, Contents, Records, Request
+from tl_core.errors import BadInput
+
+__all__ = ["ParquetImages", "contents", "files", "read"]
+
+
+def read(request: Request) -> Records:
+    """Labels and class names of all files; images are read when asked for.
+
+    Raises:
+        BadInput: a column is missing or of another type, a label is null or outside the classes,
+            class names do not fit together, a file is damaged, or a split has no plain meaning.
+    """
+    found, _ = find_files(_path(request), LeftAside())
+    tables = _tables(found)
+    classes, labels = _labels(found, tables)
+    images = ParquetImages(tables, _path(request))
+    is_split = len({file.part for file in found}) > 1
+    parts = np.repeat([file.part for file in found], [table.rows for table in tables])
+    return Records(
+        images=images,
+        labels=np.concatenate(labels),
+        classes=classes,
+        parts=parts if is_split else None,
+        name=images.name,
+    )
+
+
+def files(request: Request) -> list[Path]:
+    """The Parquet files, training files first, then what links lead to and image files.
+
+    The image files are those that rows name in place of bytes. What a link leads to changes
+    where the link does, though both targets may have the same size and times.
+    """
+    found, _ = find_files(_path(request), LeftAside())
+    own = [file.path for file in found]
+    links = [path.parent / path.readlink() for path in own if path.is_symlink()]
+    images = ParquetImages([open_table(path) for path in own], _path(request))
+    return [*own, *links, *images.files()]
+
+
+def contents(request: Request) -> Contents:
+    """Splits, classes and counts, and what is left aside.
+
+    Raises:
+        BadInput: as `read`.
+    """
+    aside = LeftAside()
+    found, others = find_files(_path(request), aside)
+    tables = _tables(found)
+    classes, labels = _labels(found, tables)
+    counts: dict[int, np.ndarray] = {}
+    for file, own in zip(found, labels, strict=True):
+        before = counts.get(file.part, np.zeros(len(classes), dtype=np.int64))
+        counts[file.part] = before + np.bincount(own, minlength=len(classes))
+    used = [*(file.path for file in found), *ParquetImages(tables, _path(request)).files()]
+    real = set(map(os.path.realpath, used))
+    unused = sorted(path for path in others if os.path.realpath(path) not in real)
+    if unused:
+        name = str(unused[0].relative_to(_path(request)))
+        aside.add("files that are no .parquet", name, len(unused))
+    for column in _unused_columns(tables):
+        aside.add("columns that are not used", column)
+    return Contents(
+        counts={p: dict(zip(classes, c.tolist(), strict=True)) for p, c in counts.items()},
+        sources=_sources(found) if len(counts) > 1 else {},
+        aside=aside.lines(),
+        notes=_notes(tables),
+    )
+
+
+def _path(request: Request) -> Path:
+    assert request.path is not None
+    return request.path
+
+
+def _tables(found: list[PartFile]) -> list[Table]:
+    """The columns of every file; all must have the same names.
+
+    Raises:
+        BadInput: names two files whose columns differ, or a split without a row.
+    """
+    tables = [open_table(file.path) for file in found]
+    first = tables[0]
+    for table in tables[1:]:
+        if (table.image, table.label) != (first.image, first.label):
+            raise BadInput(
+                f"{first.path} has images in column {first.image} and labels in {first.label}, "
+                f"{table.path} in {table.image} and {table.label}; rename them alike."
+            )
+    for part in {file.part for file in found} - {TRAIN}:
+        own = [table for file, table in zip(found, tables, strict=True) if file.part == part]
+        if not any(table.rows for table in own):
+            raise BadInput(f"{own[0].path} has no rows; add some or remove the file.")
+    return tables
+
+
+def _labels(
+    found: list[PartFile], tables: list[Table]
+) -> tuple[tuple[str, ...], list[np.ndarray]]:
+    classes, labels = join_labels(
+        [(file.part, table) for file, table in zip(found, tables, strict=True)]
+    )
+    if not any(table.rows for table in tables):
+        raise BadInput(f"The data set has no images; {tables[0].path} has no rows.")
+    if len(classes) < 2:
+        raise BadInput(f"A classifier needs 2 classes; there is {classes[0]}.")
+    return classes, labels
+
+
+def _unused_columns(tables: list[Table]) -> list[str]:
+    """Names of the columns but those of images and labels, one that tells splits first."""
+    names = dict.fromkeys(name for table in tables for name in table.file.schema_arrow.names)
+    first = tables[0]
+    others = [name for name in names if name not in (first.image, first.label)]
+    return sorted(others, key=lambda name: "split" not in name.lower())
+
+
+def _sources(found: list[PartFile]) -> dict[int, str]:
+    """part → its file, or the first of its files and how many more there are."""
+    named: dict[int, list[str]] = {}
+    for file in found:
+        named.setdefault(file.part, []).append(file.name)
+    return {
+        part: names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+        for part, names in named.items()
+    }
+
+
+def _notes(tables: list[Table]) -> tuple[str, ...]:
+    first = tables[0]
+    notes = []
+    if (first.image, first.label) != ("image", "label"):
+        notes.append(f"images from column {first.image}, labels from column {first.label}")
+    damaged = [table.path.name for table in tables if table.damaged_metadata]
+    if damaged:
+        notes.append(
+            f"the Hugging Face metadata of {len(damaged)} files cannot be read, such as "
+            f"{damaged[0]}: classes go by the values of the labels"
+        )
+    return tuple(notes)

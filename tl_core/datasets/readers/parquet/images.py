@@ -1,0 +1,184 @@
+"""The encoded images of Parquet files: bytes, base64 text, or files that rows name."""
+
+import base64
+import os
+import threading
+from collections import OrderedDict
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from tl_core.datasets.readers.parquet.columns import Table, guarded
+
+KEPT_BYTES = 512 * 2**20
+"""Encoded images that a process keeps in memory, in whole row groups."""
+
+_SHOWN = 200
+"""Characters of a path that a message shows."""
+
+
+class _Rows(NamedTuple):
+    """One row group: pyarrow ChunkedArrays, None where the file has no such field."""
+
+    data: Any
+    paths: Any
+
+
+class ParquetImages:
+    """The encoded images of several files; row groups are read when asked for and kept a while.
+
+    A row without bytes is the file that its path names, absolute or below the Parquet file's
+    folder, or else what its text holds as base64; where that is nothing, it is no image. Access
+    in file order reads each row group once; random access does so too while the row groups in
+    use fit `KEPT_BYTES`.
+    """
+
+    def __init__(self, tables: list[Table], root: Path) -> None:
+        """`root`: the folder of the data set, or its only file."""
+        self._tables = tables
+        self._root = root if root.is_dir() else root.parent
+        groups = [
+            (which, group, table.file.metadata.row_group(group).num_rows)
+            for which, table in enumerate(tables)
+            for group in range(table.file.num_row_groups)
+        ]
+        self._groups = [(which, group) for which, group, _ in groups]
+        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
+        self._lock = threading.Lock()
+        self._kept: OrderedDict[int, _Rows] = OrderedDict()
+
+    def __len__(self) -> int:
+        return int(self._starts[-1])
+
+    def __getitem__(self, index: int, /) -> bytes:
+        place, row = self._find(index)
+        rows = self._rows(place)
+        raw = b"" if rows.data is None else _as_bytes(rows.data[row])
+        if raw:
+            return raw
+        path = self._path(place, rows, row)
+        if path is None:
+            return _from_base64(_text(rows, row))
+        try:
+            return path.read_bytes()
+        except OSError:
+            return b""
+
+    def name(self, index: int) -> str:
+        """The file and the row in it, from 0, and the path of an image that has no bytes."""
+        place, row = self._find(index)
+        which = self._groups[place][0]
+        first = next(i for i, (table, _) in enumerate(self._groups) if table == which)
+        text = f"{self._tables[which].path.name} row {index - int(self._starts[first])}"
+        rows = self._rows(place)
+        if rows.paths is None or (rows.data is not None and _as_bytes(rows.data[row])):
+            return text
+        where = _text(rows, row)
+        if not where:
+            return text
+        if len(where) > _SHOWN:
+            where = f"{where[:_SHOWN]}…"
+        found = self._path(place, rows, row) is not None
+        return f"{text}: {'file' if found else 'no bytes, and no file'} {where}"
+
+    def files(self) -> Iterator[Path]:
+        """The image files that rows name in place of bytes, as far as they exist."""
+        for place, (which, group) in enumerate(self._groups):
+            table = self._tables[which]
+            if table.paths is None or _has_all_bytes(table, group):
+                continue
+            rows = self._rows(place)
+            for row in range(len(rows.paths)):
+                if rows.data is None or not _as_bytes(rows.data[row]):
+                    path = self._path(place, rows, row)
+                    if path is not None:
+                        yield path
+
+    def _find(self, index: int) -> tuple[int, int]:
+        """Place of the row group, and the row in it."""
+        place = int(np.searchsorted(self._starts, index, side="right")) - 1
+        return place, index - int(self._starts[place])
+
+    def _path(self, place: int, rows: _Rows, row: int) -> Path | None:
+        """The file that a row's path names, if there is one."""
+        text = _text(rows, row)
+        if not text:
+            return None
+        folder = self._tables[self._groups[place][0]].path.parent
+        texts = dict.fromkeys((text, text.replace("\\", "/")))  # as Windows writes it
+        found = (home / text for text in texts for home in (folder, self._root))
+        return next((path for path in found if os.path.isfile(path)), None)
+
+    def _rows(self, place: int) -> _Rows:
+        with self._lock:
+            if place not in self._kept:
+                self._kept[place] = self._read(place)
+                while len(self._kept) > 1 and self._size() > KEPT_BYTES:
+                    self._kept.popitem(last=False)
+            self._kept.move_to_end(place)
+            return self._kept[place]
+
+    def _read(self, place: int) -> _Rows:
+        which, group = self._groups[place]
+        table = self._tables[which]
+        wanted = [name for name in (table.data, table.paths) if name]
+        found = guarded(
+            table.path, lambda: table.file.read_row_group(group, columns=wanted)
+        ).column(table.image)
+        return _Rows(_field(found, table.data), _field(found, table.paths))
+
+    def _size(self) -> int:
+        return sum(
+            column.nbytes for rows in self._kept.values() for column in rows if column is not None
+        )
+
+
+def _field(column: Any, name: str | None) -> Any:
+    """The column, or the field of a struct that `name` has after the dot."""
+    import pyarrow.compute as pc
+    import pyarrow.types as pt
+
+    if name is None:
+        return None
+    if not pt.is_struct(column.type):
+        return column
+    return pc.struct_field(column, name.rpartition(".")[2])
+
+
+def _text(rows: _Rows, row: int) -> str:
+    """A row's path; empty where it has none."""
+    return "" if rows.paths is None else rows.paths[row].as_py() or ""
+
+
+def _from_base64(text: str) -> bytes:
+    """What base64, or a `data:` address of it, stands for; empty for any other text."""
+    try:
+        return base64.b64decode("".join(text.rpartition(";base64,")[2].split()), validate=True)
+    except ValueError:
+        return b""
+
+
+def _as_bytes(value: Any) -> bytes:
+    """A pyarrow scalar of bytes, or of a list of whole numbers; empty where it is null."""
+    if not value.is_valid:
+        return b""
+    if not hasattr(value, "values"):
+        return value.as_py() or b""
+    numbers = value.values.to_numpy(zero_copy_only=False)
+    if numbers.dtype == np.int8:
+        return numbers.tobytes()
+    fit = numbers.dtype.kind in "iu" and len(numbers) and not numbers.min() < 0
+    return numbers.astype(np.uint8).tobytes() if fit and numbers.max() < 256 else b""
+
+
+def _has_all_bytes(table: Table, group: int) -> bool:
+    """Whether the file's statistics say that no row of a row group lacks bytes."""
+    if table.data is None:
+        return False
+    about = table.file.metadata.row_group(group)
+    columns = (about.column(i) for i in range(about.num_columns))
+    own = [c for c in columns if f"{c.path_in_schema}.".startswith(f"{table.data}.")]
+    known = [c.statistics for c in own if c.statistics is not None and c.statistics.has_null_count]
+    return len(known) == len(own) > 0 and all(s.null_count == 0 for s in known)

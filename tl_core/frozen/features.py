@@ -1,0 +1,265 @@
+"""Train on activations at the freeze boundary in place of images, where that changes nothing.
+
+Frozen stages make the same of an image in every epoch and every trial, unless the image is
+augmented anew each time. What they make of the training views and of the validation split is
+computed once per content and kept on this machine's disk (`feature_cache`).
+
+Shapes: B images of a batch, N of a split, C channels, S × S pixels; activations are (B, …).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor, fx, nn
+
+from tl_core.augment import AUGMENTATIONS
+from tl_core.batches.batches import Batches
+from tl_core.batches.device_data import on_device
+from tl_core.batches.views import draw_view, view_of_epoch
+from tl_core.datasets import Split
+from tl_core.frozen.content import code_hash, described, digest, library_versions, own_settings
+from tl_core.frozen.cut import Cut, Cuttable, NotCuttable, agrees
+from tl_core.frozen.feature_cache import Activations, FeatureCache
+from tl_core.machine.cache_folder import cache_folder
+from tl_core.machine.device import autocast
+
+MIN_FLOPS_PER_BYTE = 20
+"""Activations are kept if computing a byte of them takes more operations than this; below it,
+reading them is no faster. Own choice: about 20 GFLOP/s of a core against 1 GB/s of reading."""
+
+
+@dataclass(frozen=True)
+class Probe:
+    """What a trial of a cut showed."""
+
+    agrees: bool
+    """Whether the pieces do what the whole model does."""
+    flops: int
+    """Operations of the frozen part on one image."""
+    size_bytes: int
+    """Size of one image's activations."""
+
+
+def feature_batches(
+    model: nn.Module, images: Batches, precision: str, depth: int
+) -> "FeatureBatches | None":
+    """The run's batches as activations; None where it must, or had better, train on images.
+
+    That is so where nothing is frozen, images are augmented or mixed anew each time or shown to a
+    teacher, the forward pass cannot be cut, or the activations are cheap to compute or too large
+    for the cache.
+
+    Args:
+        model: as it trains, its stages frozen.
+        images: the run's batches.
+        precision: of the frozen stages: fp32, bf16 or fp16.
+        depth: number of stages that are frozen now.
+    """
+    config = images.config
+    needs_images = config.mixup > 0 or config.cutmix > 0 or config.teacher is not None
+    if depth == 0 or needs_images or view_of_epoch(config, 0) is None:
+        return None
+    try:
+        batches = FeatureBatches(model, images, precision, depth)
+    except NotCuttable:
+        return None
+    return batches if batches.pays() else None
+
+
+class FeatureBatches:
+    """The batches of one run, cut at its freeze boundary: the same methods as `Batches`.
+
+    Attributes:
+        rest: activations (B, …) → logits (B, K); what is left to train.
+        trained: `rest` in training mode, as a module.
+        judged: `rest` in evaluation.
+
+    Raises:
+        NotCuttable: the model's forward pass cannot be cut at its freeze depth.
+    """
+
+    def __init__(self, model: nn.Module, images: Batches, precision: str, depth: int) -> None:
+        self.images = images
+        self.precision = precision
+        self.cuttable = Cuttable(model)
+        self.depth = depth
+        cut = self.cuttable.cut(self.depth)
+        self.prefix, self.rest = cut.prefix, cut.rest
+        self.trained, self.judged = cut.trained, cut.judged
+        self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
+        if not self.probe.agrees:
+            raise NotCuttable("the pieces do not do what the model does")
+        self.cache = FeatureCache(cache_folder(images.config.cache_dir))
+        self.views: dict[int, Activations] = {}
+        self.val: Activations | None = None
+        self.view = 0
+
+    def pays(self) -> bool:
+        """Whether activations are dearer to compute than to read, and fit the cache."""
+        config, data = self.images.config, self.images.data
+        flops, size_bytes = self.probe.flops, self.probe.size_bytes
+        views = 1 if config.augmentation == "none" else min(config.cached_views, config.epochs)
+        count = views * len(data.train) + len(data.val)
+        return flops >= MIN_FLOPS_PER_BYTE * size_bytes and self.cache.fits(size_bytes * count)
+
+    def start_epoch(self, epoch: int) -> None:
+        """Get ready for the batches of epoch `epoch`, from 0."""
+        view = view_of_epoch(self.images.config, epoch)
+        assert view is not None
+        if view not in self.views:
+            self.views[view] = self._of_view(view)
+        self.view = view
+
+    def train(
+        self, positions: np.ndarray, generator: torch.Generator
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        """Activations (B, …) float32 of the epoch's view, labels (B,) int64, and these again.
+
+        Args:
+            positions: (B,) int positions in the training split.
+            generator: not used: the views are drawn once.
+        """
+        labels = self.images.labels(self.images.data.train, positions)
+        return self._take(self.views[self.view], positions), labels, labels
+
+    def evaluation(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
+        """Activations (B, …) float32 and labels (B,) int64 of a whole split, in its order."""
+        if split is not self.images.data.val:
+            for images, labels in self.images.evaluation(split):
+                yield self._compute(images).float(), labels
+            return
+        step = self.images.eval_batch_size
+        for start in range(0, len(split), step):
+            positions = np.arange(start, min(start + step, len(split)))
+            yield self._take(self._val(), positions), self.images.labels(split, positions)
+
+    def _take(self, activations: Activations, positions: np.ndarray) -> Tensor:
+        device = self.images.device
+        whole = on_device(activations, activations.stored, device)
+        if whole is None:
+            taken = activations.take(positions).to(device, non_blocking=True)
+        else:
+            taken = activations.decode(whole[torch.from_numpy(positions).to(device)])
+        taken = taken.float()
+        return taken.movedim(-1, 1) if self._moved(taken) else taken
+
+    def _moved(self, activations: Tensor) -> bool:
+        """Whether maps are kept as (B, H, W, C), so that reading them gives channels-last."""
+        return self.images.config.channels_last and activations.ndim == 4
+
+    def _compute(self, images: Tensor) -> Tensor:
+        with torch.inference_mode(), autocast(self.images.device, self.precision):
+            return self.prefix(images)
+
+    def _of_view(self, view: int) -> Activations:
+        config, data = self.images.config, self.images.data
+        drawn: list[object] = [config.augmentation]
+        if config.augmentation != "none":
+            policy = AUGMENTATIONS[config.augmentation]
+            drawn += [code_hash(policy), view, config.split_seed, self.images.flip]
+
+        def views() -> Iterator[Tensor]:
+            for drawn_images in draw_view(config, data.train, self.images.flip, view):
+                for images in drawn_images.split(self.images.eval_batch_size):
+                    yield self.images.prepare(images)
+
+        return self._activations(data.train, drawn, views, meanwhile=self._val)
+
+    def _val(self) -> Activations:
+        if self.val is None:
+            val = self.images.data.val
+            self.val = self._activations(
+                val, ["none"], lambda: (images for images, _ in self.images.evaluation(val))
+            )
+        return self.val
+
+    def _activations(
+        self,
+        split: Split,
+        drawn: Sequence[object],
+        images: Callable[[], Iterator[Tensor]],
+        meanwhile: Callable[[], object] = lambda: None,
+    ) -> Activations:
+        """From the cache, or computed: from a shallower boundary's where these are there.
+
+        Args:
+            split: whose images.
+            drawn: what was drawn of them, for the key.
+            images: makes them, as the model sees them, in batches (B, C, S, S).
+            meanwhile: what to do first where another process is computing them.
+        """
+        of_split = digest(
+            self.images.data.fingerprint, self.images.data.image_size,
+            self.images.data.white_levels, split.indices.tobytes(),
+            self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
+            self.precision, *library_versions(), *drawn,
+        )  # fmt: skip
+
+        def parts() -> Iterator[Tensor]:
+            for part in self._from_shallower(of_split) or map(self._compute, images()):
+                yield part.movedim(1, -1) if self._moved(part) else part
+
+        key = self._key(self.depth, of_split)
+        found = self.cache.open_or_build(key, len(split), parts, meanwhile)
+        return found or Activations.of(torch.cat(list(parts())))
+
+    def _key(self, depth: int, of_split: str) -> str:
+        prefix = self.prefix if depth == self.depth else self.cuttable.cut(depth).prefix
+        return digest(_content(prefix), of_split)
+
+    def _from_shallower(self, of_split: str) -> Iterator[Tensor] | None:
+        for depth in range(self.depth - 1, 0, -1):
+            try:
+                kept = self.cache.open(self._key(depth, of_split))
+                if kept is not None:
+                    return self._go_on(kept, self.cuttable.between(depth, self.depth))
+            except NotCuttable:
+                continue
+        return None
+
+    def _go_on(self, kept: Activations, between: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
+        step = self.images.eval_batch_size
+        for start in range(0, len(kept), step):
+            positions = np.arange(start, min(start + step, len(kept)))
+            activations = self._take(kept, positions)
+            with torch.inference_mode(), autocast(self.images.device, self.precision):
+                yield between(activations)
+
+
+def _text(prefix: fx.GraphModule) -> str:
+    """The frozen part in words: its graph and the modules that it calls."""
+    modules = [
+        repr(prefix.get_submodule(str(node.target)))
+        for node in prefix.graph.nodes
+        if node.op == "call_module"
+    ]
+    return "\n".join([str(prefix.graph), *modules])
+
+
+def _content(prefix: fx.GraphModule) -> str:
+    """Hash of what the frozen part computes: structure, code and every number in it."""
+    modules = {name: module for name, module in prefix.named_modules() if module is not prefix}
+    code = sorted({code_hash(type(module)) for module in modules.values()})
+    settings = [(name, described(own_settings(module))) for name, module in modules.items()]
+    tensors = dict(prefix.named_parameters()) | dict(prefix.named_buffers())
+    numbers = [described(tensors[name]) for name in sorted(tensors)]
+    return digest(_text(prefix), code, sorted(settings), sorted(tensors), *numbers)
+
+
+_PROBES: dict[tuple[str, torch.Size], Probe] = {}
+"""What was found of a frozen part at an image size; structure decides it, not weights."""
+
+
+def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
+    """Try the pieces on a few images (B, C, S, S), once a process."""
+    from torch.utils.flop_counter import FlopCounterMode  # loads a compiler
+
+    key = (_text(cut.prefix), images.shape)
+    if key not in _PROBES:
+        with FlopCounterMode(display=False) as counter, torch.no_grad():
+            activations = cut.prefix(images[:1])
+        flops, size_bytes = counter.get_total_flops(), activations.nbytes
+        _PROBES[key] = Probe(agrees(cut, model, images), flops, size_bytes)
+    return _PROBES[key]

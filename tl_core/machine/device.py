@@ -1,0 +1,45 @@
+"""Devices by name, and the arithmetic in which a model runs on one."""
+
+import re
+from contextlib import AbstractContextManager, nullcontext
+
+import torch
+
+from tl_core.errors import BadInput
+
+DTYPES = {"bf16": torch.bfloat16, "fp16": torch.float16}
+
+
+def resolve_device(name: str) -> torch.device:
+    """The device that `config.device` names; `auto` is the first GPU, or the CPU without one.
+
+    Raises:
+        BadInput: the device does not exist on this machine.
+    """
+    device = device_named(name)
+    if device is None:
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if device.type == "cuda" and (device.index or 0) >= torch.cuda.device_count():
+        found = torch.cuda.device_count()
+        raise BadInput(f"device={name!r}: this machine has {found} GPUs; device=cpu trains on it.")
+    return device
+
+
+def device_named(name: str) -> torch.device | None:
+    """The device of that name, whether it exists here or not; None for `auto`.
+
+    Raises:
+        BadInput: the name is none of auto, cpu, cuda and cuda:N.
+    """
+    if name == "auto":
+        return None
+    if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
+        raise BadInput(f"device={name!r}: one of auto, cpu, cuda, cuda:N.")
+    return torch.device(name)
+
+
+def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:
+    """Context in which the forward pass runs at `precision` (fp32, bf16 or fp16)."""
+    if precision == "fp32":
+        return nullcontext()
+    return torch.autocast(device.type, DTYPES[precision])

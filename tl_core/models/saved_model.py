@@ -1,0 +1,124 @@
+"""A finished model from its file: what `save_weights` wrote, ready to be used.
+
+Shapes: B images, C channels, S × S pixels, K classes.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
+from tl_core.datasets.images.white_levels import BEFORE_LEVELS, WhiteLevels
+from tl_core.errors import BadInput
+from tl_core.models import build_model
+from tl_core.models.source_weights import load_source
+from tl_core.weights.weights_file import read_metadata
+
+
+@dataclass(frozen=True)
+class SavedModel:
+    """A trained model with what goes with it."""
+
+    path: Path
+    model: nn.Module
+    """(B, C, S, S) float32, normalized → logits (B, K); in eval mode, on the CPU."""
+    config: TrainConfig
+    """How it was trained."""
+    classes: tuple[str, ...]
+    """K names, in the order of the logits."""
+    mean: tuple[float, ...]
+    """Per channel, of [0, 1] pixels."""
+    std: tuple[float, ...]
+    image_size: int
+    """S."""
+    white_levels: WhiteLevels
+    """How images of more than 8 bits become 8."""
+    accuracy: float | None
+    """On its validation split."""
+
+    @property
+    def channels(self) -> int:
+        """C: 1 for grey images, 3 for colours."""
+        return len(self.mean)
+
+    @property
+    def eval_precision(self) -> str:
+        """In which it was judged: fp32, bf16 or fp16."""
+        precision = self.config.eval_precision
+        return "fp32" if precision == "auto" else precision
+
+
+@dataclass(frozen=True)
+class Description:
+    """What a weights file of ours says of itself, all of it there."""
+
+    config: dict[str, Any]
+    classes: tuple[str, ...]
+    mean: tuple[float, ...]
+    std: tuple[float, ...]
+    image_size: int
+    white_levels: WhiteLevels
+    accuracy: float | None
+
+
+def described_weights(path: str | Path) -> Description:
+    """Config, classes, normalization and image size of a weights file.
+
+    Raises:
+        BadInput: the file is missing, damaged, or says less of itself.
+    """
+    about = asdict(read_metadata(path))
+    levels = about.pop("white_levels")
+    absent = [name for name, value in about.items() if value is None and name != "accuracy"]
+    if absent:
+        raise BadInput(
+            f"{path} does not say how it was made ({', '.join(absent)} missing); give a file that"
+            " a sweep or `pretrain` wrote."
+        )
+    whites = BEFORE_LEVELS if levels is None else WhiteLevels(**levels)
+    return Description(**about, white_levels=whites)
+
+
+def load_model(path: str | Path) -> SavedModel:
+    """Read a model that a sweep or `pretrain` kept.
+
+    Raises:
+        BadInput: the file is missing, damaged, or says too little of itself to build the model;
+            or its architecture is no longer what the file was written with.
+    """
+    about = described_weights(path)
+    config = config_from_dict(about.config)
+    with torch.random.fork_rng(devices=[]):
+        model = build_model(
+            config_from_dict(FROM_SCRATCH, config),
+            channels=len(about.mean),
+            num_classes=len(about.classes),
+            image_size=about.image_size,
+        )
+    loaded = load_source(model, str(path))
+    if loaded.missing or loaded.unexpected:
+        name = (loaded.missing or loaded.unexpected)[0]
+        raise BadInput(f"{path} does not fill {config.backbone} ({name}); train it again.")
+    return SavedModel(
+        path=Path(path),
+        model=model.eval(),
+        config=config,
+        classes=about.classes,
+        mean=about.mean,
+        std=about.std,
+        image_size=about.image_size,
+        white_levels=about.white_levels,
+        accuracy=about.accuracy,
+    )
+
+
+def resized(images: Tensor, side: int) -> Tensor:
+    """(B, C, S, S) float → (B, C, side, side), bilinear, antialiased; itself where it fits."""
+    if images.shape[-1] == side:
+        return images
+    return nn.functional.interpolate(
+        images, size=(side, side), mode="bilinear", antialias=True, align_corners=False
+    )

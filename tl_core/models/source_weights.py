@@ -1,0 +1,341 @@
+"""Transfer: source weights into a model, stages frozen, the normalization that goes with them.
+
+Shapes: B images, C channels, H × W pixels, K classes.
+"""
+
+import functools
+import hashlib
+import sys
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from tl_core.config import SCRATCH, TrainConfig
+from tl_core.errors import BadInput, UnsoundWeights
+from tl_core.models.dense_head import replace_head
+from tl_core.models.freezing import freeze
+from tl_core.models.hub import (
+    WeightsUnavailable,
+    fetch_hub_weights,
+    hub_cfg,
+    hub_weights_on_disk,
+)
+from tl_core.models.stages import head_parameters, is_head, stages
+from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
+from tl_core.weights.source_tensors import choose_tensors, fits
+from tl_core.weights.weights_file import (
+    WeightsMetadata,
+    read_metadata,
+    read_state_dicts,
+    save_weights,
+    weights_path,
+)
+
+__all__ = [
+    "Loaded", "WeightsMetadata", "WeightsUnavailable", "fetch_hub_weights", "file_fingerprint",
+    "freeze",
+    "head_parameters", "hub_weights_on_disk", "is_head", "load_hub_weights", "load_source",
+    "normalization", "read_metadata", "save_weights", "stages", "transfer_strategy",
+    "weights_fingerprint",
+]  # fmt: skip
+
+# timm's functions that turn other writers' names and sizes into the model's; a convention of its
+# modules, and a name that is missed only leaves tensors of such files in `Loaded.unexpected`.
+TIMM_FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn")
+
+ADAPTABLE = (1, 3)
+"""Channels of a source's images from which a first convolution is adapted to others."""
+
+
+@dataclass(frozen=True)
+class Loaded:
+    """What did not go over from source weights as it is, and where in the file they were."""
+
+    missing: tuple[str, ...] = ()
+    """Tensors of the model that kept their initial values (the head of other classes is here)."""
+    unexpected: tuple[str, ...] = ()
+    """Tensors of the file that filled nothing, by name or by shape."""
+    adapted: tuple[str, ...] = ()
+    """First convolutions that were adapted to the image's number of channels."""
+    wrapper: str = ""
+    """Keys in the file that led to the tensors, such as `state_dict`; empty: none."""
+    prefix: str = ""
+    """What was taken off their names, such as `module.`; empty: nothing."""
+    aside: tuple[str, ...] = ()
+    """Other sets of tensors in the file that fit too, such as `model` beside `ema`."""
+
+
+def load_source(
+    model: nn.Module,
+    weights: str,
+    input_adapt: str = "sum",
+    classes: Sequence[str] | None = None,
+) -> Loaded:
+    """Copy into the model every tensor of a weights file that fits by name and shape.
+
+    A key under which the tensors lie and a prefix of their names are taken off (`choose_tensors`).
+
+    The first convolution is adapted to the model's number of channels: to one by the sum or the
+    mean over the file's, from one by repetition divided by the number. The head is taken over
+    whole or not at all, and not if the file says that it knows other classes.
+
+    Args:
+        model: changed in place.
+        weights: path of a .safetensors or .pth file.
+        input_adapt: sum or mean; anything else is the sum.
+        classes: names of the model's logits; None: their number alone decides.
+
+    Raises:
+        BadInput: the file is missing, damaged, holds code, fits nothing of the model's body, or
+            has NaN or infinite values in what fits.
+    """
+    state_dicts = read_state_dicts(weights_path(weights))
+    own, head = model.state_dict(), head_parameters(model)
+    body = {name: own[name] for name, _ in model.named_parameters() if name not in head}
+    found = choose_tensors(state_dicts, body, lambda ts: _in_timm_names(model, ts), weights)
+    source, adapted = _adapt_first_convs(model, weights, found.tensors, input_adapt)
+    fitting = {n: t for n, t in source.items() if n in own and fits(t, own[n])}
+    known = read_metadata(weights).classes
+    others = classes is not None and known is not None and tuple(classes) != tuple(known)
+    if others or not head <= fitting.keys():
+        fitting = {name: tensor for name, tensor in fitting.items() if name not in head}
+    if not any(name in fitting for name in body):
+        raise BadInput(_misfit(model, weights, source, list(body)))
+    _check_finite(weights, fitting, own)
+    model.load_state_dict(fitting, strict=False)
+    return Loaded(
+        missing=tuple(name for name in own if name not in fitting),
+        unexpected=tuple(name for name in source if name not in fitting),
+        adapted=tuple(name for name in adapted if name in fitting),
+        wrapper=found.wrapper,
+        prefix=found.prefix,
+        aside=found.aside,
+    )
+
+
+def load_hub_weights(
+    config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+) -> nn.Module:
+    """The timm model with its published weights, fetched first where they are not on this disk.
+
+    The network is not used where they are. The attribute `loaded` is a `Loaded`.
+
+    Raises:
+        WeightsUnavailable: they are not on this disk and cannot be downloaded.
+        BadInput: the backbone has no published weights, the file does not fit, or it has NaN or
+            infinite values.
+    """
+    cfg = hub_cfg(config.backbone)
+    file = fetch_hub_weights(config.backbone)
+    model = create_timm_model(
+        config,
+        channels=channels,
+        num_classes=num_classes,
+        image_size=image_size,
+        pretrained_file=str(file),
+    )
+    if config.head_units is not None:
+        replace_head(model, config, num_classes)
+    new_head = config.head_units is not None or num_classes != cfg.num_classes
+    head = head_parameters(model) if new_head else ()
+    own = model.state_dict()
+    _check_finite(str(file), {n: t for n, t in own.items() if n not in head}, own)
+    convs = _first_convs(model) if channels != cfg.input_size[0] else []
+    if channels == 1 and config.input_adapt == "mean":  # timm takes the sum
+        for name in convs:
+            with torch.no_grad():
+                model.get_parameter(f"{name}.weight").div_(cfg.input_size[0])
+    loaded = Loaded(
+        missing=tuple(n for n in own if n in head),
+        adapted=tuple(f"{name}.weight" for name in convs),
+    )
+    model.loaded = loaded  # type: ignore[assignment]
+    return model
+
+
+def normalization(
+    config: TrainConfig, data_mean: Sequence[float], data_std: Sequence[float], channels: int
+) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation per channel, of [0, 1] pixels.
+
+    The config's own come first, then those that the source weights were trained with (as their
+    file says, else as timm knows the backbone), then the training split's. Three values become
+    one by their mean, one becomes three by repetition.
+
+    Raises:
+        BadInput: another number of values than `channels`.
+    """
+    if config.mean is not None and config.std is not None:
+        mean, std = config.mean, config.std
+    else:
+        mean, std = _weights_normalization(config) or (tuple(data_mean), tuple(data_std))
+    return _for_channels("mean", mean, channels), _for_channels("std", std, channels)
+
+
+def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
+    """What weights and freezing amount to: scratch, probe, partial, progressive or full.
+
+    Args:
+        config: of the run.
+        stage_count: stages of its model.
+    """
+    if config.weights is None:
+        return SCRATCH
+    if config.freeze_depth == 0:
+        return "full"
+    if config.unfreeze_epochs is not None:
+        return "progressive"
+    return "probe" if config.freeze_depth >= stage_count else "partial"
+
+
+def weights_fingerprint(config: TrainConfig) -> str | None:
+    """What identifies the source weights by content: None for random weights.
+
+    A local file gives its hash (16 hexadecimal digits), `pretrained` the hub's name for it.
+
+    Raises:
+        BadInput: there is no such file, or the backbone has no published weights.
+    """
+    if config.weights is None:
+        return None
+    if config.weights == "pretrained":
+        cfg = hub_cfg(config.backbone)
+        return f"hub:{cfg.hf_hub_id or cfg.url}"
+    return file_fingerprint(config.weights)
+
+
+def file_fingerprint(weights: str) -> str:
+    """Hash of a weights file's content, 16 hexadecimal digits.
+
+    Raises:
+        BadInput: there is no such file.
+    """
+    path = weights_path(weights).resolve()
+    status = path.stat()
+    return _file_hash(path, status.st_size, status.st_mtime_ns)
+
+
+@functools.lru_cache(maxsize=256)
+def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
+    with open(path, "rb") as file:
+        digest = hashlib.file_digest(file, lambda: hashlib.blake2b(digest_size=8))
+    return digest.hexdigest()
+
+
+def _in_timm_names(model: nn.Module, source: dict[str, Tensor]) -> dict[str, Tensor]:
+    """The source as timm's own loading sees it: renamed, position embeddings resized."""
+    for cls in type(model).__mro__:
+        module = sys.modules.get(cls.__module__)
+        for name in TIMM_FILTERS if cls.__module__.startswith("timm.") else ():
+            function = getattr(module, name, None)
+            if callable(function):
+                return _filtered(function, model, source)
+    return source
+
+
+def _filtered(
+    function: Callable[..., Any], model: nn.Module, source: dict[str, Tensor]
+) -> dict[str, Tensor]:
+    for arguments in ((dict(source), model), (dict(source),)):
+        try:
+            return dict(function(*arguments))
+        except TypeError:  # timm's older filters take the tensors alone
+            continue
+        except Exception:  # a file of another architecture; what fits will show
+            break
+    return source
+
+
+def _first_convs(model: nn.Module) -> list[str]:
+    cfg = getattr(model, "pretrained_cfg", None) or {}
+    names = getattr(model, "first_conv", None) or cfg.get("first_conv") or []
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _adapt_first_convs(
+    model: nn.Module, weights: str, source: dict[str, Tensor], input_adapt: str
+) -> tuple[dict[str, Tensor], list[str]]:
+    """The source with first convolutions for the model's channels, and the names of those."""
+    from timm.models import adapt_input_conv
+
+    adapted: dict[str, Tensor] = {}
+    for name in (f"{conv}.weight" for conv in _first_convs(model)):
+        there, here = source.get(name), dict(model.named_parameters()).get(name)
+        if there is None or here is None or there.ndim != 4 or here.ndim != 4:
+            continue
+        if there.shape[1] != here.shape[1]:
+            if there.shape[1] not in ADAPTABLE:
+                raise BadInput(
+                    f"weights={weights!r} are for images of {there.shape[1]} channels, the model"
+                    f" takes {here.shape[1]}; give a source of grey or RGB images."
+                )
+            with torch.no_grad():
+                new = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
+                to_mean = input_adapt == "mean" and here.shape[1] == 1
+                adapted[name] = new / there.shape[1] if to_mean else new
+    return {**source, **adapted}, list(adapted)
+
+
+def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
+    """Raise UnsoundWeights for NaN and infinity, also if only the model's precision has them."""
+    broken = {}
+    for name, tensor in fitting.items():
+        count = int((~torch.isfinite(tensor.to(own[name].dtype))).sum())
+        if count:
+            broken[name] = count
+    if broken:
+        name, count = next(iter(broken.items()))
+        more = f", and {len(broken) - 1} more tensors have such" if len(broken) > 1 else ""
+        raise UnsoundWeights(
+            f"weights={weights!r} are NaN or infinite in {count} of {fitting[name].numel()} values"
+            f" of {name}{more}; give the weights of a run that did not diverge."
+        )
+
+
+def _misfit(model: nn.Module, weights: str, source: dict[str, Tensor], body: list[str]) -> str:
+    own = dict(model.named_parameters())
+    shared = [name for name in body if name in source]
+    if shared:
+        there, here = source[shared[0]], own[shared[0]]
+        alike = there.shape == here.shape
+        in_file, in_model = ((t.dtype if alike else tuple(t.shape)) for t in (there, here))
+        reason = f"{shared[0]} is {in_file} in the file and {in_model} in the model"
+    else:
+        reason = f"its tensors have other names ({next(iter(source))}, not {body[0]})"
+    made = read_metadata(weights).config or {}
+    keys = [key for key in ("backbone", "width", "depth", "channels") if made.get(key) is not None]
+    hint = " (" + ", ".join(f"{key}={made[key]}" for key in keys) + ")" if keys else ""
+    return (
+        f"weights={weights!r} fits nothing of {type(model).__name__}: {reason};"
+        f" choose the backbone and settings it was made with{hint}."
+    )
+
+
+def _weights_normalization(
+    config: TrainConfig,
+) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+    if config.weights is None:
+        return None
+    if config.weights != "pretrained":
+        about = read_metadata(config.weights)
+        if about.mean and about.std:
+            return about.mean, about.std
+    cfg = pretrained_cfg(config.backbone) if config.backbone.startswith(PREFIX) else None
+    return None if cfg is None else (tuple(cfg.mean), tuple(cfg.std))
+
+
+def _for_channels(name: str, values: tuple[float, ...], channels: int) -> tuple[float, ...]:
+    if len(values) == channels:
+        return values
+    if channels == 1 and len(values) == 3:
+        return (sum(values) / 3,)
+    if len(values) == 1:
+        return values * channels
+    raise BadInput(
+        f"{name}={values} has {len(values)} values but the images have {channels} channels;"
+        f" give {channels}, or 1 for all."
+    )

@@ -1,0 +1,216 @@
+"""Parameter groups, optimizers and learning-rate schedules.
+
+A schedule is a pure function of how far training is, so it has no state to save; only the plateau
+schedule listens to the validation loss and keeps a small state of its own.
+"""
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import nn
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+from tl_core.machine.lazy_compiler import without_compiler
+from tl_core.models import is_head, stages
+
+ParameterGroups = list[dict[str, Any]]
+
+
+def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
+    """Trainable parameters in groups of one rate: body and head, each with and without decay.
+
+    Biases and normalization parameters (one dimension) get no weight decay, and nor does the body
+    where it is pulled towards its source (`l2_sp`). Each group carries `peak_lr`, the rate that a
+    schedule factor of 1 means; the head's is `head_lr_ratio` times the body's. With
+    `layer_lr_decay` every stage has a group of its own: the last stage has the body's rate, each
+    earlier one that of the next times the decay. Frozen parameters are in no group.
+
+    Raises:
+        BadInput: nothing is left to train.
+    """
+    distances = _distances(model) if config.layer_lr_decay < 1 else {}
+    groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            head = is_head(model, name)
+            rate = (
+                config.head_lr_ratio if head else config.layer_lr_decay ** distances.get(name, 0)
+            )
+            decays = parameter.ndim > 1 and (head or config.l2_sp == 0)
+            key = (head, rate, decays)
+            groups.setdefault(key, []).append(parameter)
+    if not groups:
+        raise BadInput("every parameter is frozen; lower freeze_depth to train something.")
+    result: ParameterGroups = []
+    for (_, rate, decays), parameters in sorted(groups.items(), key=lambda item: item[0]):
+        peak = config.lr * rate
+        decay = config.weight_decay if decays else 0.0
+        result.append({"params": parameters, "lr": peak, "peak_lr": peak, "weight_decay": decay})
+    return result
+
+
+def _distances(model: nn.Module) -> dict[str, int]:
+    """Parameter of the body → number of stages between it and the head."""
+    groups = stages(model)
+    return {name: n for n, group in enumerate(reversed(groups)) for name in group}
+
+
+SGD = without_compiler(torch.optim.SGD)
+Adam = without_compiler(torch.optim.Adam)
+AdamW = without_compiler(torch.optim.AdamW)
+RMSprop = without_compiler(torch.optim.RMSprop)
+
+
+def _sgd(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
+    momentum = config.momentum or 0.0
+    nesterov = config.nesterov and momentum > 0
+    # Where the loss scaler skips the first step, fused SGD keeps an uninitialized momentum buffer.
+    fused = config.precision != "fp16"
+    return SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
+
+
+def _adam(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
+    return Adam(groups, lr=config.lr, fused=True)
+
+
+def _adamw(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
+    return AdamW(groups, lr=config.lr, fused=True)
+
+
+def _rmsprop(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
+    return RMSprop(groups, lr=config.lr, momentum=config.momentum or 0.0)
+
+
+OPTIMIZERS: dict[str, Callable[[ParameterGroups, TrainConfig], torch.optim.Optimizer]] = {
+    "sgd": _sgd,
+    "adam": _adam,
+    "adamw": _adamw,
+    "rmsprop": _rmsprop,
+}
+
+
+def warmup(epoch: float, config: TrainConfig) -> float:
+    """Linear rise from 0 to 1 over `warmup_epochs`; 1 afterwards."""
+    return min(1.0, epoch / config.warmup_epochs) if config.warmup_epochs > 0 else 1.0
+
+
+def constant(epoch: float, config: TrainConfig) -> float:
+    """1 after the warmup."""
+    return warmup(epoch, config)
+
+
+def step(epoch: float, config: TrainConfig) -> float:
+    """Times `decay_factor` after every `step_epochs` whole epochs."""
+    return warmup(epoch, config) * config.decay_factor ** (math.floor(epoch) // config.step_epochs)
+
+
+def cosine(epoch: float, config: TrainConfig) -> float:
+    """Half a cosine from 1 at the warmup's end to 0 at the last epoch's.
+
+    Source: Loshchilov & Hutter 2017, SGDR, eq. 5 with one period.
+    """
+    if epoch < config.warmup_epochs:
+        return warmup(epoch, config)
+    length = max(config.epochs - config.warmup_epochs, 1e-9)
+    return _half_cosine((epoch - config.warmup_epochs) / length)
+
+
+ONECYCLE_PEAK = 0.25  # share of training before the peak
+ONECYCLE_START = 0.1  # first factor
+
+
+def onecycle(epoch: float, config: TrainConfig) -> float:
+    """Linear rise from 0.1 to 1 over the first quarter of training, then linear fall to 0.
+
+    Source: Smith & Topin 2018, Super-Convergence; the shares are our own choice.
+    """
+    progress = epoch / config.epochs
+    if progress < ONECYCLE_PEAK:
+        return ONECYCLE_START + (1 - ONECYCLE_START) * progress / ONECYCLE_PEAK
+    return max(0.0, 1 - progress) / (1 - ONECYCLE_PEAK)
+
+
+SCHEDULES: dict[str, Callable[[float, TrainConfig], float]] = {
+    "constant": constant,
+    "step": step,
+    "cosine": cosine,
+    "onecycle": onecycle,
+    "plateau": constant,
+}
+
+
+class Plateau:
+    """Drops the rate by `decay_factor` when val_loss has not fallen for `plateau_patience` epochs.
+
+    Every other schedule leaves `factor` at 1.
+    """
+
+    def __init__(self, config: TrainConfig) -> None:
+        self.config = config
+        self.factor = 1.0
+        self.best_loss = math.inf
+        self.epochs_without_gain = 0
+
+    def update(self, val_loss: float) -> None:
+        """Hear one epoch's validation loss."""
+        if self.config.schedule != "plateau":
+            return
+        if val_loss < self.best_loss:
+            self.best_loss, self.epochs_without_gain = val_loss, 0
+            return
+        self.epochs_without_gain += 1
+        if self.epochs_without_gain > self.config.plateau_patience:
+            self.factor *= self.config.decay_factor
+            self.epochs_without_gain = 0
+
+    def state_dict(self) -> dict[str, float]:
+        """Plain values for a checkpoint."""
+        names = ("factor", "best_loss", "epochs_without_gain")
+        return {name: getattr(self, name) for name in names}
+
+    def load_state_dict(self, state: dict[str, float]) -> None:
+        """Take over a saved state."""
+        for name, value in state.items():
+            setattr(self, name, value)
+
+
+def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer that `config.optimizer` names, over the trainable parameters."""
+    check_optimization(config)
+    return OPTIMIZERS[config.optimizer](parameter_groups(model, config), config)
+
+
+def take_over_state(optimizer: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:
+    """Go on with what `other` remembers of the parameters that both have.
+
+    Parameters that are new to SGD start with a momentum of 0, which comes to the same as none:
+    fused SGD wants all of a group to have one.
+    """
+    for group in optimizer.param_groups:
+        for parameter in group["params"]:
+            if parameter in other.state:
+                optimizer.state[parameter] = other.state[parameter]
+            elif isinstance(optimizer, torch.optim.SGD) and group["momentum"] > 0:
+                optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+
+
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
+    """Every group's rate becomes `factor` times its peak."""
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak_lr"] * factor
+
+
+def check_optimization(config: TrainConfig) -> None:
+    """Raise BadInput where the optimizer or the schedule is in no table."""
+    tables = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES))
+    for name, table in tables:
+        value = getattr(config, name)
+        if value not in table:
+            raise BadInput(f"{name}={value!r}: one of {', '.join(table)}.")
+
+
+def _half_cosine(progress: float) -> float:
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

@@ -1,0 +1,73 @@
+"""How many runs fit on one GPU side by side, by what one of them takes of it."""
+
+import time
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch.autograd import DeviceType
+from torch.profiler import ProfilerActivity, profile
+
+from tl_core.config import TrainConfig
+from tl_core.datasets import ImageData
+from tl_core.train.trainer import Trainer
+
+USABLE_MEMORY = 0.9  # the rest is for what grows: other libraries' workspaces, fragments
+MOST_RUNS = 16  # own choice: beyond it processes cost more than they bring
+WARM_UP_STEPS = 3
+TIMED_STEPS = 10
+
+
+@dataclass(frozen=True)
+class Load:
+    """What one run takes of a GPU."""
+
+    memory_bytes: int
+    """Of the device, the process's own share included."""
+    total_bytes: int
+    """Memory of the device."""
+    busy: float
+    """Share of a training step's time in which the GPU computes, in (0, 1]."""
+
+    def runs(self) -> int:
+        """Runs side by side: as many as keep the GPU busy and fit into its memory; at least 1.
+
+        Processes take turns on a GPU, so more than 1 / `busy` of them bring nothing.
+        """
+        by_memory = int(USABLE_MEMORY * self.total_bytes / max(self.memory_bytes, 1))
+        by_time = round(1 / max(self.busy, 1 / MOST_RUNS))
+        return max(1, min(by_memory, by_time, MOST_RUNS))
+
+
+def measure_load(config: TrainConfig, data: ImageData) -> Load:
+    """Train and evaluate a few batches on the GPU that this process sees, and measure.
+
+    Memory of other processes on the GPU counts as the run's, which errs on the safe side.
+
+    Args:
+        config: the run; precision must be resolved for the figures to be those of its trials.
+        data: its data set.
+    """
+    trainer = Trainer(config, data)
+    device = trainer.device
+    trainer.model.train()
+    trainer.batches.start_epoch(0)
+    size = min(config.batch_size, len(data.train))
+    positions = np.arange(size)
+    _steps(trainer, positions, WARM_UP_STEPS)
+    start = time.perf_counter()
+    _steps(trainer, positions, TIMED_STEPS)
+    wall = time.perf_counter() - start
+    with profile(activities=[ProfilerActivity.CUDA]) as recorded:
+        _steps(trainer, positions, TIMED_STEPS)
+    events = [e for e in recorded.events() or [] if e.device_type == DeviceType.CUDA]
+    computing = sum(event.time_range.elapsed_us() for event in events) / 1e6
+    trainer.predict(data.val)
+    free, total = torch.cuda.mem_get_info(device)
+    return Load(memory_bytes=total - free, total_bytes=total, busy=min(1.0, computing / wall))
+
+
+def _steps(trainer: Trainer, positions: np.ndarray, count: int) -> None:
+    for _ in range(count):
+        trainer.train_step(positions, progress=0.0)
+    torch.cuda.synchronize(trainer.device)

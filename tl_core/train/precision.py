@@ -1,0 +1,188 @@
+"""Device and arithmetic: which device a run uses, and where reduced precision is faster."""
+
+import dataclasses
+import hashlib
+import json
+import os
+import time
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tl_core.config import ARCHITECTURE, FROM_SCRATCH, TrainConfig, config_from_dict
+from tl_core.datasets import ImageData
+from tl_core.frozen.content import code_hash
+from tl_core.kernels import layer_library
+from tl_core.machine.cache_folder import cache_folder
+from tl_core.machine.device import autocast, resolve_device
+from tl_core.machine.hardware import device_name
+from tl_core.models import MODELS, build_model, model_channels
+from tl_core.models.timm_models import PREFIX
+
+PHASES = ("precision", "eval_precision")
+"""The fields of TrainConfig that may be `auto`: of training, of evaluation."""
+MIN_SPEEDUP = 1.1  # reduced precision must win by this much: below it, noise decides
+TIMED_STEPS = 3
+LARGEST_BATCH = 64  # enough to tell, and quick on a CPU
+
+
+def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The config with every `auto` precision replaced: `measured_precision`, or fp32 without it.
+
+    Warns:
+        UserWarning: says why nothing could be measured.
+    """
+    try:
+        return measured_precision(config, data)
+    except Exception as error:
+        warnings.warn(
+            f"the precision of {config.backbone} could not be measured ({error}): fp32",
+            stacklevel=2,
+        )
+        open_fields = (phase for phase in PHASES if getattr(config, phase) == "auto")
+        return config_from_dict(dict.fromkeys(open_fields, "fp32"), config)
+
+
+def measured_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The config with every `auto` precision replaced by the faster of fp32 and bf16.
+
+    Training and evaluation are measured apart, on random images for a few steps, with the global
+    generators left as they were. The answer is remembered in the cache folder for this model,
+    image size, batch, device, number of threads and version of torch.
+
+    Raises:
+        Exception: whatever the model raises that does not take images of that size or number.
+    """
+    config = remembered_precision(config, data)
+    for phase in PHASES:
+        if getattr(config, phase) == "auto":
+            faster = _faster(config, data, phase)
+            file = _memory(config, data)
+            _write(file, {**_read(file), phase: faster})
+            config = config_from_dict({phase: faster}, config)
+    return config
+
+
+def remembered_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
+    """The config with `auto` replaced where such a run was measured on this machine before."""
+    auto = [phase for phase in PHASES if getattr(config, phase) == "auto"]
+    known = _read(_memory(config, data)) if auto else {}
+    return config_from_dict({phase: known[phase] for phase in auto if phase in known}, config)
+
+
+def _faster(config: TrainConfig, data: ImageData, phase: str) -> str:
+    fp32, bf16 = (seconds_per_step(config, data, p, phase) for p in ("fp32", "bf16"))
+    return "bf16" if fp32 > MIN_SPEEDUP * bf16 else "fp32"
+
+
+def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase: str) -> float:
+    """Shortest time of a step on at most 64 random images, source weights left out.
+
+    Args:
+        config: the run.
+        data: whose shape the images have.
+        precision: fp32, bf16 or fp16.
+        phase: `precision` for forward and backward, `eval_precision` for forward alone.
+    """
+    config = dataclasses.replace(config, **FROM_SCRATCH)
+    device = resolve_device(config.device)
+    if config.threads:
+        torch.set_num_threads(config.threads)
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        channels, side = model_channels(config, data.channels), data.image_size
+        model = build_model(
+            config, channels=channels, num_classes=data.num_classes, image_size=side
+        ).to(device)
+        batch = _batch(config, data)
+        images = torch.randn(batch, channels, side, side, device=device)
+        if config.channels_last:
+            model = model.to(memory_format=torch.channels_last)
+            images = images.contiguous(memory_format=torch.channels_last)
+        model.train(phase == "precision")
+        step = _train_step if phase == "precision" else _eval_step
+        times = [_timed(step, model, images, precision) for _ in range(TIMED_STEPS + 1)]
+    return min(times[1:])
+
+
+def _batch(config: TrainConfig, data: ImageData) -> int:
+    """Images of a timed step: those of a step of the run, but not more than are enough to tell."""
+    return min(config.batch_size, len(data.train), LARGEST_BATCH)
+
+
+def _timed(
+    step: Callable[[nn.Module, Tensor, str], None],
+    model: nn.Module,
+    images: Tensor,
+    precision: str,
+) -> float:
+    start = time.perf_counter()
+    step(model, images, precision)
+    return time.perf_counter() - start
+
+
+def _train_step(model: nn.Module, images: Tensor, precision: str) -> None:
+    model.zero_grad(set_to_none=True)
+    with autocast(images.device, precision):
+        logits = model(images).float()
+    loss = F.cross_entropy(
+        logits, torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    )
+    loss.backward()
+    loss.item()  # waits for the device
+
+
+@torch.inference_mode()
+def _eval_step(model: nn.Module, images: Tensor, precision: str) -> None:
+    with autocast(images.device, precision):
+        model(images).float().sum().item()
+
+
+def _memory(config: TrainConfig, data: ImageData) -> Path:
+    """The file that remembers what was measured for such a run."""
+    model = {name: getattr(config, name) for name in ARCHITECTURE}
+    about = {
+        **model,
+        "code": _builder_hash(config.backbone),
+        "classes": data.num_classes,
+        "batch": _batch(config, data),
+        "image": (model_channels(config, data.channels), data.image_size),
+        "channels_last": config.channels_last,
+        "device": device_name(resolve_device(config.device)),
+        "capability": torch.backends.cpu.get_cpu_capability(),
+        "kernels": layer_library() is not None,
+        "threads": config.threads or torch.get_num_threads(),
+        "torch": torch.__version__,
+    }
+    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
+    return cache_folder(config.cache_dir) / "precision" / f"{key}.json"
+
+
+def _builder_hash(backbone: str) -> str:
+    """What makes the model: a user's may be another one under the same name."""
+    if backbone.startswith(PREFIX):
+        import timm
+
+        return code_hash(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
+    return code_hash(MODELS[backbone].build)
+
+
+def _read(file: Path) -> dict[str, str]:
+    try:
+        known = json.loads(file.read_text())
+        return {phase: known[phase] for phase in PHASES if known.get(phase) in ("fp32", "bf16")}
+    except (OSError, ValueError, AttributeError):
+        return {}
+
+
+def _write(file: Path, known: dict[str, str]) -> None:
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    try:
+        file.parent.mkdir(parents=True, exist_ok=True)
+        partial.write_text(json.dumps(known))
+        partial.replace(file)
+    except OSError:  # nothing is lost but the memory
+        return

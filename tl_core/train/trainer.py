@@ -1,0 +1,317 @@
+"""The training loop: build model → loss → schedule → train step → evaluation → epoch metrics.
+
+Shape legend: B images of a batch, C channels, H × W pixels, K classes.
+"""
+
+import math
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import psutil
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tl_core.batches.batches import Batches
+from tl_core.batches.sampling import epoch_order
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.datasets import ImageData, Split, load_data
+from tl_core.errors import BadInput
+from tl_core.frozen.features import FeatureBatches, feature_batches
+from tl_core.machine.device import autocast, resolve_device
+from tl_core.machine.hardware import give_back_memory, keep_freed_memory
+from tl_core.models import build_model, model_channels
+from tl_core.models.freezing import depth_of_epoch, freeze, moving_tensors
+from tl_core.train.checkpoint import (
+    load_checkpoint,
+    rng_state,
+    save_checkpoint,
+    seed_everything,
+    set_rng_state,
+)
+from tl_core.train.epoch import EpochMetrics, stop_reason
+from tl_core.train.loss import Loss
+from tl_core.train.optim import (
+    SCHEDULES,
+    Plateau,
+    build_optimizer,
+    set_learning_rates,
+    take_over_state,
+)
+from tl_core.train.precision import resolve_precision
+from tl_core.train.source_pull import SourcePull
+
+DEFAULT_THREADS = torch.get_num_threads()
+DIVERGENCE_CHECK_STEPS = 50  # reading the loss waits for a GPU, so not at every step
+
+
+class Trainer:
+    """One run of one configuration, an epoch at a time.
+
+    Args:
+        config: the run.
+        data: its data set, loaded already (None: load it).
+    """
+
+    def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
+        torch.set_num_threads(config.threads or DEFAULT_THREADS)
+        keep_freed_memory()
+        give_back_memory()  # what a run before this one left
+        self.config = config
+        self.data = data if data is not None else load_data(config)
+        self.device = resolve_device(config.device)
+        resolved = resolve_precision(config, self.data)
+        self.precision, self.eval_precision = resolved.precision, resolved.eval_precision
+        seed_everything(config.seed)
+        self.order = torch.Generator().manual_seed(config.seed)
+        self.augmentation = torch.Generator().manual_seed(config.seed + 1)
+        self.model = self._build_model()
+        self.moving = self._moving()
+        self.optimizer = build_optimizer(self.model, config)
+        self.source = SourcePull(self.model, config.l2_sp, self.moving)
+        self.plateau = Plateau(config)
+        self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
+        self.images = Batches(config, self.data, self.device)
+        self.loss = Loss(config, self.images, self.eval_precision)
+        self.rate_factor = 1.0
+        self.epoch = 0
+        self.best_epoch = 0
+        self.best_val_accuracy = -math.inf
+        self.best_weights: dict[str, Tensor] = {}
+        self.stop_reason: str | None = None
+        self._read_through(depth_of_epoch(config, 0))
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
+
+    def _build_model(self) -> nn.Module:
+        model = build_model(
+            self.config,
+            channels=model_channels(self.config, self.data.channels),
+            num_classes=self.data.num_classes,
+            image_size=self.data.image_size,
+            classes=self.data.classes,
+        )
+        layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
+        return model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
+
+    def _moving(self) -> tuple[str, ...]:
+        """Names of the tensors that the run may change in any of its epochs."""
+        if self.config.unfreeze_epochs is None:
+            return moving_tensors(self.model)
+        freeze(self.model, depth_of_epoch(self.config, self.config.epochs - 1))
+        moving = moving_tensors(self.model)
+        freeze(self.model, depth_of_epoch(self.config, 0))
+        return moving
+
+    def _read_through(self, depth: int) -> None:
+        """Read the images through the first `depth` stages, which are frozen, if that pays."""
+        features = feature_batches(self.model, self.images, self.eval_precision, depth)
+        self.batches: Batches | FeatureBatches = features or self.images
+        self.network: Callable[[Tensor], Tensor] = features.rest if features else self.model
+        self.depth = depth
+
+    def _unfreeze(self, epoch: int) -> None:
+        """Let the stages train that do so from an epoch on; what is known of the others stays."""
+        depth = depth_of_epoch(self.config, epoch)
+        if depth == self.depth:
+            return
+        freeze(self.model, depth)
+        optimizer = build_optimizer(self.model, self.config)
+        take_over_state(optimizer, self.optimizer)
+        self.optimizer = optimizer
+        self._read_through(depth)
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch; images of an incomplete last batch sit this epoch out."""
+        return max(1, len(self.data.train) // self.config.batch_size)
+
+    def run_epoch(self) -> EpochMetrics:
+        """Train one epoch, evaluate on the validation split, and decide whether to go on."""
+        start = time.perf_counter()
+        train_loss, train_accuracy, images = self._train_epoch()
+        train_seconds = time.perf_counter() - start
+        start = time.perf_counter()
+        val_loss = val_accuracy = math.nan
+        if math.isfinite(train_loss):
+            val_loss, val_accuracy = self._loss_and_accuracy(self.data.val)
+        if not math.isfinite(val_loss):  # the last step's weights are judged here first
+            train_loss = val_loss = val_accuracy = math.nan
+        self.epoch += 1
+        self._update(val_loss, val_accuracy)
+        return EpochMetrics(
+            epoch=self.epoch,
+            train_loss=train_loss,
+            train_accuracy=train_accuracy,
+            val_loss=val_loss,
+            val_accuracy=val_accuracy,
+            lr=self.config.lr * self.rate_factor,
+            train_seconds=train_seconds,
+            eval_seconds=time.perf_counter() - start,
+            images_per_second=images / train_seconds,
+            device_memory_bytes=self.device_memory_bytes(),
+            host_memory_bytes=psutil.Process().memory_info().rss,
+        )
+
+    def _train_epoch(self) -> tuple[float, float, int]:
+        self._unfreeze(self.epoch)
+        self.model.train()
+        self.batches.start_epoch(self.epoch)
+        size = min(self.config.batch_size, len(self.data.train))
+        order = epoch_order(self.config, self.data.train.labels, self.order)
+        loss_sum = torch.zeros((), device=self.device)
+        correct = torch.zeros((), device=self.device)
+        images = 0
+        for step in range(self.steps_per_epoch):
+            positions = order[step * size : (step + 1) * size]
+            progress = self.epoch + step / self.steps_per_epoch
+            loss, hits = self.train_step(positions, progress)
+            loss_sum += loss * size
+            correct += hits
+            images += size
+            if step % DIVERGENCE_CHECK_STEPS == 0 and not math.isfinite(loss_sum.item()):
+                return math.nan, math.nan, images
+        loss_mean = loss_sum.item() / images
+        if not math.isfinite(loss_mean):
+            return math.nan, math.nan, images
+        return loss_mean, correct.item() / images, images
+
+    def train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
+        """One optimizer step on B images; returns the mean loss and the number of hits."""
+        scheduled = SCHEDULES[self.config.schedule](progress, self.config)
+        self.rate_factor = scheduled * self.plateau.factor
+        set_learning_rates(self.optimizer, self.rate_factor)
+        images, labels, targets = self.batches.train(positions, self.augmentation)
+        with autocast(self.device, self.precision):
+            logits = self.network(images).float()
+        loss = self.loss(images, logits, targets)
+        self._optimize(loss)
+        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
+
+    def _optimize(self, loss: Tensor) -> None:
+        self.optimizer.zero_grad(set_to_none=True)
+        self.scaler.scale(loss).backward()
+        if self.source or self.config.clip_norm is not None:
+            self.scaler.unscale_(self.optimizer)
+        self.source.add_gradients()
+        if self.config.clip_norm is not None:
+            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
+            nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
+        if self.scaler.is_enabled():
+            self.scaler.step(self.optimizer)
+            self.scaler.update()
+        else:
+            self.optimizer.step()
+
+    def predict(self, split: Split) -> tuple[Tensor, Tensor]:
+        """Logits (N, K) float32 and labels (N,) int64 of a whole split, on the device."""
+        self.model.eval()
+        logits, labels = [], []
+        with torch.inference_mode():
+            for images, batch_labels in self.batches.evaluation(split):
+                with autocast(self.device, self.eval_precision):
+                    logits.append(self.network(images).float())
+                labels.append(batch_labels)
+        return torch.cat(logits), torch.cat(labels)
+
+    def _loss_and_accuracy(self, split: Split) -> tuple[float, float]:
+        logits, labels = self.predict(split)
+        loss = F.cross_entropy(logits, labels).item()
+        return loss, (logits.argmax(1) == labels).float().mean().item()
+
+    def _update(self, val_loss: float, val_accuracy: float) -> None:
+        """Take the epoch's validation result: best so far, plateau, and the reason to stop."""
+        if val_accuracy > self.best_val_accuracy:
+            self.best_val_accuracy, self.best_epoch = val_accuracy, self.epoch
+            state = self.model.state_dict()
+            self.best_weights = {name: state[name].detach().clone() for name in self.moving}
+        if not math.isnan(val_loss):
+            self.plateau.update(val_loss)
+        self.stop_reason = stop_reason(self.config, self.epoch, self.best_epoch, val_accuracy)
+
+    def device_memory_bytes(self) -> int:
+        """Peak memory of the run on its GPU so far; 0 on a CPU."""
+        if self.device.type != "cuda":
+            return 0
+        return torch.cuda.max_memory_allocated(self.device)
+
+    def restore_best(self) -> None:
+        """Put the weights of the best epoch into the model.
+
+        Raises:
+            BadInput: no epoch ended with a finite loss.
+        """
+        if not self.best_weights:
+            raise BadInput("no epoch ended with a finite loss, so there are no best weights.")
+        self.model.load_state_dict({**self.model.state_dict(), **self.best_weights})
+
+    def state_dict(self) -> dict[str, Any]:
+        """Everything that decides the rest of the run, as tensors and plain values."""
+        return {
+            "config": self.config.to_dict(),
+            "model": self.model.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "plateau": self.plateau.state_dict(),
+            "scaler": self.scaler.state_dict(),
+            "rng": rng_state(),
+            "order": self.order.get_state(),
+            "augmentation": self.augmentation.get_state(),
+            "best_weights": self.best_weights,
+            **{name: getattr(self, name) for name in _PLAIN_STATE},
+        }
+
+    def load_state_dict(self, state: dict[str, Any]) -> None:
+        """Go on where `state_dict` was taken; on a CPU the numbers are the same to the bit.
+
+        Raises:
+            BadInput: the state is of another configuration.
+        """
+        saved = config_from_dict(state["config"]).to_dict()
+        names = [k for k in saved if saved[k] != getattr(self.config, k) and k not in _MAY_DIFFER]
+        if names:
+            raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
+        self.model.load_state_dict(state["model"])
+        self._unfreeze(max(0, state["epoch"] - 1))  # as it was when the state was taken
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.plateau.load_state_dict(state["plateau"])
+        self.scaler.load_state_dict(state["scaler"])
+        self.order.set_state(state["order"])
+        self.augmentation.set_state(state["augmentation"])
+        self.best_weights = {k: v.to(self.device) for k, v in state["best_weights"].items()}
+        for name in _PLAIN_STATE:
+            setattr(self, name, state[name])
+        set_rng_state(state["rng"])
+
+
+_PLAIN_STATE = (
+    "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
+)  # fmt: skip
+_MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
+"""Fields that a resumed run may change: where things lie and what computes."""
+
+
+def fit(
+    config: TrainConfig, data: ImageData | None = None, *, checkpoint: Path | None = None
+) -> Iterator[EpochMetrics]:
+    """Train `config` and yield an `EpochMetrics` after every epoch.
+
+    Args:
+        config: the run.
+        data: its data set, loaded already (None: load it).
+        checkpoint: file that holds the run after every epoch; if it exists the run goes on from
+            it, and epochs done before are not yielded again.
+
+    Raises:
+        BadInput: the configuration, the data or the checkpoint cannot be used.
+    """
+    trainer = Trainer(config, data)
+    if checkpoint is not None and checkpoint.exists():
+        trainer.load_state_dict(load_checkpoint(checkpoint))
+    while trainer.stop_reason is None:
+        metrics = trainer.run_epoch()
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, trainer.state_dict())
+        yield metrics
