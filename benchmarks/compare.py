@@ -68,7 +68,7 @@ def write_job(case: Case, args: argparse.Namespace, folder: Path) -> Path:
         "root": args.mnist if case.data == "mnist" else cifar10_root(args, data),
         "base": {**plan.base.to_dict(), "precision": "fp32", "channels_last": False},
         "configurations": configurations[:: len(configurations) // count][:count],
-        "asha": plan.strategy.scheduler == "asha",
+        "asha": plan.search.scheduler == "asha",
         "image_size": data.image_size,
         "native_size": 28 if case.data == "mnist" else 32,
         "flip": data.flip,

@@ -39,7 +39,7 @@ def print_plan(options: SweepOptions, console: Console) -> None:
 
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
-    seeds = len(plan.strategy.seeds)
+    seeds = len(plan.search.seeds)
     epochs = plan.epochs
     about = "about " if plan.approximate else ""
     configurations = f"{plan.configurations} configurations"
@@ -53,7 +53,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("trials", f"{about}{plan.trials} = {configurations} × {seeds} seeds"),
         *_confirmation(plan),
         ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
-        ("search", str(plan.strategy)),
+        ("search", str(plan.search)),
         *_rungs(plan),
         ("resources", _resources(plan)),
     ]
@@ -72,7 +72,7 @@ def _confirmation(plan: Plan) -> list[tuple[str, str]]:
 
 def _rungs(plan: Plan) -> list[tuple[str, str]]:
     """When the scheduler stops configurations, if it does."""
-    if plan.strategy.scheduler == "none":
+    if plan.search.scheduler == "none":
         return []
     epochs = ", ".join(map(str, plan.rungs))
     if not epochs:

@@ -44,7 +44,7 @@ class AllTrials:
     ) -> None:
         self.plan, self.job, self.ledger, self.resources = plan, job, ledger, resources
         self.faults = ledger.faults
-        seeds = plan.strategy.seeds
+        seeds = plan.search.seeds
         search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
         self.stacked = any(plan.levels("freeze_depth"))
         self.searcher = ConfirmingSearcher(

@@ -59,8 +59,8 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
         pool = local_resources(options)
         share_out(options, pool, trials=plan.trials, threads=plan.base.threads)
     plan = with_bundled_defaults(plan, console)
-    if plan.strategy.reason:
-        console.print(f"search: {plan.strategy}", markup=False, highlight=False)
+    if plan.search.reason:
+        console.print(f"search: {plan.search}", markup=False, highlight=False)
     with loading(console) as progress:
         checked = check_models(plan, trial_shapes(plan), progress)
     sound = [config_from_dict(values, plan.base) for values in checked.sound]
@@ -273,7 +273,7 @@ class _Run:
 
     def _counted(self, configurations: int) -> None:
         """Take in how many configurations there are, once the search has decided it."""
-        trials = configurations * len(self.plan.strategy.seeds)
+        trials = configurations * len(self.plan.search.seeds)
         self.manifest.trials_planned = trials + self.plan.confirmation.most_trials
         if self.running is not None:
             self.running.searcher.trials = trials
@@ -299,8 +299,8 @@ class _Run:
 
         return {
             "space": self.plan.space.name,
-            "search": self.plan.strategy.name,
-            "scheduler": self.plan.strategy.scheduler,
+            "search": self.plan.search.name,
+            "scheduler": self.plan.search.scheduler,
             "search_seed": self.plan.options.seed,
             "sweep_version": __version__,
             "torch_version": torch.__version__,
@@ -318,12 +318,12 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         space=plan.space.name,
         command=space_command(plan.options) if alone else "",
         question=plan.space.question,
-        search=plan.strategy.name,
-        scheduler=plan.strategy.scheduler,
-        seeds=len(plan.strategy.seeds),
+        search=plan.search.name,
+        scheduler=plan.search.scheduler,
+        seeds=len(plan.search.seeds),
         trials_planned=plan.all_trials,
         fields=levels,
         base=plan.base.to_dict(),
-        notes=[*([f"search: {plan.strategy}"] if plan.strategy.reason else []), *plan.notes],
+        notes=[*([f"search: {plan.search}"] if plan.search.reason else []), *plan.notes],
         started_at=datetime.now(UTC).isoformat(),
     )

@@ -36,7 +36,7 @@ def source_digest(plan: "Plan") -> str:
     Args:
         plan: of the source's sweep.
     """
-    strategy = plan.strategy
+    search = plan.search
     config = {
         name: value
         for name, value in plan.base.to_dict().items()
@@ -46,8 +46,8 @@ def source_digest(plan: "Plan") -> str:
     about = {
         "config": config,
         "space": free,
-        "strategy": (strategy.design, strategy.search, strategy.scheduler, strategy.trials),
-        "seeds": strategy.seeds,
+        "strategy": (search.design, search.searcher, search.scheduler, search.trials),
+        "seeds": search.seeds,
         "data": [_data(plan, name) for name in plan.levels("dataset")],
         "files": [_content(file) for name in ("weights", "teacher") for file in plan.levels(name)],
         "trainer": code_hash(TrainConfig),

@@ -96,10 +96,10 @@ def tune_trials(
         grace_period=plan.grace_period,
         reduction_factor=plan.options.reduction_factor,
         concurrent=resources.concurrent,
-        seeds=len(plan.strategy.seeds),
+        seeds=len(plan.search.seeds),
         base_epochs=plan.base.epochs,
     )
-    scheduler = build_scheduler(plan.strategy.scheduler, context)
+    scheduler = build_scheduler(plan.search.scheduler, context)
     for part, doing, methods in (
         (searcher, "searching", SEARCHING),
         (scheduler, "scheduling", SCHEDULING),

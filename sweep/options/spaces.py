@@ -113,7 +113,7 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}") from None
     question = _first_paragraph(module.__doc__)
-    strategy = _strategy(module, path.name)
+    search = _search(module, path.name)
     return SearchSpace(
         name=name_of(path),
         path=path,
@@ -123,7 +123,7 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         space=dict(space),
         origin=_origin(module, path, source),
         runs=_runs(module, path.name, base),
-        **strategy,
+        **search,
     )
 
 
@@ -184,7 +184,7 @@ def name_of(path: Path) -> str:
     return name if re.match(r"[A-Za-z]", name) else f"space_{name}"
 
 
-def _strategy(module: ModuleType, file: str) -> dict[str, Any]:
+def _search(module: ModuleType, file: str) -> dict[str, Any]:
     design = _optional(module, file, "DESIGN", str, "a name, or None")
     search = _optional(module, file, "SEARCH", str, "a name, or None")
     if design and search:

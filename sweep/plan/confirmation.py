@@ -11,8 +11,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
+from sweep.search.search import Search
 from sweep.search.searchers import EXHAUSTIVE
-from sweep.search.strategy import Strategy
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -58,7 +58,7 @@ class Confirmation:
 
 
 def confirmation_of(
-    asked: str | None, strategy: Strategy, configurations: int, groups: Mapping[str, int]
+    asked: str | None, search: Search, configurations: int, groups: Mapping[str, int]
 ) -> Confirmation:
     """What `--confirm` asks for, or what is usual for the search, as far as there is any.
 
@@ -67,18 +67,18 @@ def confirmation_of(
 
     Args:
         asked: the option; None: what is usual.
-        strategy: how the space is explored.
+        search: how the space is explored.
         configurations: how many the search has.
         groups: columns of `trials` → how many values each has; the best configuration of each
             value is confirmed too.
     """
-    chooses = strategy.design is None and strategy.search not in EXHAUSTIVE
+    chooses = search.design is None and search.searcher not in EXHAUSTIVE
     usual = USUAL if chooses and configurations > 1 else "0"
     best, _, repeats = (asked or usual).partition("x")
     confirmed = min(int(best), configurations)
     if not confirmed:
         return Confirmation(0)
-    first = max(strategy.seeds) + 1
+    first = max(search.seeds) + 1
     return Confirmation(
         configurations=confirmed,
         seeds=tuple(range(first, first + int(repeats))),

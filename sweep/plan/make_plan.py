@@ -17,7 +17,7 @@ from sweep.plan.devices import without_idle_gpus
 from sweep.plan.plan import Plan, counted_plan
 from sweep.plan.plan_names import check_names
 from sweep.plan.unheeded import unheeded_options, without_dead_fields
-from sweep.search.strategy import choose_strategy
+from sweep.search.search import choose_search
 from tl_core.config import config_from_dict
 from tl_core.frozen.feature_cache import BUDGET_VARIABLE
 from tl_core.machine.cache_folder import gibibytes_from
@@ -49,7 +49,7 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         free=free,
         modules=(*modules, space.source),
         named=tuple(changed),
-        strategy=choose_strategy(options, space),
+        search=choose_search(options, space),
         configurations=0,
     )
     check_source_options(plan)

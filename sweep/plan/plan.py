@@ -17,7 +17,7 @@ from sweep.options.overrides import train_sizes
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
 from sweep.options.user_modules import UserModule
-from sweep.plan.auto_strategy import settled
+from sweep.plan.auto_search import settled
 from sweep.plan.confirmation import Confirmation, confirmation_of
 from sweep.results.sources import PRETRAINED
 from sweep.search.proposer import Proposer, SearchContext
@@ -31,8 +31,8 @@ from sweep.search.proposers import (
 from sweep.search.rungs import rung_epochs, usual_grace
 from sweep.search.scratch_runs import ListedSupply
 from sweep.search.scratch_space import ScratchSpace, scratch_space
+from sweep.search.search import Search, design_points
 from sweep.search.searchers import EXHAUSTIVE, LEARNING
-from sweep.search.strategy import Strategy, design_points
 from tl_core.config import SCRATCH, TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 
@@ -48,7 +48,7 @@ class Plan:
         free: the fields that vary, and how.
         modules: the user's modules.
         named: fields that the user set.
-        strategy: how the space is explored.
+        search: how the space is explored.
         configurations: how many there will be; about as many where `approximate`.
         scratch: how many of them are from scratch.
         notes: lines to show before the sweep runs.
@@ -61,7 +61,7 @@ class Plan:
     free: dict[str, Domain]
     modules: tuple[UserModule, ...]
     named: tuple[str, ...]
-    strategy: Strategy
+    search: Search
     configurations: int
     scratch: int = 0
     notes: tuple[str, ...] = ()
@@ -70,13 +70,13 @@ class Plan:
     @property
     def trials(self) -> int:
         """Configurations × seeds; without the confirmation."""
-        return self.configurations * len(self.strategy.seeds)
+        return self.configurations * len(self.search.seeds)
 
     @cached_property
     def confirmation(self) -> Confirmation:
         """What is trained again after them."""
         return confirmation_of(
-            self.options.confirm, self.strategy, self.configurations, self._groups()
+            self.options.confirm, self.search, self.configurations, self._groups()
         )
 
     def _groups(self) -> dict[str, int]:
@@ -111,7 +111,7 @@ class Plan:
         """No fewer trials than the search will have."""
         searched = self.configurations - self.scratch
         most = 2 * searched if self.approximate else self.configurations
-        return most * len(self.strategy.seeds)
+        return most * len(self.search.seeds)
 
     @property
     def most_trials(self) -> int:
@@ -132,20 +132,20 @@ class Plan:
     @property
     def rungs(self) -> list[int]:
         """Epochs after which the scheduler may stop a configuration."""
-        if self.strategy.scheduler == "none":
+        if self.search.scheduler == "none":
             return []
         return rung_epochs(self.searched_epochs, self.grace_period, self.options.reduction_factor)
 
     @property
     def grace_period(self) -> int:
         """Epochs before the scheduler may stop a configuration: as given, or the usual number."""
-        learns = self.strategy.search in LEARNING
+        learns = self.search.searcher in LEARNING
         return self.options.grace_period or usual_grace(self.searched_epochs, learns=learns)
 
     @property
     def approximate(self) -> bool:
         """Whether the number of scratch runs follows from what a search will propose."""
-        return self.scratch > 0 and not is_listed(self.strategy)
+        return self.scratch > 0 and not is_listed(self.search)
 
     @property
     def from_scratch(self) -> ScratchSpace | None:
@@ -230,10 +230,10 @@ class Plan:
         context = self.context(name, study, identify, say)
         space, design = self.from_scratch, self.design_points
         if space is None:
-            return searcher(self.strategy, context, design)
+            return searcher(self.search, context, design)
         base = self.base_with_source
-        supply = scratch_supply(self.strategy, context, design, space, base)
-        others = searcher(self.strategy, context, design)
+        supply = scratch_supply(self.search, context, design, space, base)
+        others = searcher(self.search, context, design)
         return with_scratch_runs(others, supply, context, base, counted)
 
     def context(
@@ -259,10 +259,10 @@ class Plan:
     @property
     def design_points(self) -> list[dict[str, Any]]:
         """The configurations of the design, in order; none where the sweep is a search."""
-        if self.strategy.design is None:
+        if self.search.design is None:
             return []
         limits = planning_limits(self.base)
-        return design_points(self.strategy, self.options, self.free, self.base, limits)
+        return design_points(self.search, self.options, self.free, self.base, limits)
 
     def known_trials(self, identify: Identify | None = None) -> tuple[dict[str, Any], ...]:
         """Values of all trials, by number; none where a searcher learns from those before.
@@ -270,10 +270,10 @@ class Plan:
         Args:
             identify: as in `proposer`.
         """
-        if self.strategy.search in LEARNING:
+        if self.search.searcher in LEARNING:
             return ()
         points = iter(self.proposer(self.space.name, None, identify).propose, None)
-        return tuple({**values, "seed": seed} for values in points for seed in self.strategy.seeds)
+        return tuple({**values, "seed": seed} for values in points for seed in self.search.seeds)
 
     def with_source(self, weights: Path) -> "Plan":
         """The plan with its source trained: what it was made with, where it was not named."""
@@ -291,18 +291,18 @@ class Plan:
 
 
 def counted_plan(plan: Plan) -> Plan:
-    """The plan with its strategy settled, its number of configurations, and a note where repeats
+    """The plan with its search settled, its number of configurations, and a note where repeats
     are left out."""
-    strategy = settled(plan.strategy, plan.options, plan.free, plan.base, plan.searched_epochs)
-    plan = replace(plan, strategy=strategy)
+    search = settled(plan.search, plan.options, plan.free, plan.base, plan.searched_epochs)
+    plan = replace(plan, search=search)
     space, base = plan.from_scratch, plan.base_with_source
     context, scratch = plan.context(), 0
-    if space is not None and is_listed(strategy):
-        supply = scratch_supply(strategy, context, plan.design_points, space, base)
+    if space is not None and is_listed(search):
+        supply = scratch_supply(search, context, plan.design_points, space, base)
         assert isinstance(supply, ListedSupply)
         scratch = sum(supply.totals.values())
     searched, note = _searched(plan, context.distinct)
-    if space is not None and not is_listed(strategy):
+    if space is not None and not is_listed(search):
         scratch = estimated_scratch(replace(plan.context(), trials=searched), space, base)
     others = tuple(other for other in plan.notes if other != plan.count_note)
     notes = (*others, note) if note else others
@@ -312,13 +312,13 @@ def counted_plan(plan: Plan) -> Plan:
 
 def _searched(plan: Plan, had: Distinct) -> Counted:
     """Configurations beside scratch runs, of which `had` has those that are known."""
-    strategy, limits = plan.strategy, planning_limits(plan.base)
-    if strategy.design is not None:
+    search, limits = plan.search, planning_limits(plan.base)
+    if search.design is not None:
         return count_list(plan.design_points, had)
-    if strategy.search not in EXHAUSTIVE and len(train_sizes(plan.options)) > 1:
+    if search.searcher not in EXHAUSTIVE and len(train_sizes(plan.options)) > 1:
         raise BadInput(
-            f"--limit-train {plan.options.limit_train}: {strategy.search} would choose among these"
+            f"--limit-train {plan.options.limit_train}: {search.searcher} would choose among these"
             " sizes; use --search grid or a design, which train every configuration with each."
         )
-    exhaustive = strategy.search in EXHAUSTIVE
-    return count_search(plan.free, plan.base, limits, strategy.trials, had, exhaustive)
+    exhaustive = search.searcher in EXHAUSTIVE
+    return count_search(plan.free, plan.base, limits, search.trials, had, exhaustive)

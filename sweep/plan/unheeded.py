@@ -15,13 +15,13 @@ def unheeded_options(plan: Plan) -> tuple[str, ...]:
     line = transfers_alone(options) if plan.trains_source else None
     notes = [line] if line is not None else []
     of_asha = [n for n in ASHA_OPTIONS if getattr(options, n) != getattr(default, n)]
-    if of_asha and plan.strategy.scheduler == "none":
+    if of_asha and plan.search.scheduler == "none":
         flags = " and ".join(flag_of(name) for name in of_asha)
         notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
     elif options.grace_period is not None and not plan.rungs:
         notes.append(
             f"--grace-period {options.grace_period}: trials of {plan.searched_epochs} epochs end"
-            f" before {plan.strategy.scheduler} could stop one; give fewer."
+            f" before {plan.search.scheduler} could stop one; give fewer."
         )
     return tuple(notes)
 

@@ -8,25 +8,25 @@ from sweep.configurations.transfer_strategies import grouped, possible_strategie
 from sweep.search.proposer import Proposer, SearchContext
 from sweep.search.scratch_runs import ListedSupply, Supply, WithScratchRuns, listed_supply
 from sweep.search.scratch_space import ScratchSpace
+from sweep.search.search import Search
 from sweep.search.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, RandomProposer, once_each
-from sweep.search.strategy import Strategy
 from tl_core.config import SCRATCH, TrainConfig
 
 SIMULATED = 200
 """Configurations of a search that are drawn to estimate its number of scratch runs. Own choice."""
 
 
-def searcher(strategy: Strategy, context: SearchContext, design: list[Values]) -> Proposer:
+def searcher(search: Search, context: SearchContext, design: list[Values]) -> Proposer:
     """What proposes configurations that are not from scratch.
 
     Args:
-        strategy: names the design or the searcher.
+        search: names the design or the searcher.
         context: of the sweep.
         design: the configurations of the design, if there is one.
     """
-    if strategy.design is not None:
+    if search.design is not None:
         return ListProposer(once_each(design, context))
-    return SEARCHERS[strategy.name](context)
+    return SEARCHERS[search.name](context)
 
 
 def with_scratch_runs(
@@ -50,7 +50,7 @@ def with_scratch_runs(
 
 
 def scratch_supply(
-    strategy: Strategy,
+    search: Search,
     context: SearchContext,
     design: list[Values],
     space: ScratchSpace,
@@ -59,16 +59,16 @@ def scratch_supply(
     """Configurations from scratch; where they are known in advance, `context.distinct` has them.
 
     Args:
-        strategy: names the design or the searcher.
+        search: names the design or the searcher.
         context: of the sweep.
         design: the configurations of the design, if there is one.
         space: what varies from scratch.
         base: of the sweep; its `weights` say whether there is a source.
     """
-    if not is_listed(strategy):
+    if not is_listed(search):
         return Supply(space, context)
-    points = design or _grid_points(strategy, context)
-    return listed_supply(space, strategy, points, grouped(base, context.limits), context)
+    points = design or _grid_points(search, context)
+    return listed_supply(space, search, points, grouped(base, context.limits), context)
 
 
 def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainConfig) -> int:
@@ -91,13 +91,13 @@ def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainCo
     return round(found * asked / drawn) if drawn else 0
 
 
-def is_listed(strategy: Strategy) -> bool:
+def is_listed(search: Search) -> bool:
     """Whether all configurations are known before the first is trained: a grid or a design."""
-    return strategy.design is not None or strategy.search in EXHAUSTIVE
+    return search.design is not None or search.searcher in EXHAUSTIVE
 
 
-def _grid_points(strategy: Strategy, context: SearchContext) -> list[Values]:
+def _grid_points(search: Search, context: SearchContext) -> list[Values]:
     """The configurations of a grid, where no others were proposed before."""
     distinct = Distinct(context.distinct.identify)
-    alone = replace(context, trials=strategy.trials, distinct=distinct, say=lambda note: None)
-    return list(iter(SEARCHERS[strategy.name](alone).propose, None))
+    alone = replace(context, trials=search.trials, distinct=distinct, say=lambda note: None)
+    return list(iter(SEARCHERS[search.name](alone).propose, None))

@@ -10,7 +10,7 @@ from typing import Any
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sweep.search.rungs import Rung, Seeds, rung_epochs
-from sweep.search.tune_searcher import judge
+from sweep.search.tune_searcher import end_of
 from tl_core.config import SCRATCH
 
 
@@ -121,7 +121,7 @@ class Asha(Fifo):
         """Record the last value in its rung."""
         if (seeds := self._seeds(trial)) is None:
             return
-        verdict = judge(result, error=False)
+        verdict = end_of(result, error=False)
         if verdict == "complete":
             seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
         seeds.failed |= verdict == "fail"

@@ -21,8 +21,8 @@ from sweep.configurations.distinct import Distinct, Values
 from sweep.configurations.transfer_strategies import Group, Limit, median_count
 from sweep.search.proposer import Proposer, SearchContext, Verdict
 from sweep.search.scratch_space import ScratchSpace
+from sweep.search.search import FRACTION, Search
 from sweep.search.searchers import RandomProposer
-from sweep.search.strategy import FRACTION, Strategy
 
 
 class Supply:
@@ -83,7 +83,7 @@ class ListedSupply:
 
 def listed_supply(
     space: ScratchSpace,
-    strategy: Strategy,
+    search: Search,
     points: list[Values],
     group: Group,
     context: SearchContext,
@@ -95,7 +95,7 @@ def listed_supply(
 
     Args:
         space: what varies from scratch.
-        strategy: names the design or the grid.
+        search: names the design or the grid.
         points: the configurations of the other strategies.
         group: tells their strategies.
         context: of the grid or design.
@@ -104,23 +104,23 @@ def listed_supply(
     lists: dict[Limit, list[Values]] = {}
     for limit in dict.fromkeys(size for _, _, size in known):
         own = space.at(limit)
-        levels = _crossed(own, strategy)
+        levels = _crossed(own, search)
         same = {context.distinct.identify(own.whole(values)) for values in levels}
         others = {at: name for at, name, size in known if size == limit and at not in same}
         count = median_count(Counter(filter(None, others.values())).values())
-        chosen = map(own.whole, _chosen(levels, count, own, strategy, context.seed))
+        chosen = map(own.whole, _chosen(levels, count, own, search, context.seed))
         lists[limit] = [values for values in chosen if context.distinct.add(values)]
     return ListedSupply(lists)
 
 
-def _crossed(space: ScratchSpace, strategy: Strategy) -> list[Values]:
-    if strategy.design is None:
+def _crossed(space: ScratchSpace, search: Search) -> list[Values]:
+    if search.design is None:
         return enumerate_space(space.free, space.base, space.limits)
-    return DESIGNS[strategy.design](space.free, space.base, space.limits)
+    return DESIGNS[search.design](space.free, space.base, space.limits)
 
 
 def _chosen(
-    levels: list[Values], count: int, space: ScratchSpace, strategy: Strategy, seed: int
+    levels: list[Values], count: int, space: ScratchSpace, search: Search, seed: int
 ) -> list[Values]:
     """`count` of the configurations: all, a balanced part of a factorial, or some at random.
 
@@ -128,9 +128,9 @@ def _chosen(
     """
     if count >= len(levels):
         return levels
-    if strategy.design is None or not count:
+    if search.design is None or not count:
         return random.Random(seed).sample(levels, count)
-    if strategy.design == FRACTION:
+    if search.design == FRACTION:
         return balanced_fraction(space.free, space.base, count, seed, space.limits)
     return [levels[0], *random.Random(seed).sample(levels[1:], count - 1)]
 

@@ -1,4 +1,4 @@
-"""A proposer behind Ray Tune's Searcher interface: numbers trials, repeats seeds, judges ends."""
+"""A proposer behind Ray Tune's Searcher interface: numbers trials, repeats seeds, reports ends."""
 
 import math
 import statistics
@@ -128,7 +128,7 @@ class TuneSearcher(Searcher):
         """Hear a trial's end, with the last result, which `on_trial_result` did not get."""
         number = self.trials.pop(trial_id)
         repeats = self.open[number]
-        verdict = judge(result, error)
+        verdict = end_of(result, error)
         if result is not None and verdict != "fail":
             self.trials[trial_id] = number
             self.on_trial_result(trial_id, result)
@@ -185,7 +185,7 @@ class TuneSearcher(Searcher):
         """A sweep is not restored through Tune."""
 
 
-def judge(result: dict[str, Any] | None, error: bool) -> Verdict:
+def end_of(result: dict[str, Any] | None, error: bool) -> Verdict:
     """What a trial's last result means for the search.
 
     A result that says it would go on was stopped by the scheduler; none at all, or one of a

@@ -108,7 +108,7 @@ def test_the_number_of_trials_is_corrected_when_the_search_has_decided_it(sweep,
     run = sweep(None)
     run.view = SimpleNamespace(trials=run.plan.trials)
     run._counted(5)
-    seeds = len(run.plan.strategy.seeds)
+    seeds = len(run.plan.search.seeds)
     assert run.view.trials == 5 * seeds
     assert read_manifest(tmp_path, "s1").trials_planned == 5 * seeds
 
@@ -134,7 +134,7 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
     run = sweep(None)
     view = SimpleNamespace(begin_confirmation=lambda trials: None)
     run._run_trials(None, None, None, SimpleNamespace(config_id=str), view)
-    seeds = len(run.plan.strategy.seeds)
+    seeds = len(run.plan.search.seeds)
     assert seen == [("running", 5 * seeds), ("running", 7)]
     assert run.manifest.status == "finished"
 

@@ -97,7 +97,7 @@ def test_options_of_asha_are_heeded_where_it_is_chosen(write_file, options):
     path = write_file('BASE = TrainConfig()\nSPACE = {"lr": Float(0.1, 1)}')
     assert make_plan(options(path, grace_period=3, address="auto")).notes == ()
     short = make_plan(options(path, grace_period=3, epochs=2, address="auto"))
-    assert short.strategy.scheduler == "none"
+    assert short.search.scheduler == "none"
     assert short.notes == (
         "--grace-period: no scheduler stops trials here; --scheduler asha heeds it.",
     )

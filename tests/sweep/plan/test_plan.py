@@ -50,10 +50,10 @@ ABLATION = {
 
 @pytest.mark.parametrize("case", ABLATION)
 def test_counts_of_the_ablation(plan, case):
-    fields, strategy, scheduler, configurations, seeds = ABLATION[case]
+    fields, search, scheduler, configurations, seeds = ABLATION[case]
     made = plan(**fields)
-    assert (made.strategy.name, made.strategy.scheduler) == (strategy, scheduler)
-    assert (made.configurations, len(made.strategy.seeds)) == (configurations, seeds)
+    assert (made.search.name, made.search.scheduler) == (search, scheduler)
+    assert (made.configurations, len(made.search.seeds)) == (configurations, seeds)
     assert made.trials == configurations * seeds
     proposed = propose_all(made)
     assert len(proposed) == configurations
@@ -76,20 +76,20 @@ def test_a_part_of_the_factorial_is_balanced(plan):
 
 def test_transfer_searches_32_configurations_once(plan):
     made = plan("transfer", cpus=1)  # on as many as trials, chance would do
-    assert (made.strategy.name, made.strategy.scheduler) == ("optuna", "asha")
+    assert (made.search.name, made.search.scheduler) == ("optuna", "asha")
     assert made.approximate
     assert 2 <= made.scratch <= 32 // 3  # partial has most, probe and full have few
     assert made.configurations == 32 + made.scratch
     assert made.most_searched == 64
     assert made.most_trials == 64 + 24  # the best five and three more strategies, three seeds each
-    assert made.strategy.seeds == [0]
+    assert made.search.seeds == [0]
     assert plan("transfer", scratch=False).configurations == 32
     assert plan("transfer", seeds=3, trials=4, scratch=False).trials == 12
 
 
 def test_seeds_are_consecutive_from_the_first(plan):
     made = plan(seed=5, seeds=3)
-    assert made.strategy.seeds == [5, 6, 7]
+    assert made.search.seeds == [5, 6, 7]
     assert made.base.seed == 5
 
 
@@ -133,7 +133,7 @@ def test_a_users_file_is_a_space_and_travels_to_workers(plan, write_file):
         'BASE = TrainConfig(epochs=2)\nSPACE = {"lr": Choice(0.1, 0.2)}\nSEARCH = "grid"'
     )
     made = plan(path)
-    assert (made.space.name, made.strategy.name, made.configurations) == ("my_space", "grid", 2)
+    assert (made.space.name, made.search.name, made.configurations) == ("my_space", "grid", 2)
     assert made.free == {"lr": Choice(0.1, 0.2)}
     assert made.modules[-1].path == path
 
@@ -301,7 +301,7 @@ def test_a_device_that_is_not_there(plan):
 )
 def test_known_trials_are_those_that_workers_get(plan, fields):
     made = plan(**fields)
-    searcher = TuneSearcher(made.proposer("s1", None), made.strategy.seeds)
+    searcher = TuneSearcher(made.proposer("s1", None), made.search.seeds)
     handed_out = [searcher.suggest(str(number)) for number in range(made.trials)]
     assert made.known_trials() == tuple(trial["values"] for trial in handed_out)
     assert [trial["number"] for trial in handed_out] == list(range(made.trials))

@@ -147,7 +147,7 @@ def test_as_many_configurations_from_scratch_as_the_median_strategy_has(plan, wa
     points = "Points(a={'freeze_depth': 0}, b={'freeze_depth': 1}, c={'freeze_depth': 2})"
     made = plan(f"{{'strategy': {points}, 'lr': Choice(0.1, 0.2, 0.4)}}", more=more)
     assert made.configurations == 3 * 3 + 3
-    seeds = len(made.strategy.seeds)
+    seeds = len(made.search.seeds)
     scratch = [v["lr"] for v in made.known_trials() if v["strategy"] == "scratch"][::seeds]
     assert sorted(scratch) == [0.1, 0.2, 0.4]
     assert made.trials == made.most_trials == len(made.known_trials())

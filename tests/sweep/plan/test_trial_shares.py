@@ -82,7 +82,7 @@ def tuned(tmp_path, monkeypatch):
         monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
         plan = SimpleNamespace(
             searched_epochs=3, grace_period=1, most_trials=7,
-            strategy=SimpleNamespace(scheduler="none", seeds=[0]),
+            search=SimpleNamespace(scheduler="none", seeds=[0]),
             options=SimpleNamespace(reduction_factor=3.0), base=TrainConfig(),
         )  # fmt: skip
         ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))

@@ -10,8 +10,8 @@ from sweep.configurations.transfer_strategies import grouped, median_count, poss
 from sweep.search.proposer import SearchContext
 from sweep.search.scratch_runs import ListedSupply, WithScratchRuns, listed_supply
 from sweep.search.scratch_space import scratch_space
+from sweep.search.search import Search
 from sweep.search.searchers import ListProposer, RandomProposer
-from sweep.search.strategy import Strategy
 from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
 
 BASE = TrainConfig(weights="pretrained", lr=0.01, freeze_depth=2, head_lr_ratio=10.0, l2_sp=0.1)
@@ -85,8 +85,8 @@ POINTS = {"strategy": Points(probe={"freeze_depth": 4}, full={"freeze_depth": 0}
 
 def listed(free, points, design=None, own=None):
     space = of(free, own)
-    strategy = Strategy(design, None if design else "grid", "none", None, [0])
-    return listed_supply(space, strategy, points, grouped(BASE, four), context_of(free))
+    explored = Search(design, None if design else "grid", "none", None, [0])
+    return listed_supply(space, explored, points, grouped(BASE, four), context_of(free))
 
 
 def points_of(strategies, limit=None):
@@ -144,8 +144,8 @@ def search(trials, free=TRANSFERS):
     from sweep.search.proposers import scratch_supply, with_scratch_runs
 
     context = context_of(free, trials)
-    strategy = Strategy(None, "random", "asha", trials, [0])
-    supply = scratch_supply(strategy, context, [], of(free), BASE)
+    explored = Search(None, "random", "asha", trials, [0])
+    supply = scratch_supply(explored, context, [], of(free), BASE)
     return with_scratch_runs(RandomProposer(context), supply, context, BASE)
 
 

@@ -7,7 +7,7 @@ from ray.tune.search import Searcher
 from sweep.faults import Faults
 from sweep.search.scratch_runs import ListedSupply, WithScratchRuns
 from sweep.search.searchers import ListProposer
-from sweep.search.tune_searcher import TuneSearcher, judge
+from sweep.search.tune_searcher import TuneSearcher, end_of
 
 
 class Heard:
@@ -98,7 +98,7 @@ ENDS = {
 @pytest.mark.parametrize("case", ENDS)
 def test_what_the_proposer_hears_of_each_end(heard, case):
     result, error, verdict, value = ENDS[case]
-    assert judge(result, error) == verdict
+    assert end_of(result, error) == verdict
     searcher = TuneSearcher(heard, [0])
     searcher.suggest("a")
     searcher.on_trial_result("a", epoch(1, 0.25))

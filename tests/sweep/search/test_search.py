@@ -28,12 +28,10 @@ FOUR = 'BASE = TrainConfig()\nSPACE = {"lr": Choice(0.1, 0.2), "dropout": Choice
         ('DESIGN = "one-at-a-time"', {"search": "optuna"}, ("optuna", 4, 1)),
     ],
 )
-def test_own_trials_and_seeds_belong_to_the_own_strategy(
-    write_file, options, file, asked, expected
-):
+def test_own_trials_and_seeds_belong_to_the_own_search(write_file, options, file, asked, expected):
     path = write_file(FOUR + file)
     made = make_plan(options(path, **asked))
-    assert (made.strategy.name, made.configurations, len(made.strategy.seeds)) == expected
+    assert (made.search.name, made.configurations, len(made.search.seeds)) == expected
 
 
 def test_a_drawn_random_search_finds_every_point_of_a_small_space(write_file, options):

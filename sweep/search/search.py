@@ -23,12 +23,12 @@ FRACTION = "factorial"
 
 
 @dataclass(frozen=True)
-class Strategy:
-    """The way through a space.
+class Search:
+    """How a space is explored.
 
     Attributes:
-        design: name of the design, None for a search.
-        search: name of the searcher, or AUTO; None for a design.
+        design: name of the design; None for a searcher.
+        searcher: name of the searcher, or AUTO; None for a design.
         scheduler: name of the scheduler, or AUTO.
         trials: configurations to try; None: all of the design or grid.
         seeds: training seeds; each configuration runs with each.
@@ -37,39 +37,39 @@ class Strategy:
     """
 
     design: str | None
-    search: str | None
+    searcher: str | None
     scheduler: str
     trials: int | None
     seeds: list[int]
     reason: str = ""
-    asked: "Strategy | None" = None
+    asked: "Search | None" = None
 
     @property
     def name(self) -> str:
         """Of the design or the searcher."""
-        return self.design or self.search or ""
+        return self.design or self.searcher or ""
 
     def __str__(self) -> str:
         scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
         return f"{self.name} with {scheduler}" + (f" (auto): {self.reason}" if self.reason else "")
 
 
-def choose_strategy(options: SweepOptions, space: SearchSpace) -> Strategy:
-    """The space's own strategy, with what the options put in its place.
+def choose_search(options: SweepOptions, space: SearchSpace) -> Search:
+    """The space's own search, with what the options put in its place.
 
     Raises:
         BadInput: a name is unknown, or options contradict each other.
     """
     _check(options, space)
-    design, search = _design_or_search(options, space)
-    own = (design, search) == (space.design, space.search)
+    design, searcher = _design_or_searcher(options, space)
+    own = (design, searcher) == (space.design, space.search)
     trials = options.trials or (space.trials if own else None)
-    if trials is None and search is not None and search not in EXHAUSTIVE:
+    if trials is None and searcher is not None and searcher not in EXHAUSTIVE:
         trials = DEFAULT_TRIALS
-    return Strategy(
+    return Search(
         design=design,
-        search=search,
-        scheduler=options.scheduler or _scheduler(space, search),
+        searcher=searcher,
+        scheduler=options.scheduler or _scheduler(space, searcher),
         trials=trials,
         seeds=_seeds(options, space, design, own),
     )
@@ -98,7 +98,7 @@ def _check(options: SweepOptions, space: SearchSpace) -> None:
         )
 
 
-def _design_or_search(
+def _design_or_searcher(
     options: SweepOptions, space: SearchSpace
 ) -> tuple[str, None] | tuple[None, str]:
     if options.search is not None:
@@ -116,9 +116,9 @@ def _design_or_search(
     return FRACTION, None
 
 
-def _scheduler(space: SearchSpace, search: str | None) -> str:
-    replaced = space.search is None and search is not None
-    return AUTO if replaced and search in (AUTO, *LEARNING) else space.scheduler
+def _scheduler(space: SearchSpace, searcher: str | None) -> str:
+    replaced = space.search is None and searcher is not None
+    return AUTO if replaced and searcher in (AUTO, *LEARNING) else space.scheduler
 
 
 def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:
@@ -130,7 +130,7 @@ def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: b
 
 
 def design_points(
-    strategy: Strategy,
+    search: Search,
     options: SweepOptions,
     free: Mapping[str, Domain],
     base: TrainConfig,
@@ -139,19 +139,19 @@ def design_points(
     """The configurations of a design, in order; each with every number of training images.
 
     Args:
-        strategy: names the design.
+        search: names the design.
         options: name the numbers of training images, and the seed of a part of a factorial.
         free: the free fields.
         base: the values of the others.
         limits: resolves bounds that depend on the model.
     """
-    assert strategy.design is not None
+    assert search.design is not None
     sizes = train_sizes(options)
     space = fix(free, ("limit_train",)) if len(sizes) > 1 else free
-    if strategy.trials is not None:
-        points = balanced_fraction(space, base, strategy.trials, options.seed, limits)
+    if search.trials is not None:
+        points = balanced_fraction(space, base, search.trials, options.seed, limits)
     else:
-        points = DESIGNS[strategy.design](space, base, limits)
+        points = DESIGNS[search.design](space, base, limits)
     if len(sizes) < 2:
         return points
     return [{"limit_train": size, **point} for size in sizes for point in points]

@@ -1,4 +1,4 @@
-"""Settle what a strategy leaves open: names of a searcher and a scheduler in the place of AUTO."""
+"""Settle what a search leaves open: names of a searcher and a scheduler in the place of AUTO."""
 
 from collections.abc import Mapping
 from dataclasses import replace
@@ -8,32 +8,32 @@ from sweep.configurations.model_limits import planning_limits
 from sweep.options.sweep_options import AUTO, SweepOptions
 from sweep.plan.resources import local_resources, share_out
 from sweep.search.default_search import default_search
+from sweep.search.search import Search
 from sweep.search.searchers import EXHAUSTIVE
-from sweep.search.strategy import Strategy
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
 
 def settled(
-    strategy: Strategy,
+    search: Search,
     options: SweepOptions,
     free: Mapping[str, Domain],
     base: TrainConfig,
     epochs: int,
-) -> Strategy:
-    """The strategy with names in the place of AUTO, and the reason.
+) -> Search:
+    """The search with names in the place of AUTO, and the reason.
 
     Args:
-        strategy: as chosen, or settled before for another space.
+        search: as chosen, or settled before for another space.
         options: name the machine's resources.
         free: the free fields.
         base: the values of the others.
         epochs: the longest that a trial may train.
     """
-    asked = strategy.asked or strategy
-    if AUTO not in (asked.search, asked.scheduler):
+    asked = search.asked or search
+    if AUTO not in (asked.searcher, asked.scheduler):
         return asked
-    if asked.search is None:
+    if asked.searcher is None:
         reason = "a design compares trials that were all trained to their end"
         return replace(asked, scheduler="none", reason=reason, asked=asked)
     found = default_search(
@@ -42,14 +42,14 @@ def settled(
         epochs=epochs,
         seeds=len(asked.seeds),
         concurrent=_concurrent(options, base),
-        search=asked.search,
+        search=asked.searcher,
         scheduler=asked.scheduler,
     )
-    whole = asked.search == AUTO and found.search in EXHAUSTIVE
+    whole = asked.searcher == AUTO and found.search in EXHAUSTIVE
     trials = None if whole else asked.trials
     return replace(
         asked,
-        search=found.search,
+        searcher=found.search,
         scheduler=found.scheduler,
         trials=trials,
         reason=found.reason,

@@ -18,63 +18,63 @@ def two_workers(monkeypatch):
 
 
 @pytest.fixture
-def strategy(write_file, options, two_workers):
-    """strategy(space's text, **options) → that of the plan."""
-    return lambda text, **asked: make_plan(options(write_file(BASE + text), **asked)).strategy
+def search(write_file, options, two_workers):
+    """search(space's text, **options) → that of the plan."""
+    return lambda text, **asked: make_plan(options(write_file(BASE + text), **asked)).search
 
 
-def names(strategy):
-    return strategy.search, strategy.scheduler
+def names(search):
+    return search.searcher, search.scheduler
 
 
-def test_a_file_without_names_leaves_the_choice_open(strategy):
-    chosen = strategy(RANGES)
+def test_a_file_without_names_leaves_the_choice_open(search):
+    chosen = search(RANGES)
     assert names(chosen) == ("optuna", "asha")
     assert str(chosen).startswith("optuna with asha (auto): 32 configurations of 27 epochs")
-    assert names(strategy(LEVELS + "TRIALS = 60")) == ("optuna", "asha")
-    assert names(strategy(LEVELS + "TRIALS = 12")) == ("optuna", "asha")
+    assert names(search(LEVELS + "TRIALS = 60")) == ("optuna", "asha")
+    assert names(search(LEVELS + "TRIALS = 12")) == ("optuna", "asha")
 
 
-def test_auto_takes_the_place_of_the_names_of_a_file(strategy):
+def test_auto_takes_the_place_of_the_names_of_a_file(search):
     text = RANGES + 'SEARCH, SCHEDULER = "random", "none"'
-    assert names(strategy(text)) == ("random", "none")
-    assert names(strategy(text, search="auto", scheduler="auto")) == ("optuna", "asha")
-    assert names(strategy(text, scheduler="auto")) == ("random", "asha")
+    assert names(search(text)) == ("random", "none")
+    assert names(search(text, search="auto", scheduler="auto")) == ("optuna", "asha")
+    assert names(search(text, scheduler="auto")) == ("random", "asha")
 
 
-def test_a_name_that_is_given_stays(strategy):
-    assert names(strategy(RANGES, scheduler="none")) == ("optuna", "none")
-    assert names(strategy(RANGES, search="random")) == ("random", "asha")
-    chosen = strategy(RANGES, search="random", scheduler="none")
+def test_a_name_that_is_given_stays(search):
+    assert names(search(RANGES, scheduler="none")) == ("optuna", "none")
+    assert names(search(RANGES, search="random")) == ("random", "asha")
+    chosen = search(RANGES, search="random", scheduler="none")
     assert (names(chosen), chosen.reason) == (("random", "none"), "")
     assert str(chosen) == "random with no scheduler"
 
 
-def test_a_space_of_no_more_configurations_than_trials_is_trained_whole(strategy):
-    chosen = strategy(LEVELS, trials=160)
+def test_a_space_of_no_more_configurations_than_trials_is_trained_whole(search):
+    chosen = search(LEVELS, trials=160)
     assert (names(chosen), chosen.trials) == (("grid", "none"), None)
     assert str(chosen) == ("grid with no scheduler (auto): all 160 configurations are trained")
 
 
-def test_a_design_is_not_stopped(strategy):
-    chosen = strategy(LEVELS, design="one-at-a-time", scheduler="auto")
+def test_a_design_is_not_stopped(search):
+    chosen = search(LEVELS, design="one-at-a-time", scheduler="auto")
     assert (chosen.design, chosen.scheduler) == ("one-at-a-time", "none")
     assert "(auto): a design compares" in str(chosen)
 
 
-def test_trials_that_all_start_at_once_are_drawn_at_random(strategy, monkeypatch):
+def test_trials_that_all_start_at_once_are_drawn_at_random(search, monkeypatch):
     monkeypatch.setattr(resources, "cpu_count", lambda: 64)
-    assert strategy(RANGES).search == "random"
-    assert strategy(RANGES, seeds=8).search == "optuna"
-    assert strategy(RANGES, gpus=1).search == "optuna"  # refused later: there is none
-    assert strategy(RANGES, address="auto").search == "optuna"
+    assert search(RANGES).searcher == "random"
+    assert search(RANGES, seeds=8).searcher == "optuna"
+    assert search(RANGES, gpus=1).searcher == "optuna"  # refused later: there is none
+    assert search(RANGES, address="auto").searcher == "optuna"
 
 
 def test_the_choice_follows_what_is_fixed_later(write_file, options, two_workers):
     plan = make_plan(options(write_file(BASE + RANGES)))
-    assert names(plan.strategy) == ("optuna", "asha")
+    assert names(plan.search) == ("optuna", "asha")
     fixed = plan.with_base({"lr": 0.1, "dropout": 0.0}, "Both are fixed.")
-    assert names(fixed.strategy) == ("grid", "none")
+    assert names(fixed.search) == ("grid", "none")
     assert fixed.configurations == 1
 
 
@@ -113,7 +113,7 @@ def test_the_epochs_of_scratch_runs_decide_nothing(text, write_file, options, tw
     plan = make_plan(options(file))
     assert plan.epochs == 60
     assert plan.rungs == [2]
-    assert "configurations of 6 epochs" in plan.strategy.reason
+    assert "configurations of 6 epochs" in plan.search.reason
     plan = make_plan(options(file, grace_period=6))
     assert plan.rungs == []
     assert any("trials of 6 epochs end before" in note for note in plan.notes)
