@@ -101,7 +101,8 @@ def _judge(
     judgings: dict[str, Judging] = {}
     outcomes: dict[str, Judgement | str] = {}
     tasks: dict[Any, list[str]] = {}
-    for trial, row in rows.iterrows():
+    for name, row in rows.iterrows():
+        trial = str(name)
         place = top.index(trial) if trial in top else None
         try:
             values = trial_values(plan, row)
@@ -156,7 +157,8 @@ def _run(
     again: list[list[str]] = []
     for task, answers in zip(tasks, waiting, strict=True):
         try:
-            outcomes |= zip(task, ray.get(answers), strict=True)
+            found: list[Judgement | str] = ray.get(answers)
+            outcomes |= zip(task, found, strict=True)
         except Exception as error:
             if len(task) > 1:
                 again += [[trial] for trial in task]
