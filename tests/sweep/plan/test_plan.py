@@ -4,7 +4,6 @@ from datetime import datetime
 
 import pytest
 
-from search_spaces.checks import check_point
 from search_spaces.domains import Choice
 from sweep.configurations.model_limits import model_limits
 from sweep.plan.make_plan import make_plan
@@ -49,7 +48,7 @@ ABLATION = {
 
 
 @pytest.mark.parametrize("case", ABLATION)
-def test_counts_of_the_ablation(plan, case):
+def test_counts_of_the_ablation(plan, case, check_point):
     fields, search, scheduler, configurations, seeds = ABLATION[case]
     made = plan(**fields)
     assert (made.search.name, made.search.scheduler) == (search, scheduler)

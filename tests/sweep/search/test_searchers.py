@@ -8,7 +8,6 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from optuna.trial import TrialState
 
-from search_spaces.checks import check_point
 from search_spaces.domains import Choice, Float, Int, Points
 from sweep.configurations.distinct import Distinct, by_settings
 from sweep.search.searchers import (
@@ -62,7 +61,7 @@ def drive(proposer, most=50):
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_contract_as_many_valid_configurations_as_asked_for(name):
+def test_contract_as_many_valid_configurations_as_asked_for(name, check_point):
     proposer = SEARCHERS[name](context(trials=5))
     proposed = drive(proposer)
     assert len(proposed) == 5
@@ -82,7 +81,7 @@ def test_contract_the_seed_decides(name):
 
 
 @pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
-def test_contract_ranges_conditions_and_limits(name):
+def test_contract_ranges_conditions_and_limits(name, check_point):
     proposed = drive(SEARCHERS[name](context(RANGES, trials=20)))
     assert len(proposed) == 20
     for values in proposed:
