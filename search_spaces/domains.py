@@ -2,10 +2,8 @@
 
 A space is plain data, `{field of TrainConfig: domain}`, in the order in which values are chosen.
 A *configuration so far* is the base with the values chosen up to now; conditions (`when=`) and
-bounds that depend on the model (`Int(0, "stages")`) are decided on it. Sampling, enumeration and
-a searcher's suggestions are all the one function `walk` with another `pick`.
-
-`--help` imports this file: it needs neither numpy nor torch.
+bounds that depend on the model (`Int(0, "stages")`) are decided on it. `--help` imports this file:
+it needs neither numpy nor torch.
 """
 
 import dataclasses
@@ -140,8 +138,8 @@ def walk(
         limits: resolves named bounds; needed only where the space has any.
 
     Returns:
-        {field: value} of the space's fields, None where the field is inactive, and of the fields
-        that a chosen one of `Points` sets.
+        {field: value} of the space's fields, None where one is inactive, and of the fields that
+        the chosen one of `Points` sets.
 
     Raises:
         BadInput: a resolved range is empty, or a named bound has no `limits` to resolve it.
@@ -197,7 +195,7 @@ def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
     Raises:
         BadInput: a domain is a continuous or log range.
     """
-    # Only fields that conditions and limits look at need branching; the others multiply.
+    # Only the levels of fields on which conditions or limits depend are walked; others multiply.
     steering = {name for domain in space.values() for name in domain.when or {}}
     for domain in space.values():
         if isinstance(domain, Int) and isinstance(domain.high, str):
@@ -211,12 +209,12 @@ def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
 def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:
     """The space without some fields, whose values the base then decides.
 
-    A point of `Points` keeps what it sets, which makes it what it is; unless it is the only one.
+    Where there are several `Points`, each keeps what it sets.
 
     Args:
         space: the domains.
-        values: the fields' names; or {field: value}, and then a field of `Points` keeps the point
-            of that name alone.
+        values: the fields' names; or {field: value}, and then of `Points` the one named by its
+            value is left alone.
 
     Raises:
         BadInput: there is no such point, or every point sets a field otherwise.
@@ -232,7 +230,6 @@ def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:
 
 
 def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any) -> Points:
-    """The points where some fields are fixed; the chosen one alone, if any is."""
     points = domain.points
     if chosen is not None:
         if chosen not in points:

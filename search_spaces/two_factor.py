@@ -49,7 +49,7 @@ class Model:
         return float(np.linalg.slogdet(rows.T @ rows + self.prior(len(rows)))[1])
 
     def prior(self, count: int) -> np.ndarray:
-        """(C, C) what is added to the information of `count` points."""
+        """(C, C) matrix that is added to the information of `count` points."""
         columns = self.matrix.shape[1]
         prior = np.full(columns, FAINT)
         if count < columns:
@@ -57,15 +57,13 @@ class Model:
         return np.diag(prior)
 
     def avoidable(self, count: int) -> np.ndarray:
-        """Numbers of the pairs of levels of factors that have `count` or fewer such pairs, so that
-        as many points can have each of them."""
+        """Pairs of levels of factors that have at most `count` such pairs: points for each."""
         kinds = [np.unique(column) for column in self.pairs.T]
         few = [cells for cells in kinds if len(cells) <= count]
         return np.concatenate(few) if few else np.empty(0, dtype=np.int64)
 
     def empty_pairs(self, chosen: Sequence[int]) -> int:
-        """How many pairs of levels are in no point of the fraction, though all pairs of their
-        factors could be."""
+        """Number of avoidable pairs of levels that are in no point of the fraction."""
         there = self.pairs[list(chosen)]
         return int((~np.isin(self.avoidable(len(chosen)), there)).sum())
 
@@ -118,10 +116,10 @@ def _orthonormal(columns: np.ndarray) -> np.ndarray:
 def improved(model: Model, chosen: Sequence[int], rng: np.random.Generator) -> list[int]:
     """The fraction after exchanges that keep the number of points at each level of each factor.
 
-    Two points trade their levels of one factor, or a point gives way to one that leaves the
-    levels as much in balance, as long as that leaves fewer pairs of levels without a point or, of
-    equally many, raises the determinant of the information on the two-factor model. Where there
-    are fewer points than the model has columns, interactions count by a prior of variance 1.
+    Two points trade their levels of one factor, or a point is replaced by one that leaves the
+    levels as much in balance. An exchange is made where it leaves fewer pairs of levels without a
+    point, or as many and a larger determinant of the information on the two-factor model. Where
+    there are fewer points than columns of the model, interactions have a prior of variance 1.
 
     Source: the trade of levels after Li & Wu 1997, Columnwise-pairwise algorithms with
     applications to the construction of supersaturated designs; the prior after DuMouchel & Jones

@@ -69,7 +69,7 @@ class SearchContext:
 
 
 def used_up(found: int, trials: int | None) -> str:
-    """The note on a search that ends before it has proposed as many as it was asked for."""
+    """The note on a search whose space has fewer configurations than it was asked for."""
     return (
         f"The space is used up: its {found} different configurations are all that is left of the "
         f"{trials} asked for."
