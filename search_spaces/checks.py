@@ -1,4 +1,4 @@
-"""Refuse a search space, or a configuration of one, before anything runs on it."""
+"""Refuse a search space before anything runs on it."""
 
 import dataclasses
 from collections.abc import Mapping
@@ -10,16 +10,13 @@ from search_spaces.domains import (
     Domain,
     Float,
     Int,
-    Limits,
     Points,
     Space,
     allowed,
     is_limit,
-    walk,
 )
 from tl_core.config import TrainConfig, check_field_name, field_type
 from tl_core.errors import BadInput
-from tl_core.settings import plain
 
 
 def check_space(space: Space, base: TrainConfig) -> None:
@@ -48,38 +45,6 @@ def check_space(space: Space, base: TrainConfig) -> None:
         if isinstance(domain, Int) and isinstance(domain.high, str):
             _check_limit(name, domain.high, space, earlier)
         earlier[name] = domain
-
-
-def check_point(
-    space: Space,
-    values: Mapping[str, Any],
-    base: TrainConfig | None = None,
-    limits: Limits | None = None,
-) -> None:
-    """Refuse a configuration that `walk` over the same space, base and limits cannot give.
-
-    Args:
-        space: the domains.
-        values: {field: value} of exactly the space's fields.
-        base: decides conditions on fields outside the space; None: the defaults of TrainConfig.
-        limits: as in walk.
-
-    Raises:
-        BadInput: a field is missing, unknown, outside its domain, or set while inactive.
-    """
-    for name in sorted(values.keys() ^ space.keys()):
-        place = "the space" if name in values else "the configuration"
-        raise BadInput(f"{name} is not in {place}; it must have {', '.join(space)}.")
-
-    def pick(name: str, domain: Domain) -> Any:
-        value = plain(values[name])
-        if not contains(domain, value):
-            raise BadInput(f"{name}={value!r} is outside {domain!r}.")
-        return value
-
-    for name, value in walk(space, base or TrainConfig(), pick, limits).items():
-        if value is None and values[name] is not None:
-            raise BadInput(f"{name}={values[name]!r} must be None: {space[name]!r} is inactive.")
 
 
 def contains(domain: Domain, value: Any) -> bool:

@@ -32,21 +32,17 @@ Design = Callable[[Space, TrainConfig, Limits | None], list[Point]]
 LIGHT = 0.3
 """Weight of a level against a pair of levels at first: exchanges must leave balance to find a
 better one. Own choice: 0, 0.3, 1 and 3 tried on factorials of 108 to 10,000 points."""
-
 MAX_PASSES = 100
-"""Rounds of exchanges, a stop that factorials of 10,000 points do not come near."""
-
+"""Rounds of exchanges at most; factorials of 10,000 points take far fewer."""
 MAX_STARTS, START_WORK = 40, 40_000_000
-"""Random starts of which the best is kept: 40, fewer where points × cells × n is large, so that
-two seconds are about enough."""
-
+"""Random starts of which the best is kept: 40, or fewer where points × cells × n is large, so that
+they take about two seconds."""
 MODEL_WORK = 2_000_000_000
-"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled: some
-seconds. A fraction of a larger factorial is in balance, and no more."""
-
+"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled, which
+takes some seconds. Fractions of larger factorials are in balance alone."""
 REFINE_WORK = 400_000_000
-"""How many of these, the most balanced, are refined for pairs of factors: as many as fit into this
-number of multiplications, n² × factors × columns² each; at least one."""
+"""Multiplications spent on refining the most balanced starts for pairs of factors, at n² × factors
+× columns² each; at least one is refined."""
 
 
 def one_at_a_time(space: Space, base: TrainConfig, limits: Limits | None = None) -> list[Point]:
@@ -97,11 +93,10 @@ def balanced_fraction(
 ) -> list[Point]:
     """`n` configurations of the factorial in which factors can be told apart.
 
-    Each level of a factor appears equally often (counts differ by at most 1). Among such
-    fractions, one that leaves the fewest pairs of levels of two factors without a configuration,
-    and then one that tells main effects and interactions of two factors apart: D-optimal as far
-    as exchanges reach. With conditions, the share aimed at is that of sampling at random. Nothing
-    is drawn twice.
+    Each level of a factor appears equally often (counts differ by at most 1). Of such fractions it
+    is one that leaves the fewest pairs of levels of two factors without a configuration, and then
+    D-optimal for main effects and interactions of two factors, as far as exchanges find it. With
+    conditions, the share aimed at is that of sampling at random. Nothing is drawn twice.
 
     Source: point exchange after Fedorov, Theory of Optimal Experiments (1972), first on squared
     deviations from equal counts of levels and pairs; then `search_spaces.two_factor`.
@@ -111,7 +106,7 @@ def balanced_fraction(
         base: the values outside the space.
         n: configurations wanted.
         seed: decides between fractions that are equally balanced.
-        limits: resolves named bounds; needed only where the space has any.
+        limits: as in `walk`.
 
     Raises:
         BadInput: `n` is not between 1 and the size of the factorial; or as in factorial.

@@ -2,16 +2,14 @@
 
 A space is plain data, `{field of TrainConfig: domain}`, in the order in which values are chosen.
 A *configuration so far* is the base with the values chosen up to now; conditions (`when=`) and
-bounds that depend on the model (`Int(0, "stages")`) are decided on it. Sampling, enumeration and
-a searcher's suggestions are all the one function `walk` with another `pick`.
-
-`--help` imports this file: it needs neither numpy nor torch.
+bounds that depend on the model (`Int(0, "stages")`) are decided on it. `--help` imports this file:
+it needs neither numpy nor torch.
 """
 
 import dataclasses
 import math
 import random
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -140,8 +138,8 @@ def walk(
         limits: resolves named bounds; needed only where the space has any.
 
     Returns:
-        {field: value} of the space's fields, None where the field is inactive, and of the fields
-        that a chosen one of `Points` sets.
+        {field: value} of the space's fields, None where one is inactive, and of the fields that
+        the chosen one of `Points` sets.
 
     Raises:
         BadInput: a resolved range is empty, or a named bound has no `limits` to resolve it.
@@ -150,12 +148,10 @@ def walk(
     values: dict[str, Any] = {}
     for name, domain in space.items():
         active = is_active(domain, known)
-        values[name] = pick(name, _resolve(name, domain, known, limits)) if active else None
-        known[name] = values[name]
-        if isinstance(domain, Points):
-            point = _resolve_point(name, domain.points[values[name]], known, limits)
-            values.update(point)
-            known.update(point)
+        value = pick(name, _resolve(name, domain, known, limits)) if active else None
+        chosen = _chosen(name, domain, value, known, limits)
+        values.update(chosen)
+        known.update(chosen)
     return values
 
 
@@ -199,23 +195,26 @@ def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
     Raises:
         BadInput: a domain is a continuous or log range.
     """
-    # Only fields that conditions and limits look at need branching; the others multiply.
+    # Only the levels of fields on which conditions or limits depend are walked; others multiply.
     steering = {name for domain in space.values() for name in domain.when or {}}
     for domain in space.values():
         if isinstance(domain, Int) and isinstance(domain.high, str):
             steering.update(LIMITS.get(domain.high, space))
+    for name, domain in space.items():
+        if isinstance(domain, Points) and not steering.isdisjoint(domain.fields):
+            steering.add(name)
     return sum(factor for _, factor in _grid(space, base, steering, limits))
 
 
 def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:
     """The space without some fields, whose values the base then decides.
 
-    A point of `Points` keeps what it sets, which makes it what it is; unless it is the only one.
+    Where there are several `Points`, each keeps what it sets.
 
     Args:
         space: the domains.
-        values: the fields' names; or {field: value}, and then a field of `Points` keeps the point
-            of that name alone.
+        values: the fields' names; or {field: value}, and then of `Points` the one named by its
+            value is left alone.
 
     Raises:
         BadInput: there is no such point, or every point sets a field otherwise.
@@ -231,7 +230,6 @@ def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:
 
 
 def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any) -> Points:
-    """The points where some fields are fixed; the chosen one alone, if any is."""
     points = domain.points
     if chosen is not None:
         if chosen not in points:
@@ -251,34 +249,28 @@ def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any)
 
 def _grid(
     space: Space, base: TrainConfig, branching: Collection[str], limits: Limits | None
-) -> Iterator[tuple[dict[str, Any], int]]:
-    """Walk all combinations of the `branching` fields, the others at their first level.
+) -> list[tuple[dict[str, Any], int]]:
+    """All combinations of the levels of the `branching` fields, the others at their first level.
 
-    Yields:
+    Returns:
         The values, and the product of the level counts of the fields not branched on.
     """
-    path: list[int] = []  # the level's index at each branch of this walk, from the first field
-    sizes, unbranched = list[int](), list[int]()
-
-    def pick(name: str, domain: Domain) -> Any:
-        values = _levels(name, domain)
-        if name not in branching:
-            unbranched.append(len(values))
-            return values[0]
-        if len(sizes) == len(path):
-            path.append(0)
-        sizes.append(len(values))
-        return values[path[len(sizes) - 1]]
-
-    while True:
-        sizes.clear()
-        unbranched.clear()
-        yield walk(space, base, pick, limits), math.prod(unbranched)
-        while path and path[-1] == sizes[len(path) - 1] - 1:
-            path.pop()
-        if not path:
-            return
-        path[-1] += 1
+    outside = base.to_dict()
+    found: list[tuple[dict[str, Any], int]] = [({}, 1)]
+    for name, domain in space.items():
+        longer = []
+        for values, factor in found:
+            known = outside | values
+            levels: tuple[Any, ...] = (None,)
+            if is_active(domain, known):
+                levels = _levels(name, _resolve(name, domain, known, limits))
+            if name not in branching:
+                factor, levels = factor * len(levels), levels[:1]
+            for level in levels:
+                chosen = _chosen(name, domain, level, known, limits)
+                longer.append((values | chosen, factor))
+        found = longer
+    return found
 
 
 def _levels(name: str, domain: Domain) -> tuple[Any, ...]:
@@ -325,18 +317,21 @@ def _resolve(name: str, domain: Domain, known: dict[str, Any], limits: Limits | 
     return dataclasses.replace(domain, high=high)
 
 
-def _resolve_point(
-    name: str, point: Mapping[str, Any], known: dict[str, Any], limits: Limits | None
+def _chosen(
+    name: str, domain: Domain, value: Any, known: dict[str, Any], limits: Limits | None
 ) -> dict[str, Any]:
-    """The point with numbers in the place of limits."""
-    found = {other: value for other, value in point.items() if not is_limit(value)}
-    known = {**known, **found}
-    for other, value in point.items():
-        if is_limit(value):
-            bound = _resolve(name, Int(0, value), known, limits)
+    """A field's value, and what the point of that name sets, numbers in the place of limits."""
+    if not isinstance(domain, Points):
+        return {name: value}
+    point = domain.points[value]
+    chosen = {name: value, **point}
+    known = known | {k: v for k, v in chosen.items() if not is_limit(v)}
+    for field_name, named in point.items():
+        if is_limit(named):
+            bound = _resolve(name, Int(0, named), known, limits)
             assert isinstance(bound, Int)
-            found[other] = bound.high
-    return {other: found[other] for other in point}
+            chosen[field_name] = bound.high
+    return chosen
 
 
 def is_limit(value: Any) -> bool:

@@ -32,6 +32,8 @@ class Model:
         pairs: (P, number of pairs of factors) int64, the number of the pair of levels of each pair
             of factors, numbered from 0 over all of them.
         shares: for each factor, the share of points that each level should have.
+        twins: (P, F, L) int64, the point that has another level of one factor and is alike in the
+            others; -1 where the factorial has none.
     """
 
     codes: np.ndarray
@@ -39,13 +41,7 @@ class Model:
     mains: int
     pairs: np.ndarray
     shares: list[np.ndarray]
-
-    def efficiency(self, chosen: Sequence[int]) -> float:
-        """D-efficiency of a fraction for this model, in [0, 1]: 1 is that of the whole factorial,
-        0 that of a fraction by which the model cannot be estimated."""
-        rows = self.matrix[list(chosen)]
-        sign, log = np.linalg.slogdet(rows.T @ rows / len(rows))
-        return float(np.exp(log / rows.shape[1])) if sign > 0 else 0.0
+    twins: np.ndarray
 
     def information(self, chosen: Sequence[int]) -> float:
         """log det of a fraction's information, with the prior of `improved`."""
@@ -53,7 +49,7 @@ class Model:
         return float(np.linalg.slogdet(rows.T @ rows + self.prior(len(rows)))[1])
 
     def prior(self, count: int) -> np.ndarray:
-        """(C, C) what is added to the information of `count` points."""
+        """(C, C) matrix that is added to the information of `count` points."""
         columns = self.matrix.shape[1]
         prior = np.full(columns, FAINT)
         if count < columns:
@@ -61,15 +57,13 @@ class Model:
         return np.diag(prior)
 
     def avoidable(self, count: int) -> np.ndarray:
-        """Numbers of the pairs of levels of factors that have `count` or fewer such pairs, so that
-        as many points can have each of them."""
+        """Pairs of levels of factors that have at most `count` such pairs: points for each."""
         kinds = [np.unique(column) for column in self.pairs.T]
         few = [cells for cells in kinds if len(cells) <= count]
         return np.concatenate(few) if few else np.empty(0, dtype=np.int64)
 
     def empty_pairs(self, chosen: Sequence[int]) -> int:
-        """How many pairs of levels are in no point of the fraction, though all pairs of their
-        factors could be."""
+        """Number of avoidable pairs of levels that are in no point of the fraction."""
         there = self.pairs[list(chosen)]
         return int((~np.isin(self.avoidable(len(chosen)), there)).sum())
 
@@ -98,7 +92,19 @@ def two_factor_model(codes: np.ndarray, weights: np.ndarray) -> Model:
         start = int(pairs[-1].max()) + 1
     stacked = np.stack(pairs, axis=1) if pairs else np.empty((len(codes), 0), dtype=np.int64)
     shares = [np.bincount(column, weights=weights) for column in codes.T]
-    return Model(codes, matrix, mains.shape[1], stacked, shares)
+    return Model(codes, matrix, mains.shape[1], stacked, shares, _twins(codes))
+
+
+def _twins(codes: np.ndarray) -> np.ndarray:
+    sizes = codes.max(axis=0) + 1
+    steps = np.append(np.cumprod(sizes[:0:-1])[::-1], 1)
+    keys = codes @ steps
+    order = np.argsort(keys)
+    levels = np.arange(sizes.max())
+    wanted = keys[:, None, None] + steps[:, None] * (levels - codes[:, :, None])
+    places = np.minimum(np.searchsorted(keys[order], wanted), len(keys) - 1)
+    found = order[places]
+    return np.where(keys[found] == wanted, found, -1)
 
 
 def _orthonormal(columns: np.ndarray) -> np.ndarray:
@@ -110,10 +116,10 @@ def _orthonormal(columns: np.ndarray) -> np.ndarray:
 def improved(model: Model, chosen: Sequence[int], rng: np.random.Generator) -> list[int]:
     """The fraction after exchanges that keep the number of points at each level of each factor.
 
-    Two points trade their levels of one factor, or a point gives way to one that leaves the
-    levels as much in balance, as long as that leaves fewer pairs of levels without a point or, of
-    equally many, raises the determinant of the information on the two-factor model. Where there
-    are fewer points than the model has columns, interactions count by a prior of variance 1.
+    Two points trade their levels of one factor, or a point is replaced by one that leaves the
+    levels as much in balance. An exchange is made where it leaves fewer pairs of levels without a
+    point, or as many and a larger determinant of the information on the two-factor model. Where
+    there are fewer points than columns of the model, interactions have a prior of variance 1.
 
     Source: the trade of levels after Li & Wu 1997, Columnwise-pairwise algorithms with
     applications to the construction of supersaturated designs; the prior after DuMouchel & Jones
@@ -147,12 +153,7 @@ class _Fraction:
         self.prior = model.prior(len(chosen))
         self.avoidable = model.avoidable(len(chosen))
         self.most = max(1, int(WORK / (len(chosen) * 4 * model.matrix.shape[1] ** 2)))
-        sizes = model.codes.max(axis=0) + 1
-        self.steps = np.concatenate([np.cumprod(sizes[::-1])[-2::-1], [1]])
-        keys = model.codes @ self.steps
-        self.order = np.argsort(keys)
-        self.keys = keys[self.order]
-        self.taken = np.zeros(len(keys), dtype=bool)
+        self.taken = np.zeros(len(model.codes), dtype=bool)
         self.taken[chosen] = True
         self._count()
 
@@ -161,6 +162,12 @@ class _Fraction:
         self.inverse = np.linalg.inv(rows.T @ rows + self.prior)
         cells = int(self.model.pairs.max(initial=-1)) + 1
         self.counts = np.bincount(self.model.pairs[self.chosen].ravel(), minlength=cells)
+        self.excess = [
+            np.bincount(column, minlength=len(shares)) - len(self.chosen) * shares
+            for column, shares in zip(
+                self.model.codes[self.chosen].T, self.model.shares, strict=True
+            )
+        ]
 
     def improve(self, position: int) -> bool:
         """Make the best exchange of the point at a position; False where none is one."""
@@ -172,10 +179,14 @@ class _Fraction:
         added = np.stack([here, there])
         alone = others == position
         emptied = self._emptied(removed, added, alone)
-        gain = self._gain(removed, added, alone)
-        best = int(np.lexsort((-gain, emptied))[0])
-        if emptied[best] > 0 or (emptied[best] == 0 and gain[best] <= SMALLEST_GAIN):
+        fewest = emptied.min()
+        if fewest > 0:
             return False
+        best_kind = np.flatnonzero(emptied == fewest)
+        gain = self._gain(removed[:, best_kind], added[:, best_kind], alone[best_kind])
+        if fewest == 0 and gain.max() <= SMALLEST_GAIN:
+            return False
+        best = int(best_kind[gain.argmax()])
         self.taken[removed[:, best]] = False
         self.chosen[others[best]], self.chosen[position] = there[best], here[best]
         self.taken[self.chosen[[position, others[best]]]] = True
@@ -192,36 +203,30 @@ class _Fraction:
 
     def _trades(self, position: int) -> Moves:
         """Each trade of one level with another point of the fraction."""
-        codes = self.model.codes
-        mine, theirs = codes[self.chosen[position]], codes[self.chosen]
+        old, twins = self.chosen[position], self.model.twins
+        mine, theirs = self.model.codes[old], self.model.codes[self.chosen]
         others, factors = np.nonzero(mine != theirs)
-        step = self.steps[factors] * (theirs[others, factors] - mine[factors])
-        here, known = self._points(mine @ self.steps + step)
-        there, known_there = self._points((theirs @ self.steps)[others] - step)
-        fine = known & known_there & ~self.taken[here] & ~self.taken[there] & (here != there)
+        here = twins[old, factors, theirs[others, factors]]
+        there = twins[self.chosen[others], factors, mine[factors]]
+        fine = (here >= 0) & (there >= 0) & ~self.taken[here] & ~self.taken[there]
+        fine &= here != there
         return others[fine], here[fine], there[fine]
-
-    def _points(self, keys: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The points with these keys, and whether there is one."""
-        places = np.minimum(np.searchsorted(self.keys, keys), len(self.keys) - 1)
-        return self.order[places], self.keys[places] == keys
 
     def _replacements(self, position: int) -> Moves:
         """Each point that can take the place of this one alone."""
-        codes, old = self.model.codes, self.chosen[position]
         fine = ~self.taken
-        for column, shares in zip(codes.T, self.model.shares, strict=True):
-            counts = np.bincount(column[self.chosen], minlength=len(shares))
-            excess = counts - len(self.chosen) * shares
-            lost = column[old]
-            fits = excess + 1 <= excess[lost] + FAINT  # the level lost is the fuller one
-            fits[lost] = True
+        lost = self.model.codes[self.chosen[position]]
+        for column, level, excess in zip(self.model.codes.T, lost, self.excess, strict=True):
+            fits = excess + 1 <= excess[level] + FAINT  # the level lost is the fuller one
+            fits[level] = True
             fine = fine & fits[column]
         points = np.flatnonzero(fine)
         return np.full(len(points), position), points, points
 
     def _emptied(self, removed: np.ndarray, added: np.ndarray, alone: np.ndarray) -> np.ndarray:
         """By how much each exchange raises the number of avoidable pairs without a point."""
+        if self.counts[self.avoidable].min(initial=3) > 2:  # an exchange removes two points
+            return np.zeros(len(alone), dtype=np.int64)
         counts = np.repeat(self.counts[None], len(alone), axis=0)
         each = np.arange(len(alone))[:, None]
         for rows, points, change in (

@@ -13,7 +13,6 @@ from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.plan.names import sweep_name
 from sweep.plan.plan import Plan
-from sweep.plan.resources import local_resources, share_out
 from sweep.prepare.bundled import DATASET
 from sweep.terminal.values import short
 from tl_core.config import config_from_dict
@@ -117,8 +116,6 @@ def _own_dataset(plan: Plan) -> str:
 
 
 def _resources(plan: Plan) -> str:
-    options = plan.options
-    if options.address is not None:
-        return f"those of the cluster at {options.address}"
-    pool = local_resources(options)
-    return str(share_out(options, pool, trials=plan.trials, threads=plan.base.threads))
+    if plan.options.address is not None:
+        return f"those of the cluster at {plan.options.address}"
+    return str(plan.resources(plan.pool))

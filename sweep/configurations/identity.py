@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, TypeVar
 
+from search_spaces.domains import Limits
+from sweep.configurations.distinct import Values
 from sweep.configurations.transfer_strategies import strategy_of
 from tl_core.config import TrainConfig, config_id
 from tl_core.datasets import load_data
@@ -29,9 +31,8 @@ class _Found:
 class Identifier:
     """Names configurations by what they train, data and weights by content.
 
-    Nothing here raises: a trial whose data, weights or model cannot be read still gets an id,
-    the same for all its seeds, and null in the columns that are unknown. What is expensive is
-    read once for each data set, file and model.
+    Nothing here raises: a trial whose data, weights or model cannot be read still gets an id, the
+    same for all its seeds, and null in the columns that are unknown. Each data set is read once.
 
     Args:
         config: (values) → the whole configuration of a trial.
@@ -40,20 +41,16 @@ class Identifier:
     """
 
     def __init__(
-        self,
-        config: Callable[[dict[str, Any]], TrainConfig],
-        base: Mapping[str, Any],
-        limits: Callable[[str, dict[str, Any]], int],
+        self, config: Callable[[Values], TrainConfig], base: Mapping[str, Any], limits: Limits
     ) -> None:
         self._config = config
         self._base = base
         self._limits = limits
         self._found: dict[str, _Found] = {}
         self._data: dict[tuple[Any, ...], str] = {}
-        self._weights: dict[tuple[Any, ...], str | None] = {}
-        self._teachers: dict[str, str] = {}
+        self._files: dict[tuple[Any, ...], str] = {}
 
-    def identify(self, values: dict[str, Any]) -> dict[str, Any]:
+    def identify(self, values: Values) -> Values:
         """Columns of the `trials` table that a trial's values decide.
 
         Args:
@@ -74,32 +71,28 @@ class Identifier:
             "weights_fingerprint": found.weights,
         }
 
-    def config_id(self, values: dict[str, Any]) -> str:
+    def config_id(self, values: Values) -> str:
         """12 hexadecimal digits, the same for the seeds of one configuration."""
         return self._find(values).config_id
 
-    def _find(self, values: dict[str, Any]) -> _Found:
+    def _find(self, values: Values) -> _Found:
         key = id_of_fields(values)
         if key not in self._found:
             config = _attempt(lambda: self._config(values))
-            self._found[key] = self._without_config(values) if config is None else self._of(config)
+            if config is None:  # none can be made of these values
+                self._found[key] = _Found(id_of_fields({**self._base, **values}), None, None, None)
+            else:
+                self._found[key] = self._of(config)
         return self._found[key]
-
-    def _without_config(self, values: dict[str, Any]) -> _Found:
-        """For values of which no configuration can be made."""
-        digest = id_of_fields({**self._base, **values})
-        return _Found(digest, strategy=None, data=None, weights=None)
 
     def _of(self, config: TrainConfig) -> _Found:
         data = self._data_fingerprint(config)
-        weights = self._weights_fingerprint(config)
-        identity = config_id(
-            config,
-            data=data or config.dataset,
-            weights=weights,
-            teacher=self._teacher_fingerprint(config),
-        )
-        return _Found(identity, self._strategy(config), data, weights)
+        source, path = (config.weights, config.backbone), config.teacher
+        weights = self._file(source, lambda: weights_fingerprint(config))
+        teacher = self._file((path,), lambda: path and file_fingerprint(path))
+        identity = config_id(config, data=data or config.dataset, weights=weights, teacher=teacher)
+        strategy = _attempt(lambda: strategy_of(config, self._limits))
+        return _Found(identity, strategy, data, weights)
 
     def _data_fingerprint(self, config: TrainConfig) -> str | None:
         place = tuple(getattr(config, name) for name in PLACE)
@@ -110,31 +103,18 @@ class Identifier:
             self._data[place] = found
         return self._data[place]
 
-    def _weights_fingerprint(self, config: TrainConfig) -> str | None:
-        """Of the file as it is now; as it was last where it is gone."""
-        place = (config.weights, config.backbone)
-        found = _attempt(lambda: weights_fingerprint(config))
-        if found is not None:
-            self._weights[place] = found
-        return self._weights.get(place)
-
-    def _teacher_fingerprint(self, config: TrainConfig) -> str | None:
-        teacher = config.teacher
-        if teacher is None:
-            return None
-        found = _attempt(lambda: file_fingerprint(teacher))
-        if found is not None:
-            self._teachers[teacher] = found
-        return self._teachers.get(teacher)
-
-    def _strategy(self, config: TrainConfig) -> str | None:
-        return _attempt(lambda: strategy_of(config, self._limits))
+    def _file(self, place: tuple[Any, ...], find: Callable[[], str | None]) -> str | None:
+        """The fingerprint of a file as it is now; as it was last where it is gone."""
+        if (found := _attempt(find)) is not None:
+            self._files[place] = found
+        return self._files.get(place)
 
 
 def id_of_fields(fields: Mapping[str, Any]) -> str:
-    """An id from the plain fields of a configuration that cannot be read otherwise."""
+    """An id from the plain fields of a configuration, without its seed."""
     named = {name: value for name, value in fields.items() if name != "seed"}
-    return hashlib.blake2b(_text(named).encode(), digest_size=6).hexdigest()
+    text = json.dumps(named, sort_keys=True, default=repr)
+    return hashlib.blake2b(text.encode(), digest_size=6).hexdigest()
 
 
 def _attempt(find: Callable[[], T]) -> T | None:
@@ -143,7 +123,3 @@ def _attempt(find: Callable[[], T]) -> T | None:
         return find()
     except Exception:
         return None
-
-
-def _text(fields: Mapping[str, Any]) -> str:
-    return json.dumps(fields, sort_keys=True, default=repr)

@@ -46,7 +46,7 @@ class AllTrials:
         self.faults = ledger.faults
         seeds = plan.search.seeds
         search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
-        self.stacked = any(plan.levels("freeze_depth"))
+        self.stacked = plan.freezes
         self.searcher = ConfirmingSearcher(
             search, ledger, plan.confirmation, plan.most_searched, begins, self.stacked
         )

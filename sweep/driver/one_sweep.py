@@ -20,7 +20,7 @@ from sweep.options.spaces import name_of
 from sweep.options.sweep_options import space_command
 from sweep.plan.names import claim_name, sweep_name
 from sweep.plan.plan import Plan
-from sweep.plan.resources import Resources, local_resources, ray_resources, share_out
+from sweep.plan.resources import Resources, ray_resources
 from sweep.prepare.bundled import with_bundled_defaults
 from sweep.prepare.check_models import check_models, loaded_line
 from sweep.prepare.measurements import measured_packing, measured_precisions
@@ -56,8 +56,7 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
     results = writable_folder(options.results)
     sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if options.address is None:  # refuse what this machine lacks before data are loaded
-        pool = local_resources(options)
-        share_out(options, pool, trials=plan.trials, threads=plan.base.threads)
+        plan.resources(plan.pool)
     plan = with_bundled_defaults(plan, console)
     if plan.search.reason:
         console.print(f"search: {plan.search}", markup=False, highlight=False)
@@ -110,7 +109,7 @@ class _Run:
 
     def run(self) -> SweepResult:
         options = self.plan.options
-        local = None if options.address else local_resources(options)
+        local = None if options.address else self.plan.pool
         cpus, gpus = (local.cpus, local.gpus) if local else (None, None)
         write_manifest(self.results, self.manifest)
         log = self.folder / "ray.log"
@@ -158,7 +157,7 @@ class _Run:
             job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
         identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
-        if self._freezes():
+        if self.plan.freezes:
             job = dataclasses.replace(job, planned=self.plan.known_trials(identifier.config_id))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
         confirmation = self.plan.confirmation
@@ -194,9 +193,7 @@ class _Run:
 
     def _resources(self, packed: int = 1) -> Resources:
         """Shares of the Ray in use, which is another than asked for where one ran already."""
-        options, plan = self.plan.options, self.plan
-        pool, threads = ray_resources(options), plan.base.threads
-        return share_out(options, pool, trials=plan.trials, threads=threads, packed=packed)
+        return self.plan.resources(ray_resources(self.plan.options), packed)
 
     def _job(self, resources: Resources, joined: bool) -> Any:
         from sweep.trial.job import Job
@@ -231,10 +228,6 @@ class _Run:
             self.note(*notes)
             return packed
         return 1
-
-    def _freezes(self) -> bool:
-        """Whether there may be trials with frozen stages."""
-        return any(self.plan.levels("freeze_depth"))
 
     def note(self, *lines: str) -> None:
         """Show lines and keep them with the sweep."""

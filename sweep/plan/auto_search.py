@@ -9,7 +9,6 @@ from sweep.options.sweep_options import AUTO, SweepOptions
 from sweep.plan.resources import local_resources, share_out
 from sweep.search.default_search import default_search
 from sweep.search.search import Search
-from sweep.search.searchers import EXHAUSTIVE
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -45,16 +44,9 @@ def settled(
         search=asked.searcher,
         scheduler=asked.scheduler,
     )
-    whole = asked.searcher == AUTO and found.search in EXHAUSTIVE
-    trials = None if whole else asked.trials
-    return replace(
-        asked,
-        searcher=found.search,
-        scheduler=found.scheduler,
-        trials=trials,
-        reason=found.reason,
-        asked=asked,
-    )
+    chosen = replace(asked, searcher=found.search, scheduler=found.scheduler, asked=asked)
+    whole = asked.searcher == AUTO and chosen.is_listed
+    return replace(chosen, trials=None if whole else asked.trials, reason=found.reason)
 
 
 def _grid_size(free: Mapping[str, Domain], base: TrainConfig) -> int | None:

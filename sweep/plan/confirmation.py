@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Protocol
 
 from sweep.search.search import Search
-from sweep.search.searchers import EXHAUSTIVE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -30,8 +29,7 @@ class Confirmation:
     Attributes:
         configurations: how many of the best; 0 for no confirmation.
         seeds: fresh training seeds; each configuration runs with each.
-        groups: columns of `trials`; the best configuration of each of their values is confirmed
-            too.
+        groups: columns of `trials`; the best of each of their values is confirmed too.
         extra: configurations that these can add, at most.
     """
 
@@ -69,11 +67,9 @@ def confirmation_of(
         asked: the option; None: what is usual.
         search: how the space is explored.
         configurations: how many the search has.
-        groups: columns of `trials` → how many values each has; the best configuration of each
-            value is confirmed too.
+        groups: column of `trials` → number of its values; the best of each is confirmed too.
     """
-    chooses = search.design is None and search.searcher not in EXHAUSTIVE
-    usual = USUAL if chooses and configurations > 1 else "0"
+    usual = USUAL if not search.is_listed and configurations > 1 else "0"
     best, _, repeats = (asked or usual).partition("x")
     confirmed = min(int(best), configurations)
     if not confirmed:

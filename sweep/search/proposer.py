@@ -32,8 +32,8 @@ class Proposer(Protocol):
         """Hear the end: trained to its end, stopped by the scheduler, or without a result."""
 
 
-def _nothing(note: str) -> None:
-    """Nobody listens to notes."""
+def unsaid(note: str) -> None:
+    """Take a note that no user reads."""
 
 
 @dataclass(frozen=True)
@@ -58,10 +58,10 @@ class SearchContext:
     limits: Limits
     seed: int
     trials: int | None
-    study: Path | None
-    name: str
+    study: Path | None = None
+    name: str = ""
     distinct: Distinct = field(default=None)  # type: ignore[assignment]
-    say: Callable[[str], None] = _nothing
+    say: Callable[[str], None] = unsaid
 
     def __post_init__(self) -> None:
         if self.distinct is None:
@@ -69,7 +69,7 @@ class SearchContext:
 
 
 def used_up(found: int, trials: int | None) -> str:
-    """The note on a search that ends before it has proposed as many as it was asked for."""
+    """The note on a search whose space has fewer configurations than it was asked for."""
     return (
         f"The space is used up: its {found} different configurations are all that is left of the "
         f"{trials} asked for."

@@ -1,15 +1,15 @@
-"""What proposes a sweep's configurations: its design or search, and scratch runs among them."""
+"""What proposes a sweep's configurations: its design or searcher, and scratch runs among them."""
 
 from collections.abc import Callable
 from dataclasses import replace
 
 from sweep.configurations.distinct import Distinct, Values
 from sweep.configurations.transfer_strategies import grouped, possible_strategies
-from sweep.search.proposer import Proposer, SearchContext
+from sweep.search.proposer import Proposer, SearchContext, unsaid
 from sweep.search.scratch_runs import ListedSupply, Supply, WithScratchRuns, listed_supply
 from sweep.search.scratch_space import ScratchSpace
 from sweep.search.search import Search
-from sweep.search.searchers import EXHAUSTIVE, SEARCHERS, ListProposer, RandomProposer, once_each
+from sweep.search.searchers import SEARCHERS, ListProposer, RandomProposer, once_each
 from tl_core.config import SCRATCH, TrainConfig
 
 SIMULATED = 200
@@ -17,13 +17,7 @@ SIMULATED = 200
 
 
 def searcher(search: Search, context: SearchContext, design: list[Values]) -> Proposer:
-    """What proposes configurations that are not from scratch.
-
-    Args:
-        search: names the design or the searcher.
-        context: of the sweep.
-        design: the configurations of the design, if there is one.
-    """
+    """What proposes configurations that are not from scratch: those of `design`, if any."""
     if search.design is not None:
         return ListProposer(once_each(design, context))
     return SEARCHERS[search.name](context)
@@ -58,14 +52,9 @@ def scratch_supply(
 ) -> Supply | ListedSupply:
     """Configurations from scratch; where they are known in advance, `context.distinct` has them.
 
-    Args:
-        search: names the design or the searcher.
-        context: of the sweep.
-        design: the configurations of the design, if there is one.
-        space: what varies from scratch.
-        base: of the sweep; its `weights` say whether there is a source.
+    `base` as in `with_scratch_runs`.
     """
-    if not is_listed(search):
+    if not search.is_listed:
         return Supply(space, context)
     points = design or _grid_points(search, context)
     return listed_supply(space, search, points, grouped(base, context.limits), context)
@@ -74,30 +63,25 @@ def scratch_supply(
 def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainConfig) -> int:
     """About how many configurations from scratch stand beside `context.trials` of a search.
 
-    Strategies are taken to be tried as often as chance tries them.
-
-    Args:
-        context: of the search.
-        space: what varies from scratch.
-        base: of the sweep; its `weights` say whether there is a source.
+    Strategies are taken to be tried as often as chance tries them. `base` as in
+    `with_scratch_runs`.
     """
     asked = context.trials or 0
     drawn = min(asked, SIMULATED)
-    distinct = Distinct(context.distinct.identify)
-    context = replace(context, trials=drawn, distinct=distinct, say=lambda note: None)
+    context = _alone(context, drawn)
     others = RandomProposer(context)
     proposer = with_scratch_runs(others, Supply(space, context), context, base)
     found = sum(values.get("strategy") == SCRATCH for values in iter(proposer.propose, None))
     return round(found * asked / drawn) if drawn else 0
 
 
-def is_listed(search: Search) -> bool:
-    """Whether all configurations are known before the first is trained: a grid or a design."""
-    return search.design is not None or search.searcher in EXHAUSTIVE
-
-
 def _grid_points(search: Search, context: SearchContext) -> list[Values]:
     """The configurations of a grid, where no others were proposed before."""
+    grid = SEARCHERS[search.name](_alone(context, search.trials))
+    return list(iter(grid.propose, None))
+
+
+def _alone(context: SearchContext, trials: int | None) -> SearchContext:
+    """The context of a search that is not run, from which the sweep hears nothing."""
     distinct = Distinct(context.distinct.identify)
-    alone = replace(context, trials=search.trials, distinct=distinct, say=lambda note: None)
-    return list(iter(SEARCHERS[search.name](alone).propose, None))
+    return replace(context, trials=trials, distinct=distinct, say=unsaid)

@@ -1,13 +1,13 @@
 """Scratch runs: the same architectures from random weights, one more strategy of a transfer sweep.
 
-They say what the transfer bought. So that tuned is compared with tuned, there are as many
+They measure what the transfer gains. So that tuned is compared with tuned, there are as many
 configurations from scratch as the median of the other strategies has, for each number of training
-images, over the same free fields: crossed where the sweep is a grid or a design, drawn without
-repeats where it is a search. Fields that make sense with source weights alone have the values of
-`FROM_SCRATCH`; what the space's file fixes in SCRATCH stays fixed, unless the user sets it.
+images and over the same free fields: crossed in a grid or a design, drawn at random in a search.
+Fields that make sense with source weights alone have the values of `FROM_SCRATCH`. Fields that the
+space's file sets in SCRATCH keep its values, unless the user sets them.
 
-They are handed out among the others, as soon as it is certain that the median strategy will have
-as many, so that a time budget leaves something to compare. No searcher hears of them.
+Each is handed out as soon as it is certain that the median strategy will have as many, so that
+there is something to compare when a time budget ends. No searcher hears of them.
 """
 
 import random
@@ -26,12 +26,7 @@ from sweep.search.searchers import RandomProposer
 
 
 class Supply:
-    """Configurations from scratch of a search: drawn at random, as many as the median needs.
-
-    Args:
-        space: what varies from scratch.
-        context: of the search that they stand beside.
-    """
+    """Configurations from scratch of a search, drawn at random, as many as the median needs."""
 
     def __init__(self, space: ScratchSpace, context: SearchContext) -> None:
         self.space = space
@@ -62,11 +57,7 @@ class Supply:
 
 
 class ListedSupply:
-    """Configurations from scratch of a grid or a design, whose number is known in advance.
-
-    Args:
-        lists: number of training images → values.
-    """
+    """Configurations from scratch of a grid or a design, whose number is known in advance."""
 
     def __init__(self, lists: Mapping[Limit, list[Values]]) -> None:
         self.totals = {limit: len(values) for limit, values in lists.items()}
@@ -96,8 +87,8 @@ def listed_supply(
     Args:
         space: what varies from scratch.
         search: names the design or the grid.
-        points: the configurations of the other strategies.
-        group: tells their strategies.
+        points: the configurations of the other strategies, which `group` tells.
+        group: (values) → strategy and number of training images.
         context: of the grid or design.
     """
     known = [(context.distinct.identify(values), *group(values)) for values in points]
@@ -143,8 +134,7 @@ class WithScratchRuns(Proposer):
         supply: of configurations from scratch.
         group: tells a proposal's strategy.
         possible: strategies that may occur. One without a configuration counts as 0 until the
-            other proposer has no more: then it is none of those that the median is of, which can
-            only make the median larger.
+            other proposer ends; then it is left out of the median, which can only rise by that.
         counted: hears the number of all configurations once it is known, and again if it turns
             out smaller, where there are too few different ones from scratch.
     """
@@ -200,14 +190,6 @@ class WithScratchRuns(Proposer):
         if name is not None:
             self.counts[limit][name] += 1
 
-    def _due(self) -> list[Limit]:
-        """Numbers of training images for which there is to be one more from scratch by now."""
-        return [
-            limit
-            for limit, counts in self.counts.items()
-            if self.scratch[limit] < self._wanted(limit, counts)
-        ]
-
     def _wanted(self, limit: Limit, counts: Counter[str]) -> int:
         if limit in self.used_up:
             return self.scratch[limit]
@@ -216,7 +198,10 @@ class WithScratchRuns(Proposer):
         return total if self.ended else min(total, certain)
 
     def _from_scratch(self) -> Values | None:
-        for limit in self._due():
+        """One that is to be there by now, for any number of training images."""
+        for limit, counts in self.counts.items():
+            if self.scratch[limit] >= self._wanted(limit, counts):
+                continue
             values = self.supply.next(limit)
             if values is not None:
                 self.scratch[limit] += 1

@@ -13,14 +13,7 @@ from tl_core.config import FROM_SCRATCH, SCRATCH, TrainConfig, config_from_dict
 
 @dataclass(frozen=True)
 class ScratchSpace:
-    """What varies from scratch, and around what.
-
-    Attributes:
-        free: the fields that vary, and how.
-        base: the configuration of all other fields.
-        fixed: the fields of a proposal that make it one from scratch.
-        limits: resolves bounds that depend on the model.
-    """
+    """What varies from scratch, and around what; `fixed` makes a proposal one from scratch."""
 
     free: dict[str, Domain]
     base: TrainConfig
@@ -43,11 +36,7 @@ def scratch_space(
 ) -> ScratchSpace | None:
     """What varies from scratch; None where the space itself varies the weights.
 
-    Args:
-        free: the fields that vary in the sweep.
-        base: of the sweep.
-        own: what the space's file fixes for scratch runs, such as a larger learning rate.
-        limits: resolves bounds that depend on the model.
+    `own` is what the space's file sets for scratch runs, such as a larger learning rate.
     """
     strategies = free.get("strategy")
     points = strategies.points if isinstance(strategies, Points) else {}

@@ -49,6 +49,16 @@ class Search:
         """Of the design or the searcher."""
         return self.design or self.searcher or ""
 
+    @property
+    def is_listed(self) -> bool:
+        """Whether all configurations are known before the first is trained: a grid or a design."""
+        return self.design is not None or self.searcher in EXHAUSTIVE
+
+    @property
+    def learns(self) -> bool:
+        """Whether the next configuration depends on how the last ones did."""
+        return self.searcher in LEARNING
+
     def __str__(self) -> str:
         scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
         return f"{self.name} with {scheduler}" + (f" (auto): {self.reason}" if self.reason else "")
@@ -138,14 +148,11 @@ def design_points(
 ) -> list[dict[str, Any]]:
     """The configurations of a design, in order; each with every number of training images.
 
-    Args:
-        search: names the design.
-        options: name the numbers of training images, and the seed of a part of a factorial.
-        free: the free fields.
-        base: the values of the others.
-        limits: resolves bounds that depend on the model.
+    None where the search has no design. `options` name the numbers of training images, and the
+    seed of a part of a factorial.
     """
-    assert search.design is not None
+    if search.design is None:
+        return []
     sizes = train_sizes(options)
     space = fix(free, ("limit_train",)) if len(sizes) > 1 else free
     if search.trials is not None:

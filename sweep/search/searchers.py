@@ -12,14 +12,9 @@ from sweep.configurations.distinct import Values
 from sweep.configurations.unseen import Unseen, all_configurations
 from sweep.search.proposer import Proposer, SearchContext, Verdict, used_up
 from sweep.search.tpe.optuna_proposer import OptunaProposer
-from tl_core.errors import BadInput
 
-__all__ = [
-    "EXHAUSTIVE", "LEARNING", "SEARCHERS", "ListProposer", "OptunaProposer", "Proposer",
-    "RandomProposer", "SearchContext", "Values", "Verdict", "once_each",
-]  # fmt: skip
-
-RANDOM_ATTEMPTS = 100  # repeats in a row before a space is taken as nearly used up
+RANDOM_ATTEMPTS = 100
+"""Repeats in a row after which a space is taken as nearly used up."""
 
 
 class ListProposer:
@@ -60,7 +55,7 @@ def once_each(points: Iterable[Values], context: SearchContext) -> Iterator[Valu
 
 
 class RandomProposer(ListProposer):
-    """Draws every configuration anew, without repeats; all of a small space are found.
+    """Draws every configuration at random, without repeats; it finds all of a small space.
 
     Source: Bergstra & Bengio 2012, Random Search for Hyper-Parameter Optimization.
     """
@@ -93,7 +88,7 @@ class RandomProposer(ListProposer):
 
 
 def _left(context: SearchContext, rng: random.Random) -> Iterator[Values]:
-    """Configurations of a space of which few are left, all that can be found, in no order."""
+    """Configurations of a nearly used-up space, in random order."""
     space, base, limits = context.space, context.base, context.limits
     points = all_configurations(space, base, limits)
     if points is not None:
@@ -106,24 +101,18 @@ def _left(context: SearchContext, rng: random.Random) -> Iterator[Values]:
 
 def _grid(context: SearchContext) -> ListProposer:
     points = enumerate_space(context.space, context.base, context.limits)
-    if context.trials is not None:
-        if context.trials > len(points):
-            raise BadInput(
-                f"--trials {context.trials}: the grid has {len(points)} points; ask for at most "
-                "that, or leave --trials out."
-            )
-        if _are_more(points, context):
-            points = random.Random(context.seed).sample(points, len(points))
+    if _are_more(points, context):
+        points = random.Random(context.seed).sample(points, len(points))
     return ListProposer(once_each(points, context))
 
 
 def _are_more(points: list[Values], context: SearchContext) -> bool:
     """Whether there are more different configurations, new to the sweep, than it asks for."""
-    assert context.trials is not None
+    if context.trials is None or context.trials >= len(points):
+        return False
     new = set()
-    for values in points if context.trials < len(points) else ():
-        if values not in context.distinct:
-            new.add(context.distinct.identify(values))
+    for values in points:
+        new |= {context.distinct.identify(values)} - context.distinct.seen
         if len(new) > context.trials:
             return True
     return False

@@ -14,6 +14,7 @@ from sweep.search.proposer import Proposer, Verdict
 
 UNFINISHED = "running"
 """`status` in the results of a trial that would go on by itself."""
+WORST_FIRST: tuple[Verdict, ...] = ("fail", "pruned", "complete")
 T = TypeVar("T")
 
 
@@ -32,15 +33,13 @@ class Repeats:
 class TuneSearcher(Searcher):
     """Feeds a proposer's configurations to Tune, each with every seed.
 
-    The proposer hears an epoch when all seeds have reported it (their mean), and the end when all
+    The proposer hears the mean of an epoch when all seeds have reported it, and the end when all
     seeds have ended: `complete` with the mean of their best values if all completed, `fail` if any
     failed, else `pruned`.
 
-    A configuration is stopped as one: when the scheduler stops a seed, those not handed out yet
-    are numbered and never trained. The proposer then hears, before the end, the mean of the seeds
-    that did train, for each epoch that all of these have.
-
-    An error of the proposer costs no trial: it is said once, and the trials that run go on.
+    When the scheduler stops a seed, those not handed out yet are numbered and never trained. The
+    proposer then hears, before the end, the mean of the seeds that did train, for each epoch that
+    all of these have. An error of the proposer costs no trial: it is said once.
 
     Args:
         proposer: where configurations come from.
@@ -69,12 +68,7 @@ class TuneSearcher(Searcher):
         self.handed_out: list[Values] = []
 
     def suggest(self, trial_id: str) -> Any:
-        """The next trial.
-
-        Returns:
-            `number`, that of its `configuration`, and `values`, the TrainConfig fields that differ
-            from the base.
-        """
+        """The next trial: its `number`, that of its `configuration`, and its `values`."""
         current = self._current()
         if current is None:
             return Searcher.FINISHED
@@ -126,14 +120,13 @@ class TuneSearcher(Searcher):
         self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
     ) -> None:
         """Hear a trial's end, with the last result, which `on_trial_result` did not get."""
-        number = self.trials.pop(trial_id)
+        number = self.trials[trial_id]
         repeats = self.open[number]
         verdict = end_of(result, error)
         if result is not None and verdict != "fail":
-            self.trials[trial_id] = number
             self.on_trial_result(trial_id, result)
-            del self.trials[trial_id]
             repeats.best.append(result["best_val_accuracy"])
+        del self.trials[trial_id]
         repeats.verdicts.append(verdict)
         repeats.running -= 1
         while verdict == "pruned" and repeats.seeds_left:
@@ -143,14 +136,11 @@ class TuneSearcher(Searcher):
 
     def _finish(self, number: int) -> None:
         repeats = self.open.pop(number)
-        worst: tuple[Verdict, ...] = ("fail", "pruned")
-        for verdict in worst:
-            if verdict in repeats.verdicts:
-                if verdict == "pruned":
-                    self._report_of_some(number, repeats)
-                self._ask(self.proposer.finish, number, verdict, None)
-                return
-        self._ask(self.proposer.finish, number, "complete", statistics.fmean(repeats.best))
+        worst = next(verdict for verdict in WORST_FIRST if verdict in repeats.verdicts)
+        if worst == "pruned":
+            self._report_of_some(number, repeats)
+        value = statistics.fmean(repeats.best) if worst == "complete" else None
+        self._ask(self.proposer.finish, number, worst, value)
 
     def _report_of_some(self, number: int, repeats: Repeats) -> None:
         """Report the epochs that all seeds with any have, where others were never trained."""

@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from search_spaces.checks import check_point, check_space
+from search_spaces.checks import check_space
 from search_spaces.domains import (
     MAX_GRID,
     Choice,
@@ -207,24 +207,6 @@ def test_check_space_accepts_what_is_right():
     check_space(CONDITIONAL | STAGED | {"lr": Float(1, 2), "clip_norm": Choice(None, 1.0)}, BASE)
 
 
-def test_check_point_accepts_samples_and_refuses_the_rest():
-    space = CONDITIONAL | STAGED | {"lr": Float(0.1, 1.0, log=True)}
-    rng = random.Random(0)
-    for _ in range(20):
-        check_point(space, sample(space, BASE, rng, stages), BASE, stages)
-    good = sample(space, BASE, rng, stages) | {"optimizer": "adam", "momentum": None}
-    bad = {
-        "momentum=0.9 must be None": good | {"momentum": 0.9},
-        "freeze_depth=2 is outside": good | {"backbone": "plain", "freeze_depth": 2},
-        "lr=2.0 is outside": good | {"lr": 2.0},
-        "depth is not in the space": good | {"depth": 1},
-        "lr is not in the configuration": {k: v for k, v in good.items() if k != "lr"},
-    }
-    for message, values in bad.items():
-        with pytest.raises(BadInput, match=message):
-            check_point(space, values, BASE, stages)
-
-
 def test_search_spaces_import_no_engine():
     code = (
         "import sys, search_spaces.ablation, search_spaces.transfer, search_spaces.designs\n"
@@ -256,6 +238,15 @@ def test_a_point_sets_its_fields():
     ]  # fmt: skip
     assert STRATEGIES.values == ("probe", "full", "scratch")
     assert STRATEGIES.fields == ("freeze_depth", "lr", "weights")
+
+
+def test_points_that_decide_a_condition_or_a_bound_are_counted_one_by_one():
+    unfreeze = {"unfreeze_epochs": Choice(1, 2, 3, when={"freeze_depth": 0})}
+    space = {"strategy": STRATEGIES} | unfreeze
+    assert count(space, BASE, lambda name, values: 4) == 1 + 3 + 3
+    small = Points(a={"backbone": "residual"}, b={"backbone": "plain"})
+    space = {"strategy": small, "freeze_depth": Int(0, "stages")}
+    assert count(space, BASE, stages) == len(enumerate_space(space, BASE, stages)) == 4 + 2
 
 
 def test_points_keep_what_they_set_where_others_are_fixed():

@@ -6,7 +6,7 @@ import random
 import numpy as np
 import pytest
 
-from search_spaces.checks import check_point, check_space
+from search_spaces.checks import check_space
 from search_spaces.designs import factorial, one_at_a_time
 from search_spaces.domains import Choice, Float, Int, Points, count, enumerate_space, sample
 from tl_core.config import TrainConfig
@@ -70,9 +70,3 @@ def test_a_condition_on_an_array_holds_for_each_of_its_values():
 def test_a_level_given_twice_is_seen():
     with pytest.raises(BadInput, match=r"0\.1 is listed twice"):
         check_space({"lr": Choice(0.1, np.float64(0.1))}, BASE)
-
-
-def test_a_point_may_have_them():
-    check_point(
-        {"width": Int(1, 8), "lr": Float(0.1, 1)}, {"width": np.int64(3), "lr": np.float32(0.5)}
-    )

@@ -8,6 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
+from search_spaces.checks import contains
+from search_spaces.domains import Domain, Limits, Space, walk
 from sweep.cli.main import main
 from sweep.options.sweep_options import SweepOptions
 from sweep.results.manifest import Manifest
@@ -124,3 +126,17 @@ def ray_of_one_cpu() -> Iterator[None]:
     )  # fmt: skip
     yield
     ray.shutdown()
+
+
+@pytest.fixture
+def check_point() -> Callable[..., None]:
+    """check_point(space, values, base, limits): values are what a walk over the space can give."""
+
+    def check(space: Space, values: dict, base: TrainConfig, limits: Limits | None = None) -> None:
+        def pick(name: str, domain: Domain) -> object:
+            assert contains(domain, values[name]), f"{name}={values[name]} is outside {domain}"
+            return values[name]
+
+        assert walk(space, base, pick, limits) == values
+
+    return check

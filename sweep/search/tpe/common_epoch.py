@@ -1,4 +1,4 @@
-"""The trials of a search, compared by their values at one epoch, the same for all."""
+"""The trials of a search, compared by their values at one epoch."""
 
 import math
 from collections import Counter
@@ -18,7 +18,7 @@ class Record:
     """What is known of one trial.
 
     Attributes:
-        picked: field → value, of the fields that are active.
+        picked: field → value, of the active fields.
         values: epoch, or END for the value of a complete trial → validation accuracy.
         end: the verdict; None while it runs.
     """

@@ -28,11 +28,11 @@ MOST_BAD = 400
 class Tpe:
     """Picks values by the ratio of two densities: among good trials, and among bad ones.
 
-    Good are the best at the common epoch. Bad are the others: those that were stopped before, and
-    those without a result, too. A trial that runs and has no value there yet counts as bad
-    (constant liar), so that trials side by side spread out. Each field has densities of its own,
-    among the trials in which it is active: where fields mostly add up, that learns from fewer
-    trials than joint densities do.
+    The best trials at the common epoch are good. All others are bad, also those stopped before it
+    and those without a result. A running trial without a value there counts as bad (constant
+    liar), so that trials side by side spread out. Each field has its own densities, among the
+    trials in which it is active: where the effects of fields mostly add up, that learns from
+    fewer trials than joint densities do.
 
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization; values of one
     budget, the highest with enough of them: Falkner et al. 2018, BOHB: Robust and Efficient

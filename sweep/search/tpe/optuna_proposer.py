@@ -1,10 +1,9 @@
-"""TPE as a proposer with an Optuna study: no configuration twice, every end as it was."""
+"""TPE as a proposer with an Optuna study, which proposes no configuration twice."""
 
 import logging
 import math
 import random
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 from search_spaces.domains import Domain, Pick, sample, walk
@@ -26,12 +25,12 @@ ATTEMPTS = 4
 
 
 class OptunaProposer:
-    """TPE over what each trial reached at the same epoch, and the truth about it in a study.
+    """TPE that compares trials at one epoch, and an Optuna study that records them.
 
-    `CommonEpoch` keeps what TPE learns from. The Optuna study keeps what each trial was, every
-    epoch, and how it ended; a trial without a result ends as FAIL, with a violated constraint.
-    The first proposals are spread evenly (`Startup`); those that follow until TPE has enough to
-    learn from, and `RANDOM_SHARE` of the others, are drawn at random.
+    `CommonEpoch` keeps what TPE learns from. The study keeps every trial's values, epochs and end;
+    a trial without a result ends as FAIL, with a violated constraint. The first proposals are
+    spread evenly (`Startup`). Those that follow until TPE has enough to learn from, and
+    `RANDOM_SHARE` of the others, are drawn at random.
 
     The model is our own: Optuna's proposes the same configuration again and again in a space of
     levels, and takes several times as long.
@@ -106,7 +105,7 @@ class OptunaProposer:
         return self.unseen
 
     def _open(self, values: Values) -> Values:
-        """Start a trial of these values in both studies; the values as the trial has them."""
+        """Start a trial in the study and for TPE; its values as Optuna gives them back."""
         parameters: dict[str, Any] = {}
         picked: Values = {}
 
@@ -137,31 +136,23 @@ class OptunaProposer:
 
         A value that is no number is no result: Optuna would refuse it, and the trial stay open.
         """
+        from optuna.trial import TrialState
+
         trial = self.trials.pop(number)
         if verdict == "complete" and (value is None or not math.isfinite(value)):
             verdict = "fail"
         if verdict == "fail":
             trial.set_constraint(CONSTRAINT, 1.0)
-        self._tell(trial, verdict, value if verdict == "complete" else None)
+        told = value if verdict == "complete" else None
+        self.study.tell(trial, told, state=TrialState[verdict.upper()])
         self.comparable.finish(number, verdict, value)
-
-    def _tell(self, trial: Any, verdict: Verdict, value: float | None = None) -> None:
-        from optuna.trial import TrialState
-
-        states = {
-            "complete": TrialState.COMPLETE,
-            "pruned": TrialState.PRUNED,
-            "fail": TrialState.FAIL,
-        }
-        self.study.tell(trial, value, state=states[verdict])
 
 
 def _journal(context: SearchContext) -> Any:
-    path: Path | None = context.study
-    if path is None:
+    if context.study is None:
         return None
     from optuna.storages import JournalStorage
 
     from sweep.search.journal import StudyFile
 
-    return JournalStorage(StudyFile(path, context.say))
+    return JournalStorage(StudyFile(context.study, context.say))

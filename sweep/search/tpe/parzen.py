@@ -1,7 +1,7 @@
 """Parzen estimators: how the values of one field are spread over its domain."""
 
 from collections.abc import Sequence
-from typing import Any, Protocol
+from typing import Any
 
 import numpy as np
 from scipy.special import ndtr, ndtri
@@ -13,17 +13,7 @@ FINEST = 100
 """Kernels are no narrower than the range through this. Optuna's and hyperopt's rule."""
 
 
-class Estimator(Protocol):
-    """The distribution of a field's values."""
-
-    def draw(self, rng: np.random.Generator, count: int) -> list[Any]:
-        """So many values at random."""
-
-    def masses(self, values: Sequence[Any]) -> np.ndarray:
-        """(N,) probability of each value; of a continuous range that of the cell around it."""
-
-
-def estimator(domain: Domain, values: Sequence[Any]) -> Estimator:
+def estimator(domain: Domain, values: Sequence[Any]) -> "Estimator":
     """The distribution from which values were drawn, with the uniform one as a further value.
 
     Categories are counted. Ordered levels, by their ranks, and ranges, by their logarithms where
@@ -33,16 +23,16 @@ def estimator(domain: Domain, values: Sequence[Any]) -> Estimator:
     widths of the kernels as in Optuna.
 
     Args:
-        domain: of the field, its bounds whole numbers.
+        domain: of the field, its bounds numbers.
         values: observed ones, in any order; those outside the bounds count as the nearest bound.
     """
     scale = scale_of(domain)
     if isinstance(scale, Ranks) and not scale.ordered:
-        return _Counts(scale, values)
-    return _Kernels(scale, values)
+        return Counts(scale, values)
+    return Kernels(scale, values)
 
 
-class _Counts:
+class Counts:
     """Counted categories; each observation gives a part of its weight to the others."""
 
     def __init__(self, scale: Ranks, values: Sequence[Any]) -> None:
@@ -56,14 +46,16 @@ class _Counts:
         self.shares = (kernels + 1 / levels) / (len(values) + 1)
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Any]:
+        """So many values at random."""
         ranks = rng.choice(len(self.shares), count, p=self.shares)
         return [self.scale.levels[rank] for rank in ranks]
 
     def masses(self, values: Sequence[Any]) -> np.ndarray:
+        """(N,) probability of each value."""
         return self.shares[[self.scale.rank(value) for value in values]]
 
 
-class _Kernels:
+class Kernels:
     """Normal kernels cut off at the ends of a line, one as wide as the line among them.
 
     A kernel is as wide as the larger gap to its neighbours, at least the line through the number
@@ -82,15 +74,20 @@ class _Kernels:
         self.inside = ndtr((scale.high - self.centres) / self.widths) - self.below
 
     def draw(self, rng: np.random.Generator, count: int) -> list[Any]:
+        """So many values at random."""
         chosen = rng.integers(len(self.centres), size=count)
         at = ndtri(self.below[chosen] + rng.random(count) * self.inside[chosen])
         places = self.centres[chosen] + self.widths[chosen] * at
         return [self.scale.value(float(place)) for place in places]
 
     def masses(self, values: Sequence[Any]) -> np.ndarray:
+        """(N,) probability of each value's cell."""
         ends = np.array([self.scale.cell(value) for value in values])
         cumulated = ndtr((ends[:, :, None] - self.centres) / self.widths)
         return ((cumulated[:, 1] - cumulated[:, 0]) / self.inside).mean(axis=1)
+
+
+Estimator = Counts | Kernels
 
 
 def _gaps(centres: np.ndarray, low: float, high: float) -> np.ndarray:

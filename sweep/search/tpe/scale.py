@@ -1,7 +1,7 @@
 """Values of a field as places on a line, on which distances and chances are measured."""
 
 import math
-from typing import Any, Protocol
+from typing import Any
 
 from search_spaces.domains import Choice, Domain, Float, Int
 from sweep.configurations.unseen import is_ordered
@@ -10,30 +10,13 @@ CELLS = 1000
 """Parts of a continuous range; the chance of one stands for the density. Own choice."""
 
 
-class Scale(Protocol):
-    """Places of values on a line."""
-
-    @property
-    def low(self) -> float:
-        """The end of the lowest value's cell."""
-
-    @property
-    def high(self) -> float:
-        """The end of the highest value's cell."""
-
-    def cell(self, value: Any) -> tuple[float, float]:
-        """The part of the line that stands for a value."""
-
-    def value(self, place: float) -> Any:
-        """The value whose cell holds the place."""
-
-
 class Ranks:
     """The place of a level among others: by size where they are numbers.
 
     Attributes:
         ordered: whether they are, so that levels that are near each other are alike.
         levels: each once.
+        low, high: the ends of the first and the last level's cells.
     """
 
     def __init__(self, domain: Choice) -> None:
@@ -48,7 +31,7 @@ class Ranks:
         return self.levels.index(value) if self.ordered else self._names.index(repr(value))
 
     def cell(self, value: Any) -> tuple[float, float]:
-        """Half a rank to both sides."""
+        """The part of the line that stands for a level: half a rank to both sides."""
         rank = self.rank(value)
         return rank - 0.5, rank + 0.5
 
@@ -58,7 +41,7 @@ class Ranks:
 
 
 class Range:
-    """A number, or its logarithm where the range is logarithmic.
+    """A number, or its logarithm where the range is logarithmic; its line runs from low to high.
 
     A whole number reaches half a unit to both sides, another one half of one in `CELLS` parts.
     """
@@ -78,7 +61,7 @@ class Range:
         return math.log(number) if self.log else float(number)
 
     def cell(self, value: Any) -> tuple[float, float]:
-        """Around the number; one outside the range counts as its nearest end."""
+        """The line around a number; one outside the range counts as its nearest end."""
         value = self._within(value)
         if self.whole:
             return self._place(value - 0.5), self._place(value + 0.5)
@@ -94,10 +77,9 @@ class Range:
         return min(max(number, self.ends[0]), self.ends[1])
 
 
-def scale_of(domain: Domain) -> Ranks | Range:
-    """The line of a domain; a domain drawn uniformly is uniform on it.
+Scale = Ranks | Range
 
-    Args:
-        domain: of a field, its bounds numbers.
-    """
+
+def scale_of(domain: Domain) -> Scale:
+    """The line of a domain whose bounds are numbers; a domain drawn uniformly is uniform on it."""
     return Ranks(domain) if isinstance(domain, Choice) else Range(domain)

@@ -11,8 +11,8 @@ from sweep.search.tpe.scale import scale_of
 class Startup:
     """Picks for `walk` that are spread evenly: a Latin hypercube.
 
-    Of as many configurations as there are, each has another part of every field's domain, so
-    that no level is missed by chance, and the parts of different fields meet at random.
+    Every field's domain is cut into as many parts as there are configurations. Each configuration
+    has another part, so that no level is missed by chance; parts of fields combine at random.
 
     Source: McKay, Beckman & Conover 1979, A Comparison of Three Methods for Selecting Values of
     Input Variables in the Analysis of Output from a Computer Code.
@@ -20,7 +20,7 @@ class Startup:
     Args:
         space: the free fields and their domains.
         count: of the configurations.
-        seed: decides which parts meet.
+        seed: decides which parts combine.
     """
 
     def __init__(self, space: Space, count: int, seed: int) -> None:

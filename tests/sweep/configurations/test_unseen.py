@@ -2,7 +2,6 @@
 
 import pytest
 
-from search_spaces.checks import check_point
 from search_spaces.domains import Choice, Float, Int, Points
 from sweep.configurations.distinct import Distinct
 from sweep.configurations.unseen import Unseen, all_configurations
@@ -92,7 +91,7 @@ RANGES = {
 }
 
 
-def test_in_ranges_it_is_a_valid_configuration_close_by():
+def test_in_ranges_it_is_a_valid_configuration_close_by(check_point):
     start = {
         "lr": 0.1, "dropout": 0.0, "width": 64, "freeze_depth": 2, "weights": None,
         "patience": None,
@@ -119,7 +118,7 @@ def test_the_search_among_ranges_ends():
     assert drain(search, start) == [{**start, "lr": 0.2}]
 
 
-def test_a_range_under_rare_conditions_is_not_used_up():
+def test_a_range_under_rare_conditions_is_not_used_up(check_point):
     many = Choice(*(step / 1000 for step in range(60)))
     space = {
         "dropout": many,

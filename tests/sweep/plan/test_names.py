@@ -6,7 +6,6 @@ from datetime import datetime
 import pytest
 
 from sweep.plan import names
-from sweep.plan.make_plan import make_plan
 from sweep.plan.names import claim_name, sweep_name
 from sweep.results.manifest import run_folder
 from sweep.results.tables import write_rows
@@ -14,12 +13,6 @@ from tl_core.errors import BadInput
 
 NOW = datetime(2026, 1, 2, 3, 4, 5)
 STEM = "ablation-20260102-030405"
-
-
-@pytest.fixture
-def plan(options):
-    """plan(**options) → the plan of an ablation."""
-    return lambda **fields: make_plan(options(**fields))
 
 
 class Clock(datetime):
@@ -85,3 +78,33 @@ def test_several_drivers_get_names_of_their_own_where_these_are_made_up(plan, mo
         got = set(drivers.map(lambda _: claim_name(made, made.options.results), range(4)))
     assert got == {STEM, f"{STEM}-2", f"{STEM}-3", f"{STEM}-4"}
     assert all(run_folder(made.options.results, name).is_dir() for name in got)
+
+
+def test_sweeps_are_named_by_space_and_time(plan):
+    made = plan()
+    runs = made.options.results / "runs"
+    given = []
+    for _ in range(3):
+        given.append(sweep_name(made, NOW))
+        (runs / given[-1]).mkdir(parents=True)
+    assert given == [STEM, f"{STEM}-2", f"{STEM}-3"]
+
+
+@pytest.mark.parametrize("name", ["1st", "a b", "a/b", "", "a.b", "-a", "a\n", "_a"])
+def test_a_bad_name_is_refused(plan, name):
+    with pytest.raises(BadInput, match="a letter, then letters"):
+        sweep_name(plan(name=name), NOW)
+
+
+def test_a_taken_name_is_refused(plan):
+    made = plan(name="my-Sweep_2")
+    assert sweep_name(made, NOW) == "my-Sweep_2"
+    (made.options.results / "runs" / "my-Sweep_2").mkdir(parents=True)
+    with pytest.raises(BadInput, match=r"my-Sweep_2.*delete my-Sweep_2"):
+        sweep_name(made, NOW)
+
+
+@pytest.mark.parametrize("name", ["list", "settings", "ablation"])
+def test_command_names_are_reserved(plan, name):
+    with pytest.raises(BadInput, match=f"--name {name}: this is the name of a command"):
+        sweep_name(plan(name=name), NOW)

@@ -2,7 +2,6 @@
 
 import pytest
 
-from sweep.driver.one_sweep import _Run
 from sweep.plan.make_plan import make_plan
 from sweep.prepare.trial_shapes import memory_weight, trial_shapes
 from tl_core.errors import BadInput
@@ -84,9 +83,7 @@ def test_the_heaviest_values_are_those_of_a_trial(plan, case):
     ],
 )
 def test_whether_stages_are_frozen(plan, space, freezes):
-    run = _Run.__new__(_Run)
-    run.plan = plan(space)
-    assert run._freezes() is freezes
+    assert plan(space).freezes is freezes
 
 
 WRONG = {
