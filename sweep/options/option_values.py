@@ -9,6 +9,7 @@ import numbers
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -48,18 +49,24 @@ def data(flag: str, given: Any) -> str:
     return text(flag, given)
 
 
-def whole(low: int | None = None) -> Reader:
+@dataclass(frozen=True)
+class Whole:
     """A reader of whole numbers from `low` on."""
 
-    def read(flag: str, given: Any) -> int:
+    low: int | None = None
+
+    def __call__(self, flag: str, given: Any) -> int:
+        """A whole number.
+
+        Raises:
+            BadInput: it is none, or lower.
+        """
         value = plain(given)
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise BadInput(f"{flag} {given!r}: write a whole number.")
-        if low is not None and value < low:
-            raise BadInput(f"{flag} {value}: write a whole number from {low} on.")
+        if self.low is not None and value < self.low:
+            raise BadInput(f"{flag} {value}: write a whole number from {self.low} on.")
         return operator.index(value)
-
-    return read
 
 
 def number(flag: str, given: Any) -> float:
@@ -140,23 +147,41 @@ def confirmation(flag: str, given: Any) -> str:
     return "0"
 
 
-def sizes(flag: str, given: Any) -> str:
+class Sizes(tuple[int | None, ...]):
+    """Numbers of training images to compare, ascending, None for all; empty where unset."""
+
+    def __str__(self) -> str:
+        return ",".join("all" if size is None else str(size) for size in self)
+
+
+def sizes(flag: str, given: Any) -> Sizes:
     """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None].
 
     Raises:
         BadInput: there is none, or one of them is no number from 1 on.
     """
+    if given is None or isinstance(given, Sizes):
+        return Sizes(given or ())
     value = plain(given)
-    if isinstance(value, str):
-        return value
-    parts = ["all" if part is None else part for part in _items(value)]
-    whole_numbers = [isinstance(p, numbers.Integral) and not isinstance(p, bool) for p in parts]
-    fitting = [ok or p == "all" for ok, p in zip(whole_numbers, parts, strict=True)]
-    if not parts or not all(fitting):
+    found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
+    if not found or any(size is not None and size < 1 for size in found):
+        if isinstance(value, str):
+            raise BadInput(
+                f"{flag} {value}: write numbers of images, or all, with commas between them, such"
+                " as 100,1000,all."
+            )
         raise BadInput(
             f"{flag} {given!r}: write a number of images, or several, such as [100, 1000, None]."
         )
-    return ",".join(str(part) for part in parts)
+    return Sizes(sorted(found, key=lambda size: size or math.inf))
+
+
+def _size(part: Any) -> int | None:
+    """A number of images, None for all; 0 where it is no number."""
+    if part is None or (text := str(part).strip().lower()) == "all":
+        return None
+    number = isinstance(part, numbers.Integral) and not isinstance(part, bool)
+    return int(part) if number or (isinstance(part, str) and text.isdecimal()) else 0
 
 
 def paths(flag: str, given: Any) -> tuple[str, ...]:

@@ -1,13 +1,14 @@
 """Find, load and check search spaces: the built-in ones by name, a user's own by path.
 
 A search space is a Python file with BASE, SPACE and optionally DESIGN or SEARCH, SCHEDULER,
-TRIALS, SEEDS and SCRATCH; SOURCE (a
-TrainConfig) and SOURCE_SPACE for a study that trains its source first; RUNS for one of several
-sweeps. `--help` imports this file: nothing here may load torch, ray, optuna or pandas.
+TRIALS, SEEDS and SCRATCH; SOURCE (a TrainConfig) and SOURCE_SPACE for a study that trains its
+source first; RUNS for one of several sweeps. `--help` imports this file: nothing here may load
+torch, ray, optuna or pandas.
 """
 
 import ast
 import difflib
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +79,8 @@ class SearchSpace:
         return replace(self, base=config_from_dict(changed, self.base), origin=origin, runs={})
 
 
-def builtin_spaces() -> dict[str, str]:
+@functools.cache
+def builtin_spaces() -> Mapping[str, str]:
     """Name → question of each space in the package `search_spaces`, without importing any."""
     found = {}
     for path in sorted(Path(search_spaces.__path__[0]).glob("*.py")):

@@ -13,7 +13,6 @@ from sweep.configurations.levels import distinct, space_levels, without_point
 from sweep.configurations.model_limits import planning_limits
 from sweep.configurations.transfer_strategies import possible_strategies
 from sweep.options.decided import architecture_of_source
-from sweep.options.overrides import train_sizes
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
 from sweep.options.user_modules import UserModule
@@ -315,7 +314,7 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
     strategy, limits = plan.strategy, planning_limits(plan.base)
     if strategy.design is not None:
         return count_list(plan.design_points, had)
-    if strategy.search not in EXHAUSTIVE and len(train_sizes(plan.options)) > 1:
+    if strategy.search not in EXHAUSTIVE and len(plan.options.limit_train) > 1:
         raise BadInput(
             f"--limit-train {plan.options.limit_train}: {strategy.search} would choose among these"
             " sizes; use --search grid or a design, which train every configuration with each."

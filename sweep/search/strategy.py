@@ -11,7 +11,6 @@ from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Domain, Limits, fix
-from sweep.options.overrides import train_sizes
 from sweep.options.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
 from sweep.options.sweep_options import AUTO, SweepOptions
 from sweep.search.searchers import EXHAUSTIVE, LEARNING, SEARCHERS
@@ -146,7 +145,7 @@ def design_points(
         limits: resolves bounds that depend on the model.
     """
     assert strategy.design is not None
-    sizes = train_sizes(options)
+    sizes = options.limit_train
     space = fix(free, ("limit_train",)) if len(sizes) > 1 else free
     if strategy.trials is not None:
         points = balanced_fraction(space, base, strategy.trials, options.seed, limits)
