@@ -15,7 +15,7 @@ from sweep.options.sweep_options import FLAGS, SweepOptions
 _EXAMPLES = (
     "--dry-run",
     "--dataset folder:photos --epochs 20",
-    "--set lr=0.1 --seeds 3 --name mine",
+    "--set batch_size=64 --name mine",
 )
 
 
