@@ -85,7 +85,7 @@ def _asked(space: str | Path, options: dict[str, Any]) -> SweepOptions:
     Raises:
         BadInput: there is no such option, or a value is none that it takes.
     """
-    given = {"space": space}
+    given: dict[str, Any] = {"space": space}
     for name, value in options.items():
         if name not in (*ARGUMENTS, *FLAGS):
             near = difflib.get_close_matches(name, ARGUMENTS, n=3)

@@ -1,19 +1,25 @@
 """Sweeps as JSON, for other programs: `list --json` and `show --json`.
 
 What is not known, or no finite number, is null. Accuracies are fractions, times ISO 8601 in UTC.
-Names are kept from version to version; new ones may be added.
+Names stay from version to version; new ones may come.
 """
 
 import json
 import math
 from typing import Any
 
-import pandas as pd
 import typer
 
 from sweep.report.summary import SweepResult
 from sweep.results.catalog import Entry
 from sweep.terminal.cells import plain
+
+_OF_LIST = ("space", "started_at", "ended_at", "trials_planned")
+_OF_SHOW = (
+    *_OF_LIST, "question", "search", "scheduler", "seeds", "fields", "winner", "notes", "errors",
+)  # fmt: skip
+"""What is taken from a sweep's manifest."""
+_TABLES = ("top", "effects", "importance", "strategies")
 
 
 def print_json(value: Any) -> None:
@@ -23,55 +29,29 @@ def print_json(value: Any) -> None:
 
 def sweep_object(entry: Entry) -> dict[str, Any]:
     """One sweep of `list`."""
-    manifest = entry.manifest
+    own = (
+        "name", "state", "trials", "test_accuracy", "best_val_accuracy", "best_of", "confirmed",
+        "disk_bytes", "problems",
+    )  # fmt: skip
     return {
-        "name": entry.name,
-        "space": manifest and manifest.space,
-        "state": entry.state,
-        "started_at": manifest and manifest.started_at,
-        "ended_at": manifest and manifest.ended_at,
-        "trials": entry.trials,
-        "trials_planned": manifest and manifest.trials_planned,
-        "test_accuracy": entry.test_accuracy,
-        "best_val_accuracy": entry.best_val_accuracy,
-        "best_of": entry.best_of,
-        "confirmed": entry.confirmed,
-        "disk_bytes": entry.disk_bytes,
-        "problems": entry.problems,
+        **{name: getattr(entry, name) for name in own},
+        **{name: getattr(entry.manifest, name, None) for name in _OF_LIST},
     }
 
 
 def result_object(result: SweepResult) -> dict[str, Any]:
-    """What `show` tells of a sweep; the tables as lists of rows."""
+    """What `show` tells of a sweep; each table as a list of rows."""
     manifest = result.manifest
     return {
         "name": result.name,
-        "space": manifest.space,
-        "question": manifest.question,
         "state": manifest.state(),
-        "exit_code": result.exit_code,
-        "started_at": manifest.started_at,
-        "ended_at": manifest.ended_at,
-        "search": manifest.search,
-        "scheduler": manifest.scheduler,
-        "seeds": manifest.seeds,
-        "fields": manifest.fields,
         "trials": len(result.trials),
-        "trials_planned": manifest.trials_planned,
         "statuses": result.trials["status"].value_counts().to_dict(),
-        "winner": manifest.winner,
-        "top": _rows(result.top),
-        "effects": _rows(result.effects),
+        **{name: getattr(manifest, name) for name in _OF_SHOW},
+        "exit_code": result.exit_code,
+        **{name: getattr(result, name).to_dict("records") for name in _TABLES},
         "effects_refused": result.analysis.refused or None,
-        "importance": _rows(result.importance),
-        "strategies": _rows(result.strategies),
-        "notes": manifest.notes,
-        "errors": manifest.errors,
     }
-
-
-def _rows(frame: pd.DataFrame) -> list[dict[str, Any]]:
-    return [{str(name): value for name, value in row.items()} for row in frame.to_dict("records")]
 
 
 def _clean(value: Any) -> Any:
@@ -81,6 +61,4 @@ def _clean(value: Any) -> Any:
         return {str(name): _clean(item) for name, item in value.items()}
     if isinstance(value, list | tuple):
         return [_clean(item) for item in value]
-    if value is pd.NA or value is pd.NaT:
-        return None
     return None if isinstance(value, float) and not math.isfinite(value) else value

@@ -26,10 +26,9 @@ def takes(names: Iterable[str]) -> Callable[[Command], Command]:
 
 def _parameter(field: Field[Any]) -> inspect.Parameter:
     hint, default = _as_typed(field)
-    annotation = Annotated[hint, _flag(field, panel=field.metadata["panel"])]
-    return inspect.Parameter(
-        field.name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation
-    )
+    shown = _flag(field, default, panel=field.metadata["panel"])
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, kind, default=shown, annotation=hint)
 
 
 def _as_typed(field: Field[Any]) -> tuple[Any, Any]:
@@ -43,15 +42,15 @@ def _as_typed(field: Field[Any]) -> tuple[Any, Any]:
     return str, str(field.default)
 
 
-def _flag(field: Field[Any], panel: str | None = None) -> Any:
+def _flag(field: Field[Any], default: Any = ..., panel: str | None = None) -> Any:
     about = field.metadata
     names = about["flags"] or (flag(field),)
     if field.type is bool:
         names = (f"{flag(field)}/{off_flag(field)}",)
-    low = getattr(about["reader"], "low", None)
     return typer.Option(
-        *names, help=about["help"], metavar=about["metavar"], min=low, rich_help_panel=panel
-    )
+        default, *names, help=about["help"], metavar=about["metavar"], rich_help_panel=panel,
+        min=getattr(about["reader"], "low", None),
+    )  # fmt: skip
 
 
 Results = Annotated[Path, _flag(FLAGS["results"])]

@@ -1,6 +1,7 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
 import sys
+from collections.abc import Callable
 from typing import Annotated, Any
 
 import typer
@@ -78,7 +79,7 @@ for _name, _question in SPACES.items():
         _name, help=_question, epilog=examples_of(_shown), rich_help_panel="Search spaces"
     )(run_space)
 
-COMMANDS = {
+COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
     "Models": {
         "pretrain": model_commands.pretrain_command,
         "sources": model_commands.sources_command,

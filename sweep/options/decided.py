@@ -35,10 +35,6 @@ def architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[
 
 
 def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
-    """`limit_train` as a field that varies, where the options name several sizes.
-
-    Raises:
-        BadInput: a searcher that draws or learns would choose among them, where each is wanted.
-    """
+    """`limit_train` as a field that varies, where the options name several sizes."""
     sizes = options.limit_train
     return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}

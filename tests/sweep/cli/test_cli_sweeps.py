@@ -194,16 +194,15 @@ def test_source_weights_with_nan_are_named_and_the_code_is_one(call, tmp_path):
 
 
 OF_LIST = {
-    "name": str, "space": str, "state": str, "started_at": str, "ended_at": None, "trials": int,
-    "trials_planned": int, "test_accuracy": float, "best_val_accuracy": float, "best_of": int,
-    "confirmed": bool, "disk_bytes": int, "problems": list,
+    "name": str, "state": str, "trials": int, "test_accuracy": float, "best_val_accuracy": float,
+    "best_of": int, "confirmed": bool, "disk_bytes": int, "problems": list, "space": str,
+    "started_at": str, "ended_at": None, "trials_planned": int,
 }  # fmt: skip
 OF_SHOW = {
-    "name": str, "space": str, "question": str, "state": str, "exit_code": int, "started_at": str,
-    "ended_at": None, "search": str, "scheduler": str, "seeds": int, "fields": dict,
-    "trials": int, "trials_planned": int, "statuses": dict, "winner": dict, "top": list,
-    "effects": list, "effects_refused": None, "importance": list, "strategies": list,
-    "notes": list, "errors": list,
+    "name": str, "state": str, "trials": int, "statuses": dict, "space": str, "started_at": str,
+    "ended_at": None, "trials_planned": int, "question": str, "search": str, "scheduler": str,
+    "seeds": int, "fields": dict, "winner": dict, "notes": list, "errors": list, "exit_code": int,
+    "top": list, "effects": list, "importance": list, "strategies": list, "effects_refused": None,
 }  # fmt: skip
 
 
