@@ -1,4 +1,4 @@
-"""Transfer: source weights into a model, stages frozen, the normalization that goes with them.
+"""Source weights into a model, and the normalization that goes with them.
 
 Shapes: B images, C channels, H × W pixels, K classes.
 """
@@ -14,34 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tl_core.config import SCRATCH, TrainConfig
+from tl_core.config import PRETRAINED, SCRATCH, TrainConfig
 from tl_core.errors import BadInput, UnsoundWeights
 from tl_core.models.dense_head import replace_head
-from tl_core.models.freezing import freeze
-from tl_core.models.hub import (
-    WeightsUnavailable,
-    fetch_hub_weights,
-    hub_cfg,
-    hub_weights_on_disk,
-)
-from tl_core.models.stages import head_parameters, is_head, stages
+from tl_core.models.hub import fetch_hub_weights, hub_cfg
+from tl_core.models.stages import head_parameters
 from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
 from tl_core.weights.source_tensors import choose_tensors, fits
-from tl_core.weights.weights_file import (
-    WeightsMetadata,
-    read_metadata,
-    read_state_dicts,
-    save_weights,
-    weights_path,
-)
-
-__all__ = [
-    "Loaded", "WeightsMetadata", "WeightsUnavailable", "fetch_hub_weights", "file_fingerprint",
-    "freeze",
-    "head_parameters", "hub_weights_on_disk", "is_head", "load_hub_weights", "load_source",
-    "normalization", "read_metadata", "save_weights", "stages", "transfer_strategy",
-    "weights_fingerprint",
-]  # fmt: skip
+from tl_core.weights.weights_file import read_metadata, read_state_dicts, weights_path
 
 # timm's functions that turn other writers' names and sizes into the model's; a convention of its
 # modules, and a name that is missed only leaves tensors of such files in `Loaded.unexpected`.
@@ -202,7 +182,7 @@ def weights_fingerprint(config: TrainConfig) -> str | None:
     """
     if config.weights is None:
         return None
-    if config.weights == "pretrained":
+    if config.weights == PRETRAINED:
         cfg = hub_cfg(config.backbone)
         return f"hub:{cfg.hf_hub_id or cfg.url}"
     return file_fingerprint(config.weights)
@@ -320,7 +300,7 @@ def _weights_normalization(
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     if config.weights is None:
         return None
-    if config.weights != "pretrained":
+    if config.weights != PRETRAINED:
         about = read_metadata(config.weights)
         if about.mean and about.std:
             return about.mean, about.std

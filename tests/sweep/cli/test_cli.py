@@ -18,7 +18,7 @@ from sweep.results.manifest import run_folder
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 STUDIES = [
     "cifar10_to_cifar100_svhn", "cifar10_to_emnist", "mobilenetv2_cifar10", "resnet18_cifar10",
