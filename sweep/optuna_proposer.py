@@ -15,8 +15,8 @@ from sweep.proposer import SearchContext, Verdict, used_up
 from sweep.startup import Startup
 from sweep.unseen import Unseen
 
-CONSTRAINT = "without_result"
-"""Constraint that a diverged, failed or out-of-memory trial violates: Optuna ranks it last."""
+WITHOUT_RESULT = "without_result"
+"""User attribute of a trial that diverged, failed or ran out of memory."""
 VALUES = "values"
 """User attribute of a trial: the value of each field, also where the parameter is a rank."""
 RANDOM_SHARE = 0.1
@@ -29,7 +29,7 @@ class OptunaProposer:
     """TPE over what each trial reached at the same epoch, and the truth about it in a study.
 
     `CommonEpoch` keeps what TPE learns from. The Optuna study keeps what each trial was, every
-    epoch, and how it ended; a trial without a result ends as FAIL, with a violated constraint.
+    epoch, and how it ended; a trial without a result ends as FAIL, with a user attribute.
     The first proposals are spread evenly (`Startup`); those that follow until TPE has enough to
     learn from, and `RANDOM_SHARE` of the others, are drawn at random.
 
@@ -141,7 +141,7 @@ class OptunaProposer:
         if verdict == "complete" and (value is None or not math.isfinite(value)):
             verdict = "fail"
         if verdict == "fail":
-            trial.set_constraint(CONSTRAINT, 1.0)
+            trial.set_user_attr(WITHOUT_RESULT, True)
         self._tell(trial, verdict, value if verdict == "complete" else None)
         self.comparable.finish(number, verdict, value)
 
