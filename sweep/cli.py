@@ -9,7 +9,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
 from sweep import __version__, flags
 from sweep import option_values as read
@@ -23,9 +22,16 @@ from sweep.user_modules import load_modules
 from tl_core.config import FIELDS, allowed
 from tl_core.errors import BadInput, UnsoundWeights
 
+try:
+    from typer.exceptions import TyperException as CommandLineError
+except ImportError:  # Typer before it had exceptions of its own
+    from click import ClickException as CommandLineError  # type: ignore[assignment]
+
 console = Console(emoji=False)
 errors = Console(stderr=True, emoji=False)
 INTERRUPTED = 130
+PROGRAM = "tl-sweep" if Path(sys.argv[0]).stem == "tl-sweep" else "python -m sweep"
+"""What was typed; a shell can complete the arguments of the first alone."""
 ANY_SPACE = "PATH.py"
 """Help entry of the command that runs a user's own file."""
 
@@ -44,7 +50,7 @@ class SpaceGroup(TyperGroup):
 app = typer.Typer(
     cls=SpaceGroup,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=PROGRAM == "tl-sweep",
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Hyperparameter sweeps of image-classification transfer learning. "
@@ -314,14 +320,14 @@ def main(arguments: list[str] | None = None) -> None:
     command = typer.main.get_command(app)
     try:
         code = command.main(
-            args=arguments, prog_name="python -m sweep", standalone_mode=False,
+            args=arguments, prog_name=PROGRAM, standalone_mode=False,
             obj=arguments is None,  # a process of its own, which may start things early
         )  # fmt: skip
     except (Unfinished, UnsoundWeights) as error:
         _refuse(str(error), exit_code=1)
     except BadInput as error:
         _refuse(str(error))
-    except TyperException as error:
+    except CommandLineError as error:
         _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
     except typer.Abort:
         code = INTERRUPTED
