@@ -200,8 +200,8 @@ def _evaluator(quantile: float) -> Any:
 
     try:
         return PedAnovaImportanceEvaluator(target_quantile=quantile)
-    except TypeError:  # its name before Optuna 4.7
-        return PedAnovaImportanceEvaluator(baseline_quantile=quantile)
+    except TypeError:  # before Optuna 4.7 the quantile has another name
+        return PedAnovaImportanceEvaluator(baseline_quantile=quantile)  # type: ignore[call-arg]
 
 
 def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
