@@ -2,12 +2,12 @@
 
 import sys
 from collections.abc import Callable
+from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 from rich.markup import escape
 from typer.core import TyperGroup
-from typer.exceptions import TyperException
 
 from sweep import __version__
 from sweep.cli import choices_commands, model_commands, sweep_commands
@@ -18,7 +18,14 @@ from sweep.driver.unfinished import Unfinished
 from sweep.options.spaces import builtin_spaces
 from tl_core.errors import BadInput, UnsoundWeights
 
+try:
+    from typer.exceptions import TyperException as CommandLineError
+except ImportError:  # Typer before it had exceptions of its own
+    from click import ClickException as CommandLineError  # type: ignore[assignment]
+
 INTERRUPTED = 130
+PROGRAM = "tl-sweep" if Path(sys.argv[0]).stem == "tl-sweep" else "python -m sweep"
+"""What was typed; a shell can complete the arguments of the first alone."""
 ANY_SPACE = "PATH.py"
 """Help entry of the command that runs a user's own file."""
 _EXAMPLES = """Examples:
@@ -41,7 +48,7 @@ class SpaceGroup(TyperGroup):
 app = typer.Typer(
     cls=SpaceGroup,
     no_args_is_help=True,
-    add_completion=False,
+    add_completion=PROGRAM == "tl-sweep",
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Hyperparameter sweeps of image-classification transfer learning. "
@@ -110,14 +117,14 @@ def main(arguments: list[str] | None = None) -> None:
     command = typer.main.get_command(app)
     try:
         code = command.main(
-            args=arguments, prog_name="python -m sweep", standalone_mode=False,
+            args=arguments, prog_name=PROGRAM, standalone_mode=False,
             obj=arguments is None,  # a process of its own, which may start things early
         )  # fmt: skip
     except (Unfinished, UnsoundWeights) as error:
         _refuse(str(error), exit_code=1)
     except BadInput as error:
         _refuse(str(error))
-    except TyperException as error:
+    except CommandLineError as error:
         _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
     except typer.Abort:
         code = INTERRUPTED

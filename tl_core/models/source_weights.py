@@ -240,8 +240,6 @@ def _adapt_first_convs(
     model: nn.Module, weights: str, source: dict[str, Tensor], input_adapt: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The source with first convolutions for the model's channels, and the names of those."""
-    from timm.models import adapt_input_conv
-
     adapted: dict[str, Tensor] = {}
     for name in (f"{conv}.weight" for conv in _first_convs(model)):
         there, here = source.get(name), dict(model.named_parameters()).get(name)
@@ -254,10 +252,19 @@ def _adapt_first_convs(
                     f" takes {here.shape[1]}; give a source of grey or RGB images."
                 )
             with torch.no_grad():
-                new = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
+                new = _with_channels(there, here.shape[1])
                 to_mean = input_adapt == "mean" and here.shape[1] == 1
                 adapted[name] = new / there.shape[1] if to_mean else new
     return {**source, **adapted}, list(adapted)
+
+
+def _with_channels(weight: Tensor, channels: int) -> Tensor:
+    """A convolution (O, C, K, L) for other channels: their sum for one, else repeated, scaled."""
+    own = weight.shape[1]
+    if channels == 1:
+        return weight.float().sum(1, keepdim=True).to(weight.dtype)
+    repeated = weight.float().repeat(1, -(-channels // own), 1, 1)[:, :channels]
+    return (repeated * (own / channels)).to(weight.dtype)
 
 
 def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
