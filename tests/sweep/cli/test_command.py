@@ -36,7 +36,7 @@ def test_both_commands_have_one_help_that_names_what_was_typed():
 
 
 def test_the_command_is_installed_as_the_module_is_run():
-    project = tomllib.loads((Path(__file__).parents[2] / "pyproject.toml").read_text())["project"]
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
     assert pkgutil.resolve_name(project["scripts"]["tl-sweep"]) is main
 
 
