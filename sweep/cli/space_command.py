@@ -45,9 +45,12 @@ def run_space(
 
         print_plan(options, console)
         return
-    study = Study(options, console)
+    slow = options.space.endswith(".py")  # a file of the user's own may import torch
     with console.status("Starting …"):
-        if ctx.obj:
+        if ctx.obj and slow:
+            start_early(options)
+        study = Study(options, console)
+        if ctx.obj and not slow:  # what is wrong is said before Ray starts
             start_early(options)
         from sweep.report.tables import print_result
     for result in study.run():

@@ -9,7 +9,7 @@ import pytest
 
 from sweep import api, run
 from sweep.options.option_values import Sizes
-from sweep.options.sweep_options import SweepOptions
+from sweep.options.sweep_options import SweepOptions, flag_of
 from sweep.plan.make_plan import make_plan
 from tl_core.errors import BadInput
 
@@ -70,20 +70,8 @@ WRONG = {
     "trials": [0, -1, "many"],
     "seed": [-1, None],
     "confirm": [
-        "5",
-        5,
-        "5x",
-        "x3",
-        "0x3",
-        "5x0",
-        "-1x3",
-        "5x3x1",
-        "",
-        "none",
-        True,
-        False,
-        0.5,
-        (5, 3),
+        *("5", 5, "5x", "x3", "0x3", "5x0", "-1x3", "5x3x1", "", "none"),
+        *(True, False, 0.5, (5, 3)),
     ],
     "reduction_factor": ["3", True],
     "scratch": [1, "no", None],
@@ -101,8 +89,7 @@ REFUSED = [(name, given) for name, values in WRONG.items() for given in values]
 
 @pytest.mark.parametrize(("name", "given"), REFUSED)
 def test_a_wrong_type_is_one_line_with_the_option_and_the_value(name, given):
-    flag = {"settings": "--set", "imports": "--import"}.get(name, f"--{name.replace('_', '-')}")
-    with pytest.raises(BadInput, match=f"^{flag} ") as caught:
+    with pytest.raises(BadInput, match=f"^{flag_of(name)} ") as caught:
         SweepOptions(space="ablation", **{name: given})
     assert "\n" not in str(caught.value)
 
