@@ -16,9 +16,7 @@ Counted = tuple[int, str | None]
 def count_list(points: list[Values], had: Distinct) -> Counted:
     """Of a grid or a design.
 
-    Args:
-        points: its configurations.
-        had: those of the sweep that are no part of it; `points` are added.
+    `had` are the sweep's other configurations; `points` are added.
     """
     new = sum(had.add(values) for values in points)
     if new == len(points):
@@ -40,11 +38,8 @@ def count_search(
     """Of a search.
 
     Args:
-        space: the free fields.
-        base: the values of the others.
-        limits: resolves bounds that depend on the model.
         trials: configurations asked for; None: all of a grid.
-        had: configurations of the sweep that the search has no part in.
+        had: the sweep's other configurations.
         exhaustive: whether it is a grid, which has to be countable.
 
     Raises:
