@@ -46,7 +46,10 @@ def count_search(
         BadInput: a grid has a continuous range, or more are asked for than it has.
     """
     if exhaustive and (trials or 0) > (whole := count(space, base, limits)):
-        raise BadInput(f"--trials {trials}: the grid has {whole} points; ask for at most that.")
+        raise BadInput(
+            f"--trials {trials}: the grid has {whole} points; ask for at most that, or leave "
+            "--trials out."
+        )
     points = all_configurations(space, base, limits, LISTED)
     if points is None:
         return trials or count(space, base, limits), None
