@@ -55,8 +55,8 @@ PARTS = {
     "sweep24": Part("sweeps.sweep24", limit=190, least=60),
     "peer": Part("peers.peer", limit=100, least=50),
     "accuracy": Part("accuracy.accuracy", limit=60, least=20),
-    "probes": Part("probes.probes", limit=75, least=20),
-    "transfer": Part("sweeps.transfer", limit=130, least=60),
+    "probes": Part("probes.probes", limit=120, least=20),
+    "transfer": Part("sweeps.transfer", limit=200, least=60),
     "sweep96": Part("sweeps.sweep96", limit=180, least=90),
 }
 KILL_SECONDS = 5.0

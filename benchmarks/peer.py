@@ -168,7 +168,8 @@ def plain_loop(job: dict[str, Any], trials: int) -> list[dict[str, Any]]:
         return float(last["best"])
 
     pruner = optuna.pruners.SuccessiveHalvingPruner(min_resource=1, reduction_factor=3)
-    study = optuna.create_study(direction="maximize", pruner=pruner)
+    sampler = optuna.samplers.TPESampler(multivariate=True, constant_liar=True)
+    study = optuna.create_study(direction="maximize", pruner=pruner, sampler=sampler)
     study.optimize(objective, n_trials=trials)
     return found
 

@@ -1,28 +1,47 @@
 """The same from Python: `run("ablation", dataset="digits")` returns what the terminal shows."""
 
-import dataclasses
 import difflib
+import inspect
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from rich.console import Console
 
 from sweep.driver.runner import run_sweep
 from sweep.driver.study import Study, sweeps_of
-from sweep.options.sweep_options import SweepOptions
+from sweep.options.option import argument, show_parameters
+from sweep.options.sweep_options import FLAGS, SweepOptions
 from sweep.report.summary import SweepResult
 from tl_core.errors import BadInput
 
+ARGUMENTS = {argument(field): field for field in FLAGS.values()}
+"""What the Python API calls each option."""
+Runner = TypeVar("Runner", bound=Callable[..., Any])
 
+
+def _with_options(function: Runner) -> Runner:
+    """Show every option in a function's docstring and signature, for `help` and for editors."""
+    lines = [f"    {name}: {field.metadata['help']}" for name, field in ARGUMENTS.items()]
+    text = inspect.cleandoc(function.__doc__ or "")
+    function.__doc__ = "\n".join([text, "", "Options:", *lines])
+    kind = inspect.Parameter.KEYWORD_ONLY
+    show_parameters(
+        function,
+        [inspect.Parameter(n, kind, default=field.default) for n, field in ARGUMENTS.items()],
+    )
+    return function
+
+
+@_with_options
 def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResult:
     """Run a sweep and return its tables as data frames.
 
     Args:
         space: name of a search space, or the path of a file with one.
         quiet: show no progress.
-        **options: any option of the command line, with `_` for `-`: `dataset`, `trials`, `search`,
-            `scheduler`, `gpus`, `seeds`, `name` and so on, in Python's types, numbers as numbers:
-            `limit_train=[100, 1000, None]`, `time_budget="30m"` or seconds,
+        **options: any option of the command line, with `_` for `-`, in Python's types, numbers as
+            numbers: `limit_train=[100, 1000, None]`, `time_budget="30m"` or seconds,
             `trials_per_gpu="auto"`, `dataset=Path("photos")`. `set` and `source_set` are dicts of
             fields, `imports` is a path or a list of paths.
 
@@ -39,8 +58,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
         >>> from sweep import run
         >>> run("ablation", dataset="digits", seeds=1).top.head()  # doctest: +SKIP
     """
-    asked = _options(space, **options)
-    sweeps = sweeps_of(asked)
+    sweeps = sweeps_of(_asked(space, options))
     if len(sweeps) > 1:
         names = ", ".join(own.name for _, own in sweeps)
         raise BadInput(
@@ -51,29 +69,29 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
     return run_sweep(own, Console(quiet=quiet, emoji=False), loaded)
 
 
+@_with_options
 def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[SweepResult]:
     """Run every sweep that a study's file asks for: `run`, with one result each.
 
     Where one is interrupted, or the time budget of all together is over, those that were not
     started are missing at the end.
     """
-    return list(Study(_options(space, **options), Console(quiet=quiet, emoji=False)).run())
+    return list(Study(_asked(space, options), Console(quiet=quiet, emoji=False)).run())
 
 
-def _options(space: str | Path, **options: Any) -> SweepOptions:
-    """The options as the command line would have them; `set` stands for --set.
+def _asked(space: str | Path, options: dict[str, Any]) -> SweepOptions:
+    """The options as the command line would have them.
 
     Raises:
         BadInput: there is no such option, or a value is none that it takes.
     """
-    given = {_PYTHON_NAMES.get(name, name): value for name, value in options.items()}
-    names = [field.name for field in dataclasses.fields(SweepOptions)]
-    for name in given:
-        if name not in names:
-            near = difflib.get_close_matches(name, names, n=3)
-            hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}."
+    given: dict[str, Any] = {"space": space}
+    for name, value in options.items():
+        if name not in (*ARGUMENTS, *FLAGS):
+            near = difflib.get_close_matches(name, ARGUMENTS, n=3)
+            hint = (
+                f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(ARGUMENTS)}."
+            )
             raise BadInput(f"{name}= is no option; {hint}")
-    return SweepOptions(**{**given, "space": space})
-
-
-_PYTHON_NAMES = {"set": "settings", "source_set": "source_settings"}
+        given[ARGUMENTS[name].name if name in ARGUMENTS else name] = value
+    return SweepOptions(**given)

@@ -251,6 +251,8 @@ class TrainConfig:
         return {field.name: getattr(self, field.name) for field in dataclasses.fields(self)}
 
 
+PRETRAINED = "pretrained"
+"""`weights` that stands for those that timm publishes."""
 SCRATCH = "scratch"
 """Strategy of every run without source weights that has no other name."""
 FROM_SCRATCH: dict[str, Any] = {
@@ -332,16 +334,13 @@ def parse_value(name: str, text: str) -> Any:
 def config_id(
     config: TrainConfig, *, data: str, weights: str | None = None, teacher: str | None = None
 ) -> str:
-    """Short hash of everything that changes the numbers, except the seed: repeats share it.
+    """12 hexadecimal digits from all that changes the numbers, except the seed: repeats share it.
 
     Args:
         config: the run.
         data: fingerprint of the data set's content, which stands in for its name and path.
         weights: fingerprint of the source weights' content, if they come from a file.
         teacher: fingerprint of the teacher's, if there is one.
-
-    Returns:
-        12 hexadecimal digits.
     """
     values = {k: v for k, v in config.to_dict().items() if FIELDS[k].metadata["identity"]}
     values["dataset"] = data

@@ -14,3 +14,8 @@ class UnsoundWeights(BadInput):
 
     The command line exits with code 1, as where every trial diverged.
     """
+
+
+def first_line(error: BaseException) -> str:
+    """The error's message as one line without its full stop, or its kind where it says nothing."""
+    return (str(error).strip().splitlines() or [type(error).__name__])[0].rstrip(".")

@@ -53,19 +53,18 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
     Raises:
         BadInput: a probability is NaN.
     """
-    from sklearn.metrics import confusion_matrix
-
-    classes = np.arange(probabilities.shape[1])
-    ranked = most_probable(probabilities, max(1, top_count(len(classes))))
+    classes = probabilities.shape[1]
+    ranked = most_probable(probabilities, max(1, top_count(classes)))
     predicted = ranked[:, 0]
-    confusion = confusion_matrix(labels, predicted, labels=classes)
+    confusion = np.zeros((classes, classes), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
     precision, recall, f1 = _by_class(confusion)
     of_label = probabilities[np.arange(len(labels)), labels]
     among = (ranked == labels[:, None]).any(1)
     smallest = np.finfo(np.float32).tiny  # the logarithm of a probability rounded to 0
     return Evaluation(
         accuracy=float((predicted == labels).mean()),
-        top_accuracy=float(among.mean()) if top_count(len(classes)) else None,
+        top_accuracy=float(among.mean()) if top_count(classes) else None,
         calibration_error=calibration_error(probabilities.max(1), predicted == labels),
         loss=float(-np.log(of_label.clip(min=smallest)).mean()),
         confusion=confusion,

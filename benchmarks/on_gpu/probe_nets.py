@@ -195,20 +195,3 @@ class Replay:
         """Train every member for a step."""
         self.graph.replay()
         return self.losses
-
-
-def on_streams(steps: list[Step]) -> Step:
-    """Steps side by side, each on a stream of its own."""
-    streams = [torch.cuda.Stream() for _ in steps]
-
-    def step() -> Tensor:
-        current, losses = torch.cuda.current_stream(), []
-        for stream, one in zip(streams, steps, strict=True):
-            stream.wait_stream(current)
-            with torch.cuda.stream(stream):
-                losses.append(one())
-        for stream in streams:
-            current.wait_stream(stream)
-        return torch.cat(losses)
-
-    return step

@@ -21,7 +21,6 @@ from on_gpu.probe_nets import (
     in_turn,
     loop_steps,
     make_members,
-    on_streams,
     vmap_step,
 )
 from on_gpu.record import Row, Rows, Settings
@@ -36,10 +35,6 @@ WAYS: dict[str, Way] = {
 """Way → whether the layout is channels-last, and what makes its step."""
 GRAPH_WAYS: dict[str, Way] = {
     "graph": (True, lambda members: captured(in_turn(loop_steps(members)))),
-    "graphs on streams": (
-        True,
-        lambda members: on_streams([captured(step) for step in loop_steps(members)]),
-    ),
     "vmap, graph": (False, lambda members: captured(vmap_step(members))),
     "grouped, graph": (False, lambda members: captured(grouped_step(members))),
     "grouped, channels last, graph": (True, lambda members: captured(grouped_step(members))),
@@ -54,7 +49,7 @@ def probes(settings: Settings, rows: Rows) -> None:
     if not on_gpu:
         rows.add(note="CUDA graphs need CUDA")
     torch.backends.cudnn.benchmark = True
-    sizes = [(2, 4, 16)] if settings.tiny else [(16, 16, 128), (4, 16, 128), (4, 64, 128)]
+    sizes = [(2, 4, 16)] if settings.tiny else [(4, 16, 128), (4, 64, 128), (16, 16, 128)]
     for (count, width, batch), bf16 in itertools.product(sizes, (False, True)):
         loop: float | None = None
         for name, (channels_last, make) in ways.items():

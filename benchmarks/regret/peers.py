@@ -18,6 +18,11 @@ from .tables import EPOCHS
 REDUCTION = 3
 
 
+def _tpe(setting: Setting) -> optuna.samplers.TPESampler:
+    """Optuna's default from 5.0 on, whatever the version."""
+    return optuna.samplers.TPESampler(seed=setting.seed, multivariate=True, constant_liar=True)
+
+
 class RayPair:
     """Ray's `OptunaSearch` and `ASHAScheduler`, called as Tune's controller calls them."""
 
@@ -29,7 +34,9 @@ class RayPair:
         logging.getLogger("ray.tune.search.optuna.optuna_search").setLevel(logging.CRITICAL)
         self.table = setting.table
         space = {n: CategoricalDistribution(c.values) for n, c in setting.table.space.items()}
-        self.searcher = OptunaSearch(space=space, metric="value", mode="max", seed=setting.seed)
+        self.searcher = OptunaSearch(
+            space=space, metric="value", mode="max", sampler=_tpe(setting)
+        )
         self.scheduler = ASHAScheduler(
             time_attr="training_iteration",
             metric="value",
@@ -66,7 +73,7 @@ class OptunaAlone:
     def __init__(self, setting: Setting, pruner: optuna.pruners.BasePruner) -> None:
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         self.table = setting.table
-        sampler = optuna.samplers.TPESampler(seed=setting.seed)
+        sampler = _tpe(setting)
         self.study = optuna.create_study(  # Hyperband draws brackets by the study's name
             study_name="simulated", direction="maximize", sampler=sampler, pruner=pruner
         )

@@ -1,128 +1,58 @@
-"""The flags of a sweep on the command line: each is a type that Typer reads, by its panel."""
+"""The options of a sweep as Typer reads them, made from the fields of SweepOptions."""
 
+import inspect
+from collections.abc import Callable, Iterable
+from dataclasses import Field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import typer
 
+from sweep.options.option import flag, is_repeated, off_flag, show_parameters
+from sweep.options.sweep_options import FLAGS
 
-def _flag(panel: str, *name: str, **settings: Any) -> Any:
-    return typer.Option(*name, rich_help_panel=panel, **settings)
+Command = TypeVar("Command", bound=Callable[..., None])
 
 
-_DATA, _MODEL, _SEARCH = "Data", "Model and training", "Search"
-_MACHINE, _OUTPUT = "Machine", "Output"
+def takes(names: Iterable[str]) -> Callable[[Command], Command]:
+    """A decorator: these options stand in the place of a command's `**` parameter."""
 
-Dataset = Annotated[
-    str | None, _flag(_DATA, help="A name from `datasets`, folder:PATH or parquet:PATH.")
-]
-DataDir = Annotated[str | None, _flag(_DATA, help="Folder for downloaded data sets.")]
-CacheDir = Annotated[str | None, _flag(_DATA, help="Folder for decoded data sets.")]
+    def decorate(command: Command) -> Command:
+        show_parameters(command, [_parameter(FLAGS[name]) for name in names])
+        return command
 
-Backbone = Annotated[str | None, _flag(_MODEL, help="A name from `models`, or timm:NAME.")]
-Source = Annotated[
-    str | None,
-    _flag(
-        _MODEL,
-        "--source",
-        "--weights",
-        help="Start from a model of `sources`, a .safetensors / .pth file, imagenet or none.",
-    ),
-]
-SourceDataset = Annotated[
-    str | None, _flag(_DATA, help="Train the space's own source on this data set instead.")
-]
-SourceSettings = Annotated[
-    list[str] | None,
-    _flag(
-        _MODEL,
-        "--source-set",
-        metavar="KEY=VALUE",
-        help="Fix a setting of the space's own source; repeatable.",
-    ),
-]
-Teacher = Annotated[
-    str | None, _flag(_MODEL, help="Learn from this finished model too; named like a source.")
-]
-LimitTrain = Annotated[
-    str | None,
-    _flag(_DATA, metavar="N,N,all", help="Training images to use; several sizes are compared."),
-]
-Epochs = Annotated[int | None, _flag(_MODEL, help="Epochs of a trial, at most.")]
-Settings = Annotated[
-    list[str] | None,
-    _flag(
-        _MODEL,
-        "--set",
-        metavar="KEY=VALUE",
-        help="Fix a setting, such as lr=0.1; repeatable; `settings` lists them.",
-    ),
-]
-Imports = Annotated[
-    list[str] | None,
-    _flag(
-        _MODEL,
-        "--import",
-        metavar="FILE.py",
-        help="Your module with models, data sets or augmentations; repeatable.",
-    ),
-]
+    return decorate
 
-Design = Annotated[str | None, _flag(_SEARCH, help="one-at-a-time or factorial.")]
-Search = Annotated[
-    str | None,
-    _flag(_SEARCH, help="grid, random, optuna or auto (by the size), in place of a design."),
-]
-Trials = Annotated[
-    int | None,
-    _flag(_SEARCH, min=1, help="Configurations to try, scratch runs apart; part of a factorial."),
-]
-Seeds = Annotated[int | None, _flag(_SEARCH, min=1, help="Repeats of each configuration.")]
-Confirm = Annotated[
-    str | None,
-    _flag(
-        _SEARCH,
-        metavar="KxS",
-        help="Train the best K again with S fresh seeds, which name the winner; 0: not (unset: 5x3"
-        " for a search, 0 for a grid or design).",
-    ),
-]
-Scratch = Annotated[
-    bool,
-    _flag(
-        _SEARCH,
-        "--scratch/--no-scratch",
-        help="In a transfer sweep, also train from random weights, as many configurations as the"
-        " median strategy has.",
-    ),
-]
-Seed = Annotated[int, _flag(_SEARCH, min=0, help="First training seed, and the searcher's.")]
-Scheduler = Annotated[str | None, _flag(_SEARCH, help="asha, none or auto.")]
-GracePeriod = Annotated[
-    int | None,
-    _flag(_SEARCH, min=1, help="Epochs before ASHA may stop a trial (unset: a tenth of all)."),
-]
-ReductionFactor = Annotated[
-    float, _flag(_SEARCH, help="ASHA lets one in this many configurations go on.")
-]
-TimeBudget = Annotated[
-    str | None,
-    _flag(_SEARCH, metavar="TIME", help="End after 90s, 30m or 2h, source and runs together."),
-]
 
-Gpus = Annotated[int | None, _flag(_MACHINE, min=0, help="GPUs in all (unset: all there are).")]
-TrialsPerGpu = Annotated[
-    str, _flag(_MACHINE, metavar="N|auto", help="Trials that share a GPU; auto measures how many.")
-]
-Cpus = Annotated[int | None, _flag(_MACHINE, min=1, help="CPUs in all (unset: all there are).")]
-Address = Annotated[str | None, _flag(_MACHINE, help="Ray cluster to join, such as auto.")]
+def _parameter(field: Field[Any]) -> inspect.Parameter:
+    hint, default = _as_typed(field)
+    shown = _flag(field, default, panel=field.metadata["panel"])
+    kind = inspect.Parameter.KEYWORD_ONLY
+    return inspect.Parameter(field.name, kind, default=shown, annotation=hint)
 
-Results = Annotated[Path, _flag(_OUTPUT, help="Folder of all results.")]
-Name = Annotated[str | None, _flag(_OUTPUT, help="Name of the sweep (unset: SPACE-DATE-TIME).")]
-KeepTop = Annotated[
-    int,
-    _flag(_OUTPUT, min=1, help="Keep the weights of the best K configurations; they also vote."),
-]
-DryRun = Annotated[
-    bool, _flag(_OUTPUT, "--dry-run", help="Only print the files, trials, epochs and resources.")
-]
+
+def _as_typed(field: Field[Any]) -> tuple[Any, Any]:
+    """Type and default of what Typer hands on; of an option with a metavar, text to be read."""
+    if is_repeated(field):
+        return list[str] | None, None
+    if field.metadata["metavar"] is None:
+        return field.type, field.default
+    if field.default in (None, ()):
+        return str | None, None
+    return str, str(field.default)
+
+
+def _flag(field: Field[Any], default: Any = ..., panel: str | None = None) -> Any:
+    about = field.metadata
+    names = about["flags"] or (flag(field),)
+    if field.type is bool:
+        names = (f"{flag(field)}/{off_flag(field)}",)
+    return typer.Option(
+        default, *names, help=about["help"], metavar=about["metavar"], rich_help_panel=panel,
+        min=getattr(about["reader"], "low", None),
+    )  # fmt: skip
+
+
+Results = Annotated[Path, _flag(FLAGS["results"])]
+Imports = Annotated[list[str] | None, _flag(FLAGS["imports"])]
+"""Options of commands that run no sweep."""

@@ -1,21 +1,23 @@
 """Commands on single models: pretrain, sources, predict, export."""
 
+from dataclasses import replace
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
 from sweep.cli import flags
-from sweep.options.sweep_options import SweepOptions
+from sweep.cli.console import console
+from sweep.options.sweep_options import FLAGS, RESULTS, SweepOptions, flag_of
 from sweep.options.user_modules import load_modules
 from sweep.results.folders import make_folder
 from tl_core.errors import BadInput
 
-RESULTS = Path("results")
-PANEL = "Models"
+if TYPE_CHECKING:
+    import pandas as pd
+
 SHOWN = 40
 """Predictions that the terminal shows."""
 ModelName = Annotated[
@@ -23,173 +25,135 @@ ModelName = Annotated[
 ]
 
 
-def add_model_commands(app: typer.Typer, console: Console) -> None:
-    """Register the commands."""
+@flags.takes(name for name, field in FLAGS.items() if field.metadata["pretrain"])
+def pretrain_command(
+    *,
+    from_sweep: Annotated[
+        str | None,
+        typer.Option("--from", metavar="SWEEP", help="Keep this sweep's winner instead."),
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model (unset: DATASET-BACKBONE).")
+    ] = None,
+    **given: Any,
+) -> None:
+    """Train a source model, or take a sweep's winner, and keep it under a name."""
+    from sweep.report.next_commands import results_option
+    from sweep.use.pretrain import keep_winner, pretrain
 
-    @app.command("pretrain", rich_help_panel=PANEL)
-    def pretrain_command(
-        dataset: flags.Dataset = None,
-        data_dir: flags.DataDir = None,
-        cache_dir: flags.CacheDir = None,
-        limit_train: flags.LimitTrain = None,
-        backbone: flags.Backbone = None,
-        source: flags.Source = None,
-        teacher: flags.Teacher = None,
-        epochs: flags.Epochs = None,
-        settings: flags.Settings = None,
-        imports: flags.Imports = None,
-        seed: flags.Seed = 0,
-        gpus: flags.Gpus = None,
-        cpus: flags.Cpus = None,
-        results: flags.Results = RESULTS,
-        from_sweep: Annotated[
-            str | None,
-            typer.Option("--from", metavar="SWEEP", help="Keep this sweep's winner instead."),
-        ] = None,
-        name: Annotated[
-            str | None, typer.Option(help="Name of the model (unset: DATASET-BACKBONE).")
-        ] = None,
-    ) -> None:
-        """Train a source model, or take a sweep's winner, and keep it under a name."""
-        from sweep.report.next_commands import results_option
-        from sweep.use.pretrain import keep_winner, pretrain
-
-        if from_sweep is not None:
-            given = {
-                "--dataset": dataset, "--data-dir": data_dir, "--cache-dir": cache_dir,
-                "--limit-train": limit_train, "--backbone": backbone, "--source": source,
-                "--teacher": teacher, "--epochs": epochs, "--set": settings or None,
-                "--import": imports or None, "--seed": seed or None, "--gpus": gpus,
-                "--cpus": cpus,
-            }  # fmt: skip
-            unheeded = [option for option, value in given.items() if value is not None]
-            if unheeded:
-                raise BadInput(
-                    f"--from {from_sweep} trains nothing, so {', '.join(unheeded)} would not"
-                    " count; leave out the one or the other."
-                )
-            model = keep_winner(results, from_sweep, name)
-        else:
-            options = SweepOptions(
-                space="pretrain",
-                dataset=dataset,
-                data_dir=data_dir,
-                cache_dir=cache_dir,
-                limit_train=limit_train,
-                backbone=backbone,
-                source=source,
-                teacher=teacher,
-                epochs=epochs,
-                settings=tuple(settings or ()),
-                imports=tuple(imports or ()),
-                seed=seed,
-                gpus=gpus,
-                cpus=cpus,
-                results=results,
-                scratch=False,
+    options = SweepOptions(space="pretrain", **given)
+    if from_sweep is None:
+        model = pretrain(replace(options, scratch=False), name, console)
+    else:
+        unheeded = [flag_of(option) for option in options.given() if option != "results"]
+        if unheeded:
+            raise BadInput(
+                f"--from {from_sweep} trains nothing, so {', '.join(unheeded)} would not count;"
+                " leave out the one or the other."
             )
-            model = pretrain(options, name, console)
-        test = "" if model.test_accuracy is None else f", test accuracy {model.test_accuracy:.4f}"
-        val = f"validation accuracy {model.val_accuracy:.4f}"
-        console.print(f"Kept as [bold]{model.name}[/bold]: {val}{test}", highlight=False)
-        command = f"python -m sweep transfer --source {model.name}{results_option(results)}"
-        console.print(f"Next: {command} --dataset …", highlight=False, soft_wrap=True)
+        model = keep_winner(options.results, from_sweep, name)
+    test = "" if model.test_accuracy is None else f", test accuracy {model.test_accuracy:.4f}"
+    val = f"validation accuracy {model.val_accuracy:.4f}"
+    console.print(f"Kept as [bold]{model.name}[/bold]: {val}{test}", highlight=False)
+    command = f"python -m sweep transfer --source {model.name}{results_option(options.results)}"
+    console.print(f"Next: {command} --dataset …", highlight=False, soft_wrap=True)
 
-    @app.command("sources", rich_help_panel=PANEL)
-    def sources_command(results: flags.Results = RESULTS) -> None:
-        """List the models that `--source` takes by name."""
-        from sweep.results.sources import damaged_models, list_models
 
-        table = Table(box=None)
-        for column in ("model", "backbone", "trained on", "classes", "val", "test"):
-            table.add_column(column)
-        for model in list_models(results):
-            accuracies = (model.val_accuracy, model.test_accuracy)
-            table.add_row(
-                model.name,
-                str(model.config.get("backbone", "–")),
-                str(model.config.get("dataset", "–")),
-                str(len(model.classes)),
-                *("–" if value is None else f"{value:.4f}" for value in accuracies),
-            )
-        damaged = damaged_models(results)
-        if not table.rows and not damaged:
-            console.print(f"No models in {results} yet. Try: python -m sweep pretrain")
-            return
-        if table.rows:
-            console.print(table, highlight=False)
-        for line in damaged:
-            console.print(escape(line), style="red", highlight=False, soft_wrap=True)
+def sources_command(results: flags.Results = RESULTS) -> None:
+    """List the models that `--source` takes by name."""
+    from sweep.results.sources import damaged_models, list_models
 
-    @app.command("predict", rich_help_panel=PANEL)
-    def predict_command(
-        name: ModelName,
-        images: Annotated[list[str], typer.Argument(help="Files, folders, globs.")],
-        top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 1,
-        top: Annotated[
-            int, typer.Option(min=1, help="Let a sweep's best K models vote (--keep-top).")
-        ] = 1,
-        out: Annotated[
-            Path | None, typer.Option(help="Write all to this .csv or .parquet file.")
-        ] = None,
-        device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
-        imports: flags.Imports = None,
-        results: flags.Results = RESULTS,
-    ) -> None:
-        """Classify image files with a finished model."""
-        if out is not None and out.suffix not in (".csv", ".parquet"):
-            raise BadInput(f"--out {out}: end it in .csv or .parquet.")
-        if out is not None:
-            make_folder(out.parent, "--out")
-        load_modules(imports)
-        from sweep.report.listing import predictions_table
-        from sweep.terminal.loading import loading
-        from sweep.use.prediction import predict
+    table = Table(box=None)
+    for column in ("model", "backbone", "trained on", "classes", "val", "test"):
+        table.add_column(column)
+    for model in list_models(results):
+        accuracies = (model.val_accuracy, model.test_accuracy)
+        table.add_row(
+            model.name,
+            str(model.config.get("backbone", "–")),
+            str(model.config.get("dataset", "–")),
+            str(len(model.classes)),
+            *("–" if value is None else f"{value:.4f}" for value in accuracies),
+        )
+    damaged = damaged_models(results)
+    if not table.rows and not damaged:
+        console.print(f"No models in {results} yet. Try: python -m sweep pretrain")
+        return
+    if table.rows:
+        console.print(table, highlight=False)
+    for line in damaged:
+        console.print(escape(line), style="red", highlight=False, soft_wrap=True)
 
-        with loading(console) as progress:
-            advance = progress or (lambda label, done, total: None)
-            frame = predict(
-                name, images, results=results, top=top, top_k=top_k, device=device,
-                progress=lambda done, total: advance("Predicting", done, total),
-                note=lambda line: console.print(line, highlight=False, markup=False),
-            )  # fmt: skip
-        if out is not None:
-            write = frame.to_csv if out.suffix == ".csv" else frame.to_parquet
-            write(out, index=False)
-        console.print(predictions_table(frame, SHOWN), highlight=False)
-        if len(frame) > SHOWN:
-            rest = f"{len(frame) - SHOWN} more" + (
-                "; --out FILE.csv writes all" if not out else ""
-            )
-            console.print(f"… and {rest}", style="dim")
-        doubtful = frame[frame["remark"].notna()]
-        if len(doubtful):
-            path, remark = doubtful.iloc[0][["path", "remark"]]
-            files = "1 file" if len(doubtful) == 1 else f"{len(doubtful):,} files"
-            note = f"Check {files}, such as {path}: {remark}."
-            console.print(escape(note), style="yellow", highlight=False)
-        bad = frame[frame["error"].notna()]
-        for _, row in bad.head(SHOWN).iterrows():
-            console.print(f"{escape(row['path'])}: {escape(row['error'])}", style="red")
-        raise typer.Exit(int(len(bad) > 0))
 
-    @app.command("export", rich_help_panel=PANEL)
-    def export_command(
-        name: ModelName,
-        form: Annotated[
-            str, typer.Option("--format", help="safetensors, onnx or torchscript.")
-        ] = "safetensors",
-        out: Annotated[
-            Path | None, typer.Option(help="Folder to write to (unset: NAME-FORMAT here).")
-        ] = None,
-        imports: flags.Imports = None,
-        results: flags.Results = RESULTS,
-    ) -> None:
-        """Write a finished model for other programs, with preprocessing and class names."""
-        load_modules(imports)
-        from sweep.use.export import export_model
-        from sweep.use.prediction import model_files
+def predict_command(
+    name: ModelName,
+    images: Annotated[list[str], typer.Argument(help="Files, folders, globs.")],
+    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 1,
+    top: Annotated[
+        int, typer.Option(min=1, help="Let a sweep's best K models vote (--keep-top).")
+    ] = 1,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all to this .csv or .parquet file.")
+    ] = None,
+    device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
+    imports: flags.Imports = None,
+    results: flags.Results = RESULTS,
+) -> None:
+    """Classify image files with a finished model."""
+    if out is not None and out.suffix not in (".csv", ".parquet"):
+        raise BadInput(f"--out {out}: end it in .csv or .parquet.")
+    if out is not None:
+        make_folder(out.parent, "--out")
+    load_modules(imports)
+    from sweep.terminal.loading import loading
+    from sweep.use.prediction import predict
 
-        folder = out or Path(f"{Path(name).stem}-{form}")
-        for file in export_model(model_files(results, name)[0], form, folder):
-            console.print(str(file), highlight=False)
+    with loading(console) as progress:
+        advance = progress or (lambda label, done, total: None)
+        frame = predict(
+            name, images, results=results, top=top, top_k=top_k, device=device,
+            progress=lambda done, total: advance("Predicting", done, total),
+            note=lambda line: console.print(line, highlight=False, markup=False),
+        )  # fmt: skip
+    if out is not None:
+        write = frame.to_csv if out.suffix == ".csv" else frame.to_parquet
+        write(out, index=False)
+    _print_predictions(frame, "" if out is not None else "; --out FILE.csv writes all")
+    raise typer.Exit(int(frame["error"].notna().any()))
+
+
+def _print_predictions(frame: "pd.DataFrame", how_to_see_all: str) -> None:
+    from sweep.report.listing import predictions_table
+
+    console.print(predictions_table(frame, SHOWN), highlight=False)
+    if len(frame) > SHOWN:
+        console.print(f"… and {len(frame) - SHOWN} more{how_to_see_all}", style="dim")
+    doubtful = frame[frame["remark"].notna()]
+    if len(doubtful):
+        path, remark = doubtful.iloc[0][["path", "remark"]]
+        files = "1 file" if len(doubtful) == 1 else f"{len(doubtful):,} files"
+        note = f"Check {files}, such as {path}: {remark}."
+        console.print(escape(note), style="yellow", highlight=False)
+    for _, row in frame[frame["error"].notna()].head(SHOWN).iterrows():
+        console.print(f"{escape(row['path'])}: {escape(row['error'])}", style="red")
+
+
+def export_command(
+    name: ModelName,
+    form: Annotated[
+        str, typer.Option("--format", help="safetensors, onnx or torchscript.")
+    ] = "safetensors",
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write to (unset: NAME-FORMAT here).")
+    ] = None,
+    imports: flags.Imports = None,
+    results: flags.Results = RESULTS,
+) -> None:
+    """Write a finished model for other programs, with preprocessing and class names."""
+    load_modules(imports)
+    from sweep.use.export import export_model
+    from sweep.use.prediction import model_files
+
+    folder = out or Path(f"{Path(name).stem}-{form}")
+    for file in export_model(model_files(results, name)[0], form, folder):
+        console.print(str(file), highlight=False)

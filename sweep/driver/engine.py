@@ -17,6 +17,7 @@ from typing import Any
 
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
+from sweep.ray_internals import drop_actor_environment, worker_messages_to
 from tl_core.errors import BadInput
 
 _QUIET = {
@@ -151,10 +152,7 @@ def take_warm_workers() -> None:
     already, and Ray starts another process for it (2.60).
     """
     if all(os.environ.get(name) == value for name, value in _WARM.items()):
-        from ray.tune.execution import class_cache
-
-        class_cache.DEFAULT_ENV_VARS = {}
-        class_cache.ENV_VARS_TO_PROPAGATE = set()
+        drop_actor_environment()
 
 
 def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
@@ -203,26 +201,9 @@ def _logs_to(log: Path) -> Iterator[None]:
     before = (logger.propagate, list(logger.handlers))
     logger.propagate, logger.handlers = False, [handler]
     try:
-        with warnings.catch_warnings(), _raylet_messages_to(logger):
+        with warnings.catch_warnings(), worker_messages_to(logger):
             warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
         logger.propagate, logger.handlers = before
         handler.close()
-
-
-@contextlib.contextmanager
-def _raylet_messages_to(logger: logging.Logger) -> Iterator[None]:
-    """Log what Ray would print of a worker's death; it has no switch for that (2.60)."""
-    from ray._private import worker
-
-    def log(data: dict[str, Any], ignore_prefix: bool) -> None:
-        for line in data.get("lines", []):
-            logger.error("%s: %s", data.get("pid"), line)
-
-    printed = worker.print_to_stdstream
-    worker.print_to_stdstream = log
-    try:
-        yield
-    finally:
-        worker.print_to_stdstream = printed

@@ -17,6 +17,7 @@ from ray.tune import Callback
 
 from sweep.configurations.identity import id_of_fields
 from sweep.faults import Faults
+from sweep.ray_internals import forget_results
 from sweep.results.leader import Leader
 from sweep.results.schema import EPOCHS, TRIALS
 from sweep.results.selection import CONFIRM, GROUP, RANKED, SEARCH
@@ -133,7 +134,8 @@ class Ledger(Callback):
         if status == UNFINISHED:
             status = "timed_out" if trial.trial_id in self.out_of_time else "stopped"
         self._end(record, status)
-        forget(trial)
+        trial.config = {"number": trial.config["number"]}
+        forget_results(trial)
 
     def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
         """The worker process died."""
@@ -241,14 +243,6 @@ class Ledger(Callback):
             self.faults.add("naming a configuration", error)
             fields = {**self.job.base, **values}
             return {**fields, "config_id": id_of_fields(fields)}
-
-
-def forget(trial: Any) -> None:
-    """Free what Tune keeps of an ended trial: most of what it takes in memory."""
-    trial.config, trial.evaluated_params = {"number": trial.config["number"]}, {}
-    trial.run_metadata.last_result.clear()
-    trial.run_metadata.metric_analysis.clear()
-    trial.run_metadata.metric_n_steps.clear()
 
 
 def error_text(path: str | None) -> str:

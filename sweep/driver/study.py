@@ -11,6 +11,7 @@ from rich.console import Console
 
 from sweep.options.spaces import SearchSpace, load_space
 from sweep.options.sweep_options import SweepOptions
+from tl_core.config import config_from_dict
 
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult
@@ -57,7 +58,9 @@ class Study:
                     why = ", since the time budget is over"
                     return
                 self.left.pop(0)
-                result = run_sweep(replace(own, time_budget=left), self.console, space)
+                if left is not None:
+                    own = replace(own, time_budget=left)
+                result = run_sweep(own, self.console, space)
                 self.results.append(result)
                 yield result
                 if result.manifest.status == "interrupted":
@@ -94,11 +97,12 @@ def sweeps_of(options: SweepOptions) -> list[tuple[SweepOptions, SearchSpace]]:
         BadInput: there is no such space, or it is none; or an option's value is wrong.
     """
     space = load_space(options.space)
+    config_from_dict(options.overrides, space.base)
     found = []
     for name, changed in _distinct(space, options).items():
         run = replace(space.with_fields(changed), name=_joined(space.name, name))
         named = _joined(options.name, name) if options.name else None
-        found.append((replace(options, name=named), run))
+        found.append((options if named == options.name else replace(options, name=named), run))
     return found
 
 

@@ -8,10 +8,15 @@ Model, in units of the deviation between seeds:
     a run          x = θ + ε,            ε ~ N(0, 1)
     a true value   θ = q − s (T − t),    T ~ Gamma(a), t its 2% quantile, s = r / √a
 q is the level that 2% of the configurations exceed, r their deviation, and a the shape: 1 has a
-sharp upper end, 30 is nearly normal. All of (a, r, q) on a grid get a weight by the likelihood of
-the fresh runs and of the search; so do a few values of the deviation between seeds, which the
-runs that repeat a configuration know to a few degrees of freedom. Given one such point, the
-configurations are independent, and their posteriors are sums over a grid of θ.
+sharp upper end, 30 is nearly normal. All of (a, r, q) on a grid get a weight by their prior and
+the likelihood of the fresh runs and of the search; so do a few values of the deviation between
+seeds, which the runs that repeat a configuration know to a few degrees of freedom. Given one such
+point, the configurations are independent, and their posteriors are sums over a grid of θ.
+
+The prior of r has the density 1 / (1 + r): flat below the deviation between seeds, and flat in
+log r above it. Flat in log r everywhere would be wrong: runs cannot tell a small r from none, so
+the weight would gather at configurations that are all the same, and each would be too improbable
+(Gelman 2006, Prior distributions for variance parameters in hierarchical models).
 
 Which configurations were confirmed depends on the search's results alone, and these are part of
 the likelihood, so that the choice needs no correction (Rubin 1976, Inference and missing data).
@@ -95,12 +100,12 @@ def _at_scale(
     """Log weights (P,) of the likely points of the prior's grid, and (P, K) probabilities."""
     known = others.mean[others.runs > 0]
     floor = max(float(np.median(known)), LOWEST) if len(known) else LOWEST
-    prior = _priors()
+    prior, log_weight = _priors()
     of_fresh, of_choice = _log_density(fresh), _log_likelihood(chosen_by, floor)
     log_each = of_fresh + of_choice
     highest = log_each.max(1, keepdims=True)
     each = np.exp(log_each - highest)
-    log_weight = np.log(prior @ each.T + TINY).sum(1) + highest.sum()
+    log_weight = log_weight + np.log(prior @ each.T + TINY).sum(1) + highest.sum()
     if len(known):
         of_others = np.exp(_log_likelihood(_part(others, others.runs > 0), floor))
         log_weight = log_weight + np.log(prior @ of_others.T + TINY).sum(1)
@@ -142,10 +147,10 @@ def _each_best(prior: np.ndarray, likelihood: np.ndarray) -> np.ndarray:
 
 
 @functools.cache
-def _priors() -> np.ndarray:
-    """Probability of each value of θ, (P, G), at each point of the prior's grid."""
+def _priors() -> tuple[np.ndarray, np.ndarray]:
+    """Probability of each value of θ, (P, G), at each point of the grid; its log weights (P,)."""
     edges = VALUES[1:] - STEP / 2
-    rows = []
+    rows, weights = [], []
     for shape in SHAPES:
         below_level = gamma(shape)
         start = below_level.ppf(0.02)
@@ -153,4 +158,5 @@ def _priors() -> np.ndarray:
             for level in LEVELS:
                 at = start + (level - edges) * np.sqrt(shape) / deviation
                 rows.append(np.diff(np.concatenate([[0.0], below_level.sf(at), [1.0]])))
-    return np.array(rows)
+                weights.append(deviation / (1 + deviation))  # the grid is even in its logarithm
+    return np.array(rows), np.log(weights)

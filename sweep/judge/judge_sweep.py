@@ -1,7 +1,9 @@
 """After the trials: who is judged, the judging side by side, and the weights that are kept."""
 
 import math
+from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,12 +11,14 @@ import numpy as np
 import pandas as pd
 import ray
 
+from sweep.configurations.model_limits import model_limits
 from sweep.faults import last_line
 from sweep.judge.accuracy_interval import accuracy_interval
 from sweep.judge.judging import (
     Judgement,
     class_rows,
     evaluation_row,
+    judge_in_turn,
     judge_trial,
     predictions_table,
 )
@@ -26,6 +30,13 @@ from sweep.results.tables import append, read_table, write_rows
 from sweep.trial.job import Job
 from tl_core.config import field_type
 from tl_core.evaluation import evaluate
+from tl_core.frozen.features import sees_images_again
+
+Judging = Callable[..., Judgement]
+"""`judge_trial` of one trial, all but its threads given."""
+BODY = ("dataset", "data_dir", "image_size", "backbone", "model_args", "weights", "freeze_depth")
+"""Fields in which heads on the same activations are equal. Others may decide these too, such as
+the seed of random weights; they are computed anew then."""
 
 
 @dataclass(frozen=True)
@@ -87,31 +98,73 @@ def _judge(
     top: list[str],
 ) -> tuple[dict[str, Judgement], list[str]]:
     """The judgements by trial, and notes on those that could not be made."""
-    alone = len(rows) == 1  # nothing else runs now
-    threads = resources.cpus_alone if alone else resources.cpus_per_trial
-    remote = ray.remote(judge_trial).options(num_cpus=threads, num_gpus=resources.gpus_per_trial)
-    waiting, found, notes = {}, {}, []
-
-    def ask(trial: str, row: pd.Series) -> None:
+    judgings: dict[str, Judging] = {}
+    outcomes: dict[str, Judgement | str] = {}
+    tasks: dict[Any, list[str]] = {}
+    for name, row in rows.iterrows():
+        trial = str(name)
         place = top.index(trial) if trial in top else None
-        waiting[trial] = remote.remote(
-            job, trial_number(row), trial_values(plan, row), int(row["best_epoch"]),
-            None if place is None else weights_file(folder, place), threads,
-            votes=place is not None and len(top) > 1, with_images=place == 0,
-        )  # fmt: skip
-
-    def hear(trial: str, row: pd.Series) -> None:
-        if trial in waiting:
-            found[trial] = ray.get(waiting[trial])
-
-    for step in (ask, hear):
-        for trial, row in rows.iterrows():
-            try:
-                step(str(trial), row)
-            except Exception as error:
-                cause = getattr(error, "cause", None) or error
-                notes.append(f"{trial} could not be judged on the test split: {last_line(cause)}")
+        try:
+            values = trial_values(plan, row)
+            judgings[trial] = partial(
+                judge_trial, job, trial_number(row), values, int(row["best_epoch"]),
+                None if place is None else weights_file(folder, place),
+                votes=place is not None and len(top) > 1, with_images=place == 0,
+            )  # fmt: skip
+        except Exception as error:
+            outcomes[trial] = last_line(error)
+            continue
+        tasks.setdefault(_body(job, values) or trial, []).append(trial)
+    outcomes |= _run(judgings, list(tasks.values()), resources)
+    found = {t: o for t in rows.index if isinstance(o := outcomes[t], Judgement)}
+    notes = [
+        f"{trial} could not be judged on the test split: {outcomes[trial]}"
+        for trial in rows.index
+        if trial not in found
+    ]
     return found, notes
+
+
+def _body(job: Job, values: dict[str, Any]) -> tuple[Any, ...] | None:
+    """What trials share that are heads on the same activations; None for any other trial.
+
+    Such trials are judged in one task: the frozen stages see the test split once, with all the
+    threads there are, and the heads take next to nothing. Others are dearer and go side by side.
+    """
+    try:
+        config = job.config(values)
+        if config.freeze_depth == 0 or config.unfreeze_epochs or not sees_images_again(config):
+            return None
+        stages = model_limits(config)("stages", {})
+    except Exception:  # its judging will say so
+        return None
+    same = tuple(getattr(config, name) for name in BODY)
+    return same if config.freeze_depth == stages else None
+
+
+def _run(
+    judgings: dict[str, Judging], tasks: list[list[str]], resources: Resources
+) -> dict[str, Judgement | str]:
+    """Judge the trials of each task, tasks side by side: judgements, or what went wrong.
+
+    Where the process of several trials dies, each is judged again in a task of its own.
+    """
+    alone = len(tasks) == 1  # nothing else runs now
+    threads = resources.cpus_alone if alone else resources.cpus_per_trial
+    remote = ray.remote(judge_in_turn).options(num_cpus=threads, num_gpus=resources.gpus_per_trial)
+    waiting = [remote.remote([judgings[trial] for trial in task], threads) for task in tasks]
+    outcomes: dict[str, Judgement | str] = {}
+    again: list[list[str]] = []
+    for task, answers in zip(tasks, waiting, strict=True):
+        try:
+            found: list[Judgement | str] = ray.get(answers)
+            outcomes |= zip(task, found, strict=True)
+        except Exception as error:
+            if len(task) > 1:
+                again += [[trial] for trial in task]
+            else:
+                outcomes[task[0]] = last_line(getattr(error, "cause", None) or error)
+    return outcomes | (_run(judgings, again, resources) if again else {})
 
 
 def trial_number(row: pd.Series) -> int:

@@ -4,7 +4,7 @@ Shapes: N images of a split, C channels, S × S pixels, K classes.
 """
 
 import io
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import torch
 from PIL import Image
 
+from sweep.faults import last_line
 from sweep.results.schema import CLASSES, EVALUATIONS, PREDICTIONS
 from sweep.trial.head_stacks import HeadStacks
 from sweep.trial.job import Job
@@ -107,6 +108,24 @@ def judge_trial(
         "predictions": predictions,
     }
     return Judgement(accuracy, retrained, tables, probabilities if votes else None)
+
+
+def judge_in_turn(
+    judgings: Sequence[Callable[..., Judgement]], threads: int
+) -> list[Judgement | str]:
+    """Judge trials one after another; what one raises, in words, in place of its judgement.
+
+    Args:
+        judgings: `judge_trial` of each trial, all but the threads given.
+        threads: as in `judge_trial`.
+    """
+    found: list[Judgement | str] = []
+    for judge in judgings:
+        try:
+            found.append(judge(threads=threads))
+        except Exception as error:
+            found.append(last_line(error))
+    return found
 
 
 def _take_best_weights(

@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from typing import Any
 
 from search_spaces.domains import Choice, Domain
-from sweep.options.overrides import overrides, train_sizes
 from sweep.options.sweep_options import SweepOptions
 from sweep.results.sources import PRETRAINED
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
@@ -17,7 +16,7 @@ def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
     Raises:
         BadInput: a value is none that its field takes.
     """
-    changed = overrides(options)
+    changed = options.overrides
     return {**changed, **architecture_of_source(config_from_dict(changed, base), changed)}
 
 
@@ -36,10 +35,6 @@ def architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[
 
 
 def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
-    """`limit_train` as a field that varies, where the options name several sizes.
-
-    Raises:
-        BadInput: a searcher that draws or learns would choose among them, where each is wanted.
-    """
-    sizes = train_sizes(options)
+    """`limit_train` as a field that varies, where the options name several sizes."""
+    sizes = options.limit_train
     return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}

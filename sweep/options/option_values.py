@@ -1,7 +1,8 @@
 """Options as the command line or Python gives them, read into plain values of one type.
 
 Each reader takes an option's flag, for the error, and what was given: text, Python's own types,
-paths, or NumPy's numbers and arrays. Importing this module imports nothing slow.
+paths, or NumPy's numbers and arrays. It raises BadInput for what is no such value. Importing this
+module imports nothing slow.
 """
 
 import math
@@ -9,6 +10,7 @@ import numbers
 import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -22,22 +24,14 @@ PARQUET = ".parquet"
 
 
 def text(flag: str, given: Any) -> str:
-    """A name, or a path as text.
-
-    Raises:
-        BadInput: it is neither text nor a path.
-    """
+    """A name, or a path as text."""
     if not isinstance(given, str | Path):
         raise BadInput(f"{flag} {given!r}: write text.")
     return str(given)
 
 
 def data(flag: str, given: Any) -> str:
-    """The name of a data set; a path that is there becomes folder:PATH or parquet:PATH.
-
-    Raises:
-        BadInput: it is neither text nor a path.
-    """
+    """The name of a data set; a path that is there becomes folder:PATH or parquet:PATH."""
     if isinstance(given, Path):
         path = expanded(given)
         tables = [*path.glob(f"*{PARQUET}"), *path.glob(f"*/*{PARQUET}")]
@@ -48,26 +42,24 @@ def data(flag: str, given: Any) -> str:
     return text(flag, given)
 
 
-def whole(low: int | None = None) -> Reader:
+@dataclass(frozen=True)
+class Whole:
     """A reader of whole numbers from `low` on."""
 
-    def read(flag: str, given: Any) -> int:
+    low: int | None = None
+
+    def __call__(self, flag: str, given: Any) -> int:
+        """A whole number."""
         value = plain(given)
         if isinstance(value, bool) or not isinstance(value, numbers.Integral):
             raise BadInput(f"{flag} {given!r}: write a whole number.")
-        if low is not None and value < low:
-            raise BadInput(f"{flag} {value}: write a whole number from {low} on.")
+        if self.low is not None and value < self.low:
+            raise BadInput(f"{flag} {value}: write a whole number from {self.low} on.")
         return operator.index(value)
-
-    return read
 
 
 def number(flag: str, given: Any) -> float:
-    """A number.
-
-    Raises:
-        BadInput: it is none.
-    """
+    """A number."""
     value = plain(given)
     if isinstance(value, bool) or not isinstance(value, numbers.Real):
         raise BadInput(f"{flag} {given!r}: write a number.")
@@ -75,11 +67,7 @@ def number(flag: str, given: Any) -> float:
 
 
 def switch(flag: str, given: Any) -> bool:
-    """True or False.
-
-    Raises:
-        BadInput: it is neither.
-    """
+    """True or False."""
     value = plain(given)
     if not isinstance(value, bool):
         raise BadInput(f"{flag} {given!r}: write True or False.")
@@ -87,11 +75,7 @@ def switch(flag: str, given: Any) -> bool:
 
 
 def seconds(flag: str, given: Any) -> float:
-    """`90`, `90s`, `30m` or `2h`, a number of seconds, or a timedelta, in seconds.
-
-    Raises:
-        BadInput: it is no such time, or none at all.
-    """
+    """`90`, `90s`, `30m` or `2h`, a number of seconds, or a timedelta, in seconds."""
     value = plain(given)
     match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower())
     if isinstance(value, timedelta):
@@ -108,11 +92,7 @@ def seconds(flag: str, given: Any) -> float:
 
 
 def sharing(flag: str, given: Any) -> int | None:
-    """Trials on one GPU; None for `auto`.
-
-    Raises:
-        BadInput: it is neither a whole number from 1 on nor auto.
-    """
+    """Trials on one GPU; None for `auto`."""
     value = plain(given)
     if str(value).strip().lower() == "auto":
         return None
@@ -122,11 +102,7 @@ def sharing(flag: str, given: Any) -> int | None:
 
 
 def confirmation(flag: str, given: Any) -> str:
-    """`5x3`, the best five configurations with three seeds each; `0` for none.
-
-    Raises:
-        BadInput: it is neither.
-    """
+    """`5x3`, the best five configurations with three seeds each; `0` for none."""
     value = plain(given)
     text = "" if isinstance(value, bool) else str(value).strip().lower().replace("×", "x")
     match = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII)
@@ -140,49 +116,51 @@ def confirmation(flag: str, given: Any) -> str:
     return "0"
 
 
-def sizes(flag: str, given: Any) -> str:
-    """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None].
+class Sizes(tuple[int | None, ...]):
+    """Numbers of training images to compare, ascending, None for all; empty where unset."""
 
-    Raises:
-        BadInput: there is none, or one of them is no number from 1 on.
-    """
+    def __str__(self) -> str:
+        return ",".join("all" if size is None else str(size) for size in self)
+
+
+def sizes(flag: str, given: Any) -> Sizes:
+    """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None]."""
+    if given is None or isinstance(given, Sizes):
+        return Sizes(given or ())
     value = plain(given)
-    if isinstance(value, str):
-        return value
-    parts = ["all" if part is None else part for part in _items(value)]
-    whole_numbers = [isinstance(p, numbers.Integral) and not isinstance(p, bool) for p in parts]
-    fitting = [ok or p == "all" for ok, p in zip(whole_numbers, parts, strict=True)]
-    if not parts or not all(fitting):
+    found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
+    if not found or any(size is not None and size < 1 for size in found):
+        if isinstance(value, str):
+            raise BadInput(
+                f"{flag} {value}: write numbers of images, or all, with commas between them, such"
+                " as 100,1000,all."
+            )
         raise BadInput(
             f"{flag} {given!r}: write a number of images, or several, such as [100, 1000, None]."
         )
-    return ",".join(str(part) for part in parts)
+    return Sizes(sorted(found, key=lambda size: size or math.inf))
+
+
+def _size(part: Any) -> int | None:
+    """A number of images, None for all; 0 where it is no number."""
+    if part is None or (text := str(part).strip().lower()) == "all":
+        return None
+    number = isinstance(part, numbers.Integral) and not isinstance(part, bool)
+    return int(part) if number or (isinstance(part, str) and text.isdecimal()) else 0
 
 
 def paths(flag: str, given: Any) -> tuple[str, ...]:
-    """One path or several.
-
-    Raises:
-        BadInput: one of them is no path.
-    """
+    """One path or several."""
     return tuple(text(flag, item) for item in _items(plain(given)))
 
 
 def folder(flag: str, given: Any) -> Path:
-    """A path.
-
-    Raises:
-        BadInput: it is none.
-    """
+    """A path."""
     return Path(text(flag, given))
 
 
 def settings(flag: str, given: Any) -> tuple[str, ...]:
-    """`KEY=VALUE` texts; in Python also {key: value}.
-
-    Raises:
-        BadInput: it is neither.
-    """
+    """`KEY=VALUE` texts; in Python also {key: value}."""
     if isinstance(given, Mapping):
         return tuple(_setting(flag, name, value) for name, value in given.items())
     return tuple(text(flag, item) for item in _items(given))

@@ -1,13 +1,14 @@
 """Find, load and check search spaces: the built-in ones by name, a user's own by path.
 
 A search space is a Python file with BASE, SPACE and optionally DESIGN or SEARCH, SCHEDULER,
-TRIALS, SEEDS and SCRATCH; SOURCE (a
-TrainConfig) and SOURCE_SPACE for a study that trains its source first; RUNS for one of several
-sweeps. `--help` imports this file: nothing here may load torch, ray, optuna or pandas.
+TRIALS, SEEDS and SCRATCH; SOURCE (a TrainConfig) and SOURCE_SPACE for a study that trains its
+source first; RUNS for one of several sweeps. `--help` imports this file: nothing here may load
+torch, ray, optuna or pandas.
 """
 
 import ast
 import difflib
+import functools
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -78,7 +79,8 @@ class SearchSpace:
         return replace(self, base=config_from_dict(changed, self.base), origin=origin, runs={})
 
 
-def builtin_spaces() -> dict[str, str]:
+@functools.cache
+def builtin_spaces() -> Mapping[str, str]:
     """Name → question of each space in the package `search_spaces`, without importing any."""
     found = {}
     for path in sorted(Path(search_spaces.__path__[0]).glob("*.py")):
@@ -112,18 +114,16 @@ def load_space(name_or_path: str | Path) -> SearchSpace:
         config_from_dict(getattr(module, "SCRATCH", None) or {}, base)
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}") from None
-    question = _first_paragraph(module.__doc__)
-    search = _search(module, path.name)
     return SearchSpace(
         name=name_of(path),
         path=path,
         source=source,
-        question=question,
+        question=_first_paragraph(module.__doc__),
         base=base,
         space=dict(space),
         origin=_origin(module, path, source),
         runs=_runs(module, path.name, base),
-        **search,
+        **_search(module, path.name),
     )
 
 
@@ -193,7 +193,6 @@ def _search(module: ModuleType, file: str) -> dict[str, Any]:
         raise BadInput(f"{file}: unknown DESIGN={design!r}; one of {', '.join(DESIGNS)}.")
     if design is None and search is None:
         search = AUTO
-    default_trials = None if design or search == "grid" else DEFAULT_TRIALS
     trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
     seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
     scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
@@ -208,7 +207,7 @@ def _search(module: ModuleType, file: str) -> dict[str, Any]:
         "design": design,
         "search": search,
         "scheduler": scheduler or ("none" if design else AUTO),
-        "trials": trials or default_trials,
+        "trials": trials or (None if design or search == "grid" else DEFAULT_TRIALS),
         "seeds": seeds or (DESIGN_SEEDS[design] if design else 1),
         "scratch": scratch or {},
     }
@@ -223,11 +222,7 @@ def _optional(module: ModuleType, file: str, name: str, kind: type, rule: str) -
 
 
 def _assigned(statement: ast.stmt) -> list[str]:
-    targets: list[ast.expr] = []
-    if isinstance(statement, ast.Assign):
-        targets = statement.targets
-    elif isinstance(statement, ast.AnnAssign):
-        targets = [statement.target]
+    targets = getattr(statement, "targets", None) or [getattr(statement, "target", None)]
     return [target.id for target in targets if isinstance(target, ast.Name)]
 
 

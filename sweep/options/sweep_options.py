@@ -1,129 +1,223 @@
-"""What the user asked for: the command line's options, as data."""
+"""What the user asked for: every option of a sweep, as data."""
 
 import dataclasses
 import shlex
 import typing
+from collections.abc import Mapping
 from dataclasses import dataclass, fields
+from functools import cached_property
 from pathlib import Path
 from types import NoneType
 from typing import Any
 
 from sweep.options import option_values as read
+from sweep.options.option import (
+    DATA,
+    MACHINE,
+    MODEL,
+    NEVER,
+    OUTPUT,
+    OWN,
+    SAME,
+    SEARCH,
+    Fixed,
+    flag,
+    option,
+    words,
+)
+from sweep.options.overrides import read_overrides
 
-SAME = "same"
-"""The source's sweep is run with what the transfers are run with: where, and on what machine."""
-OWN = "own"
-"""The source's sweep has its own, from the space's file or `--source-set`; the user is told."""
-NEVER = "never"
-"""It has no meaning for the source's sweep, which keeps the default."""
-
-
-@dataclass(frozen=True)
-class Fixed:
-    """What an option always is in the source's sweep."""
-
-    value: Any
-
-
-AtSource = str | Fixed
-"""What the source's sweep has of an option: SAME, OWN, NEVER, a value that is fixed, or the name
-of the option that stands in its place."""
-
-
-def option(default: Any, reader: read.Reader, *, at_source: AtSource) -> Any:
-    """A field that knows how its value is read and what of it reaches the source's sweep."""
-    about = {"reader": reader, "at_source": at_source}
-    return dataclasses.field(default=default, metadata=about)
+RESULTS = Path("results")
+"""Folder of all results, where none is named."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SweepOptions:
     """One sweep as asked for; None means that the space or the machine decides.
 
-    The names are those of the command line, where each is described. Values are read by type:
-    numbers of NumPy, paths, lists and the command line's text become the plain values here.
+    Values are read by type: numbers of NumPy, paths, lists and the command line's text become the
+    plain values here. `--help` has the options in this order.
 
     Raises:
         BadInput: a value has a type that the option does not take.
     """
 
-    space: str = option(dataclasses.MISSING, read.text, at_source=SAME)
-    dataset: str | None = option(None, read.data, at_source="source_dataset")
-    data_dir: str | None = option(None, read.text, at_source=SAME)
-    cache_dir: str | None = option(None, read.text, at_source=SAME)
-    backbone: str | None = option(None, read.text, at_source=SAME)
-    source: str | None = option(None, read.text, at_source=NEVER)
-    imports: tuple[str, ...] = option((), read.paths, at_source=SAME)
-    teacher: str | None = option(None, read.text, at_source=OWN)
-    limit_train: str | None = option(None, read.sizes, at_source=OWN)
-    epochs: int | None = option(None, read.whole(), at_source=OWN)
-    design: str | None = option(None, read.text, at_source=OWN)
-    trials: int | None = option(None, read.whole(1), at_source=OWN)
-    search: str | None = option(None, read.text, at_source=OWN)
-    scheduler: str | None = option(None, read.text, at_source=OWN)
-    grace_period: int | None = option(None, read.whole(1), at_source=OWN)
-    """None: by the number of epochs."""
-    reduction_factor: float = option(3.0, read.number, at_source=OWN)
-    gpus: int | None = option(None, read.whole(0), at_source=SAME)
-    trials_per_gpu: int | None = option(1, read.sharing, at_source=SAME)
-    """None: measured."""
-    cpus: int | None = option(None, read.whole(1), at_source=SAME)
-    seeds: int | None = option(None, read.whole(1), at_source=OWN)
-    scratch: bool = option(True, read.switch, at_source=Fixed(False))
-    confirm: str | None = option(None, read.confirmation, at_source=Fixed("0"))
-    """None: 5x3 where a search chooses among many, else 0."""
-    keep_top: int = option(1, read.whole(1), at_source=NEVER)
-    seed: int = option(0, read.whole(0), at_source=SAME)
-    time_budget: float | None = option(None, read.seconds, at_source=SAME)
-    """Seconds; the source takes its time out of it."""
-    results: Path = option(Path("results"), read.folder, at_source=SAME)  # noqa: RUF009
-    name: str | None = option(None, read.text, at_source=NEVER)
-    address: str | None = option(None, read.text, at_source=SAME)
-    settings: tuple[str, ...] = option((), read.settings, at_source="source_settings")
-    source_dataset: str | None = option(None, read.data, at_source=NEVER)
-    source_settings: tuple[str, ...] = option((), read.settings, at_source=NEVER)
+    # fmt: off
+    space: str = option(
+        dataclasses.MISSING, read.text, at_source=SAME, flags=("search space",),
+    )
+    dataset: str | None = option(
+        None, read.data, DATA, "A name from `datasets`, folder:PATH or parquet:PATH.",
+        at_source="source_dataset", sets="dataset", pretrain=True,
+    )
+    data_dir: str | None = option(
+        None, read.text, DATA, "Folder for downloaded data sets.",
+        at_source=SAME, sets="data_dir", pretrain=True,
+    )
+    cache_dir: str | None = option(
+        None, read.text, DATA, "Folder for decoded data sets.",
+        at_source=SAME, sets="cache_dir", pretrain=True,
+    )
+    limit_train: read.Sizes = option(  # noqa: RUF009
+        read.Sizes(), read.sizes, DATA, "Training images to use; several sizes are compared.",
+        at_source=OWN, metavar="N,N,all", pretrain=True,
+    )
+    source_dataset: str | None = option(
+        None, read.data, DATA, "Train the space's own source on this data set instead.",
+        at_source=NEVER,
+    )
+    backbone: str | None = option(
+        None, read.text, MODEL, "A name from `models`, or timm:NAME.",
+        at_source=SAME, sets="backbone", pretrain=True,
+    )
+    source: str | None = option(
+        None, read.text, MODEL,
+        "Start from a model of `sources`, a .safetensors / .pth file, imagenet or none.",
+        at_source=NEVER, flags=("--source", "--weights"), sets="weights", pretrain=True,
+    )
+    teacher: str | None = option(
+        None, read.text, MODEL, "Learn from this finished model too; named like a source.",
+        at_source=OWN, sets="teacher", pretrain=True,
+    )
+    epochs: int | None = option(
+        None, read.Whole(), MODEL, "Epochs of a trial, at most.",
+        at_source=OWN, sets="epochs", pretrain=True,
+    )
+    settings: tuple[str, ...] = option(
+        (), read.settings, MODEL,
+        "Fix a setting, such as lr=0.1; repeatable; `settings` lists them.",
+        at_source="source_settings", flags=("--set",), metavar="KEY=VALUE", pretrain=True,
+    )
+    source_settings: tuple[str, ...] = option(
+        (), read.settings, MODEL, "Fix a setting of the space's own source; repeatable.",
+        at_source=NEVER, flags=("--source-set",), metavar="KEY=VALUE",
+    )
+    imports: tuple[str, ...] = option(
+        (), read.paths, MODEL,
+        "Your module with models, data sets or augmentations; repeatable.",
+        at_source=SAME, flags=("--import",), metavar="FILE.py", pretrain=True,
+    )
+    design: str | None = option(
+        None, read.text, SEARCH, "one-at-a-time or factorial.", at_source=OWN, explores=True,
+    )
+    search: str | None = option(
+        None, read.text, SEARCH,
+        "grid, random, optuna or auto (by the size), in place of a design.",
+        at_source=OWN, explores=True,
+    )
+    trials: int | None = option(
+        None, read.Whole(1), SEARCH,
+        "Configurations to try, scratch runs apart; part of a factorial.",
+        at_source=OWN, explores=True,
+    )
+    seeds: int | None = option(
+        None, read.Whole(1), SEARCH, "Repeats of each configuration.",
+        at_source=OWN, explores=True,
+    )
+    confirm: str | None = option(
+        None, read.confirmation, SEARCH,
+        "Train the best K again with S fresh seeds, which name the winner; 0: not (unset: 5x3 for"
+        " a search, 0 for a grid or design).",
+        at_source=Fixed("0"), metavar="KxS", explores=True,
+    )
+    scratch: bool = option(
+        True, read.switch, SEARCH,
+        "In a transfer sweep, also train from random weights, as many configurations as the"
+        " median strategy has.",
+        at_source=Fixed(False),
+    )
+    seed: int = option(
+        0, read.Whole(0), SEARCH, "First training seed, and the searcher's.",
+        at_source=SAME, sets="seed", pretrain=True,
+    )
+    scheduler: str | None = option(
+        None, read.text, SEARCH, "asha, none or auto.", at_source=OWN, explores=True,
+    )
+    grace_period: int | None = option(
+        None, read.Whole(1), SEARCH,
+        "Epochs before ASHA may stop a trial (unset: a third of all for a search that learns,"
+        " else 1).",
+        at_source=OWN,
+    )
+    reduction_factor: float = option(
+        3.0, read.number, SEARCH, "ASHA lets one in this many configurations go on.",
+        at_source=OWN,
+    )
+    time_budget: float | None = option(
+        None, read.seconds, SEARCH, "End after 90s, 30m or 2h, source and runs together.",
+        at_source=SAME, metavar="TIME", explores=True,
+    )
+    gpus: int | None = option(
+        None, read.Whole(0), MACHINE, "GPUs in all (unset: all there are).",
+        at_source=SAME, pretrain=True,
+    )
+    trials_per_gpu: int | None = option(
+        1, read.sharing, MACHINE, "Trials that share a GPU; auto measures how many.",
+        at_source=SAME, metavar="N|auto",
+    )
+    cpus: int | None = option(
+        None, read.Whole(1), MACHINE, "CPUs in all (unset: all there are).",
+        at_source=SAME, pretrain=True,
+    )
+    address: str | None = option(
+        None, read.text, MACHINE, "Ray cluster to join, such as auto.", at_source=SAME,
+    )
+    results: Path = option(  # noqa: RUF009
+        RESULTS, read.folder, OUTPUT, "Folder of all results.", at_source=SAME, pretrain=True,
+    )
+    name: str | None = option(
+        None, read.text, OUTPUT, "Name of the sweep (unset: SPACE-DATE-TIME).",
+        at_source=NEVER, explores=True,
+    )
+    keep_top: int = option(
+        1, read.Whole(1), OUTPUT,
+        "Keep the weights of the best K configurations; they also vote.", at_source=NEVER,
+    )
+    # fmt: on
 
     def __post_init__(self) -> None:
         for field in fields(self):
             given = getattr(self, field.name)
             if given is None and NoneType in typing.get_args(field.type):
                 continue
-            value = field.metadata["reader"](flag_of(field.name), given)
+            value = field.metadata["reader"](flag(field), given)
             object.__setattr__(self, field.name, value)
 
+    @cached_property
+    def overrides(self) -> Mapping[str, Any]:
+        """The fields of TrainConfig that the options fix, paths made absolute; read once.
 
+        Raises:
+            BadInput: `--set` has no such field or value, or there is no such source.
+        """
+        values = {f.metadata["sets"]: getattr(self, f.name) for f in fields(self)}
+        fixed = {name: value for name, value in values.items() if name and value is not None}
+        if self.limit_train:
+            fixed["limit_train"] = self.limit_train[-1]
+        return read_overrides(fixed, self.settings, self.results)
+
+    def given(self) -> list[str]:
+        """Names of the options that differ from their defaults, the space apart."""
+        default = SweepOptions(space=self.space)
+        names = (field.name for field in fields(self))
+        return [name for name in names if getattr(self, name) != getattr(default, name)]
+
+
+FLAGS = {field.name: field for field in fields(SweepOptions) if field.metadata["panel"]}
+"""The options beside the search space, by name."""
 ASHA_OPTIONS = ("grace_period", "reduction_factor")
 """Options that only the scheduler asha heeds."""
-_STRATEGY = ("design", "search", "trials", "seeds", "scheduler", "confirm", "name", "time_budget")
-_OTHER_FLAGS = {
-    "space": "search space",
-    "settings": "--set",
-    "imports": "--import",
-    "source_settings": "--source-set",
-}
-_SWITCHES = {"scratch": "--no-scratch"}
+AUTO = "auto"
+"""Value of `search` and `scheduler` that leaves the choice to `default_search`."""
 
 
 def flag_of(name: str) -> str:
     """How an option is written on the command line."""
-    return _OTHER_FLAGS.get(name, f"--{name.replace('_', '-')}")
+    return flag(FLAGS[name])
 
 
 def space_command(options: SweepOptions) -> str:
     """The command that runs the same space on the same data, without its strategy and name."""
-    words = ["python", "-m", "sweep", options.space]
-    default = SweepOptions(space=options.space)
-    for field in fields(options):
-        name, value = field.name, getattr(options, field.name)
-        if name in ("space", *_STRATEGY) or value == getattr(default, name):
-            continue
-        if name in _SWITCHES:
-            words.append(_SWITCHES[name])
-            continue
-        for item in value if isinstance(value, tuple) else (value,):
-            words += [flag_of(name), "auto" if item is None else str(item)]
-    return shlex.join(words)
-
-
-AUTO = "auto"
-"""Value of `search` and `scheduler` that leaves the choice to `default_search`."""
+    kept = [FLAGS[name] for name in options.given() if not FLAGS[name].metadata["explores"]]
+    shown = [word for field in kept for word in words(field, getattr(options, field.name))]
+    return shlex.join(["python", "-m", "sweep", options.space, *shown])

@@ -3,7 +3,8 @@
 from dataclasses import fields
 from typing import Any
 
-from sweep.options.sweep_options import NEVER, OWN, SAME, Fixed, SweepOptions, flag_of
+from sweep.options.option import NEVER, OWN, SAME, Fixed
+from sweep.options.sweep_options import FLAGS, SweepOptions, flag_of
 from sweep.plan.plan import Plan
 from tl_core.config import ARCHITECTURE
 from tl_core.errors import BadInput
@@ -35,11 +36,9 @@ def source_options(options: SweepOptions) -> SweepOptions:
 
 def transfers_alone(options: SweepOptions) -> str | None:
     """A line on the options that the source's sweep does not share; None where there are none."""
-    default = SweepOptions(space=options.space)
-    own = [f.name for f in fields(options) if f.metadata["at_source"] == OWN]
-    given = [flag_of(n) for n in own if getattr(options, n) != getattr(default, n)]
+    own = [name for name in options.given() if FLAGS[name].metadata["at_source"] == OWN]
     keys = [_key(text) for text in options.settings]
-    given += [f"--set {key}" for key in keys if key not in SHARED_SETTINGS]
+    given = [*map(flag_of, own), *(f"--set {key}" for key in keys if key not in SHARED_SETTINGS)]
     if not given:
         return None
     return (
@@ -49,14 +48,13 @@ def transfers_alone(options: SweepOptions) -> str | None:
 
 
 def check_source_options(plan: Plan) -> None:
-    """Refuse settings of a source that is not trained.
+    """Refuse options of a source that is not trained.
 
     Raises:
-        BadInput: there are such settings.
+        BadInput: there are such options.
     """
-    options = plan.options
-    given = {"--source-dataset": options.source_dataset, "--source-set": options.source_settings}
-    named = [option for option, value in given.items() if value]
+    of_source = {field.metadata["at_source"] for field in FLAGS.values()}
+    named = [flag_of(name) for name in plan.options.given() if name in of_source]
     if named and not plan.trains_source:
         why = "--source names one" if plan.space.origin else f"{plan.space.name} has no SOURCE"
         raise BadInput(f"{' and '.join(named)}: no source is trained, since {why}; leave it out.")

@@ -8,7 +8,6 @@ from dataclasses import replace
 
 from search_spaces.domains import fix
 from sweep.options.decided import fixed_fields, sizes_axis
-from sweep.options.overrides import overrides
 from sweep.options.spaces import SearchSpace, load_space
 from sweep.options.sweep_options import SweepOptions
 from sweep.options.user_modules import read_user_module
@@ -38,7 +37,6 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         module.load()
     gibibytes_from(BUDGET_VARIABLE)
     space = space or load_space(options.space)
-    changed = overrides(options)
     fixed = fixed_fields(options, space.base)
     base = config_from_dict(fixed, space.base)
     free = {**sizes_axis(options), **fix(space.space, fixed)}
@@ -48,7 +46,7 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         base=base,
         free=free,
         modules=(*modules, space.source),
-        named=tuple(changed),
+        named=tuple(options.overrides),
         search=choose_search(options, space),
         configurations=0,
     )

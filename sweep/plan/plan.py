@@ -11,7 +11,6 @@ from sweep.configurations.counting import Counted, count_list, count_search
 from sweep.configurations.distinct import Distinct, Identify, by_settings
 from sweep.configurations.transfer_strategies import possible_strategies
 from sweep.options.decided import architecture_of_source
-from sweep.options.overrides import train_sizes
 from sweep.options.user_modules import UserModule
 from sweep.plan.auto_search import settled
 from sweep.plan.confirmation import Confirmation, confirmation_of
@@ -233,7 +232,7 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
     search = plan.search
     if search.design is not None:
         return count_list(plan.design_points, had)
-    if not search.is_listed and len(train_sizes(plan.options)) > 1:
+    if not search.is_listed and len(plan.options.limit_train) > 1:
         raise BadInput(
             f"--limit-train {plan.options.limit_train}: {search.searcher} would choose among these"
             " sizes; use --search grid or a design, which train every configuration with each."

@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 from search_spaces.domains import fix
-from sweep.options.sweep_options import ASHA_OPTIONS, SweepOptions, flag_of
+from sweep.options.sweep_options import ASHA_OPTIONS, flag_of
 from sweep.plan.at_source import transfers_alone
 from sweep.plan.plan import Plan
 from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
@@ -11,10 +11,10 @@ from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 
 def unheeded_options(plan: Plan) -> tuple[str, ...]:
     """Lines on options that were given and do not count, or not for all that is trained."""
-    options, default = plan.options, SweepOptions(space=plan.options.space)
+    options = plan.options
     line = transfers_alone(options) if plan.trains_source else None
     notes = [line] if line is not None else []
-    of_asha = [n for n in ASHA_OPTIONS if getattr(options, n) != getattr(default, n)]
+    of_asha = [name for name in options.given() if name in ASHA_OPTIONS]
     if of_asha and plan.search.scheduler == "none":
         flags = " and ".join(flag_of(name) for name in of_asha)
         notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")

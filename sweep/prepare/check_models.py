@@ -16,12 +16,11 @@ from sweep.terminal.loading import LoadProgress
 from sweep.terminal.values import describe, short
 from tl_core.config import SCRATCH, TrainConfig, config_from_dict
 from tl_core.datasets import load_data
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.models import build_model, model_channels
 from tl_core.models.source_weights import normalization
 from tl_core.train.optim import parameter_groups
 from tl_core.train.teacher import check_teacher
-from tl_core.weights.weights_file import first_line
 
 NAMED = 3
 """Tensors that the line on source weights names."""

@@ -130,16 +130,18 @@ def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -
     varied = {name: found for name, found in known.items() if found and not found.single()}
     parameters = [_parameters(row, varied, fields) for _, row in rows.iterrows()]
     used = {name: sum(name in own for own in parameters) for name in varied}
-    names = [name for name in varied if used[name]]
+    everywhere = [name for name in varied if used[name] == len(rows)]
+    groups = [everywhere, *([name] for name in varied if 0 < used[name] < len(rows))]
+    names = [name for group in groups for name in group]
     if not names:
         return pd.DataFrame(columns=COLUMNS)
     study = _study(parameters, varied)
     losses = -rows["value"].to_numpy()
-    shares = _measured(study, names, losses, quantile)
+    shares = _measured(study, groups, losses, quantile)
     shuffles = SHUFFLES if len(rows) <= MANY else FEW_SHUFFLES
     rng = np.random.default_rng(0)
     drawn = np.array(
-        [_measured(study, names, rng.permutation(losses), quantile) for _ in range(shuffles)]
+        [_measured(study, groups, rng.permutation(losses), quantile) for _ in range(shuffles)]
     )
     table = pd.DataFrame(
         {
@@ -169,20 +171,37 @@ def _study(parameters: list[dict[str, Any]], varied: Mapping[str, Any]) -> Any:
     return study
 
 
-def _measured(study: Any, names: list[str], losses: np.ndarray, quantile: float) -> np.ndarray:
-    """Importance (F,) of fields where the study's trials have these losses (N,)."""
-    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
+def _measured(
+    study: Any, groups: list[list[str]], losses: np.ndarray, quantile: float
+) -> np.ndarray:
+    """Importance (F,) of the groups' fields where the study's trials have these losses (N,).
 
+    Optuna before 5.0 looks only at the trials that have all fields it is asked for, so those that
+    are not in use everywhere are asked for one by one.
+    """
+    from optuna.importance import get_param_importances
+
+    found: dict[str, float] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a target is minimized
-        found = get_param_importances(
-            study,
-            evaluator=PedAnovaImportanceEvaluator(target_quantile=quantile),
-            params=names,
-            normalize=False,
-            target=lambda trial: float(losses[trial.number]),
-        )
-    return np.array([found[name] for name in names])
+        for names in filter(None, groups):
+            found |= get_param_importances(
+                study,
+                evaluator=_evaluator(quantile),
+                params=names,
+                normalize=False,
+                target=lambda trial: float(losses[trial.number]),
+            )
+    return np.array([found[name] for names in groups for name in names])
+
+
+def _evaluator(quantile: float) -> Any:
+    from optuna.importance import PedAnovaImportanceEvaluator
+
+    try:
+        return PedAnovaImportanceEvaluator(target_quantile=quantile)
+    except TypeError:  # before Optuna 4.7 the quantile has another name
+        return PedAnovaImportanceEvaluator(baseline_quantile=quantile)  # type: ignore[call-arg]
 
 
 def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:

@@ -7,6 +7,7 @@ from rich.console import Console
 from rich.markup import escape
 
 from search_spaces.designs import DESIGNS
+from sweep.options.sweep_options import RESULTS
 from sweep.report.summary import SweepResult
 
 
@@ -43,7 +44,7 @@ def next_commands(result: SweepResult) -> list[tuple[str, str]]:
 def results_option(folder: Path) -> str:
     """How a command names a results folder; empty for the one that it has by default."""
     shown = shown_path(folder)
-    return "" if shown == "results" else f" --results {shlex.quote(shown)}"
+    return "" if shown == str(RESULTS) else f" --results {shlex.quote(shown)}"
 
 
 def shown_path(path: Path) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
+from sweep.ray_internals import keep_workers
 from sweep.search.rungs import Rung, Seeds, rung_epochs
 from sweep.search.tune_searcher import end_of
 from tl_core.config import SCRATCH
@@ -55,8 +56,7 @@ class Fifo(FIFOScheduler):
         super().on_trial_add(tune_controller, trial)
         if not self._prepared:
             self._prepared = True
-            workers = tune_controller._actor_cache  # no public switch as of Ray 2.60
-            workers.increase_max(trial.placement_group_factory, by=self.concurrent)
+            keep_workers(tune_controller, trial, self.concurrent)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
         """No trial goes before another."""

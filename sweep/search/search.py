@@ -11,7 +11,6 @@ from typing import Any
 
 from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Domain, Limits, fix
-from sweep.options.overrides import train_sizes
 from sweep.options.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
 from sweep.options.sweep_options import AUTO, SweepOptions
 from sweep.search.searchers import EXHAUSTIVE, LEARNING, SEARCHERS
@@ -153,7 +152,7 @@ def design_points(
     """
     if search.design is None:
         return []
-    sizes = train_sizes(options)
+    sizes = options.limit_train
     space = fix(free, ("limit_train",)) if len(sizes) > 1 else free
     if search.trials is not None:
         points = balanced_fraction(space, base, search.trials, options.seed, limits)

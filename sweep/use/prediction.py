@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sweep.options.sweep_options import RESULTS
 from sweep.results.manifest import FILE, run_folder
 from sweep.results.sources import list_models, weights_of
 from tl_core.datasets.readers.left_aside import LeftAside
@@ -28,7 +29,7 @@ def predict(
     name: str,
     images: str | Path | Iterable[str | Path],
     *,
-    results: str | Path = "results",
+    results: str | Path = RESULTS,
     top: int = 1,
     top_k: int = 1,
     device: str = "auto",

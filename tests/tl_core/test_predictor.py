@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 
 from tl_core import BadInput, Predictor, TrainConfig, Trainer, load_model
 from tl_core.models import build_model
-from tl_core.models.source_weights import read_metadata, save_weights
+from tl_core.weights.weights_file import read_metadata, save_weights
 
 
 @pytest.fixture(scope="module")

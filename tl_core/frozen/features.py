@@ -1,8 +1,9 @@
 """Train on activations at the freeze boundary in place of images, where that changes nothing.
 
 Frozen stages make the same of an image in every epoch and every trial, unless the image is
-augmented anew each time. What they make of the training views and of the validation split is
-computed once per content and kept on this machine's disk (`feature_cache`).
+augmented anew each time. What they make of the training views, of the validation split and, once
+it is judged, of the test split is computed once per content and kept on this machine's disk
+(`feature_cache`).
 
 Shapes: B images of a batch, N of a split, C channels, S × S pixels; activations are (B, …).
 """
@@ -18,6 +19,7 @@ from tl_core.augment import AUGMENTATIONS
 from tl_core.batches.batches import Batches
 from tl_core.batches.device_data import on_device
 from tl_core.batches.views import draw_view, view_of_epoch
+from tl_core.config import TrainConfig
 from tl_core.datasets import Split
 from tl_core.frozen.content import code_hash, described, digest, library_versions, own_settings
 from tl_core.frozen.cut import Cut, Cuttable, NotCuttable, agrees
@@ -28,6 +30,8 @@ from tl_core.machine.device import autocast
 MIN_FLOPS_PER_BYTE = 20
 """Activations are kept if computing a byte of them takes more operations than this; below it,
 reading them is no faster. Own choice: about 20 GFLOP/s of a core against 1 GB/s of reading."""
+Parts = Callable[[], Iterator[Tensor]]
+"""Makes consecutive batches."""
 
 
 @dataclass(frozen=True)
@@ -57,15 +61,19 @@ def feature_batches(
         precision: of the frozen stages: fp32, bf16 or fp16.
         depth: number of stages that are frozen now.
     """
-    config = images.config
-    needs_images = config.mixup > 0 or config.cutmix > 0 or config.teacher is not None
-    if depth == 0 or needs_images or view_of_epoch(config, 0) is None:
+    if depth == 0 or not sees_images_again(images.config):
         return None
     try:
         batches = FeatureBatches(model, images, precision, depth)
     except NotCuttable:
         return None
     return batches if batches.pays() else None
+
+
+def sees_images_again(config: TrainConfig) -> bool:
+    """Whether a run sees the same images again, neither augmented nor mixed anew each time."""
+    needs_images = config.mixup > 0 or config.cutmix > 0 or config.teacher is not None
+    return not needs_images and view_of_epoch(config, 0) is not None
 
 
 class FeatureBatches:
@@ -98,11 +106,15 @@ class FeatureBatches:
 
     def pays(self) -> bool:
         """Whether activations are dearer to compute than to read, and fit the cache."""
-        config, data = self.images.config, self.images.data
-        flops, size_bytes = self.probe.flops, self.probe.size_bytes
+        dear = self.probe.flops >= MIN_FLOPS_PER_BYTE * self.probe.size_bytes
+        return dear and self._fits(self.images.data.val)
+
+    def _fits(self, *splits: Split) -> bool:
+        """Whether the activations of the training views and of some splits fit the cache."""
+        config = self.images.config
         views = 1 if config.augmentation == "none" else min(config.cached_views, config.epochs)
-        count = views * len(data.train) + len(data.val)
-        return flops >= MIN_FLOPS_PER_BYTE * size_bytes and self.cache.fits(size_bytes * count)
+        count = views * len(self.images.data.train) + sum(map(len, splits))
+        return self.cache.fits(self.probe.size_bytes * count)
 
     def start_epoch(self, epoch: int) -> None:
         """Get ready for the batches of epoch `epoch`, from 0."""
@@ -126,14 +138,15 @@ class FeatureBatches:
 
     def evaluation(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         """Activations (B, …) float32 and labels (B,) int64 of a whole split, in its order."""
-        if split is not self.images.data.val:
+        kept = self._kept(split)
+        if kept is None:
             for images, labels in self.images.evaluation(split):
                 yield self._compute(images).float(), labels
             return
         step = self.images.eval_batch_size
         for start in range(0, len(split), step):
             positions = np.arange(start, min(start + step, len(split)))
-            yield self._take(self._val(), positions), self.images.labels(split, positions)
+            yield self._take(kept, positions), self.images.labels(split, positions)
 
     def _take(self, activations: Activations, positions: np.ndarray) -> Tensor:
         device = self.images.device
@@ -165,30 +178,45 @@ class FeatureBatches:
                 for images in drawn_images.split(self.images.eval_batch_size):
                     yield self.images.prepare(images)
 
-        return self._activations(data.train, drawn, views, meanwhile=self._val)
+        key, parts = self._content_of(data.train, drawn, views)
+        found = self.cache.open_or_build(key, len(data.train), parts, meanwhile=self._val)
+        return found or _in_memory(parts)
+
+    def _kept(self, split: Split) -> Activations | None:
+        """Activations of a whole split; None where they are not kept.
+
+        Those of the test split are only kept where they throw out none of the run's own.
+        """
+        data = self.images.data
+        if split is data.val:
+            return self._val()
+        stays = self.images.config.unfreeze_epochs is None  # else each run has its own body
+        if split is not data.test or not stays or not self._fits(data.val, data.test):
+            return None
+        return self.cache.open_or_build(*self._of_images(split))
 
     def _val(self) -> Activations:
         if self.val is None:
-            val = self.images.data.val
-            self.val = self._activations(
-                val, ["none"], lambda: (images for images, _ in self.images.evaluation(val))
-            )
+            key, count, parts = self._of_images(self.images.data.val)
+            self.val = self.cache.open_or_build(key, count, parts) or _in_memory(parts)
         return self.val
 
-    def _activations(
-        self,
-        split: Split,
-        drawn: Sequence[object],
-        images: Callable[[], Iterator[Tensor]],
-        meanwhile: Callable[[], object] = lambda: None,
-    ) -> Activations:
-        """From the cache, or computed: from a shallower boundary's where these are there.
+    def _of_images(self, split: Split) -> tuple[str, int, Parts]:
+        """Key, number and content of the activations of a split's images as they are."""
+        key, parts = self._content_of(
+            split, ["none"], lambda: (images for images, _ in self.images.evaluation(split))
+        )
+        return key, len(split), parts
+
+    def _content_of(
+        self, split: Split, drawn: Sequence[object], images: Parts
+    ) -> tuple[str, Parts]:
+        """Key of activations, and what makes them: from a shallower boundary's if these are there.
 
         Args:
             split: whose images.
             drawn: what was drawn of them, for the key.
             images: makes them, as the model sees them, in batches (B, C, S, S).
-            meanwhile: what to do first where another process is computing them.
         """
         of_split = digest(
             self.images.data.fingerprint, self.images.data.image_size,
@@ -201,9 +229,7 @@ class FeatureBatches:
             for part in self._from_shallower(of_split) or map(self._compute, images()):
                 yield part.movedim(1, -1) if self._moved(part) else part
 
-        key = self._key(self.depth, of_split)
-        found = self.cache.open_or_build(key, len(split), parts, meanwhile)
-        return found or Activations.of(torch.cat(list(parts())))
+        return self._key(self.depth, of_split), parts
 
     def _key(self, depth: int, of_split: str) -> str:
         prefix = self.prefix if depth == self.depth else self.cuttable.cut(depth).prefix
@@ -226,6 +252,10 @@ class FeatureBatches:
             activations = self._take(kept, positions)
             with torch.inference_mode(), autocast(self.images.device, self.precision):
                 yield between(activations)
+
+
+def _in_memory(parts: Parts) -> Activations:
+    return Activations.of(torch.cat(list(parts())))
 
 
 def _text(prefix: fx.GraphModule) -> str:

@@ -21,18 +21,20 @@ from typing import Protocol
 import torch
 from torch import nn
 
-from tl_core.config import STRUCTURE_FIELDS, TrainConfig
-from tl_core.errors import BadInput
+from tl_core.config import PRETRAINED, STRUCTURE_FIELDS, TrainConfig
+from tl_core.errors import BadInput, first_line
 from tl_core.kernels.native import use_native_layers
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
+from tl_core.models.freezing import freeze
 from tl_core.models.hub import hub_cfg
 from tl_core.models.plain import PlainCNN, plan_blocks
 from tl_core.models.residual import ResidualCNN
+from tl_core.models.source_weights import load_hub_weights, load_source
 from tl_core.models.stages import head_parameters, is_head, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
-from tl_core.weights.weights_file import first_line, weights_path
+from tl_core.weights.weights_file import weights_path
 
 __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model",
@@ -100,18 +102,16 @@ def build_model(
         BadInput: an unknown backbone or arguments, weights that cannot be had or do not fit, or a
             freeze depth beyond the model's stages.
     """
-    from tl_core.models import source_weights as transfer  # it builds on this package
-
     check_model(config)
     shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
-    if config.weights == "pretrained":
-        model = transfer.load_hub_weights(config, **shape)
+    if config.weights == PRETRAINED:
+        model = load_hub_weights(config, **shape)
     else:
         model = _random_model(config, **shape)
         if config.weights is not None:
-            loaded = transfer.load_source(model, config.weights, config.input_adapt, classes)
+            loaded = load_source(model, config.weights, config.input_adapt, classes)
             model.loaded = loaded  # type: ignore[assignment]
-    transfer.freeze(model, config.freeze_depth)
+    freeze(model, config.freeze_depth)
     use_native_layers(model)
     return model
 
@@ -135,7 +135,7 @@ def check_model(config: TrainConfig) -> None:
             )
         if spec.check is not None:
             spec.check(config)
-    if config.weights == "pretrained":
+    if config.weights == PRETRAINED:
         hub_cfg(config.backbone)
     elif config.weights is not None:
         weights_path(config.weights)

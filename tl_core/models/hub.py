@@ -7,10 +7,9 @@ from typing import TYPE_CHECKING
 import huggingface_hub
 import torch
 
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.machine.network import reachable
 from tl_core.models.timm_models import PREFIX, pretrained_cfg
-from tl_core.weights.weights_file import first_line
 
 if TYPE_CHECKING:  # timm takes a second to load, and not every sweep uses its models
     from timm.models import PretrainedCfg

@@ -1,4 +1,4 @@
-"""Transfer: source weights into a model, stages frozen, the normalization that goes with them.
+"""Source weights into a model, and the normalization that goes with them.
 
 Shapes: B images, C channels, H × W pixels, K classes.
 """
@@ -14,34 +14,14 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from tl_core.config import SCRATCH, TrainConfig
+from tl_core.config import PRETRAINED, SCRATCH, TrainConfig
 from tl_core.errors import BadInput, UnsoundWeights
 from tl_core.models.dense_head import replace_head
-from tl_core.models.freezing import freeze
-from tl_core.models.hub import (
-    WeightsUnavailable,
-    fetch_hub_weights,
-    hub_cfg,
-    hub_weights_on_disk,
-)
-from tl_core.models.stages import head_parameters, is_head, stages
+from tl_core.models.hub import fetch_hub_weights, hub_cfg
+from tl_core.models.stages import head_parameters
 from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
 from tl_core.weights.source_tensors import choose_tensors, fits
-from tl_core.weights.weights_file import (
-    WeightsMetadata,
-    read_metadata,
-    read_state_dicts,
-    save_weights,
-    weights_path,
-)
-
-__all__ = [
-    "Loaded", "WeightsMetadata", "WeightsUnavailable", "fetch_hub_weights", "file_fingerprint",
-    "freeze",
-    "head_parameters", "hub_weights_on_disk", "is_head", "load_hub_weights", "load_source",
-    "normalization", "read_metadata", "save_weights", "stages", "transfer_strategy",
-    "weights_fingerprint",
-]  # fmt: skip
+from tl_core.weights.weights_file import read_metadata, read_state_dicts, weights_path
 
 # timm's functions that turn other writers' names and sizes into the model's; a convention of its
 # modules, and a name that is missed only leaves tensors of such files in `Loaded.unexpected`.
@@ -202,7 +182,7 @@ def weights_fingerprint(config: TrainConfig) -> str | None:
     """
     if config.weights is None:
         return None
-    if config.weights == "pretrained":
+    if config.weights == PRETRAINED:
         cfg = hub_cfg(config.backbone)
         return f"hub:{cfg.hf_hub_id or cfg.url}"
     return file_fingerprint(config.weights)
@@ -260,8 +240,6 @@ def _adapt_first_convs(
     model: nn.Module, weights: str, source: dict[str, Tensor], input_adapt: str
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The source with first convolutions for the model's channels, and the names of those."""
-    from timm.models import adapt_input_conv
-
     adapted: dict[str, Tensor] = {}
     for name in (f"{conv}.weight" for conv in _first_convs(model)):
         there, here = source.get(name), dict(model.named_parameters()).get(name)
@@ -274,10 +252,19 @@ def _adapt_first_convs(
                     f" takes {here.shape[1]}; give a source of grey or RGB images."
                 )
             with torch.no_grad():
-                new = adapt_input_conv(here.shape[1], there, base_chans=there.shape[1])
+                new = _with_channels(there, here.shape[1])
                 to_mean = input_adapt == "mean" and here.shape[1] == 1
                 adapted[name] = new / there.shape[1] if to_mean else new
     return {**source, **adapted}, list(adapted)
+
+
+def _with_channels(weight: Tensor, channels: int) -> Tensor:
+    """A convolution (O, C, K, L) for other channels: their sum for one, else repeated, scaled."""
+    own = weight.shape[1]
+    if channels == 1:
+        return weight.float().sum(1, keepdim=True).to(weight.dtype)
+    repeated = weight.float().repeat(1, -(-channels // own), 1, 1)[:, :channels]
+    return (repeated * (own / channels)).to(weight.dtype)
 
 
 def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
@@ -320,7 +307,7 @@ def _weights_normalization(
 ) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
     if config.weights is None:
         return None
-    if config.weights != "pretrained":
+    if config.weights != PRETRAINED:
         about = read_metadata(config.weights)
         if about.mean and about.std:
             return about.mean, about.std

@@ -8,6 +8,9 @@ from collections.abc import Iterator
 
 from torch import nn
 
+REGISTERS = "reg_token"
+"""Parameter of the stem that timm before 1.0.28 puts after the last stage."""
+
 
 def stages(model: nn.Module) -> list[list[str]]:
     """Names of the parameters of each stage, from the input; the head's are in none.
@@ -46,7 +49,12 @@ def _groups(model: nn.Module) -> Iterator[list[str]]:
         from timm.models import group_parameters
 
         groups = group_parameters(model, coarse)
-        yield from (groups[number] for number in sorted(groups))
+        ordered = [groups[number] for number in sorted(groups)]
+        for group in ordered[1:]:
+            if REGISTERS in group:
+                group.remove(REGISTERS)
+                ordered[0].append(REGISTERS)
+        yield from ordered
 
 
 def _children_groups(model: nn.Module) -> Iterator[list[str]]:

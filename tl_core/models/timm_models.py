@@ -7,8 +7,7 @@ from typing import TYPE_CHECKING, Any
 from torch import nn
 
 from tl_core.config import TrainConfig
-from tl_core.errors import BadInput
-from tl_core.weights.weights_file import first_line
+from tl_core.errors import BadInput, first_line
 
 if TYPE_CHECKING:  # timm takes a second to load, and not every sweep uses its models
     from timm.models import PretrainedCfg

@@ -1,6 +1,5 @@
 """Checkpoints: whole or absent on disk, and loaded without running code from the file."""
 
-import os
 import random
 from pathlib import Path
 from typing import Any
@@ -9,22 +8,18 @@ import numpy as np
 import torch
 
 from tl_core.errors import BadInput
+from tl_core.machine.whole_file import whole_file
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` under a temporary name in the same folder, then rename it to `path`.
+    """Write `state` to `path`, whole or not at all.
 
     Args:
         path: the file to make or replace; its folder is made if needed.
         state: tensors and plain values only (`Trainer.state_dict()`).
     """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    try:
+    with whole_file(path) as temporary:
         torch.save(state, temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def load_checkpoint(path: Path) -> dict[str, Any]:

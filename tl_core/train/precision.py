@@ -1,9 +1,9 @@
 """Device and arithmetic: which device a run uses, and where reduced precision is faster."""
 
+import contextlib
 import dataclasses
 import hashlib
 import json
-import os
 import time
 import warnings
 from collections.abc import Callable
@@ -20,6 +20,7 @@ from tl_core.kernels import layer_library
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.device import autocast, resolve_device
 from tl_core.machine.hardware import device_name
+from tl_core.machine.whole_file import whole_file
 from tl_core.models import MODELS, build_model, model_channels
 from tl_core.models.timm_models import PREFIX
 
@@ -179,10 +180,5 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _write(file: Path, known: dict[str, str]) -> None:
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    try:
-        file.parent.mkdir(parents=True, exist_ok=True)
-        partial.write_text(json.dumps(known))
-        partial.replace(file)
-    except OSError:  # nothing is lost but the memory
-        return
+    with contextlib.suppress(OSError), whole_file(file) as temporary:  # lost: only the memory
+        temporary.write_text(json.dumps(known))

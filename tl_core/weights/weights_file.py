@@ -25,7 +25,7 @@ from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.machine.user_path import expanded
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
@@ -254,8 +254,3 @@ def _json(text: str | None) -> Any:
         return None if text is None else json.loads(text)
     except json.JSONDecodeError:  # another writer's plain text under one of our names
         return None
-
-
-def first_line(error: Exception) -> str:
-    """The error's message as one line without its full stop, or its kind where it says nothing."""
-    return (str(error).splitlines() or [type(error).__name__])[0].rstrip(".")

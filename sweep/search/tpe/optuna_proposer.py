@@ -14,8 +14,8 @@ from sweep.search.tpe.common_epoch import ENOUGH, CommonEpoch
 from sweep.search.tpe.optuna_parameters import parameter, suggest_with
 from sweep.search.tpe.startup import Startup
 
-CONSTRAINT = "without_result"
-"""Constraint that a diverged, failed or out-of-memory trial violates: Optuna ranks it last."""
+WITHOUT_RESULT = "without_result"
+"""User attribute of a trial that diverged, failed or ran out of memory."""
 VALUES = "values"
 """User attribute of a trial: the value of each field, also where the parameter is a rank."""
 RANDOM_SHARE = 0.1
@@ -28,7 +28,7 @@ class OptunaProposer:
     """TPE that compares trials at one epoch, and an Optuna study that records them.
 
     `CommonEpoch` keeps what TPE learns from. The study keeps every trial's values, epochs and end;
-    a trial without a result ends as FAIL, with a violated constraint. The first proposals are
+    a trial without a result ends as FAIL, with a user attribute. The first proposals are
     spread evenly (`Startup`). Those that follow until TPE has enough to learn from, and
     `RANDOM_SHARE` of the others, are drawn at random.
 
@@ -142,7 +142,7 @@ class OptunaProposer:
         if verdict == "complete" and (value is None or not math.isfinite(value)):
             verdict = "fail"
         if verdict == "fail":
-            trial.set_constraint(CONSTRAINT, 1.0)
+            trial.set_user_attr(WITHOUT_RESULT, True)
         told = value if verdict == "complete" else None
         self.study.tell(trial, told, state=TrialState[verdict.upper()])
         self.comparable.finish(number, verdict, value)

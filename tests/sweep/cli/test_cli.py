@@ -11,13 +11,14 @@ import typer
 from sweep import __version__
 from sweep.cli.main import app
 from sweep.driver import one_sweep
+from sweep.options import overrides, spaces
 from sweep.options.spaces import builtin_spaces
 from sweep.plan import resources
 from sweep.results.manifest import run_folder
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 STUDIES = [
     "cifar10_to_cifar100_svhn", "cifar10_to_emnist", "mobilenetv2_cifar10", "resnet18_cifar10",
@@ -41,8 +42,8 @@ SPACE_OPTIONS = {
 }  # fmt: skip
 OTHER_OPTIONS = {
     "settings": {},
-    "list": {"--results": "results"},
-    "show": {"name": None, "--effects-anyway": False, "--results": "results"},
+    "list": {"--json": False, "--results": "results"},
+    "show": {"name": None, "--effects-anyway": False, "--json": False, "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
                "--force": False},
@@ -329,7 +330,30 @@ def test_an_interrupt_ends_with_130(call, monkeypatch):
 
 
 def test_text_between_colons_is_no_emoji(capsys):
-    from sweep.cli.main import console
+    from sweep.cli.console import console
 
     console.print("class :cat:", markup=False)
     assert capsys.readouterr().out == "class :cat:\n"
+
+
+@pytest.mark.parametrize("arguments", [(), ("--dry-run",)])
+def test_a_space_is_loaded_and_its_options_are_read_once(
+    call, sweep_arguments, monkeypatch, arguments
+):
+    read = []
+
+    def counted(module, name):
+        function = getattr(module, name)
+        monkeypatch.setattr(
+            module, name, lambda *given: read.append(name) or function(*given)
+        )  # fmt: skip
+
+    counted(spaces, "read_user_module")
+    counted(overrides, "parse_value")
+    monkeypatch.setattr(one_sweep._Run, "run", lambda self: end())
+
+    def end():
+        raise BadInput("started")
+
+    call(*sweep_arguments, "--set", "width=8", *arguments)
+    assert sorted(read) == ["parse_value", "read_user_module"]

@@ -1,5 +1,6 @@
 """The command line on sweeps that are there, and how it ends when they end otherwise."""
 
+import json
 import os
 import sys
 from types import SimpleNamespace
@@ -132,7 +133,7 @@ def end_sweeps(monkeypatch, *ends):
     monkeypatch.setattr("sweep.use.pretrain.run_sweep", run_sweep)
     monkeypatch.setattr("sweep.use.pretrain.print_result", lambda result, console: None)
     monkeypatch.setattr("sweep.report.tables.print_result", lambda result, console: None)
-    monkeypatch.setattr("sweep.cli.main.draw_pictures", lambda result, console: None)
+    monkeypatch.setattr("sweep.cli.space_command.draw_pictures", lambda result: None)
     return ran
 
 
@@ -190,3 +191,75 @@ def test_source_weights_with_nan_are_named_and_the_code_is_one(call, tmp_path):
     assert code == 1
     assert error.count("\n") == 1
     assert "diverged.pth' are NaN or infinite" in error
+
+
+OF_LIST = {
+    "name": str, "state": str, "trials": int, "test_accuracy": float, "best_val_accuracy": float,
+    "best_of": int, "confirmed": bool, "disk_bytes": int, "problems": list, "space": str,
+    "started_at": str, "ended_at": None, "trials_planned": int,
+}  # fmt: skip
+OF_SHOW = {
+    "name": str, "state": str, "trials": int, "statuses": dict, "space": str, "started_at": str,
+    "ended_at": None, "trials_planned": int, "question": str, "search": str, "scheduler": str,
+    "seeds": int, "fields": dict, "winner": dict, "notes": list, "errors": list, "exit_code": int,
+    "top": list, "effects": list, "importance": list, "strategies": list, "effects_refused": None,
+}  # fmt: skip
+
+
+def of_types(found, kinds):
+    assert list(found) == list(kinds)
+    for name, kind in kinds.items():
+        assert found[name] is None if kind is None else type(found[name]) is kind, name
+
+
+@pytest.fixture
+def strict():
+    """Reads JSON that has neither NaN nor Infinity."""
+
+    def read(text):
+        return json.loads(text, parse_constant=lambda name: pytest.fail(f"{name} in JSON"))
+
+    return read
+
+
+def test_sweeps_as_json(call, strict, results, manifest):
+    write_manifest(results, manifest(winner={"trial_id": "s1_00001", "test_accuracy": 0.5}))
+    run_folder(results, "s2").mkdir(parents=True)
+    code, out, err = call("list", "--json", "--results", results)
+    assert (code, err) == (0, "")
+    damaged, found = strict(out)
+    of_types(found, OF_LIST)
+    assert (found["name"], found["trials"], found["test_accuracy"]) == ("s1", 2, 0.5)
+    assert (found["best_val_accuracy"], found["best_of"]) == (0.91, 1)
+    assert (damaged["name"], damaged["state"], damaged["space"]) == ("s2", "damaged", None)
+    assert (damaged["best_val_accuracy"], damaged["test_accuracy"]) == (None, None)
+    assert "sweep.json is missing" in damaged["problems"][0]
+    assert strict(call("list", "--json", "--results", results / "none")[1]) == []
+
+
+def test_a_sweep_as_json(call, strict, tmp_path, manifest, trial_row):
+    run_folder(tmp_path, "s1").mkdir(parents=True)
+    winner = {"trial_id": "s1_00000", "test_accuracy": float("nan"), "values": {"lr": 0.1}}
+    write_manifest(tmp_path, manifest(winner=winner))
+    levels = [{}, {"dropout": 0.2}, {"batch_size": 128}]
+    rows = [
+        trial_row(2 * n + seed, 0.9 - 0.01 * n, config_id=str(n), seed=seed,
+                  **{"dropout": 0.0, "batch_size": 64, **own})
+        for n, own in enumerate(levels) for seed in (0, 1)
+    ]  # fmt: skip
+    write_rows(tmp_path, "trials", "s1", [*rows, trial_row(9, None, status="failed")])
+    code, out, err = call("show", "s1", "--json", "--results", tmp_path)
+    assert (code, err) == (0, "")
+    found = strict(out)
+    of_types(found, OF_SHOW)
+    assert found["statuses"] == {"completed": 6, "failed": 1}
+    assert (found["exit_code"], found["trials"]) == (1, 7)
+    assert found["winner"]["trial_id"] == "s1_00000"
+    assert found["winner"]["test_accuracy"] is None
+    assert [row["config_id"] for row in found["top"]][:3] == ["0", "1", "2"]
+    assert found["top"][0]["val_accuracy"] == pytest.approx(0.9)
+    assert {row["factor"] for row in found["effects"]} == {"dropout", "batch_size"}
+
+
+def test_no_sweep_as_json_is_an_error_like_any_other(refused, results):
+    assert refused("show", "s9", "--json", "--results", results).startswith("no sweep 's9'")

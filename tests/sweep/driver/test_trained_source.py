@@ -12,7 +12,7 @@ from sweep.driver.unfinished import OutOfTime, Unfinished
 from sweep.plan.make_plan import make_plan
 from tl_core.config import TrainConfig
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 STUDY = '''
 """Does it?"""

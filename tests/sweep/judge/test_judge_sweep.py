@@ -1,5 +1,6 @@
 """The judging of the selected trials: their values, and what an error of one costs."""
 
+import contextlib
 import json
 from types import SimpleNamespace
 
@@ -42,18 +43,51 @@ def test_values_are_those_that_the_trial_had(rows):
         TrainConfig(**values)  # refuses 96.0 pixels
 
 
-RESOURCES = Resources(1, 0, concurrent=1, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=1)
+RESOURCES = Resources(4, 0, concurrent=4, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=4)
+TINY = {"dataset": "digits", "width": 4, "depth": 1, "augmentation": "none"}
+HEADS = {**TINY, "freeze_depth": 4}
 
 
 @pytest.fixture
-def judge(tmp_path, monkeypatch, trial_row, options):
+def tasks(monkeypatch):
+    """(trials, CPUs) of the tasks that Ray is given, which run at once."""
+    found = []
+
+    def remote(function):
+        def options(num_cpus, num_gpus):
+            def run(judgings, threads):
+                found.append((len(judgings), num_cpus))
+                assert threads == num_cpus
+                with contextlib.suppress(Dies):
+                    return function(judgings, threads)
+
+            return SimpleNamespace(remote=run)
+
+        return SimpleNamespace(options=options)
+
+    def get(answers):
+        if answers is None:
+            raise RuntimeError("the worker died")
+        return answers
+
+    monkeypatch.setattr("ray.remote", remote)
+    monkeypatch.setattr("ray.get", get)
+    return found
+
+
+class Dies(BaseException):
+    """In place of the end of a process."""
+
+
+@pytest.fixture
+def judge(tmp_path, monkeypatch, trial_row, options, tasks):
     """judge(answers, **fields): the judging of three trials, the last the best, by `answers`.
 
     An answer is an error to raise or the number of images of the test split; fields are lists of
-    one value a trial.
+    one value a trial, `base` is of the sweep.
     """
 
-    def of(answers, keep_top=3, **fields):
+    def of(answers, keep_top=3, base=TINY, **fields):
         folder = tmp_path / "runs" / "s1"
         folder.mkdir(parents=True)
         shared = {"data_fingerprint": "d", "strategy": "scratch"}
@@ -65,19 +99,18 @@ def judge(tmp_path, monkeypatch, trial_row, options):
             for n in range(3)
         ]  # fmt: skip
         write_rows(tmp_path, "trials", "s1", written)
-        remote = SimpleNamespace(remote=lambda job, number, *about, **more: answers[number])
-        wanted = SimpleNamespace(options=lambda **share: remote)
-        monkeypatch.setattr("ray.remote", lambda function: wanted)
-        monkeypatch.setattr("ray.get", judgement)
+        trial = lambda job, number, *about, **more: judgement(answers[number])  # noqa: E731
+        monkeypatch.setattr("sweep.judge.judge_sweep.judge_trial", trial)
         plan = SimpleNamespace(varied=("lr",), options=options(keep_top=keep_top))
-        job = SimpleNamespace(sweep="s1")
+        config = lambda values: TrainConfig(**{**base, **values})  # noqa: E731
+        job = SimpleNamespace(sweep="s1", config=config)
         return judge_sweep(plan, job, tmp_path, folder, RESOURCES)
 
     return of
 
 
 def judgement(answer):
-    if isinstance(answer, Exception):
+    if isinstance(answer, BaseException):
         raise answer
     probabilities = np.full((answer, 2), 0.5)
     labels = np.arange(answer) % 2
@@ -102,6 +135,34 @@ def test_a_trial_that_cannot_even_be_asked_about_is_said(judge):
     judged = judge([4, 4, 4], best_epoch=[1, None, 1])
     assert judged.winner["trial_id"] == "s1_00002"
     assert judged.notes[0].startswith("s1_00001 could not be judged on the test split: ")
+
+
+def test_heads_on_the_same_body_are_judged_in_one_task(judge, tasks):
+    assert judge([4, RuntimeError("no room"), 4], base=HEADS).winner["trial_id"] == "s1_00002"
+    assert tasks == [(3, 4)]  # with all processors
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"freeze_depth": 3},  # what is left to compute is dear
+        {"freeze_depth": 0},
+        {"augmentation": "light"},  # each sees its own images
+        {"unfreeze_epochs": 1},
+    ],
+)
+def test_other_trials_are_judged_side_by_side(judge, tasks, fields):
+    assert judge([4, 4, 4], base={**HEADS, **fields}).notes == []
+    assert tasks == [(1, 1)] * 3
+
+
+def test_a_process_that_dies_costs_its_own_trial_alone(judge, tasks):
+    judged = judge([4, Dies(), 4], base=HEADS)
+    assert judged.winner["trial_id"] == "s1_00002"
+    assert judged.notes == [
+        "s1_00001 could not be judged on the test split: RuntimeError: the worker died"
+    ]
+    assert tasks == [(3, 4), (1, 1), (1, 1), (1, 1)]
 
 
 def test_votes_that_cannot_be_counted_do_not_cost_the_winner(judge):

@@ -1,5 +1,6 @@
 """What the test split says of a trial, worked out by hand."""
 
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
@@ -7,7 +8,7 @@ import pytest
 import torch
 
 from sweep.judge import judging as module
-from sweep.judge.judging import judge_trial
+from sweep.judge.judging import judge_in_turn, judge_trial
 from sweep.trial.job import Job
 from tl_core.datasets.images.white_levels import WhiteLevels
 from tl_core.train.checkpoint import save_checkpoint
@@ -97,6 +98,15 @@ def test_it_is_judged_on_as_many_threads_as_there_are_for_it(job):
             assert Recorder.made.threads == threads
     finally:
         torch.set_num_threads(before)
+
+
+def test_a_trial_that_fails_costs_no_other_of_its_task(job):
+    failing = partial(judge_trial, job, 1, {"lr": -1.0}, 1)
+    found = judge_in_turn([partial(judge_trial, job, n, {}, n) for n in (4, 5)] + [failing], 1)
+    first, second, third = judge_in_turn([failing, *(partial(judge_trial, job, 4, {}, 4),) * 2], 1)
+    assert [judged.accuracy["test"] for judged in (*found[:2], second, third)] == [0.75] * 4
+    assert found[2] == first
+    assert first.startswith("BadInput: lr=-1.0")
 
 
 def test_both_splits_are_evaluated(job):

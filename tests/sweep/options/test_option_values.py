@@ -8,16 +8,17 @@ import numpy as np
 import pytest
 
 from sweep import api, run
-from sweep.options.overrides import overrides, train_sizes
+from sweep.options.option_values import Sizes
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
 from tl_core.errors import BadInput
 
 READ = {
     "limit_train": [
-        (1000, "1000"), ("100,all", "100,all"), ([100, 1000, None], "100,1000,all"),
-        ((100, "all"), "100,all"), (np.int64(7), "7"), (np.array([5, 9]), "5,9"),
-        (range(1, 3), "1,2"), ([np.int32(3), None], "3,all"), (None, None),
+        (1000, Sizes([1000])), ("100,all", Sizes([100, None])), (None, Sizes()),
+        ([1000, None, 100], Sizes([100, 1000, None])), ((100, "all"), Sizes([100, None])),
+        (np.int64(7), Sizes([7])), (np.array([9, 5, 9]), Sizes([5, 9])),
+        (range(1, 3), Sizes([1, 2])), ([np.int32(3), None], Sizes([3, None])),
     ],
     "epochs": [(3, 3), (np.int64(3), 3), (None, None)],
     "trials": [(np.uint8(4), 4)],
@@ -64,7 +65,7 @@ def test_a_value_in_its_natural_type(name, given, value):
 
 
 WRONG = {
-    "limit_train": [0.5, [0.5], [], True, {"a": 1}, b"9", object()],
+    "limit_train": [0.5, [0.5], [], True, {"a": 1}, b"9", object(), 0, -1, "few", "1,", "0", "-1"],
     "epochs": ["3", 2.5, True, [3], np.float64(3)],
     "trials": [0, -1, "many"],
     "seed": [-1, None],
@@ -137,8 +138,8 @@ def test_sizes_and_settings_reach_the_plan(tmp_path):
     )
     assert (made.base.limit_train, made.base.channels) == (1000, (4, 8))
     several = SweepOptions(space="ablation", limit_train=[1000, None, 100])
-    assert train_sizes(several) == (100, 1000, None)
-    assert "limit_train" in overrides(several)
+    assert several.overrides["limit_train"] is None
+    assert make_plan(several).levels("limit_train") == (100, 1000, None)
 
 
 def test_python_asks_like_the_command_line(monkeypatch, tmp_path):
@@ -148,7 +149,7 @@ def test_python_asks_like_the_command_line(monkeypatch, tmp_path):
         imports=Path("mine.py"), results=str(tmp_path), set={"width": np.int64(8)}, quiet=True,
     )  # fmt: skip
     assert asked == SweepOptions(
-        space="ablation", limit_train="1000", time_budget=1800.0, trials_per_gpu=None,
+        space="ablation", limit_train=Sizes([1000]), time_budget=1800.0, trials_per_gpu=None,
         imports=("mine.py",), results=tmp_path, settings=("width=8",),
     )  # fmt: skip
 

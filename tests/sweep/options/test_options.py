@@ -10,8 +10,8 @@ def test_the_command_repeats_all_but_strategy_and_name():
         time_budget=9.0,
     )  # fmt: skip
     assert space_command(options) == (
-        "python -m sweep './my space.py' --dataset digits --import a.py --epochs 2 --cpus 1 "
-        "--results out --set width=8 --set lr=0.1"
+        "python -m sweep './my space.py' --dataset digits --epochs 2 --set width=8 "
+        "--set lr=0.1 --import a.py --cpus 1 --results out"
     )
     packed = SweepOptions(space="ablation", trials_per_gpu=None)
     assert space_command(packed) == "python -m sweep ablation --trials-per-gpu auto"

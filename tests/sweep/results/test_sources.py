@@ -8,7 +8,7 @@ from sweep.results.sources import damaged_models, find_source, keep_model, list_
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 
 @pytest.fixture

@@ -19,9 +19,9 @@ from sweep.use.prediction import predict
 from tl_core import TrainConfig, load_model
 from tl_core.datasets import load_data
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
 from tl_core.train.packing import MOST_RUNS
 from tl_core.train.precision import PHASES
+from tl_core.weights.weights_file import save_weights
 
 NEEDS_GPU = [
     pytest.mark.gpu,

@@ -1,17 +1,21 @@
 """Who trains a stack of heads, and who finds it trained, without Ray."""
 
 import threading
+from functools import partial
 
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
-from sweep.judge.judging import judge_trial
+from sweep.judge.judging import judge_in_turn, judge_trial
 from sweep.trial import head_stacks
 from sweep.trial.head_stacks import REACH, HeadStacks
 from sweep.trial.job import Job
 from sweep.trial.trainable import TrialActor, run_facts, unpack
 from tl_core import TrainConfig, Trainer
+from tl_core.frozen.features import FeatureBatches
+from tl_core.train.checkpoint import save_checkpoint
 from tl_core.train.head_stack import HeadStack
 
 BASE = TrainConfig(
@@ -200,6 +204,38 @@ def test_a_stopped_winner_is_trained_again_with_the_others_of_its_stack(job):
     for name, weight in alone.best_weights.items():
         torch.testing.assert_close(weights[name], weight, rtol=1e-3, atol=1e-5)
     assert worker(job(())).weights_at(3, PLANNED[3], 1) is None
+
+
+@pytest.mark.parametrize("gone", [(), (0, 1)], ids=["kept", "retrained"])
+def test_three_seeds_are_judged_by_one_look_at_the_test_split(job, monkeypatch, tmp_path, gone):
+    """The body that they share is a source's."""
+    source = tmp_path / "source.safetensors"
+    torch.manual_seed(0)
+    whole = Trainer(TrainConfig(**{**BASE.to_dict(), "freeze_depth": 0}))
+    save_file({k: v.contiguous() for k, v in whole.model.state_dict().items()}, source)
+    sizes, original = [], FeatureBatches._compute
+
+    def counting(self, images):
+        sizes.append(len(images))
+        return original(self, images)
+
+    seeds = [{"lr": 0.01, "seed": seed} for seed in range(3)]
+    told = job(seeds, weights=str(source))
+    for number in set(range(3)) - set(gone):
+        trainer = Trainer(told.config(seeds[number]))
+        trainer.run_epoch()
+        save_checkpoint(told.checkpoint(number), {"model": trainer.best_weights})
+    judgings = [partial(judge_trial, told, n, seeds[n], 1, votes=True) for n in range(3)]
+    monkeypatch.setattr(FeatureBatches, "_compute", counting)
+    found = judge_in_turn(judgings, 1)
+    test = len(whole.data.test)
+    assert sum(sizes) - test in (0, len(whole.data.train) + len(whole.data.val))
+    monkeypatch.setattr(FeatureBatches, "_kept", lambda self, split: None)
+    for judged, again in zip(found, judge_in_turn(judgings, 1), strict=True):
+        assert judged.accuracy == again.accuracy
+        assert np.array_equal(judged.probabilities, again.probabilities)
+    assert len({judged.probabilities.tobytes() for judged in found}) == 3
+    assert [judged.retrained for judged in found] == [n in gone for n in range(3)]
 
 
 def test_files_of_stacks_long_past_are_deleted(job, monkeypatch):

@@ -13,7 +13,7 @@ from tl_core.datasets import load_data
 from tl_core.errors import BadInput
 from tl_core.models import build_model
 from tl_core.models.saved_model import load_model
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 pytestmark = pytest.mark.filterwarnings("ignore")
 

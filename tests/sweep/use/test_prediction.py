@@ -16,7 +16,7 @@ from tl_core import models
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 
 @pytest.fixture

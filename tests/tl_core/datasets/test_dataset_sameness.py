@@ -1,6 +1,7 @@
 """Constant and identical images, refused or counted; warnings and doubtful files, in one line."""
 
 import io
+import re
 import struct
 import warnings
 from collections.abc import Callable
@@ -17,6 +18,7 @@ from tl_core.datasets.images.pillow_warnings import collected
 
 Again = Callable[..., ImageData]
 Write = Callable[..., Path]
+SAID = "270|Truncated"  # by Pillow, newer and older
 ODD_EXIF = b"Exif\0\0II*\0\x08\0\0\0\x01\0" + struct.pack("<HHII", 270, 2, 1000, 900) + b"\0" * 4
 
 
@@ -130,11 +132,11 @@ def test_pillows_warnings_become_one_line_with_a_count(
         data.train.batch(np.arange(50))
         (note,) = data.notes
         assert note.startswith("300 files are used in spite of a warning by Pillow, such as a/050")
-        assert "270" in note
+        assert re.search(SAID, note)
         assert "site-packages" not in note
     assert len(recwarn) == 0
     assert (warnings.showwarning, list(warnings.filters)) == (hook, filters)
-    with pytest.warns(UserWarning, match="270"):  # others' own reading still warns
+    with pytest.warns(UserWarning, match=SAID):  # others' own reading still warns
         Image.open(tmp_path / "odd/a/199.jpg").getexif()
 
 
@@ -145,7 +147,7 @@ def test_a_warning_that_python_has_shown_before_is_collected() -> None:
         decoding.decode(raw, 3, 16)
         with collected() as messages:
             decoding.decode(raw, 3, 16)
-    assert "270" in messages[0]
+    assert re.search(SAID, messages[0])
 
 
 def test_images_over_pillows_limit_are_named_as_such(

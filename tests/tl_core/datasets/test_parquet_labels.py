@@ -134,12 +134,17 @@ TEXTS = ["dog", "cat", "dog"] * 5
 NUMBERS = [1, 0, 1] * 5
 
 
+needs_views = pytest.mark.skipif(
+    int(pa.__version__.partition(".")[0]) < 21, reason="pyarrow before 21 writes no views"
+)
+
+
 @pytest.mark.parametrize(
     ("labels", "classes"),
     [
         (pa.array(TEXTS), ("cat", "dog")),
         (pa.array(TEXTS, pa.large_string()), ("cat", "dog")),
-        (pa.array(TEXTS, pa.string_view()), ("cat", "dog")),
+        pytest.param(pa.array(TEXTS, pa.string_view()), ("cat", "dog"), marks=needs_views),
         (pa.array(TEXTS).dictionary_encode(), ("cat", "dog")),
         (pa.array(NUMBERS, pa.uint8()), ("0", "1")),
         (pa.array(NUMBERS, pa.uint64()), ("0", "1")),

@@ -119,6 +119,54 @@ def test_the_test_split_is_judged_through_the_pieces_too(run, digits, monkeypatc
     assert len(labels) == len(digits.test)
 
 
+@pytest.fixture
+def images_seen(monkeypatch):
+    """Sizes of the batches that went through frozen stages."""
+    sizes = []
+    original = FeatureBatches._compute
+
+    def counting(self, images):
+        sizes.append(len(images))
+        return original(self, images)
+
+    monkeypatch.setattr(FeatureBatches, "_compute", counting)
+    return sizes
+
+
+@pytest.mark.parametrize(
+    "fields",
+    [{}, {"freeze_depth": 4}, {"freeze_depth": 4, "channels_last": False}]
+    + [{"eval_precision": precision} for precision in ("bf16", "fp16")],
+)
+def test_kept_activations_of_the_test_split_give_its_numbers_to_the_bit(
+    run, digits, monkeypatch, images_seen, fields
+):
+    with monkeypatch.context() as patch:
+        patch.setattr(FeatureBatches, "_kept", lambda self, split: None)
+        expected, _ = run(**fields).predict(digits.test)
+    images_seen.clear()
+    for lr in (0.02, 0.1, 0.5):  # equal heads, since no epoch was trained
+        logits, labels = run(**fields, lr=lr).predict(digits.test)
+        assert torch.equal(logits, expected)
+        assert torch.equal(labels, torch.from_numpy(digits.test.labels))
+    assert sum(images_seen) == len(digits.test)
+
+
+@pytest.mark.parametrize("fields", [{"unfreeze_epochs": 1}, {}], ids=["body", "budget"])
+def test_activations_of_the_test_split_that_serve_none_are_not_kept(
+    run, digits, monkeypatch, tmp_path, images_seen, fields
+):
+    """Each run trains its body in the end, or the run's own would be thrown out."""
+    first = run(**fields)
+    if not fields:
+        own = first.batches.probe.size_bytes * (200 + len(digits.val))
+        monkeypatch.setenv(BUDGET_VARIABLE, str(1.5 * own / 2**30))
+    for one in (first, run(**fields)):
+        one.predict(digits.test)
+    assert sum(images_seen) == 2 * len(digits.test)
+    assert kept(tmp_path) == []
+
+
 @pytest.mark.parametrize(
     "fields",
     [
@@ -290,14 +338,6 @@ def test_settings_that_no_tensor_holds_make_another_prefix(by_hand, tmp_path):
 
 
 @pytest.mark.parametrize("augmentation", ["none", "light"])
-def test_images_go_through_the_frozen_stages_a_few_at_a_time(run, monkeypatch, augmentation):
-    sizes = []
-    original = FeatureBatches._compute
-
-    def counting(self, images):
-        sizes.append(len(images))
-        return original(self, images)
-
-    monkeypatch.setattr(FeatureBatches, "_compute", counting)
+def test_images_go_through_the_frozen_stages_a_few_at_a_time(run, images_seen, augmentation):
     run(augmentation=augmentation, cached_views=1, eval_batch_size=50).run_epoch()
-    assert max(sizes) == 50
+    assert max(images_seen) == 50

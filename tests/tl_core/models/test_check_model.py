@@ -20,7 +20,10 @@ from tl_core.models.timm_models import parse_model_args
         ({"backbone": "plain", "block_pool": (True, False)}, r"block_pool=.* has 2 .* 4 blocks"),
         ({"backbone": "plain", "channels": (8, 8), "block_layers": (1,)}, r"channels=\(8, 8\)"),
         ({"backbone": "residual", "weights": "pretrained"}, "no published weights"),
-        ({"backbone": "timm:test_maxvit", "weights": "pretrained"}, "no published weights"),
+        (
+            {"backbone": "timm:vit_giant_patch14_224", "weights": "pretrained"},
+            "no published weights",
+        ),
         ({"backbone": "residual", "weights": "nowhere.pth"}, "no such file"),
     ],
 )

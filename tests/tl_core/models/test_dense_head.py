@@ -61,7 +61,7 @@ def test_other_heads_are_refused(monkeypatch, model):
 
 
 def test_weights_of_the_same_head_come_over(make, tmp_path):
-    from tl_core.models.source_weights import save_weights
+    from tl_core.weights.weights_file import save_weights
 
     model, _ = make("residual", head_units=7)
     path = tmp_path / "w.safetensors"

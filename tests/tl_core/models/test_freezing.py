@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from tl_core.config import TrainConfig
 from tl_core.models import MODELS, build_model, head_parameters, stages
-from tl_core.models.source_weights import freeze
+from tl_core.models.freezing import freeze
 
 TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
 OWN = list(MODELS)

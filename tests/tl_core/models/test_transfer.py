@@ -13,18 +13,10 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from tl_core import BadInput, TrainConfig
-from tl_core.models import MODELS, build_model, hub, stages
-from tl_core.models.source_weights import (
-    WeightsUnavailable,
-    fetch_hub_weights,
-    head_parameters,
-    hub_weights_on_disk,
-    normalization,
-    read_metadata,
-    save_weights,
-    transfer_strategy,
-    weights_fingerprint,
-)
+from tl_core.models import MODELS, build_model, head_parameters, hub, stages
+from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
+from tl_core.models.source_weights import normalization, transfer_strategy, weights_fingerprint
+from tl_core.weights.weights_file import read_metadata, save_weights
 
 TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
 GREY, COLOUR = ((0.5,), (0.25,)), ((0.1, 0.2, 0.3), (0.4, 0.5, 0.6))

@@ -14,11 +14,11 @@ from PIL import Image
 from tl_core import Predictor, TrainConfig, Trainer
 from tl_core.frozen.features import FeatureBatches
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
 from tl_core.train.checkpoint import load_checkpoint, save_checkpoint
 from tl_core.train.head_stack import HeadStack
 from tl_core.train.heads import stackable
 from tl_core.train.precision import PHASES, measured_precision, remembered_precision
+from tl_core.weights.weights_file import save_weights
 
 GPU = pytest.param(
     "cuda",

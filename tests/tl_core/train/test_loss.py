@@ -8,8 +8,8 @@ import torch
 
 from tl_core import BadInput, TrainConfig, Trainer
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
 from tl_core.train.loss import distillation, label_loss
+from tl_core.weights.weights_file import save_weights
 
 PLAIN = {
     "width": 4, "threads": 1, "precision": "fp32", "eval_precision": "fp32", "device": "cpu",

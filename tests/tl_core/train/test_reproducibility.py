@@ -19,7 +19,7 @@ BUSY = {
     "limit_train": 150, "batch_size": 50, "epochs": 4, "dropout": 0.3, "mixup": 0.4,
     "augmentation": "standard",
     "cutmix": 1.0, "schedule": "plateau", "plateau_patience": 0, "decay_factor": 0.5,
-    "class_weights": "balanced", "clip_norm": 1.0, "lr": 1.0, "momentum": 0.9,
+    "class_weights": "balanced", "clip_norm": 1.0, "lr": 0.3, "momentum": 0.9,
 }  # fmt: skip
 
 

@@ -5,8 +5,8 @@ import torch
 
 from tl_core import BadInput, TrainConfig, Trainer
 from tl_core.models import build_model
-from tl_core.models.source_weights import save_weights
 from tl_core.train.source_pull import SourcePull
+from tl_core.weights.weights_file import save_weights
 
 SHAPE = {"channels": 1, "num_classes": 10, "image_size": 8}
 

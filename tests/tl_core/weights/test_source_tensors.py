@@ -1,8 +1,8 @@
 """Checkpoints of other writers: keys and prefixes seen through and recorded; what is refused."""
 
 import argparse
-import contextlib
 import pathlib
+import warnings
 
 import numpy as np
 import pytest
@@ -228,7 +228,8 @@ def test_tensors_without_plain_values_are_no_weights(tmp_path, state, form):
         "sparse": lambda t: t.to_sparse(),
         "quantized": lambda t: torch.quantize_per_tensor(t.float(), 0.1, 0, torch.qint8),
     }[form]
-    with pytest.warns() if form == "quantized" else contextlib.nullcontext():
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # newer torch warns of quantized tensors
         content = {name: made(tensor) for name, tensor in state.items()}
     with pytest.raises(BadInput, match="holds no named tensors"):
         load(tmp_path, content)

@@ -13,7 +13,7 @@ from sweep.results.manifest import run_folder, write_manifest
 from sweep.results.tables import append
 from tl_core import TrainConfig, Trainer
 from tl_core.errors import BadInput
-from tl_core.models.source_weights import save_weights
+from tl_core.weights.weights_file import save_weights
 
 LAYER = "stages.1"
 

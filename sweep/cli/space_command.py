@@ -1,0 +1,56 @@
+"""The command of every search space: run its sweeps."""
+
+from typing import Annotated, Any
+
+import typer
+
+from sweep.cli import flags
+from sweep.cli.console import console
+from sweep.cli.sweep_commands import draw_pictures
+from sweep.driver.engine import start_early
+from sweep.driver.study import Study
+from sweep.options.option import OUTPUT
+from sweep.options.sweep_options import FLAGS, SweepOptions
+
+_EXAMPLES = (
+    "--dry-run",
+    "--dataset folder:photos --epochs 20",
+    "--set batch_size=64 --name mine",
+)
+
+
+def examples_of(space: str) -> str:
+    """Examples for the end of a space's `--help`."""
+    return "\n\n".join(["Examples:", *(f"python -m sweep {space} {end}" for end in _EXAMPLES)])
+
+
+@flags.takes(FLAGS)
+def run_space(
+    *,
+    ctx: typer.Context,
+    dry_run: Annotated[
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Only print the files, trials, epochs and resources.",
+            rich_help_panel=OUTPUT,
+        ),
+    ] = False,
+    **given: Any,
+) -> None:
+    """Run a search space."""
+    options = SweepOptions(space=str(ctx.info_name), **given)
+    if dry_run:
+        from sweep.cli.dry_run import print_plan
+
+        print_plan(options, console)
+        return
+    study = Study(options, console)
+    with console.status("Starting …"):
+        if ctx.obj:
+            start_early(options)
+        from sweep.report.tables import print_result
+    for result in study.run():
+        print_result(result, console)
+        draw_pictures(result)
+    raise typer.Exit(study.exit_code)

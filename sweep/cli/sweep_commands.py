@@ -1,0 +1,132 @@
+"""Commands on sweeps that are there: list, show, pictures, delete."""
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+from rich.markup import escape
+
+from sweep.cli import flags
+from sweep.cli.console import console
+from sweep.options.sweep_options import RESULTS
+from sweep.options.user_modules import load_modules
+from tl_core.errors import BadInput
+
+if TYPE_CHECKING:
+    from sweep.report.summary import SweepResult
+
+Name = Annotated[str, typer.Argument(help="Name of the sweep.")]
+
+
+def list_command(
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print a JSON list, one object a sweep.")
+    ] = False,
+    results: flags.Results = RESULTS,
+) -> None:
+    """List the sweeps, finished and running, with their disk use."""
+    from sweep.report.listing import sweeps_table
+    from sweep.results.catalog import list_sweeps
+
+    entries = list_sweeps(results)
+    if as_json:
+        from sweep.cli.as_json import print_json, sweep_object
+
+        print_json([sweep_object(entry) for entry in entries])
+        return
+    if not entries:
+        console.print(
+            f"No sweeps in {results} yet. Try: python -m sweep ablation --dataset digits"
+        )
+        return
+    console.print(sweeps_table(entries))
+    for problem in (line for entry in entries for line in entry.problems):
+        console.print(escape(problem), style="red", highlight=False, soft_wrap=True)
+
+
+def show_command(
+    name: Name,
+    effects_anyway: Annotated[
+        bool,
+        typer.Option("--effects-anyway", help="Show effects although trials were stopped early."),
+    ] = False,
+    as_json: Annotated[
+        bool, typer.Option("--json", help="Print all of it as one JSON object.")
+    ] = False,
+    results: flags.Results = RESULTS,
+) -> None:
+    """Show a sweep: top configurations, what mattered, winner."""
+    from sweep.report.summary import load_result
+
+    result = load_result(results, name, effects_anyway=effects_anyway)
+    if effects_anyway and result.effects.empty:
+        why = result.analysis.refused or "it has no trials or varies nothing."
+        raise BadInput(f"--effects-anyway: {name} has no effects to show. {why}")
+    if as_json:
+        from sweep.cli.as_json import print_json, result_object
+
+        print_json(result_object(result))
+        return
+    from sweep.report.tables import print_result
+
+    print_result(result, console)
+
+
+def pictures_command(
+    name: Name,
+    layer: Annotated[
+        str | None,
+        typer.Option(help="Also show this layer's feature maps, before and after training."),
+    ] = None,
+    imports: flags.Imports = None,
+    results: flags.Results = RESULTS,
+) -> None:
+    """Draw a sweep: curves, strategies, confusion matrix, right and wrong predictions."""
+    from sweep.report.summary import load_result
+
+    load_modules(imports)
+    result = load_result(results, name)
+    whole = draw_pictures(result)
+    if layer is not None:
+        from sweep.report.pictures.feature_maps import draw_feature_maps
+
+        console.print(str(draw_feature_maps(result, layer)), highlight=False)
+    raise typer.Exit(0 if whole else 1)
+
+
+def draw_pictures(result: "SweepResult") -> bool:
+    """Draw a sweep's pictures and say where they are; whether all could be drawn."""
+    from sweep.faults import Faults
+
+    faults = Faults()
+    files = []
+    with console.status("Drawing …"), faults.noted("drawing"):
+        from sweep.report.pictures.sweep_pictures import draw
+
+        files = draw(result, faults)
+    if files:
+        names = ", ".join(file.stem for file in files)
+        console.print(
+            f"Pictures: {files[0].parent} ({names})", style="dim", highlight=False, soft_wrap=True
+        )
+    for line in faults.lines:
+        console.print(escape(line), style="red", highlight=False)
+    return not faults.lines
+
+
+def delete_command(
+    name: Name,
+    results: flags.Results = RESULTS,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if it ran elsewhere and may still run.")
+    ] = False,
+) -> None:
+    """Delete a sweep and all its rows, damaged or not."""
+    from sweep.report.listing import size
+    from sweep.results.catalog import check_deletable, delete_sweep
+
+    check_deletable(results, name, force=force)
+    if not yes:
+        typer.confirm(f"Delete {name} and every row of it?", abort=True)
+    freed = size(delete_sweep(results, name, force=force))
+    console.print(f"Deleted {name}: {freed} freed.", highlight=False)

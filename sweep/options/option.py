@@ -1,0 +1,109 @@
+"""What an option is: one field of SweepOptions that says all there is to say of it.
+
+The flag with its help, the Python API's argument, the check, the command that is kept with a
+sweep, and what a source's sweep inherits follow from the field.
+"""
+
+import dataclasses
+import inspect
+import keyword
+from collections.abc import Callable, Iterable
+from dataclasses import Field, dataclass
+from typing import Any
+
+from sweep.options.option_values import Reader
+
+DATA, MODEL, SEARCH = "Data", "Model and training", "Search"
+MACHINE, OUTPUT = "Machine", "Output"
+
+SAME = "same"
+"""The source's sweep is run with what the transfers are run with: where, and on what machine."""
+OWN = "own"
+"""The source's sweep has its own, from the space's file or `--source-set`; the user is told."""
+NEVER = "never"
+"""It has no meaning for the source's sweep, which keeps the default."""
+
+
+@dataclass(frozen=True)
+class Fixed:
+    """What an option always is in the source's sweep."""
+
+    value: Any
+
+
+AtSource = str | Fixed
+"""What the source's sweep has of an option: SAME, OWN, NEVER, a value that is fixed, or the name
+of the option that stands in its place."""
+
+
+def option(
+    default: Any,
+    reader: Reader,
+    panel: str = "",
+    help: str = "",
+    *,
+    at_source: AtSource,
+    flags: tuple[str, ...] = (),
+    metavar: str | None = None,
+    sets: str | None = None,
+    pretrain: bool = False,
+    explores: bool = False,
+) -> Any:
+    """A field of SweepOptions.
+
+    Args:
+        default: its value where it is not given.
+        reader: checks what is given and makes the plain value of it.
+        panel: where `--help` lists it; "" for what is no flag.
+        help: one line of what it does.
+        at_source: what of it reaches the sweep that trains the space's source.
+        flags: its names on the command line, where they do not follow from the field's.
+        metavar: the form of its text in `--help`; the command line then hands text to the reader.
+        sets: the field of TrainConfig that it fixes.
+        pretrain: whether `pretrain` has it too.
+        explores: whether it says how the space is explored, or names the sweep; the command that
+            is kept with a sweep leaves it out.
+    """
+    about = {
+        "reader": reader, "panel": panel, "help": help, "at_source": at_source, "flags": flags,
+        "metavar": metavar, "sets": sets, "pretrain": pretrain, "explores": explores,
+    }  # fmt: skip
+    return dataclasses.field(default=default, metadata=about)
+
+
+def flag(field: Field[Any]) -> str:
+    """How an option is written on the command line."""
+    return next(iter(field.metadata["flags"]), f"--{field.name.replace('_', '-')}")
+
+
+def off_flag(field: Field[Any]) -> str:
+    """How a switch is turned off on the command line."""
+    return flag(field).replace("--", "--no-", 1)
+
+
+def argument(field: Field[Any]) -> str:
+    """What the Python API calls an option: its flag, unless Python has a use for that word."""
+    name = flag(field).removeprefix("--").replace("-", "_")
+    return field.name if keyword.iskeyword(name) else name
+
+
+def words(field: Field[Any], value: Any) -> list[str]:
+    """An option with its value, as on the command line."""
+    if field.type is bool:
+        return [flag(field) if value else off_flag(field)]
+    items = value if is_repeated(field) else (value,)
+    return [word for i in items for word in (flag(field), "auto" if i is None else str(i))]
+
+
+def is_repeated(field: Field[Any]) -> bool:
+    """Whether an option is written once for each of its items."""
+    return bool(field.type == tuple[str, ...])
+
+
+def show_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
+    """Let a function's signature have `parameters` in the place of its `**` one."""
+    shown = inspect.signature(function)
+    own = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
+    first = [p for p in own if p.kind is not p.KEYWORD_ONLY]
+    last = [p for p in own if p.kind is p.KEYWORD_ONLY]
+    vars(function)["__signature__"] = shown.replace(parameters=[*first, *parameters, *last])

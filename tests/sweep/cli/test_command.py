@@ -1,0 +1,53 @@
+"""The console command beside `python -m sweep`."""
+
+import os
+import pkgutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import pytest
+
+from sweep.cli.main import main
+
+
+def typed(*program):
+    """What `PROGRAM --help` prints: the line of usage, and the others."""
+    source = "import sys; sys.argv = sys.argv[1:]; from sweep.cli.main import main; main()"
+    words = [sys.executable, "-c", source] if program == ("tl-sweep",) else [sys.executable]
+    environment = {**os.environ, "COLUMNS": "100", "TERM": "dumb"}
+    done = subprocess.run(
+        [*words, *program, "--help"], capture_output=True, text=True, env=environment, check=True
+    )
+    usage, *rest = (line.strip() for line in done.stdout.splitlines() if line.strip())
+    return usage, rest
+
+
+def test_both_commands_have_one_help_that_names_what_was_typed():
+    usage, module = typed("-m", "sweep")
+    assert usage == "Usage: python -m sweep [OPTIONS] COMMAND [ARGS]..."
+    usage, command = typed("tl-sweep")
+    assert usage == "Usage: tl-sweep [OPTIONS] COMMAND [ARGS]..."
+    panel = next(n for n, line in enumerate(module) if "Search spaces" in line)
+    assert command[-len(module[panel:]) :] == module[panel:]
+    assert any("--install-completion" in line for line in command)
+    assert not any("completion" in line for line in module)
+
+
+def test_the_command_is_installed_as_the_module_is_run():
+    project = tomllib.loads((Path(__file__).parents[3] / "pyproject.toml").read_text())["project"]
+    assert pkgutil.resolve_name(project["scripts"]["tl-sweep"]) is main
+
+
+@pytest.mark.parametrize(("words", "place", "found"), [
+    ("tl-sweep ab", "1", ["ablation"]), ("tl-sweep show --eff", "2", ["--effects-anyway"]),
+])  # fmt: skip
+def test_a_shell_completes_what_is_typed(words, place, found):
+    source = "import sys; sys.argv = ['tl-sweep']; from sweep.cli.main import main; main()"
+    asked = {"_TL_SWEEP_COMPLETE": "complete_bash", "COMP_WORDS": words, "COMP_CWORD": place}
+    done = subprocess.run(
+        [sys.executable, "-c", source],
+        capture_output=True, text=True, env={**os.environ, **asked}, check=True,
+    )  # fmt: skip
+    assert done.stdout.split() == found
