@@ -16,9 +16,7 @@ Counted = tuple[int, str | None]
 def count_list(points: list[Values], had: Distinct) -> Counted:
     """Of a grid or a design.
 
-    Args:
-        points: its configurations.
-        had: those of the sweep that are no part of it; `points` are added.
+    `had` are the sweep's other configurations; `points` are added.
     """
     new = sum(had.add(values) for values in points)
     if new == len(points):
@@ -40,18 +38,18 @@ def count_search(
     """Of a search.
 
     Args:
-        space: the free fields.
-        base: the values of the others.
-        limits: resolves bounds that depend on the model.
         trials: configurations asked for; None: all of a grid.
-        had: configurations of the sweep that the search has no part in.
+        had: the sweep's other configurations.
         exhaustive: whether it is a grid, which has to be countable.
 
     Raises:
         BadInput: a grid has a continuous range, or more are asked for than it has.
     """
     if exhaustive and (trials or 0) > (whole := count(space, base, limits)):
-        raise BadInput(f"--trials {trials}: the grid has {whole} points; ask for at most that.")
+        raise BadInput(
+            f"--trials {trials}: the grid has {whole} points; ask for at most that, or leave "
+            "--trials out."
+        )
     points = all_configurations(space, base, limits, LISTED)
     if points is None:
         return trials or count(space, base, limits), None

@@ -34,12 +34,9 @@ class Distinct:
 
 
 def by_settings(base: TrainConfig) -> Identify:
-    """Identity by the settings alone, without a look at data or files; it never raises.
+    """Identity by the settings alone, without reading data or files; it never raises.
 
     Two paths of one file differ here, though their `config_id` is the same.
-
-    Args:
-        base: the values of the other fields.
     """
 
     def identify(values: Values) -> Hashable:

@@ -10,14 +10,10 @@ from tl_core.config import TrainConfig
 def space_levels(free: Space, base: TrainConfig, name: str) -> tuple[Any, ...]:
     """Every value of a field in the configurations of a space, each once, in the space's order.
 
-    Args:
-        free: the fields that vary.
-        base: has the value where neither the field nor a chosen point of `Points` sets it.
-        name: of the field.
-
     Returns:
-        Levels; of a range, its ends, where the name of a limit, such as "stages", stands for the
-        model's; None is among them where a condition may switch the field off.
+        Levels, the base's value among them where the space may leave it; of a range, its ends,
+        which may be the name of a limit, such as "stages"; None where a condition may switch the
+        field off.
     """
     found: list[Any] = [getattr(base, name)]
     for field, domain in free.items():

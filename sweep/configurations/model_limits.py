@@ -12,13 +12,10 @@ OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384)
 
 
 def model_limits(base: TrainConfig) -> Limits:
-    """Resolver of bounds that depend on the model; stages do not depend on the data set.
+    """Resolver of bounds that depend on the model.
 
-    Nor do they depend on the image size: where a model does not take the configuration's own, its
-    stages are counted at another, and the trial says for itself that it cannot be trained.
-
-    Args:
-        base: the fields that the values of a configuration replace.
+    The number of stages depends neither on the data set nor on the image size: where a model does
+    not take the configuration's own size, its stages are counted at another.
 
     Returns:
         ("stages", values) → number of stages; raises BadInput where the model cannot be built.

@@ -17,10 +17,6 @@ Limit = int | None
 def strategy_of(config: TrainConfig, limits: Limits) -> str:
     """The name that a configuration gives itself, or what its weights and freezing amount to.
 
-    Args:
-        config: of a trial.
-        limits: ("stages", values) → stages of the model.
-
     Raises:
         BadInput: the model's stages decide, and it cannot be built.
     """
@@ -31,7 +27,7 @@ def strategy_of(config: TrainConfig, limits: Limits) -> str:
 
 
 def median_count(counts: Iterable[int]) -> int:
-    """Configurations that the median strategy has, half a one rounded up; 0 of none."""
+    """The median of the strategies' numbers of configurations, rounded up; 0 of none."""
     return math.ceil(statistics.median([*counts] or [0]))
 
 
@@ -40,12 +36,7 @@ Group = Callable[[Values], tuple[str | None, Limit]]
 
 
 def grouped(base: TrainConfig, limits: Limits) -> Group:
-    """What tells which strategy a proposal belongs to: None where its model cannot be told.
-
-    Args:
-        base: the fields that the values of a proposal replace.
-        limits: ("stages", values) → stages of the model.
-    """
+    """What tells a proposal's strategy from its values; None where its model cannot be built."""
 
     def group(values: Values) -> tuple[str | None, Limit]:
         limit = values.get("limit_train", base.limit_train)
@@ -60,13 +51,7 @@ def grouped(base: TrainConfig, limits: Limits) -> Group:
 def possible_strategies(
     free: Mapping[str, Domain], base: TrainConfig, limits: Limits
 ) -> frozenset[str]:
-    """Strategies that the configurations of a space may have.
-
-    Args:
-        free: the fields that vary.
-        base: of the sweep; its `weights` say that there is a source.
-        limits: resolves bounds that depend on the model.
-    """
+    """Strategies that the configurations of a space may have; `base.weights` is the source."""
     strategies = free.get("strategy")
     if isinstance(strategies, Choice):
         return frozenset(strategies.values)

@@ -70,23 +70,13 @@ def _as_levels(domain: Domain) -> Domain:
 
 
 class Unseen:
-    """Finds configurations that a sweep has not had.
+    """Finds configurations of a space that are not among those that the sweep has had.
 
-    Args:
-        space: the free fields and their domains.
-        base: the configuration whose other fields stay.
-        limits: resolves bounds that depend on the model.
-        distinct: the configurations that the sweep has had.
-        seed: decides between configurations that are equally near.
+    `seed` decides between configurations that are equally near.
     """
 
     def __init__(
-        self,
-        space: Space,
-        base: TrainConfig,
-        limits: Limits | None,
-        distinct: Distinct,
-        seed: int,
+        self, space: Space, base: TrainConfig, limits: Limits, distinct: Distinct, seed: int
     ) -> None:
         self.distinct = distinct
         points = all_configurations(space, base, limits)
@@ -97,7 +87,7 @@ class Unseen:
         """The nearest that is new; None where the space is used up.
 
         In a space of at most MAX_GRID configurations it is the nearest of all; in a larger one
-        the first new one of ATTEMPTS neighbours, which are ever farther away.
+        the first new one of ATTEMPTS neighbours, each farther away than the last.
         """
         if self.listed is not None:
             return self.listed.nearest(values, self.distinct)
@@ -136,11 +126,7 @@ class _Listed:
 
 
 class _Column:
-    """One field's value in each of many configurations.
-
-    Args:
-        values: None where the field is inactive.
-    """
+    """One field's value in each of many configurations, None where it is inactive."""
 
     def __init__(self, values: Sequence[Any]) -> None:
         levels = list({repr(v): v for v in values if v is not None}.values())
@@ -173,9 +159,9 @@ class _Neighbours:
         self.ranges = [n for n, domain in space.items() if not isinstance(domain, Choice)]
 
     def at(self, values: Values, farness: float) -> Values:
-        """A neighbour, of which more fields differ, and by more, as `farness` goes from 0 to 1.
+        """A configuration around `values`; as `farness` rises from 0 to 1, more differs, and more.
 
-        The farther it is, the likelier it meets the conditions of some range, which may be rare.
+        With chance `farness` it meets the conditions of some range, which may be rare.
         """
         wanted = {}
         if self.ranges and self.rng.random() < farness:

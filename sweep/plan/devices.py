@@ -10,10 +10,6 @@ from tl_core.machine.device import device_named, resolve_device
 def check_device(name: str, options: SweepOptions) -> None:
     """Refuse a device that a trial's process will not have, whatever this machine has.
 
-    Args:
-        name: `config.device` of some trial.
-        options: say whether there are GPUs for the sweep, and whether it runs on this machine.
-
     Raises:
         BadInput: the name is unknown or chooses among GPUs, or `--gpus` says otherwise.
     """

@@ -51,10 +51,6 @@ def sweep_name(plan: Plan, now: datetime) -> str:
 def claim_name(plan: Plan, results: Path) -> str:
     """Make the sweep's folder, which no other driver can then make, and return its name.
 
-    Args:
-        plan: of the sweep.
-        results: the results folder, absolute.
-
     Raises:
         BadInput: as `sweep_name`; or another driver has just taken the name that the user gave.
     """

@@ -15,12 +15,7 @@ class Node:
     gpus: int = 0
 
     def places(self, cpus: int, per_gpu: int | None) -> int:
-        """Trials of so many CPUs that run on it side by side.
-
-        Args:
-            cpus: of each trial.
-            per_gpu: trials that share a GPU; None where they take none.
-        """
+        """Trials of so many CPUs side by side, `per_gpu` on a GPU; None where they take none."""
         by_cpu = self.cpus // cpus
         return by_cpu if per_gpu is None else min(by_cpu, self.gpus * per_gpu)
 

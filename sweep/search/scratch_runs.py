@@ -84,12 +84,7 @@ def listed_supply(
     They are taken into `context.distinct`, so that a point of the design that trains the same is
     not trained a second time.
 
-    Args:
-        space: what varies from scratch.
-        search: names the design or the grid.
-        points: the configurations of the other strategies, which `group` tells.
-        group: (values) → strategy and number of training images.
-        context: of the grid or design.
+    `points` are the configurations of the other strategies.
     """
     known = [(context.distinct.identify(values), *group(values)) for values in points]
     lists: dict[Limit, list[Values]] = {}

@@ -10,7 +10,6 @@ from optuna.trial import TrialState
 
 from search_spaces.domains import Choice, Float, Int, Points
 from sweep.configurations.distinct import Distinct, by_settings
-from sweep.search.proposer import SearchContext
 from sweep.search.searchers import (
     EXHAUSTIVE,
     SEARCHERS,
@@ -38,13 +37,6 @@ RANGES = {
 }
 
 
-def context(space=LEVELS, trials=5, seed=0, study=None, name="s1", **more):
-    return SearchContext(
-        space=space, base=BASE, limits=lambda name, known: 2, seed=seed, trials=trials,
-        study=study, name=name, **more,
-    )  # fmt: skip
-
-
 def drive(proposer, most=50):
     """Every proposal, each finished at once with a value that favours a high rate."""
     proposed = []
@@ -60,8 +52,8 @@ def drive(proposer, most=50):
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_contract_as_many_valid_configurations_as_asked_for(name, check_point):
-    proposer = SEARCHERS[name](context(trials=5))
+def test_contract_as_many_valid_configurations_as_asked_for(name, check_point, context):
+    proposer = SEARCHERS[name](context(LEVELS, trials=5))
     proposed = drive(proposer)
     assert len(proposed) == 5
     for values in proposed:
@@ -71,16 +63,16 @@ def test_contract_as_many_valid_configurations_as_asked_for(name, check_point):
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_contract_the_seed_decides(name):
+def test_contract_the_seed_decides(name, context):
     first, again, other = (
-        drive(SEARCHERS[name](context(trials=8, seed=seed))) for seed in (0, 0, 1)
+        drive(SEARCHERS[name](context(LEVELS, trials=8, seed=seed))) for seed in (0, 0, 1)
     )
     assert first == again
     assert first != other
 
 
 @pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
-def test_contract_ranges_conditions_and_limits(name, check_point):
+def test_contract_ranges_conditions_and_limits(name, check_point, context):
     proposed = drive(SEARCHERS[name](context(RANGES, trials=20)))
     assert len(proposed) == 20
     for values in proposed:
@@ -91,10 +83,10 @@ def test_contract_ranges_conditions_and_limits(name, check_point):
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_contract_no_configuration_twice_and_a_space_that_is_used_up(name):
+def test_contract_no_configuration_twice_and_a_space_that_is_used_up(name, context):
     said = []
     trials = None if name in EXHAUSTIVE else 40
-    proposer = SEARCHERS[name](context(trials=trials, say=said.append))
+    proposer = SEARCHERS[name](context(LEVELS, trials=trials, say=said.append))
     proposed = drive(proposer)
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
     assert proposer.propose() is None
@@ -113,7 +105,7 @@ ALIKE = {
 
 @pytest.mark.parametrize("case", ALIKE)
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_contract_proposals_that_train_the_same_are_one(name, case):
+def test_contract_proposals_that_train_the_same_are_one(name, case, context):
     space, different = ALIKE[case]
     said = []
     trials = None if name in EXHAUSTIVE else 20
@@ -127,7 +119,7 @@ def test_contract_proposals_that_train_the_same_are_one(name, case):
 
 
 @pytest.mark.parametrize("name", SEARCHERS)
-def test_contract_the_sweep_says_what_is_the_same(name):
+def test_contract_the_sweep_says_what_is_the_same(name, context):
     """Two paths of one file, and a configuration that the sweep has had."""
     space = {"weights": Choice("a.pth", "./a.pth", "b.pth"), "lr": Choice(0.1, 0.2)}
     distinct = Distinct(lambda values: (values["weights"][-5], values["lr"]))
@@ -143,12 +135,12 @@ def test_contract_the_sweep_says_what_is_the_same(name):
     assert len(said) == 1
 
 
-def test_a_random_search_of_a_long_range_ends_with_it():
+def test_a_random_search_of_a_long_range_ends_with_it(context):
     assert len(drive(SEARCHERS["random"](context({"width": Int(1, 70)}, 90)), 90)) == 70
 
 
 @pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
-def test_contract_a_range_that_is_rarely_active_is_not_used_up(name):
+def test_contract_a_range_that_is_rarely_active_is_not_used_up(name, context):
     rates = Choice(*(step / 1000 for step in range(1, 101)))
     space = {"lr": rates, "clip_norm": Float(0.1, 1.0, when={"lr": 0.05})}
     said = []
@@ -157,12 +149,12 @@ def test_contract_a_range_that_is_rarely_active_is_not_used_up(name):
     assert (len(found), said) == (130, [])
 
 
-def test_a_grid_is_proposed_whole_and_once():
-    proposed = drive(SEARCHERS["grid"](context(trials=None)))
+def test_a_grid_is_proposed_whole_and_once(context):
+    proposed = drive(SEARCHERS["grid"](context(LEVELS, trials=None)))
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
 
 
-def test_a_grid_is_in_order_where_repeats_are_left_out_and_a_part_is_drawn():
+def test_a_grid_is_in_order_where_repeats_are_left_out_and_a_part_is_drawn(context):
     rates = tuple(range(1, 13))
     for trials, in_order in ((10, True), (9, False)):
         distinct = Distinct(lambda values: min(values["lr"], 10))  # ten of the twelve
@@ -177,8 +169,8 @@ def test_a_list_is_proposed_in_order():
     assert [proposer.propose() for _ in range(4)] == [{"lr": 0.2}, {"lr": 0.1}, None, None]
 
 
-def test_optuna_hears_every_epoch_and_every_end():
-    proposer = OptunaProposer(context(trials=4))
+def test_optuna_hears_every_epoch_and_every_end(context):
+    proposer = OptunaProposer(context(LEVELS, trials=4))
     for _ in range(3):
         proposer.propose()
     proposer.report(1, 1, 0.2)
@@ -205,8 +197,8 @@ def test_optuna_hears_every_epoch_and_every_end():
     assert proposer.study.best_value == 0.75
 
 
-def test_optuna_may_hear_that_a_trial_was_stopped_before_any_value():
-    proposer = OptunaProposer(context())
+def test_optuna_may_hear_that_a_trial_was_stopped_before_any_value(context):
+    proposer = OptunaProposer(context(LEVELS))
     proposer.propose()
     proposer.report(0, 1, float("nan"))
     proposer.finish(0, "pruned", None)
@@ -214,14 +206,14 @@ def test_optuna_may_hear_that_a_trial_was_stopped_before_any_value():
     assert (told.state, told.value) == (TrialState.PRUNED, None)
 
 
-def test_optuna_learns_from_what_it_hears():
+def test_optuna_learns_from_what_it_hears(context):
     space = {"lr": Float(0.001, 0.4)}
     proposed = [values["lr"] for values in drive(OptunaProposer(context(space, trials=40)))]
     assert sum(proposed[20:]) / 20 > 0.3  # at random 0.2
 
 
-def test_no_trial_is_left_running_when_the_sweep_ends_early():
-    proposer = OptunaProposer(context(trials=4))
+def test_no_trial_is_left_running_when_the_sweep_ends_early(context):
+    proposer = OptunaProposer(context(LEVELS, trials=4))
     searcher = TuneSearcher(proposer, [0, 1])
     for name in ("a", "b", "c"):
         searcher.suggest(name)
@@ -236,7 +228,7 @@ def test_no_trial_is_left_running_when_the_sweep_ends_early():
     assert len(searcher.handed_out) == 4  # the other seed of the second configuration
 
 
-def test_the_study_is_kept_in_a_file_that_optuna_reads(tmp_path):
+def test_the_study_is_kept_in_a_file_that_optuna_reads(tmp_path, context):
     file = tmp_path / "runs" / "s1" / "study.log"
     proposer = OptunaProposer(context(RANGES, trials=3, study=file, name="my-sweep"))
     proposed = [proposer.propose() for _ in range(3)]
@@ -255,8 +247,8 @@ def test_the_study_is_kept_in_a_file_that_optuna_reads(tmp_path):
         assert trial.params["weights"] == values["weights"]
 
 
-def test_the_study_holds_what_was_trained_and_nothing_else():
-    proposer = OptunaProposer(context(trials=POINTS))
+def test_the_study_holds_what_was_trained_and_nothing_else(context):
+    proposer = OptunaProposer(context(LEVELS, trials=POINTS))
     proposed = drive(proposer)
     told = proposer.study.get_trials()
     assert {trial.state for trial in told} == {TrialState.COMPLETE}
@@ -269,15 +261,15 @@ def test_the_study_holds_what_was_trained_and_nothing_else():
     assert not any("without_result" in trial.user_attrs for trial in told)
 
 
-def test_a_proposal_that_still_trains_is_not_repeated():
-    proposer = OptunaProposer(context(trials=POINTS))
+def test_a_proposal_that_still_trains_is_not_repeated(context):
+    proposer = OptunaProposer(context(LEVELS, trials=POINTS))
     proposed = [proposer.propose() for _ in range(POINTS)]
     assert len({tuple(values.items()) for values in proposed}) == POINTS
     running = [t for t in proposer.study.get_trials() if t.state == TrialState.RUNNING]
     assert len(running) == POINTS
 
 
-def test_optuna_gets_numbers_in_their_order():
+def test_optuna_gets_numbers_in_their_order(context):
     space = {
         "lr": Choice(0.4, 0.1, 0.2),
         "batch_size": Choice(256, 64, 128),
@@ -298,10 +290,10 @@ def test_optuna_gets_numbers_in_their_order():
         assert trial.params["clip_norm"] == values["clip_norm"]
 
 
-def test_a_full_disk_does_not_end_the_search(tmp_path, monkeypatch):
+def test_a_full_disk_does_not_end_the_search(tmp_path, monkeypatch, context):
     file = tmp_path / "study.log"
     said = []
-    proposer = OptunaProposer(context(trials=8, study=file, name="full", say=said.append))
+    proposer = OptunaProposer(context(LEVELS, trials=8, study=file, name="full", say=said.append))
     for _ in range(3):
         proposer.propose()
     proposer.finish(0, "complete", 0.4)

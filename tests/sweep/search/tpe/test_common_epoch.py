@@ -3,19 +3,11 @@
 import pytest
 
 from search_spaces.domains import Choice, Float
-from sweep.search.searchers import OptunaProposer, SearchContext
 from sweep.search.tpe.common_epoch import ENOUGH
-from tl_core.config import TrainConfig
+from sweep.search.tpe.optuna_proposer import OptunaProposer
 
 
-def context(space, trials=5, seed=0):
-    return SearchContext(
-        space=space, base=TrainConfig(), limits=lambda name, known: 2, seed=seed, trials=trials,
-        study=None, name="s1",
-    )  # fmt: skip
-
-
-def test_a_trial_without_a_result_ranks_last():
+def test_a_trial_without_a_result_ranks_last(context):
     proposer = OptunaProposer(context({"lr": Float(1e-4, 1e-1, log=True)}))
     for _ in range(4):
         proposer.propose()
@@ -29,7 +21,7 @@ def test_a_trial_without_a_result_ranks_last():
     assert [trial.state.name for trial in told] == ["FAIL", "PRUNED", "COMPLETE", "FAIL"]
 
 
-def test_optuna_leaves_where_trials_diverge():
+def test_optuna_leaves_where_trials_diverge(context):
     """The best rates border on those that diverge, 37.5% of the space."""
     space = {"lr": Float(1e-3, 1.0, log=True)}
     edge = 10 ** (-3 + 3 * 0.625)
@@ -45,7 +37,7 @@ def test_optuna_leaves_where_trials_diverge():
     assert max(shares) < 0.5  # told nothing of failures: 0.7 to 0.9
 
 
-def test_while_all_fail_the_search_goes_on_at_random():
+def test_while_all_fail_the_search_goes_on_at_random(context):
     proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=40))
     for number in range(40):
         rate = proposer.propose()["lr"]
@@ -88,7 +80,7 @@ def complete_poor_ones(proposer, value):
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_stopped_and_complete_trials_are_compared_at_the_epoch_that_both_reached(seed):
+def test_stopped_and_complete_trials_are_compared_at_the_epoch_that_both_reached(seed, context):
     proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=60, seed=seed))
     complete_poor_ones(proposer, lambda values: values["lr"])
     proposed = drive(proposer, lambda values, epoch: values["lr"] * epoch / 3, 50, epochs=3)
@@ -97,7 +89,7 @@ def test_stopped_and_complete_trials_are_compared_at_the_epoch_that_both_reached
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_fields_under_a_condition_are_learned_and_the_rest_of_the_space_is_not_asked_again(seed):
+def test_fields_under_a_condition_are_learned_and_the_rest_is_not_asked_again(seed, context):
     """AdamW is one configuration; TPE would propose it again and again."""
     space = {
         "optimizer": Choice("sgd", "adamw"),
@@ -110,7 +102,7 @@ def test_fields_under_a_condition_are_learned_and_the_rest_of_the_space_is_not_a
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_the_latest_epoch_that_enough_trials_reached_decides(seed):
+def test_the_latest_epoch_that_enough_trials_reached_decides(seed, context):
     """A low rate is better after the first epoch, and a high one after the second."""
     proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=80, seed=seed))
 
@@ -124,7 +116,7 @@ def test_the_latest_epoch_that_enough_trials_reached_decides(seed):
     assert sorted(values["lr"] for values in late[20:])[5] > 0.6
 
 
-def test_a_trial_that_diverges_after_a_good_value_ranks_last():
+def test_a_trial_that_diverges_after_a_good_value_ranks_last(context):
     proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=80))
     rates = []
     for number in range(60):
@@ -135,7 +127,7 @@ def test_a_trial_that_diverges_after_a_good_value_ranks_last():
     assert sum(rate > 0.6 for rate in rates[30:]) < 15
 
 
-def test_shorter_trials_count_with_their_final_value():
+def test_shorter_trials_count_with_their_final_value(context):
     """`epochs` may be a field: those of one epoch never reach the second."""
     proposer = OptunaProposer(context({"epochs": Choice(1, 2), "lr": Float(0.0, 1.0)}, trials=80))
     proposed = []
@@ -150,7 +142,7 @@ def test_shorter_trials_count_with_their_final_value():
     assert sorted(values["lr"] for values in proposed[30:])[10] > 0.75
 
 
-def test_the_first_proposals_and_a_tenth_of_the_others_do_not_depend_on_the_values():
+def test_the_first_proposals_and_a_tenth_of_the_others_do_not_depend_on_the_values(context):
     def rates(value):
         proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=110))
         return [v["lr"] for v in drive(proposer, lambda v, epoch: value(v["lr"]), 110)]
@@ -161,7 +153,7 @@ def test_the_first_proposals_and_a_tenth_of_the_others_do_not_depend_on_the_valu
     assert 3 <= sum(same[ENOUGH:]) <= 20
 
 
-def test_the_seed_decides_what_is_proposed_after_the_first_epochs():
+def test_the_seed_decides_what_is_proposed_after_the_first_epochs(context):
     def proposed(seed):
         proposer = OptunaProposer(context({"lr": Float(0.0, 1.0)}, trials=60, seed=seed))
         return drive(proposer, lambda values, epoch: values["lr"], 20)

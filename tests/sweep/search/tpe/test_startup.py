@@ -3,8 +3,8 @@
 from collections import Counter
 
 from search_spaces.domains import Choice, Float, Int, walk
-from sweep.search.searchers import OptunaProposer, SearchContext
 from sweep.search.tpe.common_epoch import ENOUGH
+from sweep.search.tpe.optuna_proposer import OptunaProposer
 from sweep.search.tpe.startup import Startup
 from tl_core.config import TrainConfig
 
@@ -35,12 +35,8 @@ def test_the_seed_decides_which_parts_meet():
     assert first(0) == first(0) != first(1)
 
 
-def test_a_search_begins_with_them():
-    context = SearchContext(
-        space=SPACE, base=TrainConfig(), limits=lambda name, known: 2, seed=3, trials=20,
-        study=None, name="s1",
-    )  # fmt: skip
-    proposer = OptunaProposer(context)
+def test_a_search_begins_with_them(context):
+    proposer = OptunaProposer(context(SPACE, trials=20, seed=3))
     proposed = [proposer.propose() for _ in range(ENOUGH)]
     assert set(Counter(v["lr"] for v in proposed).values()) == {2}
     assert sorted(v["width"] for v in proposed) == list(range(1, 11))

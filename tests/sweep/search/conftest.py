@@ -1,0 +1,76 @@
+"""What searchers are made from, and a scheduler with trials by name."""
+
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from ray.tune.utils.object_cache import _ObjectCache
+
+from search_spaces.domains import Space
+from sweep.search.proposer import SearchContext
+from sweep.search.schedulers import SchedulerContext, build_scheduler
+from tl_core.config import TrainConfig
+
+
+@pytest.fixture
+def context() -> Callable[..., SearchContext]:
+    """context(space, trials=, seed=, **more) → that of a sweep of models with two stages."""
+
+    def make(space: Space, trials: int | None = 5, seed: int = 0, **more: Any) -> SearchContext:
+        return SearchContext(
+            space=dict(space), base=TrainConfig(), limits=lambda name, known: 2, seed=seed,
+            trials=trials, **{"name": "s1", **more},
+        )  # fmt: skip
+
+    return make
+
+
+class Scheduled:
+    """A scheduler with trials by name, told results by hand; "a-0" and "a-1" are seeds of a."""
+
+    def __init__(self, name="asha", epochs=9, grace_period=1, reduction_factor=3.0, seeds=1):
+        context = SchedulerContext(
+            epochs, grace_period, reduction_factor, concurrent=2, seeds=seeds
+        )
+        self.scheduler = build_scheduler(name, context)
+        self.controller = SimpleNamespace(_actor_cache=_ObjectCache())
+        self.trials = {}
+        self.configurations = {}
+
+    def tell(self, name, epoch, accuracy):
+        if name not in self.trials:
+            self.add(name)
+        result = self.result(epoch, accuracy)
+        return self.scheduler.on_trial_result(None, self.trials[name], result)
+
+    def add(self, *names, **values):
+        for name in names:
+            configuration = self.configurations.setdefault(
+                name.partition("-")[0], len(self.configurations)
+            )
+            values["strategy"] = "scratch" if name.startswith("scratch") else None
+            self.trials[name] = trial = SimpleNamespace(
+                trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
+                config={"configuration": configuration, "values": dict(values)},
+            )  # fmt: skip
+            if name.startswith("fresh"):  # a run of the confirmation
+                del trial.config["configuration"]
+            self.scheduler.on_trial_add(self.controller, trial)
+
+    def complete(self, name, epoch, accuracy, status="completed"):
+        result = self.result(epoch, accuracy, status)
+        self.scheduler.on_trial_complete(None, self.trials[name], result)
+
+    def die(self, name):
+        self.scheduler.on_trial_error(None, self.trials[name])
+
+    @staticmethod
+    def result(epoch, accuracy, status="running"):
+        return {"epoch": epoch, "val_accuracy": accuracy, "status": status}
+
+
+@pytest.fixture
+def scheduled() -> type[Scheduled]:
+    """scheduled(name, **settings) → a scheduler whose trials are told results by hand."""
+    return Scheduled
