@@ -48,7 +48,7 @@ def check_space(space: Space, base: TrainConfig) -> None:
 
 
 def contains(domain: Domain, value: Any) -> bool:
-    """Whether a domain with whole-number bounds has that value."""
+    """Whether a domain with numbers as bounds has that value."""
     if isinstance(domain, Choice):
         return value in domain.values
     kinds = (int,) if isinstance(domain, Int) else (int, float)

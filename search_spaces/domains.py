@@ -134,7 +134,7 @@ def walk(
     Args:
         space: the domains.
         base: the values of the fields outside the space.
-        pick: (field, domain with whole-number bounds) → value.
+        pick: (field, domain with numbers as bounds) → value.
         limits: resolves named bounds; needed only where the space has any.
 
     Returns:

@@ -1,20 +1,17 @@
 """The confirmation: the best configurations of a search, trained again with fresh seeds.
 
-The search picks the best of many by one noisy number each, so that the number it picked by is too
-good. Fresh runs have no part in that choice: `sweep.results.selection` names the winner by their
-mean.
+The search picks the best of many by one noisy number each, which is too good for those it picks.
+Fresh runs have no part in that choice: `sweep.results.selection` names the winner by their mean.
 """
 
 import math
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Protocol
+from datetime import datetime
+from typing import Protocol
 
 from sweep.search.search import Search
-
-if TYPE_CHECKING:
-    from datetime import datetime
 
 USUAL = "5x3"
 """What a search that chooses among many is confirmed with. Own choice."""
@@ -87,8 +84,8 @@ class Timed(Protocol):
     """When a trial ran, and how far it came."""
 
     epoch: int
-    started_at: "datetime | None"
-    ended_at: "datetime | None"
+    started_at: datetime | None
+    ended_at: datetime | None
 
 
 def seconds_needed(
@@ -97,16 +94,15 @@ def seconds_needed(
     *,
     epochs: int,
     concurrent: int,
-    now: "datetime",
+    now: datetime,
 ) -> float | None:
     """How long the confirmation takes, by how long the epochs of the best so far took.
 
     Args:
-        best: the runs of each of the best configurations; their epochs count with all that trials
-            take beside.
+        best: the runs of each of the best configurations, timed from start to end.
         trials: of the confirmation.
-        epochs: that a trial trains.
-        concurrent: trials side by side.
+        epochs: that each of them trains.
+        concurrent: of them side by side.
         now: the time up to which a run that has no end counts.
 
     Returns:
@@ -135,7 +131,7 @@ def unconfirmed_line(
     """A line on a confirmation that was cut off; None where it was not.
 
     Args:
-        statuses: (config_id, status) of each trial of the confirmation; empty: it did not begin.
+        statuses: (config_id, status) of each of its trials; none where it did not begin.
         confirmation: what was to be trained.
         why: what cut it off, such as "the time budget ended".
     """

@@ -38,7 +38,7 @@ class Pool:
     nodes: tuple[Node, ...]
 
     def places(self, cpus: int, per_gpu: int | None) -> int:
-        """Trials of so many CPUs that run side by side; as in `Node`."""
+        """Trials side by side; as in `Node`."""
         found = min(self.cpus // cpus, sum(node.places(cpus, per_gpu) for node in self.nodes))
         return found if per_gpu is None else min(found, self.gpus * per_gpu)
 
@@ -124,13 +124,13 @@ def share_out(
 ) -> Resources:
     """Divide the processors among as many trials as fit side by side, each on one machine.
 
-    On CPUs alone a trial gets `threads` of them (default 1, more where there are fewer trials than
-    CPUs): several one-thread trials do more than one trial with several threads.
+    Trials of one thread side by side do more than one trial with several threads; where there are
+    fewer trials than CPUs, each gets more.
 
     Args:
         options: say how many trials share a GPU.
         pool: for the sweep.
-        trials: of the sweep.
+        trials: of the sweep; None where that is not known.
         threads: of a trial; None leaves it open.
         packed: trials on a GPU where the options leave that to a measurement.
 

@@ -11,10 +11,10 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 
 
 class StudyFile(BaseJournalBackend):
-    """Optuna's journal file, written by one process, which goes on in memory where it must.
+    """Optuna's journal file, written by one process.
 
-    Where a write fails (a full disk), the file keeps what it had, whole lines only; nothing more
-    is written, and the study goes on in memory.
+    After a write that fails (a full disk) the file keeps the whole lines it had, and the study
+    goes on in memory.
 
     Args:
         path: the file; its folder is made.

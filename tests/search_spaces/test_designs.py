@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from search_spaces import two_factor
+from search_spaces import balance
 from search_spaces.designs import DESIGNS, balanced_fraction, factorial, one_at_a_time
 from search_spaces.domains import Choice, Float, Points
 from tl_core.config import TrainConfig
@@ -157,7 +157,7 @@ def test_fraction_is_the_same_on_any_number_of_processors(monkeypatch):
         threads.update(pool["num_threads"] for pool in pools)
         return list(chosen)
 
-    monkeypatch.setattr(two_factor, "improved", improved)
+    monkeypatch.setattr(balance, "improved", improved)
     with threadpool_limits(2, "blas"):
         balanced_fraction(SPACE, BASE, 17, seed=5)
     assert threads == {1}  # several add up in another order, and round otherwise

@@ -9,8 +9,8 @@ from sweep.configurations.unseen import is_ordered
 def suggest_with(trial: Any) -> Pick:
     """A `pick` for `walk` that lets an Optuna trial choose each value.
 
-    A field of three or more numbers is a parameter from 0 to their count less one, the rank of
-    the level, so that Optuna's tools know their order.
+    Of a field with three or more numbers as levels the parameter is the rank of the level, from 0,
+    so that Optuna's tools know their order.
     """
 
     def pick(name: str, domain: Domain) -> Any:
