@@ -30,7 +30,6 @@ class LiveView:
         trials: of the search, how many there will be.
         confirm: trials of the confirmation, at most.
         epochs: of a trial whose values do not say, at most.
-        concurrent: trials side by side.
     """
 
     def __init__(
@@ -40,7 +39,6 @@ class LiveView:
         title: str,
         trials: int,
         epochs: int,
-        concurrent: int,
         confirm: int = 0,
     ) -> None:
         self.ledger = ledger
@@ -48,7 +46,6 @@ class LiveView:
         self.trials = trials
         self.confirm = confirm
         self.epochs = epochs
-        self.concurrent = concurrent
         self.began = time.monotonic()
 
     def __rich__(self) -> Group:

@@ -13,8 +13,8 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.driver.engine import take_warm_workers
 from sweep.driver.ledger import Ledger
+from sweep.driver.ray_cluster import take_warm_workers
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
 from sweep.search.schedulers import SchedulerContext, build_scheduler

@@ -10,7 +10,8 @@ from search_spaces.designs import DESIGNS
 from sweep.report.effects import Effects, effects, no_effects
 from sweep.report.importance import Importance, importance
 from sweep.report.strategies import strategies
-from sweep.results.manifest import Manifest, read_manifest, run_folder
+from sweep.results.folders import run_folder
+from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.schema import FAILURES
 from sweep.results.selection import distinct_runs, of_search, phases, rank_configurations
 from sweep.results.tables import read_table

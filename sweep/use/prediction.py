@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.options.sweep_options import RESULTS
-from sweep.results.manifest import FILE, run_folder
+from sweep.results.folders import run_folder
+from sweep.results.manifest import FILE
 from sweep.results.sources import list_models, weights_of
 from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.tree import Tree, is_hidden
