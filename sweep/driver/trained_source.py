@@ -53,7 +53,7 @@ def trained_source(plan: Plan, console: Console) -> Path:
     weights = _model_of(result, console)
     made_of = [result.manifest.base[field] for field in ("dataset", "backbone", "weights")]
     if made_of != [wanted.base.dataset, wanted.base.backbone, wanted.base.weights]:
-        return weights  # bundled data or weights served in their place: not what the name says
+        return weights  # bundled data or weights took their place, which the name does not say
     keep_winner(results, result.name, name)
     return kept
 

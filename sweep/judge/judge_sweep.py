@@ -86,7 +86,7 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
     if top[0] not in found:
         return Judged(None, notes)
     winner = _winner(plan, folder, rows.loc[top[0]], found[top[0]])
-    return Judged({**winner, **_said_of_winner(trials, rows.loc[top[0]], found)}, notes)
+    return Judged({**winner, **_test_and_verdict(trials, rows.loc[top[0]], found)}, notes)
 
 
 def _judge(
@@ -97,7 +97,7 @@ def _judge(
     rows: pd.DataFrame,
     top: list[str],
 ) -> tuple[dict[str, Judgement], list[str]]:
-    """The judgements by trial, and notes on those that could not be made."""
+    """The judgements by trial, and a line on each trial that could not be judged."""
     judgings: dict[str, Judging] = {}
     outcomes: dict[str, Judgement | str] = {}
     tasks: dict[Any, list[str]] = {}
@@ -190,7 +190,7 @@ def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict
     }
 
 
-def _said_of_winner(
+def _test_and_verdict(
     trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
 ) -> dict[str, Any]:
     """The winner's test accuracy with its interval, over all runs that count, and the verdict."""
@@ -199,8 +199,8 @@ def _said_of_winner(
     judged = [found[trial] for trial in of_winner if trial in found]
     images = found[row["trial_id"]].tables["predictions"].num_rows
     test = accuracy_interval([judgement.accuracy["test"] for judgement in judged], images)
-    said = verdict(trials)
-    return {**asdict(test), **(asdict(said) if said is not None else {})}
+    known = verdict(trials)
+    return {**asdict(test), **(asdict(known) if known is not None else {})}
 
 
 def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:

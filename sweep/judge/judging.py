@@ -110,7 +110,7 @@ def judge_trial(
 def judge_in_turn(
     judgings: Sequence[Callable[..., Judgement]], threads: int
 ) -> list[Judgement | str]:
-    """Judge trials one after another; what one raises, in words, in place of its judgement.
+    """Judge trials one after another: judgements, or the error of one that cannot be judged.
 
     Args:
         judgings: `judge_trial` of each trial, all but the threads given.
@@ -200,7 +200,7 @@ def predictions_table(
     """One row an image of the test split.
 
     Args:
-        trial_id: who predicted.
+        trial_id: of the trial, or of several that vote.
         classes: K names.
         probabilities: (N, K) float.
         labels: (N,) int.

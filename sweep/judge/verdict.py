@@ -1,7 +1,7 @@
-"""What a sweep says of its winner: how good, how sure, and by how much the search overstated it.
+"""How good a sweep's winner is, how sure that is, and by how much the search overstated it.
 
-A search names the best of many by one noisy number each, which is too good. Fresh runs, which had
-no part in that choice, say how good the configuration is.
+A search picks the best of many by one noisy number each, so the number of the best is too high.
+Fresh runs had no part in that choice: their mean is not.
 """
 
 import math
@@ -22,7 +22,7 @@ from sweep.results.selection import (
 )
 
 ROUNDING = 1e-6
-"""Smallest deviation between seeds that is reckoned with."""
+"""Smallest deviation between seeds."""
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def _probability(trials: pd.DataFrame, fresh: pd.DataFrame) -> float | None:
 def _ended(trials: pd.DataFrame) -> pd.DataFrame:
     """The runs that count of configurations all of whose runs trained to their ends.
 
-    What a run had reached when it was stopped says little of what others reached at their ends.
+    The accuracy at which a run was stopped is not comparable with that of a whole run.
     """
     counting = counting_runs(trials)
     cut = counting.loc[counting["status"] != "completed", "config_id"]

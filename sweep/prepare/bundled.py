@@ -1,8 +1,8 @@
 """What is used on a machine without network, where the user named neither data nor backbone.
 
-The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they are not on disk and
-cannot be downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and
-one line says so. What the user named is never replaced, nor are data sets that a space compares.
+The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they cannot be
+downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and a line is
+shown. What the user named is never replaced, nor are data sets that a space compares.
 """
 
 from pathlib import Path
@@ -36,13 +36,11 @@ SOURCE_CONFIG = TrainConfig(
 
 
 def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
-    """The plan, its defaults replaced by the bundled ones where they cannot be had.
-
-    Data sets and weights that can be downloaded are downloaded here, with progress.
+    """The plan with bundled defaults where its own cannot be downloaded; downloads the others.
 
     Raises:
-        DownloadFailed: a data set that the user named cannot be had.
-        WeightsUnavailable: nor can the weights of a backbone that the user named.
+        DownloadFailed: a data set that the user named cannot be downloaded.
+        WeightsUnavailable: the weights of a backbone that the user named cannot.
     """
     no_data = _lacks_dataset(plan, console)
     no_weights = _lacks_weights(plan)
@@ -88,7 +86,7 @@ def _lacks_weights(plan: Plan) -> bool:
 
 
 def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
-    """The one line on what is missing, what serves instead, and how to name another."""
+    """One line: what is missing, what is used instead, and how to name another."""
     parts = (
         (no_data, plan.base.dataset, f"the bundled {DATASET}", "--dataset"),
         (no_weights, "ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"),
@@ -118,10 +116,8 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     path = weights_of(results, name).resolve()
     if path.exists():
         return path
-    fields = (
-        "width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir",
-    )  # fmt: skip
-    config = config_from_dict({name: getattr(base, name) for name in fields}, SOURCE_CONFIG)
+    own = ("width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir")
+    config = config_from_dict({field: getattr(base, field) for field in own}, SOURCE_CONFIG)
     console.print(
         "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
     )

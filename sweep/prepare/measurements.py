@@ -28,7 +28,7 @@ def measured_precisions(
         shapes: values of trials, as `trial_shapes` gives them.
         auto: the fields of PHASES that are `auto` in some trial.
         resources: what a trial gets.
-        here: whether trials run on this machine, so that what it remembers serves.
+        here: whether trials run on this machine, which may remember what it measured.
 
     Returns:
         Backbone → what `auto` means in each field, fp32 where nothing could be measured; and a

@@ -1,5 +1,6 @@
-"""`results/runs/NAME/sweep.json`: what a sweep was asked to do, and how it stands."""
+"""`results/runs/NAME/sweep.json`: what a sweep was asked to do, and what came of it."""
 
+import contextlib
 import json
 import os
 import secrets
@@ -168,18 +169,16 @@ def all_manifests(results: Path) -> list[Manifest]:
     """Every sweep in the results whose description can be read, oldest first."""
     found = []
     for name in sweep_names(results):
-        try:
+        with contextlib.suppress(BadInput):
             found.append(read_manifest(results, name))
-        except BadInput:
-            continue
     return sorted(found, key=lambda manifest: _moment(manifest.started_at))
 
 
 def _parse(text: str) -> Manifest:
     """The manifest in a file, which an earlier or later version may have written.
 
-    Fields that are not known are left aside; a missing one has a plain value where it decides
-    nothing, and one of the base that of a configuration that says nothing of it.
+    Unknown fields are left aside. A missing field gets a default where nothing depends on it, a
+    missing field of the base the default of `TrainConfig`.
 
     Raises:
         ValueError: the text is no JSON, a field that is needed is missing, or one is of another

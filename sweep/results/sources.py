@@ -1,4 +1,4 @@
-"""Source models by name: the weights of each, and what is said of them.
+"""Source models by name: the weights of each, and their description.
 
     results/models/NAME/weights.safetensors   weights, config, classes and normalization
     results/models/NAME/model.json            that, accuracies and origin, in words
@@ -111,7 +111,7 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 
 
 def _read(folder: Path) -> SourceModel:
-    """What a model's file says; fields of a later version are left aside.
+    """The description in a model's file; fields of a later version are left aside.
 
     Raises:
         OSError: a file is gone or cannot be read.
