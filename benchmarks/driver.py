@@ -20,7 +20,7 @@ from typing import Any
 
 import psutil
 
-from sweep.driver.engine import prepare_environment, ray_cluster
+from sweep.driver.ray_cluster import prepare_environment, ray_cluster
 from sweep.driver.ledger import Ledger
 from sweep.driver.tune_run import TimeBudget, tune_trials
 from sweep.options.sweep_options import SweepOptions

@@ -13,8 +13,8 @@ LOG = logging.getLogger("ray.tl_sweep")
 class Faults:
     """One line an error, each once, in the order in which they came.
 
-    Tune logs some errors of searchers, schedulers and callbacks and goes on without a word, and
-    ends the whole run at others. A part that is guarded does neither.
+    Tune logs some errors of searchers, schedulers and callbacks and goes on; others end the whole
+    run. Errors of a part that is guarded are shown, and end nothing.
     """
 
     def __init__(self) -> None:
@@ -67,6 +67,6 @@ class Faults:
 
 
 def last_line(error: BaseException) -> str:
-    """The last line that a traceback would print: type and message."""
-    message = str(error).strip().splitlines()
-    return f"{type(error).__name__}: {message[0]}" if message else type(error).__name__
+    """Type and first line of the message, as a traceback ends with them."""
+    kind, message = type(error).__name__, str(error).strip().splitlines()
+    return f"{kind}: {message[0]}" if message else kind

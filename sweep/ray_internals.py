@@ -1,7 +1,7 @@
-"""Every use of names that Ray does not publish. Where one is missing, the sweep goes on without.
+"""Every use of names that Ray does not publish. Where one is missing, sweeps run without it.
 
-What is lost then: time at the start and between trials, memory of ended trials, and lines of
-Ray's log that are printed instead.
+This costs time at the start and between trials, memory of ended trials, and lines of Ray's log in
+the terminal.
 """
 
 import contextlib

@@ -39,7 +39,8 @@ def pretrain_command(
 ) -> None:
     """Train a source model, or take a sweep's winner, and keep it under a name."""
     from sweep.report.next_commands import results_option
-    from sweep.use.pretrain import keep_winner, pretrain
+    from sweep.results.sources import keep_winner
+    from sweep.use.pretrain import pretrain
 
     options = SweepOptions(space="pretrain", **given)
     if from_sweep is None:

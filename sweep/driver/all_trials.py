@@ -1,4 +1,4 @@
-"""All trials of a sweep: the search's, then those that confirm the best of it."""
+"""All trials of a sweep: those of the search, then those that confirm the best of it."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -15,7 +15,7 @@ from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 
 CAUSES = {"timed_out": "the time budget ended", "interrupted": "the sweep was interrupted"}
-"""Status of a sweep that was cut off → what cut it off."""
+"""Status of a sweep that was cut off → the reason in words."""
 
 
 class AllTrials:
@@ -23,7 +23,7 @@ class AllTrials:
 
     Args:
         plan: of the sweep.
-        job: what the trials share; afterwards it says what was planned of the confirmation, too.
+        job: what the trials share; after `run` it names the trials of the confirmation, too.
         proposer: of the search's configurations.
         ledger: follows the trials; its faults take all errors.
         resources: what each trial gets.
@@ -44,11 +44,9 @@ class AllTrials:
     ) -> None:
         self.plan, self.job, self.ledger, self.resources = plan, job, ledger, resources
         self.faults = ledger.faults
-        seeds = plan.search.seeds
-        search = TuneSearcher(proposer, seeds, self.faults, ledger.stop_unstarted)
-        self.stacked = plan.freezes
+        search = TuneSearcher(proposer, plan.search.seeds, self.faults, ledger.stop_unstarted)
         self.searcher = ConfirmingSearcher(
-            search, ledger, plan.confirmation, plan.most_searched, begins, self.stacked
+            search, ledger, plan.confirmation, plan.most_searched, begins, plan.freezes
         )
         self.notes: list[str] = []
 
@@ -62,8 +60,7 @@ class AllTrials:
             The sweep's status.
         """
         plan, searcher = self.plan, self.searcher
-        seconds = plan.options.time_budget
-        budget = SharedBudget(seconds, searcher, plan, self.resources.concurrent)
+        budget = SharedBudget(plan.options.time_budget, searcher, plan, self.resources.concurrent)
         status = "failed"
         try:
             with self.faults.noted("running the trials"):
@@ -77,21 +74,18 @@ class AllTrials:
             rest = "timed_out" if budget.fired else "interrupted"
             self.ledger.close(searcher.handed_out, rest)
         self._note_unconfirmed(status)
-        if self.searcher.fresh and self.stacked:
-            first = len(self.searcher.search.handed_out)
-            self.job = self.job.with_planned(first, self.searcher.fresh)
+        if searcher.fresh and searcher.stacked:
+            self.job = self.job.with_planned(len(searcher.search.handed_out), searcher.fresh)
         return status
 
     def _status(self, budget: SharedBudget) -> str:
-        """How a run ended that Tune returned from."""
-        ended, handed_out = sum(self.ledger.statuses.values()), len(self.searcher.handed_out)
-        if budget.fired:
-            return "timed_out"
-        if ended < handed_out:
+        """The sweep's status, once Tune has returned."""
+        ended, searcher = sum(self.ledger.statuses.values()), self.searcher
+        if not budget.fired and ended < len(searcher.handed_out):
             return "interrupted"
-        if self.searcher.cut_short:
+        if budget.fired or searcher.cut_short:
             return "timed_out"
-        missing = ended - len(self.searcher.fresh) < self.searcher.trials
+        missing = ended - len(searcher.fresh) < searcher.trials
         return "failed" if self.faults.lines and missing else "finished"
 
     def _note_unconfirmed(self, status: str) -> None:

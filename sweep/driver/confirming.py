@@ -33,12 +33,12 @@ class ConfirmingSearcher(Searcher):
         confirmation: what is trained again.
         trials: of the search, no fewer than it will have; set anew once their number is known.
         begins: called with the number of all trials once it is known what is confirmed.
-        stacked: whether each trial says what all of the confirmation are, since some may be heads
+        stacked: whether each trial of the confirmation names all of them, since some may be heads
             to be trained together.
 
     Attributes:
-        over: whether the search has to end, whatever it has left; set for the time budget.
-        cut: Tune's names of the trials that ended for the time budget.
+        over: whether the time budget ends the search, whatever it has left.
+        cut: Tune's names of the trials that the time budget ended.
         cut_short: whether the search ended before it came to its own end.
         searching: Tune's names of the search's trials that have not ended.
         fresh: values of the confirmation's trials, in order.
@@ -54,14 +54,9 @@ class ConfirmingSearcher(Searcher):
         stacked: bool = False,
     ) -> None:
         super().__init__(metric="val_accuracy", mode="max")
-        self.search = search
-        self.ledger = ledger
-        self.confirmation = confirmation
-        self.trials = trials
-        self.begins = begins
-        self.stacked = stacked
-        self.over = False
-        self.cut_short = False
+        self.search, self.ledger, self.confirmation = search, ledger, confirmation
+        self.trials, self.begins, self.stacked = trials, begins, stacked
+        self.over = self.cut_short = False
         self.cut: set[str] = set()
         self.searching: set[str] = set()
         self.fresh: list[Values] = []
@@ -91,13 +86,11 @@ class ConfirmingSearcher(Searcher):
         return trial | ({"planned": (first, self.fresh)} if self.stacked else {})
 
     def _of_search(self, trial_id: str) -> Any:
-        if not self.over:
-            suggestion = self.search.suggest(trial_id)
-            if isinstance(suggestion, dict):
-                self.searching.add(trial_id)
-            if suggestion != Searcher.FINISHED:
-                return suggestion
-        return None if self.searching else Searcher.FINISHED
+        suggestion = Searcher.FINISHED if self.over else self.search.suggest(trial_id)
+        if isinstance(suggestion, dict):
+            self.searching.add(trial_id)
+        waits = suggestion == Searcher.FINISHED and self.searching
+        return None if waits else suggestion
 
     def _begin(self) -> None:
         """Choose what is confirmed: every configuration with its first seed, then the next."""
@@ -159,9 +152,8 @@ class ConfirmingSearcher(Searcher):
 class SharedBudget(TimeBudget):
     """A time budget that ends the search early enough for the confirmation.
 
-    What the confirmation needs is estimated from the epochs of the best configurations so far, a
-    bounded number of times however many trials there are. Running trials of the search end after
-    the epoch that they are in.
+    The epochs of the best configurations so far tell what the confirmation needs. Running trials
+    of the search end after the epoch that they are in.
 
     Args:
         seconds: for both; None for no limit.
@@ -174,19 +166,16 @@ class SharedBudget(TimeBudget):
         self, seconds: float | None, searcher: ConfirmingSearcher, plan: Plan, concurrent: int
     ) -> None:
         super().__init__(seconds)
-        self.searcher = searcher
-        self.plan = plan
-        self.concurrent = concurrent
+        self.searcher, self.plan, self.concurrent = searcher, plan, concurrent
         self.next_look = 0.0
         self.cut = searcher.cut
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """Whether a trial is one of a search that is over."""
         running = trial_id in self.searcher.searching and not result["done"]
-        if self.searcher.over and running:
+        if ends := self.searcher.over and running:
             self.cut.add(trial_id)
-            return True
-        return False
+        return ends
 
     def stop_all(self) -> bool:
         """Whether the time is over; looks at what the confirmation needs, too."""
@@ -205,9 +194,11 @@ class SharedBudget(TimeBudget):
         self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
 
     def _kept(self, most: float) -> float:
-        """Seconds for the confirmation of what was measured so far: `most` where that is enough
-        for one seed of each at least. 0 where it is not, since runs that are cut off confirm
-        nothing, and where there is nothing to choose among yet."""
+        """Seconds for the confirmation of what was measured so far.
+
+        This is `most` where the seeds need more but one seed of each fits, and 0 where not even
+        that does, or where there is nothing to choose among yet.
+        """
         confirmation = self.searcher.confirmation
         count = confirmation.configurations and confirmation.configurations + confirmation.extra
         best = self.searcher.ledger.leader.first(max(count, LEAST))

@@ -1,7 +1,7 @@
-"""Every trial is accounted for: the driver's record of trials, and the rows it writes.
+"""The driver's record of all trials, and the rows that it writes.
 
-A Tune callback. Each trial gets exactly one row in `trials`, whatever became of it, and one row in
-`epochs` for each epoch that it reported.
+Each trial gets one row in `trials`, whatever became of it, and one in `epochs` for each epoch that
+it reported.
 """
 
 import math
@@ -27,8 +27,8 @@ from sweep.trial.job import Job
 from sweep.trial.trainable import unpack
 
 KEPT_CHECKPOINTS = 6
-"""Best weights of the search kept of each group while a sweep runs, beside all of the
-confirmation; a selected trial without them is trained again."""
+"""Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
+the confirmation all are. A selected trial without weights is trained again."""
 
 
 @dataclass
@@ -145,7 +145,7 @@ class Ledger(Callback):
         self._end(record, "out_of_memory" if "OutOfMemoryError" in text else "failed")
 
     def stop_unstarted(self, number: int, values: dict[str, Any]) -> None:
-        """Write the row of a trial that is not trained, since its configuration was stopped."""
+        """Write the row of a trial that is not trained because its configuration was stopped."""
         self._end(self._numbered(number, values), "stopped")
 
     def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
@@ -247,9 +247,8 @@ class Ledger(Callback):
 
 def error_text(path: str | None) -> str:
     """What Tune wrote of a worker's death, in one sentence."""
-    lines = (
-        Path(path).read_text(errors="replace").splitlines() if path and Path(path).exists() else []
-    )
+    file = Path(path) if path else None
+    lines = file.read_text(errors="replace").splitlines() if file and file.exists() else []
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     named = [line for line in told if _EXCEPTION.match(line) or "died" in line]
     return (named or told or ["the worker process died"])[-1].split(". Worker exit")[0]

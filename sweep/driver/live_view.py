@@ -30,7 +30,6 @@ class LiveView:
         trials: of the search, how many there will be.
         confirm: trials of the confirmation, at most.
         epochs: of a trial whose values do not say, at most.
-        concurrent: trials side by side.
     """
 
     def __init__(
@@ -40,25 +39,18 @@ class LiveView:
         title: str,
         trials: int,
         epochs: int,
-        concurrent: int,
         confirm: int = 0,
     ) -> None:
-        self.ledger = ledger
-        self.title = title
-        self.trials = trials
-        self.confirm = confirm
-        self.epochs = epochs
-        self.concurrent = concurrent
+        self.ledger, self.title, self.epochs = ledger, title, epochs
+        self.trials, self.confirm = trials, confirm
         self.began = time.monotonic()
 
     def __rich__(self) -> Group:
-        records = list(self.ledger.records.values())
+        records = list(self.ledger.records.values())  # another thread adds to them
         running = [record for record in records if record.status == "running"]
-        parts: list[RenderableType] = [self._headline(), self._bar(records)]
-        parts += [self._counts(running), self._best()]
-        if running:
-            parts.append(self._running(running))
-        return Group(*parts)
+        parts: list[RenderableType] = [self._headline(), self._bar()]
+        parts += [self._counts(len(running)), self._best()]
+        return Group(*parts, *([self._running(running)] if running else []))
 
     def _headline(self) -> Text:
         minutes = max(time.monotonic() - self.began, 1e-9) / 60
@@ -69,30 +61,25 @@ class LiveView:
         left = self.seconds_left()
         return text.append(f" · {clock(left)} left" if left is not None else "", style="none")
 
-    def _bar(self, records: "list[TrialRecord]") -> Table:
-        ended = sum(self.ledger.statuses.values())
-        planned = self.trials + self.confirm
+    def _bar(self) -> Table:
+        ended, planned = sum(self.ledger.statuses.values()), self.trials + self.confirm
+        begun = self.confirm and math.isfinite(self.ledger.confirm_from)
+        part = ", confirming the best" if begun else ""
         grid = Table.grid(expand=False)
         grid.add_row(
             ProgressBar(total=max(planned, 1), completed=ended, width=50),
-            Text(f"  {ended} of {planned} trials{self._part()}"),
+            Text(f"  {ended} of {planned} trials{part}"),
         )
         return grid
-
-    def _part(self) -> str:
-        """That the confirmation runs, where it does."""
-        begun = self.confirm and math.isfinite(self.ledger.confirm_from)
-        return ", confirming the best" if begun else ""
 
     def begin_confirmation(self, trials: int) -> None:
         """Take in how many trials there will be in all, now that the search has ended."""
         self.trials = int(self.ledger.confirm_from)
         self.confirm = trials - self.trials
 
-    def _counts(self, running: "list[TrialRecord]") -> Text:
+    def _counts(self, running: int) -> Text:
         text = Text()
-        counts = {"running": len(running), **self.ledger.statuses}
-        for status, number in counts.items():
+        for status, number in {"running": running, **self.ledger.statuses}.items():
             text.append(f"{status.replace('_', ' ')} {number}   ", style=STATUS_STYLE[status])
         return text
 
@@ -154,8 +141,6 @@ class LiveView:
 @contextlib.contextmanager
 def live(console: Console, view: LiveView) -> Iterator[None]:
     """Show the view until the block ends; nothing where there is no terminal."""
-    if not console.is_terminal:
-        yield
-        return
-    with Live(view, console=console, refresh_per_second=4, transient=True):
+    shown = Live(view, console=console, refresh_per_second=4, transient=True)
+    with shown if console.is_terminal else contextlib.nullcontext():
         yield

@@ -1,20 +1,24 @@
-"""Run a plan: data → models → Ray Tune → rows → winner → result."""
+"""One sweep from its plan to its result: data → models → Ray Tune → rows → winner → result."""
 
-import dataclasses
+import contextlib
 import math
 import shutil
+from collections.abc import Iterator
+from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
+import torch
 from rich.console import Console
 from rich.markup import escape
 
 from search_spaces.domains import Choice
+from sweep import __version__
 from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
-from sweep.driver.engine import ray_cluster
 from sweep.driver.live_view import LiveView, live
+from sweep.driver.ray_cluster import ray_cluster
 from sweep.faults import Faults
 from sweep.options.spaces import name_of
 from sweep.options.sweep_options import space_command
@@ -27,14 +31,19 @@ from sweep.prepare.measurements import measured_packing, measured_precisions
 from sweep.prepare.trial_shapes import trial_shapes
 from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
-from sweep.results.folders import writable_folder
+from sweep.results.folders import run_folder, writable_folder
 from sweep.results.liveness import heartbeat
-from sweep.results.manifest import Manifest, run_folder, write_manifest
+from sweep.results.manifest import Manifest, write_manifest
 from sweep.results.tables import delete_tables
 from sweep.terminal.loading import loading, waiting
+from sweep.trial.job import Job
 from tl_core.config import config_from_dict
 from tl_core.errors import BadInput
 from tl_core.train.precision import PHASES
+
+if TYPE_CHECKING:  # these load Ray, which reads its environment as it is imported
+    from sweep.driver.all_trials import AllTrials
+    from sweep.driver.ledger import Ledger
 
 
 def run_plan(plan: Plan, console: Console) -> SweepResult:
@@ -50,12 +59,11 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.
     """
-    options = plan.options
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False)
-    results = writable_folder(options.results)
+    results = writable_folder(plan.options.results)
     sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
-    if options.address is None:  # refuse what this machine lacks before data are loaded
+    if plan.options.address is None:  # refuse what this machine lacks before data are loaded
         plan.resources(plan.pool)
     plan = with_bundled_defaults(plan, console)
     if plan.search.reason:
@@ -66,238 +74,13 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
     about_data = print_data(sound, console, plan.levels("limit_train"))
     for backbone, what in checked.loaded.items():
         console.print(loaded_line(backbone, what), highlight=False)
-    run = _Run(plan, checked.sound, claim_name(plan, results), results, console)
-    run.manifest.loaded = checked.loaded
-    run.manifest.notes += about_data
-    run.note(*checked.notes)
-    with heartbeat(run.folder):
-        return run.run()
-
-
-class _Run:
-    """One sweep under way.
-
-    Args:
-        plan: what is run.
-        shapes: values of trials to measure on, as `trial_shapes` gives them.
-        name: of the sweep.
-        results: the results folder.
-        console: where notes and progress go.
-    """
-
-    def __init__(
-        self,
-        plan: Plan,
-        shapes: list[dict[str, Any]],
-        name: str,
-        results: Path,
-        console: Console,
-    ) -> None:
-        self.plan = plan
-        self.shapes = shapes
-        self.name = name
-        self.results = results
-        self.console = console
-        self.folder = run_folder(results, name)
-        self.manifest = new_manifest(plan, name)
-        self.faults = Faults()
-        self.view: LiveView | None = None
-        self.running: Any = None
-        """All its trials, once they run."""
-        self.began = False
-        """Whether trials may have run."""
-
-    def run(self) -> SweepResult:
-        options = self.plan.options
-        local = None if options.address else self.plan.pool
-        cpus, gpus = (local.cpus, local.gpus) if local else (None, None)
-        write_manifest(self.results, self.manifest)
-        log = self.folder / "ray.log"
-        try:
-            with ray_cluster(address=options.address, cpus=cpus, gpus=gpus, log=log):
-                self._run_on_ray(options.address is not None)
-        except KeyboardInterrupt:
-            self.manifest.status = "interrupted"
-        except Exception as error:
-            self._break_off(error)
-        except BaseException:
-            self.manifest.status = "interrupted"
-            self._end()
-            raise
-        self._end()
-        return load_result(self.results, self.name)
-
-    def _break_off(self, error: Exception) -> None:
-        """Note an error after the first trial; raise one before it, and leave nothing behind."""
-        if self.began:
-            self.faults.add("running the sweep", error)
-            self.manifest.status = "failed"
-            return
-        if isinstance(error, BadInput):
-            shutil.rmtree(self.folder)
-            delete_tables(self.results, self.name)
-        else:
-            self.manifest.status = "failed"
-            self._end()
-        raise error
-
-    def _end(self) -> None:
-        self.manifest.errors += self.faults.lines
-        self.manifest.ended_at = datetime.now(UTC).isoformat()
-        write_manifest(self.results, self.manifest)
-
-    def _run_on_ray(self, joined: bool) -> None:
-        from sweep.driver.ledger import Ledger
-
-        resources = self._resources()
-        job = self._job(resources, joined)
-        if resources.gpus and self.plan.options.trials_per_gpu is None:
-            packed = self._packed(job)
-            resources = self._resources(packed)
-            job = dataclasses.replace(job, base={**job.base, "threads": resources.cpus_per_trial})
-        job = dataclasses.replace(job, trials_per_gpu=resources.trials_per_gpu)
-        identifier = Identifier(job.config, job.base, model_limits(self.plan.base))
-        if self.plan.freezes:
-            job = dataclasses.replace(job, planned=self.plan.known_trials(identifier.config_id))
-        ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
-        confirmation = self.plan.confirmation
-        then = f", then {confirmation} to confirm the best" if confirmation.configurations else ""
-        about = "about " if self.plan.approximate else ""
-        self.console.print(
-            f"[bold]{self.name}[/bold]: {about}{self.plan.trials} trials of {self.plan.epochs} "
-            f"epochs at most{then}, {resources}",
-            highlight=False,
-        )
-        self.view = view = LiveView(
-            ledger,
-            title=self.name,
-            trials=self.plan.trials,
-            epochs=self.plan.base.epochs,
-            concurrent=resources.concurrent,
-            confirm=confirmation.most_trials,
-        )
-        self.faults.guard(view, "showing progress", {"__rich__": ""})
-        self.began = True
-        with live(self.console, view):
-            job = self._run_trials(job, ledger, resources, identifier, view)
-        try:
-            if self.manifest.status != "interrupted" or math.isfinite(ledger.confirm_from):
-                with (
-                    waiting(self.console, "Judging the best on the test split"),
-                    self.faults.noted("judging"),
-                ):
-                    self.manifest.winner = self._judge(job, resources)
-        finally:
-            for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
-                shutil.rmtree(self.folder / unread, ignore_errors=True)
-
-    def _resources(self, packed: int = 1) -> Resources:
-        """Shares of the Ray in use, which is another than asked for where one ran already."""
-        return self.plan.resources(ray_resources(self.plan.options), packed)
-
-    def _job(self, resources: Resources, joined: bool) -> Any:
-        from sweep.trial.job import Job
-
-        base = self.plan.base.to_dict()
-        base["threads"] = resources.cpus_per_trial
-        if not resources.gpus and base["device"] == "auto":
-            base["device"] = "cpu"
-        checkpoints = str(self.folder / "checkpoints")
-        job = Job(self.name, base, self.plan.modules, {}, checkpoints)
-        auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
-        if not auto:
-            return job
-        with (
-            waiting(self.console, "Measuring which precision is faster"),
-            self.faults.noted("measuring precision"),
-        ):
-            precisions, notes = measured_precisions(
-                job, self.shapes, auto, resources, here=not joined
-            )
-            self.note(*notes)
-            return dataclasses.replace(job, precisions=precisions)
-        return job
-
-    def _packed(self, job: Any) -> int:
-        """Trials that share a GPU, as measured."""
-        with (
-            waiting(self.console, "Measuring how many trials fit on a GPU"),
-            self.faults.noted("measuring how many trials fit on a GPU"),
-        ):
-            packed, notes = measured_packing(job, self.shapes)
-            self.note(*notes)
-            return packed
-        return 1
-
-    def note(self, *lines: str) -> None:
-        """Show lines and keep them with the sweep."""
-        for line in lines:
-            self.console.print(escape(line), style="yellow", highlight=False)
-            self.manifest.notes.append(line)
-
-    def _run_trials(
-        self, job: Any, ledger: Any, resources: Resources, identifier: Identifier, view: LiveView
-    ) -> Any:
-        """Run all trials; leaves the sweep's status in the manifest.
-
-        Returns:
-            The job, as judging has to know it.
-        """
-        from sweep.driver.all_trials import AllTrials
-
-        def begins(trials: int) -> None:
-            self.manifest.trials_planned = trials
-            view.begin_confirmation(trials)
-            with self.faults.noted("writing results"):
-                write_manifest(self.results, self.manifest)
-
-        study = self.folder / "study.log"
-        proposer = self.plan.proposer(
-            self.name, study, identifier.config_id, self.note, self._counted
-        )
-        self.running = AllTrials(self.plan, job, proposer, ledger, resources, begins)
-        status = "failed"
-        try:
-            status = self.running.run(self.folder)
-        finally:  # until then it is running, for whoever reads the manifest
-            self.manifest.status = status
-        self.note(*self.running.notes)
-        return self.running.job
-
-    def _counted(self, configurations: int) -> None:
-        """Take in how many configurations there are, once the search has decided it."""
-        trials = configurations * len(self.plan.search.seeds)
-        self.manifest.trials_planned = trials + self.plan.confirmation.most_trials
-        if self.running is not None:
-            self.running.searcher.trials = trials
-        if self.view is not None:
-            self.view.trials = trials
-        write_manifest(self.results, self.manifest)
-
-    def _judge(self, job: Any, resources: Resources) -> dict[str, Any] | None:
-        from sweep.judge.judge_sweep import judge_sweep
-
-        judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
-        if judged.winner is None:
-            for line in judged.notes:
-                self.faults.say(line)
-            return None
-        self.note(*judged.notes)
-        return judged.winner
-
-    def _provenance(self) -> dict[str, Any]:
-        import torch
-
-        from sweep import __version__
-
-        return {
-            "space": self.plan.space.name,
-            "search": self.plan.search.name,
-            "scheduler": self.plan.search.scheduler,
-            "search_seed": self.plan.options.seed,
-            "sweep_version": __version__,
-            "torch_version": torch.__version__,
-        }
+    manifest = claim_name(plan, results, lambda name: new_manifest(plan, name))
+    manifest.loaded = checked.loaded
+    manifest.notes += about_data
+    sweep = OneSweep(plan, checked.sound, manifest, results, console)
+    sweep.note(*checked.notes)
+    with heartbeat(sweep.folder):
+        return sweep.run()
 
 
 def new_manifest(plan: Plan, name: str) -> Manifest:
@@ -320,3 +103,232 @@ def new_manifest(plan: Plan, name: str) -> Manifest:
         notes=[*([f"search: {plan.search}"] if plan.search.reason else []), *plan.notes],
         started_at=datetime.now(UTC).isoformat(),
     )
+
+
+class OneSweep:
+    """One sweep under way, from the start of Ray on.
+
+    Args:
+        plan: what is run.
+        shapes: values of trials to measure on, as `trial_shapes` gives them.
+        manifest: of the sweep, whose folder is there.
+        results: the results folder.
+        console: where notes and progress go.
+
+    Attributes:
+        trials: all its trials, once they run.
+        view: what the terminal shows of them.
+        began: whether trials may have run.
+    """
+
+    def __init__(
+        self,
+        plan: Plan,
+        shapes: list[dict[str, Any]],
+        manifest: Manifest,
+        results: Path,
+        console: Console,
+    ) -> None:
+        self.plan, self.shapes, self.manifest = plan, shapes, manifest
+        self.results, self.console = results, console
+        self.name = manifest.name
+        self.folder = run_folder(results, self.name)
+        self.faults = Faults()
+        self.trials: AllTrials | None = None
+        self.view: LiveView | None = None
+        self.began = False
+
+    def run(self) -> SweepResult:
+        """Run it with a Ray of its own, or in the cluster that the options name.
+
+        Raises:
+            BadInput: the sweep cannot be run as asked; nothing of it is left.
+        """
+        address = self.plan.options.address
+        pool = None if address else self.plan.pool
+        cpus, gpus = (pool.cpus, pool.gpus) if pool else (None, None)
+        write_manifest(self.results, self.manifest)
+        try:
+            with ray_cluster(address=address, cpus=cpus, gpus=gpus, log=self.folder / "ray.log"):
+                self.run_on_ray(joined=address is not None)
+        except KeyboardInterrupt:
+            self.manifest.status = "interrupted"
+        except Exception as error:
+            self._break_off(error)
+        except BaseException:
+            self.manifest.status = "interrupted"
+            self._end()
+            raise
+        self._end()
+        return load_result(self.results, self.name)
+
+    def run_on_ray(self, joined: bool) -> None:
+        """Share out the processors, measure, run the trials, judge the best of them."""
+        from sweep.driver.ledger import Ledger
+
+        plan = self.plan
+        resources = self._resources()
+        job = self._with_precisions(self._job(resources), resources, here=not joined)
+        if resources.gpus and plan.options.trials_per_gpu is None:
+            resources = self._resources(self._packed(job))
+        base = {**job.base, "threads": resources.cpus_per_trial}
+        job = replace(job, base=base, trials_per_gpu=resources.trials_per_gpu)
+        identifier = Identifier(job.config, job.base, model_limits(plan.base))
+        if plan.freezes:
+            job = replace(job, planned=plan.known_trials(identifier.config_id))
+        ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
+        self.view = view = self._shown(ledger, resources)
+        self.began = True
+        with live(self.console, view):
+            job = self.run_trials(job, ledger, resources, identifier, view)
+        try:
+            if self.manifest.status != "interrupted" or math.isfinite(ledger.confirm_from):
+                self._judge(job, resources)
+        finally:
+            for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
+                shutil.rmtree(self.folder / unread, ignore_errors=True)
+
+    def _resources(self, packed: int = 1) -> Resources:
+        """Shares of the Ray in use, which is another than asked for where one ran already."""
+        return self.plan.resources(ray_resources(self.plan.options), packed)
+
+    def _job(self, resources: Resources) -> Job:
+        base = {**self.plan.base.to_dict(), "threads": resources.cpus_per_trial}
+        if not resources.gpus and base["device"] == "auto":
+            base["device"] = "cpu"
+        return Job(self.name, base, self.plan.modules, {}, str(self.folder / "checkpoints"))
+
+    def _with_precisions(self, job: Job, resources: Resources, *, here: bool) -> Job:
+        """The job with what `auto` precisions mean, as measured."""
+        auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
+        if not auto:
+            return job
+        with self._step("Measuring which precision is faster", "measuring precision"):
+            precisions, notes = measured_precisions(job, self.shapes, auto, resources, here=here)
+            self.note(*notes)
+            return replace(job, precisions=precisions)
+        return job
+
+    def _packed(self, job: Job) -> int:
+        """Trials that share a GPU, as measured."""
+        what = "how many trials fit on a GPU"
+        with self._step(f"Measuring {what}", f"measuring {what}"):
+            packed, notes = measured_packing(job, self.shapes)
+            self.note(*notes)
+            return packed
+        return 1
+
+    def _provenance(self) -> dict[str, Any]:
+        return {
+            "space": self.plan.space.name,
+            "search": self.plan.search.name,
+            "scheduler": self.plan.search.scheduler,
+            "search_seed": self.plan.options.seed,
+            "sweep_version": __version__,
+            "torch_version": torch.__version__,
+        }
+
+    def _shown(self, ledger: "Ledger", resources: Resources) -> LiveView:
+        """Say what begins; returns what the terminal shows from now on."""
+        plan, confirmation = self.plan, self.plan.confirmation
+        then = f", then {confirmation} to confirm the best" if confirmation.configurations else ""
+        about = "about " if plan.approximate else ""
+        self.console.print(
+            f"[bold]{self.name}[/bold]: {about}{plan.trials} trials of {plan.epochs} epochs at"
+            f" most{then}, {resources}",
+            highlight=False,
+        )
+        view = LiveView(
+            ledger,
+            title=self.name,
+            trials=plan.trials,
+            epochs=plan.base.epochs,
+            confirm=confirmation.most_trials,
+        )
+        self.faults.guard(view, "showing progress", {"__rich__": ""})
+        return view
+
+    def run_trials(
+        self,
+        job: Job,
+        ledger: "Ledger",
+        resources: Resources,
+        identifier: Identifier,
+        view: LiveView,
+    ) -> Job:
+        """Run all trials; leaves the sweep's status in the manifest.
+
+        Returns:
+            The job, as judging has to know it.
+        """
+        from sweep.driver.all_trials import AllTrials
+
+        def begin_confirmation(trials: int) -> None:
+            view.begin_confirmation(trials)
+            self.manifest.trials_planned = trials
+            with self.faults.noted("writing results"):
+                write_manifest(self.results, self.manifest)
+
+        study, identify = self.folder / "study.log", identifier.config_id
+        proposer = self.plan.proposer(self.name, study, identify, self.note, self.take_count)
+        self.trials = AllTrials(self.plan, job, proposer, ledger, resources, begin_confirmation)
+        status = "failed"
+        try:
+            status = self.trials.run(self.folder)
+        finally:  # until then it is running, for all that read the manifest
+            self.manifest.status = status
+        self.note(*self.trials.notes)
+        return self.trials.job
+
+    def take_count(self, configurations: int) -> None:
+        """Take in how many configurations there are, once the search has decided it."""
+        trials = configurations * len(self.plan.search.seeds)
+        if self.trials is not None:
+            self.trials.searcher.trials = trials
+        if self.view is not None:
+            self.view.trials = trials
+        self.manifest.trials_planned = trials + self.plan.confirmation.most_trials
+        write_manifest(self.results, self.manifest)
+
+    def _judge(self, job: Job, resources: Resources) -> None:
+        from sweep.judge.judge_sweep import judge_sweep
+
+        with self._step("Judging the best on the test split", "judging"):
+            judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
+            self.manifest.winner = judged.winner
+            if judged.winner is not None:
+                self.note(*judged.notes)
+                return
+            for line in judged.notes:
+                self.faults.say(line)
+
+    @contextlib.contextmanager
+    def _step(self, shown: str, doing: str) -> Iterator[None]:
+        """Show what takes a moment; note what it raises, and go on after it."""
+        with waiting(self.console, shown), self.faults.noted(doing):
+            yield
+
+    def note(self, *lines: str) -> None:
+        """Show lines and keep them with the sweep."""
+        for line in lines:
+            self.console.print(escape(line), style="yellow", highlight=False)
+            self.manifest.notes.append(line)
+
+    def _break_off(self, error: Exception) -> None:
+        """Note an error after the first trial; raise one before it, and leave nothing behind."""
+        if self.began:
+            self.faults.add("running the sweep", error)
+            self.manifest.status = "failed"
+            return
+        if isinstance(error, BadInput):
+            shutil.rmtree(self.folder)
+            delete_tables(self.results, self.name)
+        else:
+            self.manifest.status = "failed"
+            self._end()
+        raise error
+
+    def _end(self) -> None:
+        self.manifest.errors += self.faults.lines
+        self.manifest.ended_at = datetime.now(UTC).isoformat()
+        write_manifest(self.results, self.manifest)

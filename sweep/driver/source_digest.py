@@ -1,36 +1,33 @@
-"""What a kept source is found again by: a hash of all that decides what its sweep comes to.
+"""A hash of all that decides what a source's sweep comes to, by which a kept source is found.
 
-Data, weights and teachers count by content. The trainer's code counts as a whole, as do the files
-of `--import`, what the space's file defines besides its plain data, and the user's modules that
-these import. Versions of torch, torchvision and timm do not: a new one moves numbers by rounding,
-and a source may have taken days.
+Data, weights and teachers count by content. All code of the trainer counts, the files of
+`--import`, what the space's file defines besides its plain data, and the user's modules that these
+import. Versions of torch, torchvision and timm do not count: a new one changes numbers by rounding
+alone.
 """
 
 import ast
 import hashlib
 import json
-from typing import TYPE_CHECKING, Any
 
 from sweep.options.user_modules import UserModule
+from sweep.plan.plan import Plan
 from sweep.results.sources import PRETRAINED
 from tl_core.config import FIELDS, TrainConfig, config_from_dict
 from tl_core.datasets import load_data
 from tl_core.frozen.content import code_hash, import_hash
 from tl_core.models.source_weights import file_fingerprint
 
-if TYPE_CHECKING:
-    from sweep.plan.plan import Plan
-
 PLAIN_DATA = frozenset((
     "BASE", "SPACE", "DESIGN", "SEARCH", "SCHEDULER", "TRIALS", "SEEDS", "SCRATCH", "SOURCE",
     "SOURCE_SPACE", "RUNS",
 ))  # fmt: skip
-"""What a space's file says of itself; of the source, its values count in their own place."""
+"""Names in a space's file that are plain data: the values of the source count by themselves."""
 BY_CONTENT = ("dataset", "weights", "teacher")
 """Fields of which what they name counts, wherever it lies."""
 
 
-def source_digest(plan: "Plan") -> str:
+def source_digest(plan: Plan) -> str:
     """Eight hexadecimal digits, the same for the same source.
 
     Args:
@@ -60,7 +57,7 @@ def source_digest(plan: "Plan") -> str:
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
 
 
-def _data(plan: "Plan", name: str) -> str:
+def _data(plan: Plan, name: str) -> str:
     return load_data(config_from_dict({"dataset": name}, plan.base)).fingerprint
 
 
@@ -81,15 +78,12 @@ def _space_code(module: UserModule) -> list[str]:
 
 
 def _is_plain_data(statement: ast.stmt) -> bool:
-    targets: list[Any] = getattr(statement, "targets", None) or [
-        getattr(statement, "target", None)
-    ]
     if not isinstance(statement, ast.Assign | ast.AnnAssign):
         return False
-    names = [
-        name.id for target in targets for name in ast.walk(target) if isinstance(name, ast.Name)
-    ]
-    return bool(names) and set(names) <= PLAIN_DATA
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    nodes = [node for target in targets for node in ast.walk(target)]
+    names = {node.id for node in nodes if isinstance(node, ast.Name)}
+    return bool(names) and names <= PLAIN_DATA
 
 
 def _is_text(statement: ast.stmt) -> bool:

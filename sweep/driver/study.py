@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Study:
     """The sweeps that the options' space asks for; one, unless its file has RUNS.
 
-    The time budget is that of all of them together, sources included. After an interrupt, or when
-    the budget is over, no other sweep starts; a line names those that did not.
+    All of them and their sources share the time budget. After an interrupt, or when the budget is
+    over, no other sweep starts; a line names those that did not.
 
     Attributes:
         left: names of the sweeps that have not been started.
@@ -76,7 +76,7 @@ class Study:
         return max([int(bool(self.left)), *(result.exit_code for result in self.results)])
 
     def _check(self) -> None:
-        """Refuse what would end a later sweep, before hours have gone into those before it."""
+        """Refuse what would end a later sweep before the first one starts."""
         from sweep.plan.make_plan import make_plan
         from sweep.plan.names import sweep_name
 

@@ -1,9 +1,8 @@
-"""The source of a study's transfers: trained once, kept among the named models, found again."""
+"""The source of transfers: trained once, kept among the named models, found again."""
 
 import time
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from rich.console import Console
 
@@ -14,7 +13,7 @@ from sweep.plan.at_source import source_options
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.report.summary import SweepResult
-from sweep.results.sources import keep_model, weights_of
+from sweep.results.sources import keep_winner, weights_of
 
 
 def with_trained_source(plan: Plan, console: Console) -> Plan:
@@ -40,12 +39,7 @@ def with_trained_source(plan: Plan, console: Console) -> Plan:
 def trained_source(plan: Plan, console: Console) -> Path:
     """The weights that a plan's transfers start from; trained now unless they are kept already.
 
-    A source whose sweep was cut off is not kept: what it would have come to is not known.
-
-    Raises:
-        BadInput: the source cannot be trained as asked.
-        Unfinished: its sweep ended without a model, or with the time budget.
-        KeyboardInterrupt: the user interrupted its sweep.
+    A source whose sweep was cut off is not kept. Raises as `with_trained_source`.
     """
     wanted = source_plan(plan)
     results = plan.options.results.expanduser().resolve()
@@ -56,23 +50,16 @@ def trained_source(plan: Plan, console: Console) -> Path:
         return kept
     console.print(f"[bold]First the source[/bold]: {name}", highlight=False)
     result = run_plan(wanted, console)
-    winner = _winner(result, console)
-    weights = Path(winner["weights"])
+    weights = _model_of(result, console)
     made_of = [result.manifest.base[field] for field in ("dataset", "backbone", "weights")]
     if made_of != [wanted.base.dataset, wanted.base.backbone, wanted.base.weights]:
-        return weights  # bundled data or weights served in their place: not what the name says
-    keep_model(
-        results,
-        name,
-        weights,
-        val_accuracy=winner["val_accuracy"],
-        test_accuracy=winner["test_accuracy"],
-        sweep=result.name,
-    )
+        return weights  # bundled data or weights took their place, which the name does not say
+    keep_winner(results, result.name, name)
     return kept
 
 
-def _winner(result: SweepResult, console: Console) -> dict[str, Any]:
+def _model_of(result: SweepResult, console: Console) -> Path:
+    """The weights of a source's winner, where its sweep came to its end."""
     status, winner = result.manifest.status, result.manifest.winner
     if status == "interrupted":
         console.print(
@@ -91,7 +78,7 @@ def _winner(result: SweepResult, console: Console) -> dict[str, Any]:
             f"{result.name}: no trial of the source ended with a model; `show {result.name}` tells"
             " how it went."
         )
-    return winner
+    return Path(winner["weights"])
 
 
 def source_plan(plan: Plan) -> Plan:

@@ -13,8 +13,8 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.driver.engine import take_warm_workers
 from sweep.driver.ledger import Ledger
+from sweep.driver.ray_cluster import take_warm_workers
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
 from sweep.search.schedulers import SchedulerContext, build_scheduler
@@ -23,18 +23,12 @@ from sweep.trial.trainable import TrialActor
 
 SEARCHING = {"suggest": Searcher.FINISHED, "on_trial_result": None, "on_trial_complete": None}
 SCHEDULING = {
-    "on_trial_add": None,
-    "on_trial_result": TrialScheduler.CONTINUE,
-    "on_trial_complete": None,
-    "on_trial_error": None,
-    "on_trial_remove": None,
-    "choose_trial_to_run": None,
-}
-FOLLOWING = dict.fromkeys(
-    (
-        "on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end",
-    )
-)  # fmt: skip
+    "on_trial_add": None, "on_trial_result": TrialScheduler.CONTINUE, "on_trial_complete": None,
+    "on_trial_error": None, "on_trial_remove": None, "choose_trial_to_run": None,
+}  # fmt: skip
+FOLLOWING = dict.fromkeys((
+    "on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end",
+))  # fmt: skip
 """Methods that Tune calls, and what it is told where one of them raises."""
 
 
@@ -76,7 +70,7 @@ def tune_trials(
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
     Errors of the searcher, the scheduler and the ledger are noted in `ledger.faults`. A searcher
-    that cannot propose is taken to have no more; the trials under way go on to their ends.
+    that raises has no more trials; those under way go on to their ends.
 
     Args:
         plan: names the scheduler and the number of trials.
@@ -135,8 +129,7 @@ def tune_trials(
 def signals_kept() -> Iterator[None]:
     """Give signals back the handlers that they had before the block.
 
-    Tune takes Ctrl-C for itself and keeps it: the next one, during judging or anything else that
-    the process does afterwards, would be swallowed.
+    Tune keeps its own handler of Ctrl-C, which would swallow the next one, such as during judging.
     """
     if threading.current_thread() is not threading.main_thread():
         yield  # only the main thread has handlers

@@ -1,6 +1,5 @@
-"""After the trials: who is judged, the judging side by side, and the weights that are kept."""
+"""After the trials: which are judged, the judging side by side, the weights that are kept."""
 
-import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
 from functools import partial
@@ -25,6 +24,7 @@ from sweep.judge.judging import (
 from sweep.judge.verdict import verdict
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
+from sweep.results.schema import or_null
 from sweep.results.selection import best_seeds, counting_runs, to_judge
 from sweep.results.tables import append, read_table, write_rows
 from sweep.trial.job import Job
@@ -86,7 +86,7 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
     if top[0] not in found:
         return Judged(None, notes)
     winner = _winner(plan, folder, rows.loc[top[0]], found[top[0]])
-    return Judged({**winner, **_said_of_winner(trials, rows.loc[top[0]], found)}, notes)
+    return Judged({**winner, **_test_and_verdict(trials, rows.loc[top[0]], found)}, notes)
 
 
 def _judge(
@@ -97,7 +97,7 @@ def _judge(
     rows: pd.DataFrame,
     top: list[str],
 ) -> tuple[dict[str, Judgement], list[str]]:
-    """The judgements by trial, and notes on those that could not be made."""
+    """The judgements by trial, and a line on each trial that could not be judged."""
     judgings: dict[str, Judging] = {}
     outcomes: dict[str, Judgement | str] = {}
     tasks: dict[Any, list[str]] = {}
@@ -128,8 +128,8 @@ def _judge(
 def _body(job: Job, values: dict[str, Any]) -> tuple[Any, ...] | None:
     """What trials share that are heads on the same activations; None for any other trial.
 
-    Such trials are judged in one task: the frozen stages see the test split once, with all the
-    threads there are, and the heads take next to nothing. Others are dearer and go side by side.
+    Such trials are judged in one task, in which the frozen stages see the test split once, with
+    all threads. Others take longer and are judged side by side.
     """
     try:
         config = job.config(values)
@@ -174,7 +174,7 @@ def trial_number(row: pd.Series) -> int:
 
 def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:
     """The fields in which a trial may differ from the base, as a row of `trials` has them."""
-    return {name: plain(name, row[name]) for name in (*plan.varied, "seed")}
+    return {name: _field_value(name, row[name]) for name in (*plan.varied, "seed")}
 
 
 def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict[str, Any]:
@@ -190,7 +190,7 @@ def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict
     }
 
 
-def _said_of_winner(
+def _test_and_verdict(
     trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
 ) -> dict[str, Any]:
     """The winner's test accuracy with its interval, over all runs that count, and the verdict."""
@@ -199,8 +199,8 @@ def _said_of_winner(
     judged = [found[trial] for trial in of_winner if trial in found]
     images = found[row["trial_id"]].tables["predictions"].num_rows
     test = accuracy_interval([judgement.accuracy["test"] for judgement in judged], images)
-    said = verdict(trials)
-    return {**asdict(test), **(asdict(said) if said is not None else {})}
+    known = verdict(trials)
+    return {**asdict(test), **(asdict(known) if known is not None else {})}
 
 
 def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
@@ -220,15 +220,13 @@ def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
     append(results, "predictions", sweep, predictions)
 
 
-def plain(name: str, value: Any) -> Any:
+def _field_value(name: str, value: Any) -> Any:
     """A cell of a frame as the plain value of a config field: NaN → None, an array → a tuple.
 
     pandas holds whole numbers as real ones in a column in which some are missing.
     """
-    if value is None or (isinstance(value, float) and math.isnan(value)):
-        return None
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, float) and field_type(name)[0] is int:
-        return int(value)
+    value = value.tolist() if hasattr(value, "tolist") else value
+    if isinstance(value, float):
+        known = or_null(value)
+        return known if known is None or field_type(name)[0] is not int else int(known)
     return tuple(value) if isinstance(value, list) else value

@@ -1,11 +1,11 @@
-"""What the test split says of a trial, once it has been selected: runs where trials run.
+"""What the test split says of a trial that was selected; runs where trials run.
 
 Shapes: N images of a split, C channels, S × S pixels, K classes.
 """
 
 import io
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,15 +16,15 @@ import torch
 from PIL import Image
 
 from sweep.faults import last_line
-from sweep.results.schema import CLASSES, EVALUATIONS, PREDICTIONS
+from sweep.results.schema import CLASSES, EVALUATIONS, PREDICTIONS, or_null
 from sweep.trial.head_stacks import HeadStacks
 from sweep.trial.job import Job
+from sweep.trial.saved_run import save_run
 from sweep.trial.trainable import run_facts
 from tl_core.datasets import Split, load_data
 from tl_core.evaluation import TOP, Evaluation, evaluate, most_probable
 from tl_core.train.checkpoint import load_checkpoint
 from tl_core.train.trainer import Trainer
-from tl_core.weights.weights_file import save_weights
 
 WRONG_EXAMPLES = 100
 """Images kept of those that were classified wrong, the most confident first."""
@@ -64,16 +64,15 @@ def judge_trial(
 ) -> Judgement:
     """Evaluate a trial's best weights on the validation and the test split.
 
-    The weights come from the trial's checkpoint; where there is none (the trial was stopped, or
-    ran on another machine) the trial is trained again, to the epoch that was best.
+    They come from the trial's checkpoint. Where there is none (the trial was stopped, or ran on
+    another machine) the trial is trained again to the epoch that was best.
 
     Args:
         job: what the sweep's trials share.
         number: of the trial.
         values: the trial's own fields.
         epoch: its best epoch.
-        keep: safetensors file for the weights, where its folder can be seen from here; None to
-            keep none.
+        keep: file for the weights, written where its folder can be seen from here.
         threads: for the evaluation, when nothing else runs (None: as in training).
         votes: whether its probabilities are wanted.
         with_images: whether images go with the predictions (WRONG_EXAMPLES, RIGHT_EXAMPLES).
@@ -92,13 +91,11 @@ def judge_trial(
         probabilities, labels = _probabilities(trainer, split)
         judged = evaluate(probabilities, labels)
         accuracy[name] = judged.accuracy
-        evaluations.append({"trial_id": trial_id, "split": name, **evaluation_row(judged)})
-        classes += [
-            {"trial_id": trial_id, "split": name, **row}
-            for row in class_rows(judged, trainer.data.classes)
-        ]
+        about = {"trial_id": trial_id, "split": name}
+        evaluations.append(about | evaluation_row(judged))
+        classes += [about | row for row in class_rows(judged, trainer.data.classes)]
     if keep is not None and keep.parent.is_dir():
-        _keep_weights(trainer, keep, accuracy["val"])
+        save_run(trainer, keep, accuracy["val"])
     images = _examples(split, probabilities, labels) if with_images else None
     predictions = predictions_table(trial_id, trainer.data.classes, probabilities, labels, images)
     evaluations[-1]["wrong_kept"] = _wrong_kept(predictions)
@@ -113,7 +110,7 @@ def judge_trial(
 def judge_in_turn(
     judgings: Sequence[Callable[..., Judgement]], threads: int
 ) -> list[Judgement | str]:
-    """Judge trials one after another; what one raises, in words, in place of its judgement.
+    """Judge trials one after another: judgements, or the error of one that cannot be judged.
 
     Args:
         judgings: `judge_trial` of each trial, all but the threads given.
@@ -176,10 +173,6 @@ def _mean(values: np.ndarray) -> float | None:
     return float(known.mean()) if len(known) else None
 
 
-def _or_none(value: float) -> float | None:
-    return None if np.isnan(value) else float(value)
-
-
 def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
     """Rows of `classes`, but for what was judged."""
     return [
@@ -187,9 +180,9 @@ def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any
             "class_index": index,
             "class_name": name,
             "images": int(judged.images[index]),
-            "precision": _or_none(judged.precision[index]),
-            "recall": _or_none(judged.recall[index]),
-            "f1": _or_none(judged.f1[index]),
+            "precision": or_null(judged.precision[index]),
+            "recall": or_null(judged.recall[index]),
+            "f1": or_null(judged.f1[index]),
             "predicted": judged.confusion[index].tolist(),
             "split_accuracy": judged.accuracy,
         }
@@ -207,7 +200,7 @@ def predictions_table(
     """One row an image of the test split.
 
     Args:
-        trial_id: who predicted.
+        trial_id: of the trial, or of several that vote.
         classes: K names.
         probabilities: (N, K) float.
         labels: (N,) int.
@@ -255,17 +248,3 @@ def _png(split: Split, position: int) -> bytes:
     file = io.BytesIO()
     picture.save(file, format="png", compress_level=FAST)
     return file.getvalue()
-
-
-def _keep_weights(trainer: Trainer, path: Path, val_accuracy: float) -> None:
-    save_weights(
-        path,
-        trainer.model,
-        config=trainer.config,
-        classes=trainer.data.classes,
-        mean=trainer.images.mean.tolist(),
-        std=trainer.images.std.tolist(),
-        image_size=trainer.data.image_size,
-        white_levels=asdict(trainer.data.white_levels),
-        accuracy=val_accuracy,
-    )

@@ -1,7 +1,7 @@
-"""What a sweep says of its winner: how good, how sure, and by how much the search overstated it.
+"""How good a sweep's winner is, how sure that is, and by how much the search overstated it.
 
-A search names the best of many by one noisy number each, which is too good. Fresh runs, which had
-no part in that choice, say how good the configuration is.
+A search picks the best of many by one noisy number each, so the number of the best is too high.
+Fresh runs had no part in that choice: their mean is not.
 """
 
 import math
@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from sweep.judge.best_probability import Measured, best_probability
+from sweep.results.schema import or_null
 from sweep.results.selection import (
     CONFIRM,
     RANKED,
@@ -21,7 +22,7 @@ from sweep.results.selection import (
 )
 
 ROUNDING = 1e-6
-"""Smallest deviation between seeds that is reckoned with."""
+"""Smallest deviation between seeds."""
 
 
 @dataclass(frozen=True)
@@ -36,11 +37,10 @@ class Verdict:
         val_std: their deviation; None for a single run.
         runs: how many these are.
         best_of: configurations with an accuracy that the search chose among.
-        search_accuracy: the search's own number: the highest mean among these, by the same rule.
-            None where the search measured nothing.
+        search_accuracy: the highest mean in the search, by the same rule; None where the search
+            measured nothing.
         probability: that the named configuration has the highest true accuracy of those confirmed.
-            None where none is confirmed, or no configuration has two runs, without which nothing
-            is known of the deviation between seeds.
+            None where none is confirmed, or no configuration has two runs.
         optimism: `search_accuracy` less `val_mean`; None where nothing is confirmed.
     """
 
@@ -72,16 +72,14 @@ def verdict(trials: pd.DataFrame) -> Verdict | None:
         return None
     searched = rank_configurations(of_search(trials))
     searched = searched[searched["runs"] > 0]
-    best, number = ranked.iloc[0], None
-    if len(searched):
-        number = float(searched["val_accuracy"].iloc[0])
+    best, mean = ranked.iloc[0], float(ranked["val_accuracy"].iloc[0])
+    number = float(searched["val_accuracy"].iloc[0]) if len(searched) else None
     fresh = ranked[ranked["phase"] == CONFIRM]
-    mean, deviation = float(best["val_accuracy"]), float(best["val_accuracy_std"])
     return Verdict(
         config_id=str(ranked.index[0]),
         confirmed=len(fresh),
         val_mean=mean,
-        val_std=None if math.isnan(deviation) else deviation,
+        val_std=or_null(best["val_accuracy_std"]),
         runs=int(best["runs"]),
         best_of=len(searched),
         search_accuracy=number,
@@ -117,7 +115,7 @@ def _probability(trials: pd.DataFrame, fresh: pd.DataFrame) -> float | None:
 def _ended(trials: pd.DataFrame) -> pd.DataFrame:
     """The runs that count of configurations all of whose runs trained to their ends.
 
-    What a run had reached when it was stopped says little of what others reached at their ends.
+    The accuracy at which a run was stopped is not comparable with that of a whole run.
     """
     counting = counting_runs(trials)
     cut = counting.loc[counting["status"] != "completed", "config_id"]

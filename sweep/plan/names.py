@@ -2,12 +2,14 @@
 
 import re
 import unicodedata
+from collections.abc import Callable
 from datetime import datetime
 from pathlib import Path
 
 from sweep.options.spaces import builtin_spaces
 from sweep.plan.plan import Plan
-from sweep.results.manifest import run_folder, sweep_names
+from sweep.results.folders import sweep_names
+from sweep.results.manifest import Manifest, begin_sweep
 from tl_core.errors import BadInput
 
 _COMMANDS = (
@@ -48,20 +50,25 @@ def sweep_name(plan: Plan, now: datetime) -> str:
     return name
 
 
-def claim_name(plan: Plan, results: Path) -> str:
-    """Make the sweep's folder, which no other driver can then make, and return its name.
+def claim_name(plan: Plan, results: Path, describe: Callable[[str], Manifest]) -> Manifest:
+    """Make the sweep's folder, which no other driver can then make, and return its description.
+
+    Args:
+        plan: of the sweep.
+        results: the results folder, absolute.
+        describe: name → description of the sweep.
 
     Raises:
         BadInput: as `sweep_name`; or another driver has just taken the name that the user gave.
     """
     while True:
-        name = sweep_name(plan, datetime.now())
+        manifest = describe(sweep_name(plan, datetime.now()))
         try:
-            run_folder(results, name).mkdir(parents=True)
-            return name
+            begin_sweep(results, manifest)
+            return manifest
         except FileExistsError:
             if plan.options.name is not None:
-                raise _taken(plan, name, name) from None
+                raise _taken(plan, manifest.name, manifest.name) from None
 
 
 def _taken(plan: Plan, name: str, other: str) -> BadInput:

@@ -1,24 +1,23 @@
-"""What serves on a machine without network, where the user named neither data set nor backbone.
+"""What is used on a machine without network, where the user named neither data nor backbone.
 
-The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they are not on disk and
-cannot be downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and
-one line says so. What the user named is never replaced, nor are data sets that a space compares.
+The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they cannot be
+downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and a line is
+shown. What the user named is never replaced, nor are data sets that a space compares.
 """
 
-from dataclasses import asdict
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 from rich.console import Console
 
 from sweep.plan.plan import Plan
-from sweep.results.sources import keep_model, weights_of
+from sweep.results.sources import PRETRAINED, keep_model, weights_of
 from sweep.terminal.loading import loading
+from sweep.trial.saved_run import save_run
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import DownloadFailed, load_data, on_disk
 from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
 from tl_core.train.trainer import Trainer
-from tl_core.weights.weights_file import save_weights
 
 DATASET = "digits"
 SOURCE = "shapes-residual"
@@ -34,17 +33,14 @@ SOURCE_CONFIG = TrainConfig(
     precision="fp32",
     threads=1,
 )
-PRETRAINED = "pretrained"
 
 
 def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
-    """The plan, its defaults replaced by the bundled ones where they cannot be had.
-
-    Data sets and weights that can be downloaded are downloaded here, with progress.
+    """The plan with bundled defaults where its own cannot be downloaded; downloads the others.
 
     Raises:
-        DownloadFailed: a data set that the user named cannot be had.
-        WeightsUnavailable: nor can the weights of a backbone that the user named.
+        DownloadFailed: a data set that the user named cannot be downloaded.
+        WeightsUnavailable: the weights of a backbone that the user named cannot.
     """
     no_data = _lacks_dataset(plan, console)
     no_weights = _lacks_weights(plan)
@@ -52,7 +48,9 @@ def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
         return plan
     note = _note(plan, no_data=no_data, no_weights=no_weights)
     console.print(note, style="bold yellow", highlight=False)
-    changed: dict[str, str | None] = dict(_native_size(plan))
+    changed: dict[str, str | None] = {}
+    if "image_size" not in plan.named:  # the space's size is for large backbones
+        changed["image_size"] = None
     if no_data:
         changed["dataset"] = DATASET
     if no_weights:
@@ -88,7 +86,7 @@ def _lacks_weights(plan: Plan) -> bool:
 
 
 def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
-    """The one line on what is missing, what serves instead, and how to name another."""
+    """One line: what is missing, what is used instead, and how to name another."""
     parts = (
         (no_data, plan.base.dataset, f"the bundled {DATASET}", "--dataset"),
         (no_weights, "ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"),
@@ -98,11 +96,6 @@ def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
         f"No network for {' and '.join(missing)}: using {' and '.join(serving)} instead. "
         f"Name others with {' and '.join(flags)}."
     )
-
-
-def _native_size(plan: Plan) -> dict[str, None]:
-    """The size that a space chose for large backbones is not for the bundled ones."""
-    return {} if "image_size" in plan.named else {"image_size": None}
 
 
 def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
@@ -123,10 +116,8 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     path = weights_of(results, name).resolve()
     if path.exists():
         return path
-    fields = (
-        "width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir",
-    )  # fmt: skip
-    config = config_from_dict({name: getattr(base, name) for name in fields}, SOURCE_CONFIG)
+    own = ("width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir")
+    config = config_from_dict({field: getattr(base, field) for field in own}, SOURCE_CONFIG)
     console.print(
         "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
     )
@@ -134,19 +125,9 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     while trainer.stop_reason is None:
         trainer.run_epoch()
     trainer.restore_best()
+    accuracy = trainer.best_val_accuracy
     with TemporaryDirectory() as folder:
         weights = Path(folder) / "weights.safetensors"
-        save_weights(
-            weights,
-            trainer.model,
-            config=config,
-            classes=trainer.data.classes,
-            mean=trainer.data.mean,
-            std=trainer.data.std,
-            image_size=trainer.data.image_size,
-            white_levels=asdict(trainer.data.white_levels),
-            accuracy=trainer.best_val_accuracy,
-        )
-        accuracy = trainer.best_val_accuracy
+        save_run(trainer, weights, accuracy)
         keep_model(results, name, weights, val_accuracy=accuracy, test_accuracy=None, sweep=None)
     return path

@@ -1,8 +1,9 @@
-"""What is built once before the first trial: what no trial can do is refused at once."""
+"""Build every kind of model once before the first trial; refuse what no trial can do."""
 
 import dataclasses
 from collections.abc import Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -57,15 +58,17 @@ def check_models(
     """
     checked = Checked()
     refusals: list[BadInput] = []
+    refusal = partial(_refusal, plan.base, checked.loaded, progress)
     for values in shapes:
-        refused = _refusal(plan, values, checked, progress)
+        refused = refusal(values)
         if refused is None:
             checked.sound.append(values)
             continue
         refusals.append(refused)
-        sound = _sound_sibling(plan, values, checked, progress)
+        sound = next((o for o in siblings(plan, values) if refusal(o) is None), None)
         checked.sound += [] if sound is None else [sound]
-        _note(checked, f"Trials with {_kind(plan, values, sound)} will fail: {refused}")
+        line = f"Trials with {_kind(plan, values, sound)} will fail: {refused}"
+        checked.notes += [] if line in checked.notes else [line]
     apart = plan.from_scratch is not None
     if refusals and all(apart and v.get("strategy") == SCRATCH for v in checked.sound):
         raise refusals[0]
@@ -73,36 +76,24 @@ def check_models(
 
 
 def _refusal(
-    plan: Plan, values: dict[str, Any], checked: Checked, progress: LoadProgress | None
+    base: TrainConfig,
+    loaded: dict[str, dict[str, Any]],
+    progress: LoadProgress | None,
+    values: dict[str, Any],
 ) -> BadInput | None:
     """Why a trial cannot be trained; None where it can."""
     try:
-        _check(config_from_dict(values, plan.base), checked.loaded, progress)
+        _check(config_from_dict(values, base), loaded, progress)
+    except BadInput as error:
+        return error
     except Exception as error:
-        return error if isinstance(error, BadInput) else BadInput(_of_model(error, values))
+        model = describe(values) or "the base"
+        return BadInput(f"the model of {model} cannot be built ({last_line(error)})")
     return None
-
-
-def _sound_sibling(
-    plan: Plan, values: dict[str, Any], checked: Checked, progress: LoadProgress | None
-) -> dict[str, Any] | None:
-    """A trial of the same model, data set and size that can be trained."""
-    for other in siblings(plan, values):
-        if _refusal(plan, other, checked, progress) is None:
-            return other
-    return None
-
-
-def _note(checked: Checked, line: str) -> None:
-    checked.notes += [] if line in checked.notes else [line]
 
 
 def _kind(plan: Plan, values: dict[str, Any], sound: dict[str, Any] | None) -> str:
-    """What tells trials from others of the plan.
-
-    These are the settings in which they differ from a sound trial of the same model, data set and
-    size; without one it is these three.
-    """
+    """The settings in which a trial differs from a sound one; without one its model and data."""
     fields = {**plan.base.to_dict(), **values}
     if sound is not None:
         return ", ".join(
@@ -110,10 +101,6 @@ def _kind(plan: Plan, values: dict[str, Any], sound: dict[str, Any] | None) -> s
         )
     own = {n: fields[n] for n in SHAPING if n in values and fields[n] is not None}
     return describe(own or {"backbone": fields["backbone"]})
-
-
-def _of_model(error: Exception, values: dict[str, Any]) -> str:
-    return f"the model of {describe(values) or 'the base'} cannot be built ({last_line(error)})"
 
 
 def _check(

@@ -2,25 +2,26 @@
 
 from typing import Any
 
-from tl_core.datasets import load_data
+from sweep.trial.job import Job
+from tl_core.config import TrainConfig
+from tl_core.datasets import ImageData, load_data
+from tl_core.train.packing import measure_load
+from tl_core.train.precision import PHASES, measured_precision
 
 
-def measure_precision(job: Any, values: dict[str, Any]) -> dict[str, str]:
+def measure_precision(job: Job, values: dict[str, Any]) -> dict[str, str]:
     """What an `auto` precision means there for a configuration, by field."""
-    from tl_core.train.precision import PHASES, measured_precision
-
-    for module in job.modules:
-        module.load()
-    config = job.config(values)
-    resolved = measured_precision(config, load_data(config))
+    resolved = measured_precision(*_loaded(job, values))
     return {phase: getattr(resolved, phase) for phase in PHASES}
 
 
-def measure_packing(job: Any, values: dict[str, Any]) -> int:
+def measure_packing(job: Job, values: dict[str, Any]) -> int:
     """How many such trials share this worker's GPU best."""
-    from tl_core.train.packing import measure_load
+    return measure_load(*_loaded(job, values)).runs()
 
+
+def _loaded(job: Job, values: dict[str, Any]) -> tuple[TrainConfig, ImageData]:
     for module in job.modules:
         module.load()
     config = job.config(values)
-    return measure_load(config, load_data(config)).runs()
+    return config, load_data(config)

@@ -1,22 +1,25 @@
 """Measurements before the first trial, in workers with a trial's resources; none ends a sweep."""
 
 from collections.abc import Callable, Iterable
-from typing import Any
+from operator import itemgetter
+from typing import Any, TypeVar
 
 from sweep.faults import last_line
 from sweep.plan.resources import Resources
 from sweep.prepare.in_worker import measure_packing, measure_precision
 from sweep.prepare.trial_shapes import memory_weight
+from sweep.trial.job import Job
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.train.precision import PHASES, remembered_precision
 
 Values = dict[str, Any]
+Found = TypeVar("Found")
 FP32 = dict.fromkeys(PHASES, "fp32")
 
 
 def measured_precisions(
-    job: Any, shapes: Iterable[Values], auto: Iterable[str], resources: Resources, *, here: bool
+    job: Job, shapes: Iterable[Values], auto: Iterable[str], resources: Resources, *, here: bool
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Measure which precision is faster for each backbone, at a size that its trials have.
 
@@ -25,7 +28,7 @@ def measured_precisions(
         shapes: values of trials, as `trial_shapes` gives them.
         auto: the fields of PHASES that are `auto` in some trial.
         resources: what a trial gets.
-        here: whether trials run on this machine, so that what it remembers serves.
+        here: whether trials run on this machine, which may remember what it measured.
 
     Returns:
         Backbone → what `auto` means in each field, fp32 where nothing could be measured; and a
@@ -38,21 +41,20 @@ def measured_precisions(
     )
 
     def measure(values: Values) -> dict[str, str]:
+        values = {**values, **dict.fromkeys(auto, "auto")}
         known = _remembered(job.config(values)) if here else None
-        found: dict[str, str] = known or ray.get(remote.remote(job, values))
-        return found
+        return known or ray.get(remote.remote(job, values))
 
     precisions, lines = {}, []
     for backbone, candidates in _by_backbone(job, shapes).items():
-        open_fields = [{**values, **dict.fromkeys(auto, "auto")} for values in candidates]
-        found, error = _first(measure, open_fields)
+        found, error = _first(measure, candidates)
         precisions[backbone] = found or FP32
         if found is None:
             lines.append(f"The precision of {backbone} could not be measured ({error}): fp32.")
     return precisions, lines
 
 
-def measured_packing(job: Any, shapes: Iterable[Values]) -> tuple[int, list[str]]:
+def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]]:
     """How many trials share a GPU, by what the heaviest of each backbone takes of a whole one.
 
     Args:
@@ -76,7 +78,9 @@ def measured_packing(job: Any, shapes: Iterable[Values]) -> tuple[int, list[str]
     return min(fitting, default=1), lines
 
 
-def _first(measure: Callable[[Values], Any], candidates: list[Values]) -> tuple[Any, str]:
+def _first(
+    measure: Callable[[Values], Found], candidates: list[Values]
+) -> tuple[Found | None, str]:
     """What can be measured first; None and the first error where nothing can."""
     errors = []
     for values in candidates:
@@ -87,7 +91,7 @@ def _first(measure: Callable[[Values], Any], candidates: list[Values]) -> tuple[
     return None, errors[0]
 
 
-def _by_backbone(job: Any, shapes: Iterable[Values]) -> dict[str, list[Values]]:
+def _by_backbone(job: Job, shapes: Iterable[Values]) -> dict[str, list[Values]]:
     """Backbone → a configuration for each data set and image size, the heaviest first."""
     found: dict[str, dict[tuple[str, int], tuple[float, Values]]] = {}
     for values in shapes:
@@ -99,13 +103,9 @@ def _by_backbone(job: Any, shapes: Iterable[Values]) -> dict[str, list[Values]]:
         if key not in sizes or sizes[key][0] < weight:
             sizes[key] = (weight, values)
     return {
-        backbone: [values for _, values in sorted(sizes.values(), key=_weight, reverse=True)]
+        backbone: [values for _, values in sorted(sizes.values(), key=itemgetter(0), reverse=True)]
         for backbone, sizes in found.items()
     }
-
-
-def _weight(candidate: tuple[float, Values]) -> float:
-    return candidate[0]
 
 
 def _remembered(config: TrainConfig) -> dict[str, str] | None:

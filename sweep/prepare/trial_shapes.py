@@ -1,6 +1,7 @@
 """Configurations that stand for all trials of a plan: each model at each size that trials have."""
 
 from collections.abc import Iterable
+from operator import itemgetter
 from typing import Any
 
 from search_spaces.checks import contains
@@ -27,18 +28,18 @@ HEAVY = {
 def trial_shapes(plan: Plan) -> list[dict[str, Any]]:
     """Values of the heaviest trial for each model, data set and image size of the plan.
 
-    Every one is a configuration that a trial may have: of a design or a grid one that a trial
-    will have, of a search one of its space.
+    Of a design or a grid each is a configuration that is trained, of a search one of its space.
 
     Returns:
-        {field: value} of the fields that differ from the base, those from scratch at the end.
+        {field: value} of the fields that differ from the base, scratch runs at the end.
     """
-    known = plan.known_trials()
-    if known:
-        found = [{k: v for k, v in values.items() if k != "seed"} for values in known]
-    else:
-        found = [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
+    found = _known(plan) or [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
     return _heaviest_of_each(found, plan.base)
+
+
+def _known(plan: Plan) -> list[dict[str, Any]]:
+    """The configurations of a plan that are known in advance."""
+    return [{k: v for k, v in values.items() if k != "seed"} for values in plan.known_trials()]
 
 
 def _of_space(free: Space, base: TrainConfig) -> list[dict[str, Any]]:
@@ -94,15 +95,14 @@ def siblings(plan: Plan, values: dict[str, Any]) -> list[dict[str, Any]]:
     Returns:
         Values of MOST_SIBLINGS trials at most, those with the fewest differences first.
     """
-    known = plan.known_trials()
-    others = known or (*_with_other_levels(plan, values), *_from_scratch(plan))
+    others = _known(plan) or (*_with_other_levels(plan, values), *_from_scratch(plan))
     fields = plan.base.to_dict()
     found: dict[str, tuple[int, dict[str, Any]]] = {}
-    for other in ({k: v for k, v in other.items() if k != "seed"} for other in others):
+    for other in others:
         apart = differences(plan, values, other)
         if apart and _shape({**fields, **other}) == _shape({**fields, **values}):
             found.setdefault(repr({name: other.get(name) for name in apart}), (len(apart), other))
-    return [other for _, other in sorted(found.values(), key=_distance)[:MOST_SIBLINGS]]
+    return [other for _, other in sorted(found.values(), key=itemgetter(0))[:MOST_SIBLINGS]]
 
 
 def differences(plan: Plan, one: dict[str, Any], other: dict[str, Any]) -> list[str]:
@@ -123,10 +123,6 @@ def _with_other_levels(plan: Plan, values: dict[str, Any]) -> Iterable[dict[str,
                 return wanted if contains(own, wanted) else _ends(own)[0]
 
             yield walk(plan.free, plan.base, pick, planning_limits(plan.base))
-
-
-def _distance(found: tuple[int, dict[str, Any]]) -> int:
-    return found[0]
 
 
 def _heaviest_of_each(found: Iterable[dict[str, Any]], base: TrainConfig) -> list[dict[str, Any]]:

@@ -17,6 +17,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sweep.results.schema import USABLE
 from sweep.results.selection import of_search
 from sweep.terminal.cells import is_missing, plain
 
@@ -66,7 +67,7 @@ def importance(
     """
     trials = of_search(trials)
     finite = np.isfinite(trials["best_val_accuracy"].astype("float64"))
-    ended = trials[finite & trials["status"].isin(("completed", "stopped"))]
+    ended = trials[finite & trials["status"].isin(USABLE)]
     configurations, note = _comparable(ended, epochs)
     count = len(configurations)
     if count < LEAST:

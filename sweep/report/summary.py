@@ -10,14 +10,13 @@ from search_spaces.designs import DESIGNS
 from sweep.report.effects import Effects, effects, no_effects
 from sweep.report.importance import Importance, importance
 from sweep.report.strategies import strategies
-from sweep.results.manifest import Manifest, read_manifest, run_folder
-from sweep.results.schema import FAILURES
+from sweep.results.folders import run_folder
+from sweep.results.manifest import Manifest, read_manifest
+from sweep.results.schema import FAILURES, USABLE
 from sweep.results.selection import distinct_runs, of_search, phases, rank_configurations
 from sweep.results.tables import read_table
 from tl_core.config import SCRATCH
 
-COUNTED = ("completed", "stopped")
-"""Statuses of a run that ended well."""
 MEANS = ("epochs_trained", "params_total", "params_trained", "train_seconds")
 """Columns of `top` that are means over a configuration's runs."""
 
@@ -148,7 +147,7 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
             "val_accuracy": rank["val_accuracy"],
             "val_accuracy_std": rank["val_accuracy_std"],
             "trials": len(group),
-            "ended_well": int(group["status"].isin(COUNTED).sum()),
+            "ended_well": int(group["status"].isin(USABLE).sum()),
         }
         for name in MEANS:
             row[name] = group[name].mean()

@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.results import liveness
-from sweep.results.manifest import Manifest, is_sweep, read_manifest, run_folder, sweep_names
-from sweep.results.tables import delete_tables, read_parts
+from sweep.results.folders import is_sweep, run_folder, sweep_names, table_folder
+from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.schema import SCHEMAS
 from sweep.results.selection import CONFIRM, RANKED, rank_configurations
+from sweep.results.tables import delete_tables, read_parts
 from tl_core.errors import BadInput
 
 
@@ -144,5 +145,4 @@ def folder_bytes(folder: Path) -> int:
 
 
 def _folders(results: Path, name: str) -> list[Path]:
-    tables = [results / table / f"sweep={name}" for table in SCHEMAS]
-    return [run_folder(results, name), *tables]
+    return [run_folder(results, name), *(table_folder(results, table, name) for table in SCHEMAS)]

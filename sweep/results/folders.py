@@ -1,10 +1,45 @@
-"""Folders that commands write to, checked before the work that would be lost."""
+"""Where everything is in the results folder, and checks of folders before work that would be lost.
 
+    RESULTS/TABLE/sweep=NAME/   rows of a sweep in one table
+    RESULTS/runs/NAME/          everything else of a sweep
+    RESULTS/models/NAME/        a named source model
+"""
+
+import glob
 import os
 from pathlib import Path
 
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
+
+
+def table_folder(results: Path, table: str, sweep: str) -> Path:
+    """Rows of a sweep in one table."""
+    return results / table / f"sweep={sweep}"
+
+
+def run_folder(results: Path, sweep: str) -> Path:
+    """Everything of a sweep but its tables."""
+    return results / "runs" / sweep
+
+
+def model_folder(results: Path, name: str = "") -> Path:
+    """A named source model; without a name the folder of all of them."""
+    return results / "models" / name
+
+
+def sweep_names(results: Path) -> list[str]:
+    """Every sweep of which something is left: a folder in `runs`, or rows in a table."""
+    runs = [path.name for path in run_folder(results, "").glob("[!.]*") if path.is_dir()]
+    rows = [path.name.partition("=")[2] for path in results.glob("*/sweep=*") if path.is_dir()]
+    return sorted({*runs, *rows})
+
+
+def is_sweep(results: Path, name: str) -> bool:
+    """Whether anything of a sweep of that name is left; a path is no name."""
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    rows = results.glob(f"*/sweep={glob.escape(name)}")
+    return plain and (run_folder(results, name).is_dir() or any(rows))
 
 
 def writable_folder(results: Path) -> Path:
@@ -20,9 +55,8 @@ def writable_folder(results: Path) -> Path:
         probe.touch()
         probe.unlink()
     except OSError as error:
-        reason = error.strerror or type(error).__name__
         raise BadInput(
-            f"--results {results} cannot be written ({reason}); give a folder that can."
+            f"--results {results} cannot be written ({_reason(error)}); give a folder that can."
         ) from None
     return folder
 
@@ -36,5 +70,10 @@ def make_folder(folder: Path, option: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        reason = error.strerror or type(error).__name__
-        raise BadInput(f"{option} {folder}: no such folder can be made ({reason}).") from None
+        raise BadInput(
+            f"{option} {folder}: no such folder can be made ({_reason(error)})."
+        ) from None
+
+
+def _reason(error: OSError) -> str:
+    return error.strerror or type(error).__name__

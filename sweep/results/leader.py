@@ -24,7 +24,7 @@ class Run(Protocol):
 
 
 class Leader:
-    """Ranks configurations run by run, in a time that grows with the logarithm of their number."""
+    """Ranks configurations run by run, in time logarithmic in their number."""
 
     def __init__(self) -> None:
         self.runs: dict[str, dict[int, Run]] = {}

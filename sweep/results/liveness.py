@@ -1,7 +1,7 @@
-"""Whether a sweep's driver lives, told from any machine that shares the results folder.
+"""Whether a sweep's driver runs, as seen from any machine that shares the results folder.
 
-On the driver's own machine the process table knows. From elsewhere (another host, another
-container) the driver is known by a file that it touches while it runs.
+On the driver's own machine the process table tells. From elsewhere (another host, another
+container) a file tells that the driver touches while it runs.
 """
 
 import contextlib

@@ -1,8 +1,10 @@
-"""`results/runs/NAME/sweep.json`: what a sweep was asked to do, and how it stands."""
+"""`results/runs/NAME/sweep.json`: what a sweep was asked to do, and what came of it."""
 
-import glob
+import contextlib
 import json
 import os
+import secrets
+import shutil
 import socket
 import typing
 from dataclasses import MISSING, asdict, dataclass, field, fields
@@ -12,8 +14,10 @@ from types import UnionType
 from typing import Any
 
 from sweep.results import liveness
+from sweep.results.folders import is_sweep, run_folder, sweep_names
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
+from tl_core.machine.whole_file import whole_file
 
 FILE = "sweep.json"
 
@@ -86,15 +90,12 @@ class Manifest:
         """
         if self.status != "running":
             return self.status
-        if self._is_here():
+        if liveness.is_here(self.host, self.machine):
             return "running" if self._process_runs() else "died"
         if liveness.beats(self.seen_at):
             return "running"
         # The machine of this name has been started anew, or the container has.
         return "died" if self.host == socket.gethostname() else "silent"
-
-    def _is_here(self) -> bool:
-        return liveness.is_here(self.host, self.machine)
 
     def _process_runs(self) -> bool:
         start = liveness.process_start(self.pid)
@@ -107,35 +108,34 @@ def _moment(started_at: str) -> float:
     return datetime.fromisoformat(started_at).timestamp()
 
 
-def run_folder(results: Path, name: str) -> Path:
-    """Everything of a sweep but its tables."""
-    return results / "runs" / name
+def begin_sweep(results: Path, manifest: Manifest) -> None:
+    """Make a sweep's folder with its description and first beat: no reader finds it without.
 
-
-def sweep_names(results: Path) -> list[str]:
-    """Every sweep of which something is left: a folder in `runs`, or rows in a table."""
-    runs = [path.name for path in (results / "runs").glob("[!.]*") if path.is_dir()]
-    rows = [path.name.partition("=")[2] for path in results.glob("*/sweep=*") if path.is_dir()]
-    return sorted({*runs, *rows})
-
-
-def is_sweep(results: Path, name: str) -> bool:
-    """Whether anything of a sweep of that name is left; a path is no name."""
-    plain = name == Path(name).name and name not in ("", ".", "..")
-    rows = results.glob(f"*/sweep={glob.escape(name)}")
-    return plain and (run_folder(results, name).is_dir() or any(rows))
+    Raises:
+        FileExistsError: a sweep of that name is there.
+    """
+    folder = run_folder(results, manifest.name)
+    hidden = folder.with_name(f".{secrets.token_hex(4)}-{manifest.name}")
+    _write(hidden, manifest)
+    (hidden / liveness.FILE).touch()
+    try:
+        hidden.rename(folder)
+    except OSError:
+        shutil.rmtree(hidden)
+        if folder.exists():
+            raise FileExistsError(folder) from None
+        raise
 
 
 def write_manifest(results: Path, manifest: Manifest) -> None:
     """Replace the sweep's file, whole."""
-    target = run_folder(results, manifest.name) / FILE
-    temporary = target.with_name(f".{FILE}.tmp")
+    _write(run_folder(results, manifest.name), manifest)
+
+
+def _write(folder: Path, manifest: Manifest) -> None:
     kept = {name: value for name, value in asdict(manifest).items() if name != "seen_at"}
-    with temporary.open("w", encoding="utf-8") as file:
-        file.write(json.dumps(kept, indent=2))
-        file.flush()
-        os.fsync(file.fileno())  # else a crash may leave the new name with nothing in it
-    os.replace(temporary, target)
+    with whole_file(folder / FILE, synced=True) as temporary:
+        temporary.write_text(json.dumps(kept, indent=2), encoding="utf-8")
 
 
 def read_manifest(results: Path, name: str) -> Manifest:
@@ -169,18 +169,16 @@ def all_manifests(results: Path) -> list[Manifest]:
     """Every sweep in the results whose description can be read, oldest first."""
     found = []
     for name in sweep_names(results):
-        try:
+        with contextlib.suppress(BadInput):
             found.append(read_manifest(results, name))
-        except BadInput:
-            continue
     return sorted(found, key=lambda manifest: _moment(manifest.started_at))
 
 
 def _parse(text: str) -> Manifest:
     """The manifest in a file, which an earlier or later version may have written.
 
-    Fields that are not known are left aside; a missing one has a plain value where it decides
-    nothing, and one of the base that of a configuration that says nothing of it.
+    Unknown fields are left aside. A missing field gets a default where nothing depends on it, a
+    missing field of the base the default of `TrainConfig`.
 
     Raises:
         ValueError: the text is no JSON, a field that is needed is missing, or one is of another

@@ -1,8 +1,9 @@
-"""The columns of the three results tables: one fixed Arrow schema each, which documents itself.
+"""The columns of the five results tables: one fixed Arrow schema each, which documents itself.
 
 Importing this module imports pyarrow; `--help` does not need it.
 """
 
+import math
 import typing
 from typing import Any
 
@@ -25,13 +26,35 @@ PHASES = {
 }
 FAILURES = ("out_of_memory", "failed", "timed_out")
 """Statuses that make the sweep's exit code 1."""
+USABLE = ("completed", "stopped")
+"""Statuses of trials that trained as far as the sweep meant them to."""
 
 _ARROW = {str: pa.string(), int: pa.int64(), float: pa.float64(), bool: pa.bool_()}
-_TIME = pa.timestamp("us", tz="UTC")
+
+
+def or_null(value: float) -> float | None:
+    """The value for a column of numbers, in which NaN is written as null."""
+    return None if math.isnan(value) else float(value)
 
 
 def _column(name: str, kind: pa.DataType, unit: str, description: str) -> pa.Field:
     return pa.field(name, kind, metadata={"unit": unit, "description": description})
+
+
+def _text(name: str, description: str) -> pa.Field:
+    return _column(name, pa.string(), "", description)
+
+
+def _whole(name: str, unit: str, description: str) -> pa.Field:
+    return _column(name, pa.int64(), unit, description)
+
+
+def _real(name: str, unit: str, description: str) -> pa.Field:
+    return _column(name, pa.float64(), unit, description)
+
+
+def _time(name: str, description: str) -> pa.Field:
+    return _column(name, pa.timestamp("us", tz="UTC"), "UTC", description)
 
 
 def _config_columns() -> list[pa.Field]:
@@ -46,64 +69,58 @@ def _config_columns() -> list[pa.Field]:
 
 
 _COST = [
-    _column("train_seconds", pa.float64(), "seconds", "time in training steps"),
-    _column("eval_seconds", pa.float64(), "seconds", "time in validation"),
-    _column(
-        "images_per_second", pa.float64(), "images/second", "training images per train second"
-    ),
-    _column("device_memory_bytes", pa.int64(), "bytes", "peak memory on the GPU; 0 on a CPU"),
-    _column(
+    _real("train_seconds", "seconds", "time in training steps"),
+    _real("eval_seconds", "seconds", "time in validation"),
+    _real("images_per_second", "images/second", "training images per train second"),
+    _whole("device_memory_bytes", "bytes", "peak memory on the GPU; 0 on a CPU"),
+    _whole(
         "host_memory_bytes",
-        pa.int64(),
         "bytes",
         "largest resident memory of the process, with what earlier trials freed, up to 2 GiB",
     ),
 ]
 
 _OUTCOME = [
-    _column("best_val_accuracy", pa.float64(), "", "highest validation accuracy of any epoch"),
-    _column("best_epoch", pa.int64(), "epochs", "epoch of best_val_accuracy, from 1"),
-    _column("last_val_accuracy", pa.float64(), "", "validation accuracy of the last epoch"),
-    _column("last_val_loss", pa.float64(), "nats", "validation loss of the last epoch"),
-    _column("last_train_loss", pa.float64(), "nats", "training loss of the last epoch"),
-    _column("epochs_trained", pa.int64(), "epochs", "epochs reported; rows in `epochs`"),
+    _real("best_val_accuracy", "", "highest validation accuracy of any epoch"),
+    _whole("best_epoch", "epochs", "epoch of best_val_accuracy, from 1"),
+    _real("last_val_accuracy", "", "validation accuracy of the last epoch"),
+    _real("last_val_loss", "nats", "validation loss of the last epoch"),
+    _real("last_train_loss", "nats", "training loss of the last epoch"),
+    _whole("epochs_trained", "epochs", "epochs reported; rows in `epochs`"),
 ]
 
 _PROVENANCE = [
-    _column("params_total", pa.int64(), "parameters", "parameters of the model"),
-    _column("params_trained", pa.int64(), "parameters", "parameters that were not frozen"),
-    _column(
-        "startup_seconds", pa.float64(), "seconds", "from the trial's start to its first step"
-    ),
-    _column(
+    _whole("params_total", "parameters", "parameters of the model"),
+    _whole("params_trained", "parameters", "parameters that were not frozen"),
+    _real("startup_seconds", "seconds", "from the trial's start to its first step"),
+    _whole(
         "trained_together",
-        pa.int64(),
         "trials",
         "heads trained in one stack, whose seconds are shared out among them; 1: by itself",
     ),
-    _column("device_name", pa.string(), "", "GPU or processor that trained"),
-    _column("host_name", pa.string(), "", "machine that trained"),
-    _column("started_at", _TIME, "UTC", "start of the trial"),
-    _column("ended_at", _TIME, "UTC", "end of the trial"),
-    _column("search", pa.string(), "", "searcher or design that proposed the trial"),
-    _column("scheduler", pa.string(), "", "scheduler that could stop it"),
-    _column("search_seed", pa.int64(), "", "seed of the searcher"),
-    _column("data_fingerprint", pa.string(), "", "hash of the data set's content"),
-    _column("weights_fingerprint", pa.string(), "", "hash of the source weights' content"),
-    _column("sweep_version", pa.string(), "", "version of tl-sweep"),
-    _column("torch_version", pa.string(), "", "version of torch"),
+    _text("device_name", "GPU or processor that trained"),
+    _text("host_name", "machine that trained"),
+    _time("started_at", "start of the trial"),
+    _time("ended_at", "end of the trial"),
+    _text("search", "searcher or design that proposed the trial"),
+    _text("scheduler", "scheduler that could stop it"),
+    _whole("search_seed", "", "seed of the searcher"),
+    _text("data_fingerprint", "hash of the data set's content"),
+    _text("weights_fingerprint", "hash of the source weights' content"),
+    _text("sweep_version", "version of tl-sweep"),
+    _text("torch_version", "version of torch"),
 ]
 
-_PHASE = _column("phase", pa.string(), "", "part of the sweep: " + ", ".join(PHASES))
+_PHASE = _text("phase", "part of the sweep: " + ", ".join(PHASES))
 
 TRIALS = pa.schema(
     [
-        _column("trial_id", pa.string(), "", "unique across sweeps: SWEEP_NUMBER"),
-        _column("config_id", pa.string(), "", "hash of all that changes the numbers but the seed"),
-        _column("space", pa.string(), "", "search space the sweep ran"),
+        _text("trial_id", "unique across sweeps: SWEEP_NUMBER"),
+        _text("config_id", "hash of all that changes the numbers but the seed"),
+        _text("space", "search space the sweep ran"),
         _PHASE,
-        _column("status", pa.string(), "", "how it ended: " + ", ".join(STATUSES)),
-        _column("error", pa.string(), "", "last line of the traceback, where there is one"),
+        _text("status", "how it ended: " + ", ".join(STATUSES)),
+        _text("error", "last line of the traceback, where there is one"),
         *_OUTCOME,
         *_COST,
         *_PROVENANCE,
@@ -113,44 +130,35 @@ TRIALS = pa.schema(
 
 EPOCHS = pa.schema(
     [
-        _column("trial_id", pa.string(), "", "joins with `trials`"),
+        _text("trial_id", "joins with `trials`"),
         _PHASE,
-        _column("epoch", pa.int64(), "epochs", "epochs completed, from 1"),
-        _column("train_loss", pa.float64(), "nats", "mean loss of the augmented training batches"),
-        _column("train_accuracy", pa.float64(), "", "accuracy on the augmented training batches"),
-        _column("val_loss", pa.float64(), "nats", "mean cross-entropy on the validation split"),
-        _column("val_accuracy", pa.float64(), "", "accuracy on the validation split"),
-        _column("lr", pa.float64(), "", "learning rate of the body at the last step"),
+        _whole("epoch", "epochs", "epochs completed, from 1"),
+        _real("train_loss", "nats", "mean loss of the augmented training batches"),
+        _real("train_accuracy", "", "accuracy on the augmented training batches"),
+        _real("val_loss", "nats", "mean cross-entropy on the validation split"),
+        _real("val_accuracy", "", "accuracy on the validation split"),
+        _real("lr", "", "learning rate of the body at the last step"),
         *_COST,
-        _column("ended_at", _TIME, "UTC", "when the epoch was reported"),
+        _time("ended_at", "when the epoch was reported"),
     ]
 )
 
 CLASSES = pa.schema(
     [
-        _column("trial_id", pa.string(), "", "joins with `trials`: an evaluated trial"),
-        _column("split", pa.string(), "", "val or test"),
-        _column("class_index", pa.int64(), "", "number of the class"),
-        _column("class_name", pa.string(), "", "name of the class"),
-        _column("images", pa.int64(), "images", "images of the class in the split"),
-        _column(
+        _text("trial_id", "joins with `trials`: an evaluated trial"),
+        _text("split", "val or test"),
+        _whole("class_index", "", "number of the class"),
+        _text("class_name", "name of the class"),
+        _whole("images", "images", "images of the class in the split"),
+        _real(
             "precision",
-            pa.float64(),
             "",
             "right among those predicted as the class, 0 where none is; null where it has no"
             " images",
         ),
-        _column(
-            "recall",
-            pa.float64(),
-            "",
-            "right among those of the class; null where it has no images",
-        ),
-        _column(
-            "f1",
-            pa.float64(),
-            "",
-            "harmonic mean of precision and recall; null where the class has no images",
+        _real("recall", "", "right among those of the class; null where it has no images"),
+        _real(
+            "f1", "", "harmonic mean of precision and recall; null where the class has no images"
         ),
         _column(
             "predicted",
@@ -158,60 +166,49 @@ CLASSES = pa.schema(
             "images",
             "row of the confusion matrix: images per predicted class",
         ),
-        _column("split_accuracy", pa.float64(), "", "accuracy on the whole split, repeated"),
+        _real("split_accuracy", "", "accuracy on the whole split, repeated"),
     ]
 )
 
 EVALUATIONS = pa.schema(
     [
-        _column(
-            "trial_id", pa.string(), "", "joins with `trials`; of several that vote, SWEEP_topK"
-        ),
-        _column("split", pa.string(), "", "val or test"),
-        _column("members", pa.int64(), "models", "models that voted; 1: the trial alone"),
-        _column("images", pa.int64(), "images", "images of the split"),
-        _column("wrong", pa.int64(), "images", "images whose class is wrong"),
-        _column(
+        _text("trial_id", "joins with `trials`; of several that vote, SWEEP_topK"),
+        _text("split", "val or test"),
+        _whole("members", "models", "models that voted; 1: the trial alone"),
+        _whole("images", "images", "images of the split"),
+        _whole("wrong", "images", "images whose class is wrong"),
+        _whole(
             "wrong_kept",
-            pa.int64(),
             "images",
             "of these, kept as pictures in `predictions`: the 100 most confident of the winner",
         ),
-        _column("accuracy", pa.float64(), "", "share of images whose class is right"),
-        _column(
+        _real("accuracy", "", "share of images whose class is right"),
+        _real(
             "top_accuracy",
-            pa.float64(),
             "",
             "share whose class is among the k most probable; k is 5, or all classes but one where"
             " there are fewer than 6; null for 2 classes",
         ),
         *(
-            _column(
-                name,
-                pa.float64(),
-                "",
-                f"mean of `classes.{name}` over the classes that have one",
-            )
+            _real(name, "", f"mean of `classes.{name}` over the classes that have one")
             for name in ("precision", "recall", "f1")
         ),
-        _column(
-            "calibration_error", pa.float64(), "", "expected calibration error, 15 equal bins"
-        ),
-        _column("loss", pa.float64(), "nats", "mean cross-entropy"),
+        _real("calibration_error", "", "expected calibration error, 15 equal bins"),
+        _real("loss", "nats", "mean cross-entropy"),
     ]
 )
 
 PREDICTIONS = pa.schema(
     [
-        _column("trial_id", pa.string(), "", "as in `evaluations`"),
-        _column("split", pa.string(), "", "test"),
-        _column("image_index", pa.int64(), "", "position of the image in the split, from 0"),
-        _column("label", pa.int64(), "", "number of the right class"),
-        _column("label_name", pa.string(), "", "its name"),
-        _column("predicted", pa.int64(), "", "number of the predicted class"),
-        _column("predicted_name", pa.string(), "", "its name"),
-        _column("confidence", pa.float64(), "", "probability of the predicted class"),
-        _column("label_probability", pa.float64(), "", "probability of the right class"),
+        _text("trial_id", "as in `evaluations`"),
+        _text("split", "test"),
+        _whole("image_index", "", "position of the image in the split, from 0"),
+        _whole("label", "", "number of the right class"),
+        _text("label_name", "its name"),
+        _whole("predicted", "", "number of the predicted class"),
+        _text("predicted_name", "its name"),
+        _real("confidence", "", "probability of the predicted class"),
+        _real("label_probability", "", "probability of the right class"),
         _column(
             "top_classes",
             pa.list_(pa.int64()),

@@ -1,11 +1,11 @@
-"""Which trials stand for a sweep: the winner, the best of each strategy, and the best few.
+"""Which trials are the best of a sweep: the winner, the best of each strategy, the best few.
 
-All are chosen by validation accuracy; what the test split says of them is measured afterwards.
-There is one rule, `rank_configurations`, and everything that names a best follows it:
+All are chosen by validation accuracy; the test split is measured afterwards. There is one rule,
+`rank_configurations`, and everything that names a best follows it:
 
 1. A run is a configuration with a seed. Rows with the same `config_id`, seed and phase are one
-   run; the one with the highest accuracy stands for it, since it trained furthest, and a failed
-   one only where all failed.
+   run. Its row is the one with the highest accuracy, since that trained furthest; a failed one
+   only where all failed.
 2. A run of the search counts if it has a finite `best_val_accuracy` and did not fail: completed,
    stopped, timed out or interrupted. To fail is to diverge, to run out of memory, or to end in an
    error. A fresh run, one of the confirmation, counts if it trained to its end: one that was cut

@@ -1,4 +1,4 @@
-"""Source models by name: `results/models/NAME/`, with the weights and what is said of them.
+"""Source models by name: the weights of each, and their description.
 
     results/models/NAME/weights.safetensors   weights, config, classes and normalization
     results/models/NAME/model.json            that, accuracies and origin, in words
@@ -7,7 +7,6 @@ Importing this module imports no torch.
 """
 
 import json
-import os
 import re
 import shutil
 from dataclasses import asdict, dataclass, fields
@@ -15,8 +14,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from sweep.results.folders import model_folder
+from sweep.results.manifest import read_manifest
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
+from tl_core.machine.whole_file import whole_file
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "model.json"
@@ -52,14 +54,9 @@ class SourceModel:
     made_at: str
 
 
-def models_folder(results: Path) -> Path:
-    """Where named models are."""
-    return results / "models"
-
-
 def weights_of(results: Path, name: str) -> Path:
     """The weights file of a named model, whether it is there or not."""
-    return models_folder(results) / name / WEIGHTS
+    return model_folder(results, name) / WEIGHTS
 
 
 def find_source(text: str, results: Path, option: str = "--source") -> str | None:
@@ -85,7 +82,7 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
         return str(path.resolve())
     names = ", ".join(model.name for model in list_models(results)) or "none yet"
     raise BadInput(
-        f"{option} {text}: no such model in {models_folder(results)} ({names}); give one of them,"
+        f"{option} {text}: no such model in {model_folder(results)} ({names}); give one of them,"
         " a .safetensors / .pth file, imagenet or none."
     )
 
@@ -102,7 +99,7 @@ def damaged_models(results: Path) -> list[str]:
 
 def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
     found, problems = [], []
-    for folder in sorted(models_folder(results.expanduser()).glob("[!.]*")):
+    for folder in sorted(model_folder(results.expanduser()).glob("[!.]*")):
         if not folder.is_dir():
             continue
         try:
@@ -114,7 +111,7 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 
 
 def _read(folder: Path) -> SourceModel:
-    """What a model's file says; fields of a later version are left aside.
+    """The description in a model's file; fields of a later version are left aside.
 
     Raises:
         OSError: a file is gone or cannot be read.
@@ -186,16 +183,30 @@ def keep_model(
         sweep=sweep,
         made_at=datetime.now(UTC).isoformat(),
     )
-    folder = models_folder(results) / name
-    folder.mkdir(parents=True, exist_ok=True)
-    for target, fill in (
-        (folder / WEIGHTS, lambda path: shutil.copyfile(weights, path)),
-        (folder / ABOUT, lambda path: path.write_text(json.dumps(asdict(model), indent=2))),
-    ):
-        partial = target.with_name(f".{target.name}.{os.getpid()}.partial")
-        try:
-            fill(partial)
-            os.replace(partial, target)
-        finally:
-            partial.unlink(missing_ok=True)
+    with whole_file(weights_of(results, name)) as partial:
+        shutil.copyfile(weights, partial)
+    with whole_file(model_folder(results, name) / ABOUT) as partial:
+        partial.write_text(json.dumps(asdict(model), indent=2))
     return model
+
+
+def keep_winner(results: Path, sweep: str, name: str | None = None) -> SourceModel:
+    """Keep a sweep's winner as a source model; unless named, after its data and backbone.
+
+    Raises:
+        BadInput: there is no such sweep, or it has no winner's weights.
+    """
+    from tl_core.models.saved_model import described_weights
+
+    winner = read_manifest(results, sweep).winner
+    if winner is None or winner["weights"] is None or not Path(winner["weights"]).is_file():
+        raise BadInput(
+            f"{sweep} has no winner's weights to keep; `show {sweep}` tells how it went."
+        )
+    weights = Path(winner["weights"])
+    if name is None:
+        config = described_weights(weights).config
+        stem = Path(str(config["dataset"]).rpartition(":")[2]).name
+        name = f"{stem}-{str(config['backbone']).removeprefix('timm:')}"
+    accuracies = {field: winner[field] for field in ("val_accuracy", "test_accuracy")}
+    return keep_model(results, name, weights, **accuracies, sweep=sweep)

@@ -4,7 +4,6 @@
 pandas, polars and DuckDB read the folder while the sweep runs.
 """
 
-import os
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
@@ -16,10 +15,11 @@ import pyarrow as pa
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
-from sweep.results.manifest import run_folder
+from sweep.results.folders import run_folder, table_folder
 from sweep.results.schema import SCHEMAS
 from sweep.results.selection import SEARCH
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
+from tl_core.machine.whole_file import whole_file
 
 Row = Mapping[str, Any]
 FLUSH_SECONDS = 5.0
@@ -38,7 +38,7 @@ class TableWriter:
 
     def __init__(self, results: Path, table: str, sweep: str) -> None:
         self.schema = SCHEMAS[table]
-        self.folder = results / table / f"sweep={sweep}"
+        self.folder = table_folder(results, table, sweep)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.unfinished = run_folder(results, sweep)
         self.part = _next_part(self.folder)
@@ -92,15 +92,8 @@ class TableWriter:
         """Write rows of the table's schema as one new file, whole or not at all."""
         target = self.folder / f"part-{self.part:05d}.parquet"
         # Not beside the target: polars refuses a folder with a file of another kind, even hidden.
-        self.unfinished.mkdir(parents=True, exist_ok=True)
-        temporary = self.unfinished / f".{self.folder.parent.name}-{target.name}.{os.getpid()}.tmp"
-        try:
+        with whole_file(target, temporary_in=self.unfinished, synced=True) as temporary:
             pq.write_table(table, temporary, compression="zstd")
-            with temporary.open("rb") as file:
-                os.fsync(file.fileno())  # else a crash may leave an empty file under the name
-            os.replace(temporary, target)
-        finally:
-            temporary.unlink(missing_ok=True)
         self.part += 1
 
 
@@ -141,7 +134,7 @@ def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFr
     try:
         return with_phase(source.to_table()).to_pandas()
     except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{folder}: a file cannot be read ({_first_line(error)}).") from None
+        raise BadInput(f"{folder}: a file cannot be read ({first_line(error)}).") from None
 
 
 def read_parts(
@@ -158,12 +151,12 @@ def read_parts(
     names = columns or SCHEMAS[table].names
     schema = pa.schema([SCHEMAS[table].field(name) for name in names])
     found, problems = [schema.empty_table()], []
-    for file in sorted((results / table / f"sweep={sweep}").glob("[!._]*.parquet")):
+    for file in sorted(table_folder(results, table, sweep).glob("[!._]*.parquet")):
         try:
             part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
             found.append(part.to_table())
         except (pa.ArrowException, OSError) as error:
-            problems.append(f"{file} cannot be read ({_first_line(error)}).")
+            problems.append(f"{file} cannot be read ({first_line(error)}).")
     return with_phase(pa.concat_tables(found)), problems
 
 
@@ -175,10 +168,6 @@ def with_phase(rows: pa.Table) -> pa.Table:
     return rows.set_column(place, "phase", rows["phase"].fill_null(SEARCH))
 
 
-def _first_line(error: Exception) -> str:
-    return str(error).partition("\n")[0].rstrip(".")
-
-
 def delete_tables(results: Path, sweep: str) -> None:
     """Remove a sweep's part of every table.
 
@@ -186,7 +175,7 @@ def delete_tables(results: Path, sweep: str) -> None:
         OSError: a file cannot be removed.
     """
     for table in SCHEMAS:
-        folder = results / table / f"sweep={sweep}"
+        folder = table_folder(results, table, sweep)
         if folder.exists():
             shutil.rmtree(folder)
 

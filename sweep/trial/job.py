@@ -22,9 +22,8 @@ class Job:
         checkpoints: folder for the best weights of finished trials.
         trials_per_gpu: trials that share a GPU; 1 also where there is none.
         run_id: tells this run of the sweep from others of its name, earlier or elsewhere.
-        planned: values of trials in the order of their numbers, where some may be heads to be
-            trained together and all are known in advance.
-        planned_from: number of the first of them.
+        planned: values of the trials from number `planned_from` on, where all are known in advance
+            and some may be heads to be trained together.
     """
 
     sweep: str

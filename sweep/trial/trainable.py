@@ -1,7 +1,7 @@
-"""The only file in which a trial runs: TrainConfig in, one result an epoch out.
+"""Where trials run: TrainConfig in, one result an epoch out.
 
-An actor trains many trials one after another (`reset_config`), so everything a trial leaves behind
-is dropped, and every generator is seeded anew by the Trainer.
+An actor trains many trials one after another (`reset_config`): it drops all that a trial made, and
+the Trainer seeds every generator anew.
 """
 
 import contextlib
@@ -29,26 +29,14 @@ from tl_core.train.heads import HeadRun
 from tl_core.train.trainer import Trainer
 
 STATUS_OF_STOP = {
-    "epochs": "completed",
-    "patience": "completed",
-    "target": "completed",
-    "diverged": "diverged",
-}
+    "epochs": "completed", "patience": "completed", "target": "completed", "diverged": "diverged",
+}  # fmt: skip
 NO_METRICS = EpochMetrics(
-    epoch=0,
-    train_loss=math.nan,
-    train_accuracy=math.nan,
-    val_loss=math.nan,
-    val_accuracy=math.nan,
-    lr=math.nan,
-    train_seconds=0.0,
-    eval_seconds=0.0,
-    images_per_second=math.nan,
-    device_memory_bytes=0,
-    host_memory_bytes=0,
-)
-"""What a trial reports that failed before it finished an epoch."""
-
+    epoch=0, train_loss=math.nan, train_accuracy=math.nan, val_loss=math.nan,
+    val_accuracy=math.nan, lr=math.nan, train_seconds=0.0, eval_seconds=0.0,
+    images_per_second=math.nan, device_memory_bytes=0, host_memory_bytes=0,
+)  # fmt: skip
+"""The metrics of an epoch that failed."""
 IDLE_SECONDS = 30.0
 """How long a trial on a shared GPU may wait for its next epoch before it gives up its place."""
 
@@ -56,10 +44,10 @@ IDLE_SECONDS = 30.0
 class TrialActor(tune.Trainable):
     """One worker process: trains the trials it is given, one epoch a `step`.
 
-    An exception in a trial becomes its last result, with `status` and the error's last line, so
-    the process lives on for the next trial. Where a trial runs out of memory on a GPU that it
-    shares, fewer share it from then on, and the trial starts again once there is room; epochs that
-    were reported are not reported again.
+    An exception in a trial becomes its last result, with `status` and the error's last line; the
+    process goes on to the next trial. Where a trial runs out of memory on a GPU that it shares,
+    fewer share it from then on. The trial starts again once there is room, and does not report
+    again what it had reported.
     """
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
@@ -103,8 +91,11 @@ class TrialActor(tune.Trainable):
             self.idle = None
 
     def _leave_when_idle(self) -> None:
-        """Leave if no epoch is asked for in a while: Tune does not tell a worker of a trial's end,
-        and one whose trial was stopped may get no other, while others wait for its place."""
+        """Leave if no epoch is asked for in a while.
+
+        Tune does not tell a worker that its trial was stopped, and other trials may wait for its
+        place on the GPU.
+        """
         self.idle = threading.Timer(IDLE_SECONDS, self._leave_idle)
         self.idle.daemon = True
         self.idle.start()

@@ -123,4 +123,4 @@ FORMATS: dict[str, tuple[str, Callable[[SavedModel, Path], None]]] = {
     "onnx": ("onnx", _onnx),
     "torchscript": ("pt", _torchscript),
 }
-"""Format → suffix and who writes it."""
+"""Format → suffix, and the function that writes the file."""

@@ -14,7 +14,8 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.options.sweep_options import RESULTS
-from sweep.results.manifest import FILE, run_folder
+from sweep.results.folders import run_folder
+from sweep.results.manifest import FILE
 from sweep.results.sources import list_models, weights_of
 from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.tree import Tree, is_hidden
@@ -39,7 +40,7 @@ def predict(
     """Classify image files.
 
     Args:
-        name: a sweep, whose winner serves, a model of `sources`, or a weights file of ours.
+        name: a sweep (its winner), a model of `sources`, or a weights file of ours.
         images: files, folders (searched for images, subfolders too, hidden ones not), and globs;
             one of them, or several.
         results: the results folder.
@@ -121,7 +122,7 @@ def image_files(
 ) -> list[Path]:
     """Files, those in folders, and those that globs match, in order, each real file once.
 
-    A file that is not there is in the list all the same: who reads it reports it.
+    A file that is not there is in the list, too: reading it reports that.
 
     Args:
         images: files, folders and globs; one of them, or several.
@@ -200,7 +201,7 @@ def _below(pattern: Path, aside: LeftAside) -> Iterator[Path]:
 
 
 def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Whether the parts of a path match those of a pattern; `**` stands for any number."""
+    """Whether the parts of a path match those of a pattern; `**` matches any number."""
     if not parts or not wanted:
         return not parts and set(wanted) <= {"**"}
     if wanted[0] == "**":

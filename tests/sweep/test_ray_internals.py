@@ -9,7 +9,7 @@ from ray._private import worker
 from ray.tune.execution import class_cache
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from sweep.driver import engine
+from sweep.driver import ray_cluster as module
 from sweep.ray_internals import drop_actor_environment, forget_results, worker_messages_to
 from sweep.search.schedulers import SCHEDULERS, SchedulerContext, build_scheduler
 
@@ -30,11 +30,11 @@ def test_a_scheduler_runs_where_the_number_of_idle_workers_is_not_to_be_set(name
 
 
 def test_actors_keep_their_environment_where_it_has_another_name(monkeypatch):
-    for name, value in engine._WARM.items():
+    for name, value in module.WARM.items():
         monkeypatch.setenv(name, value)
     for name in ("DEFAULT_ENV_VARS", "ENV_VARS_TO_PROPAGATE"):
         monkeypatch.delattr(class_cache, name)
-    engine.take_warm_workers()
+    module.take_warm_workers()
     monkeypatch.setitem(sys.modules, "ray.tune.execution.class_cache", None)
     monkeypatch.delattr("ray.tune.execution.class_cache")
     drop_actor_environment()
@@ -42,7 +42,7 @@ def test_actors_keep_their_environment_where_it_has_another_name(monkeypatch):
 
 def test_messages_of_workers_are_rays_own_where_they_cannot_be_redirected(monkeypatch, tmp_path):
     monkeypatch.delattr(worker, "print_to_stdstream")
-    with engine._logs_to(tmp_path / "ray.log"):
+    with module.logs_to(tmp_path / "ray.log"):
         logging.getLogger("ray.tune").warning("a banner")
     assert "a banner" in (tmp_path / "ray.log").read_text()
     assert not hasattr(worker, "print_to_stdstream")

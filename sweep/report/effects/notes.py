@@ -8,6 +8,7 @@ import pandas as pd
 from sweep.report.effects.analysis import Analysis
 from sweep.report.effects.design import ONE_AT_A_TIME, Design
 from sweep.report.effects.divergence import Divergence, rate
+from sweep.results.schema import USABLE
 
 
 def notes(
@@ -31,7 +32,7 @@ def notes(
         lines.append(f"Biased: {stopped} of {len(status)} trials were stopped early, as weak.")
     missing = int((~usable & ~diverged).sum())
     if missing:
-        kinds = sorted(set(status[~usable & ~diverged]) - {"completed", "stopped"})
+        kinds = sorted(set(status[~usable & ~diverged]) - set(USABLE))
         why = f" ({', '.join(kinds)})" if kinds else ""
         lines.append(
             f"{missing} of {len(status)} trials have no final accuracy{why.replace('_', ' ')} and "

@@ -17,10 +17,8 @@ from sweep.report.effects.divergence import rate
 from sweep.report.effects.estimate import Estimate, estimate
 from sweep.report.effects.interactions import no_interactions
 from sweep.report.effects.notes import notes
+from sweep.results.schema import USABLE
 from sweep.results.selection import of_search
-
-USABLE = ("completed", "stopped")
-"""Statuses of trials whose best accuracy means something."""
 
 COLUMNS = [
     "factor", "level", "base_level", "effect", "low", "high", "low_all", "high_all",

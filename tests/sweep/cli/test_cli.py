@@ -67,7 +67,7 @@ OTHER_OPTIONS = {
 def no_environment(monkeypatch):
     """Ray's variables are for a process that starts it; what runs here stops before that."""
     monkeypatch.setattr("sweep.driver.runner.prepare_environment", lambda address: None)
-    monkeypatch.setattr(one_sweep._Run, "run", lambda self: pytest.fail("a sweep was started"))
+    monkeypatch.setattr(one_sweep.OneSweep, "run", lambda self: pytest.fail("a sweep was started"))
 
 
 def options_of(command):
@@ -222,7 +222,7 @@ def test_a_source_of_other_channels_and_classes_says_what_was_adapted(
     def start(self):
         raise BadInput("started")
 
-    monkeypatch.setattr(one_sweep._Run, "run", start)
+    monkeypatch.setattr(one_sweep.OneSweep, "run", start)
     code, out, err = call(*sweep_arguments, "--source", tmp_path / "mine.safetensors")
     assert (code, err) == (2, "error: started\n")
     line = " ".join(out.split())
@@ -350,7 +350,7 @@ def test_a_space_is_loaded_and_its_options_are_read_once(
 
     counted(spaces, "read_user_module")
     counted(overrides, "parse_value")
-    monkeypatch.setattr(one_sweep._Run, "run", lambda self: end())
+    monkeypatch.setattr(one_sweep.OneSweep, "run", lambda self: end())
 
     def end():
         raise BadInput("started")

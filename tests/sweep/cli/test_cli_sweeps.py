@@ -80,7 +80,7 @@ def test_a_deletion_is_asked_for(call, results, monkeypatch):
 
 def test_what_to_do_with_a_kept_model_names_the_results(call, results, monkeypatch):
     monkeypatch.setattr(
-        "sweep.use.pretrain.keep_winner",
+        "sweep.results.sources.keep_winner",
         lambda *arguments: SimpleNamespace(name="mine", val_accuracy=0.5, test_accuracy=None),
     )
     code, out, _ = call("pretrain", "--from", "s1", "--results", results)

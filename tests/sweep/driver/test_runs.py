@@ -1,12 +1,11 @@
 """Whole sweeps under Ray, on tiny models."""
 
 import json
-import math
 import os
 import signal
 import subprocess
 import sys
-import time
+from collections.abc import Callable
 from pathlib import Path
 
 import duckdb
@@ -18,30 +17,16 @@ import pytest
 
 import sweep.search.searchers as searchers
 from sweep import run
-from sweep.driver.confirming import SharedBudget
 from sweep.judge.judging import judge_trial
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
-from sweep.search.schedulers import Asha
-from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 
 TINY = {"width": 8, "limit_train": 300, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
-DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6  # its depths
-SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]
-
-
-def write_space(folder: Path, text: str) -> str:
-    path = folder / "my_space.py"
-    head = (
-        "from search_spaces.domains import Choice, Float, Int\n"
-        "from tl_core.config import TrainConfig\n"
-    )
-    path.write_text(f'"""What?"""\n{head}{text}')
-    return str(path)
+DIVERGES, RAISES, DIES, NO_MEMORY = 2, 3, 4, 5  # its depths
 
 
 def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
@@ -92,10 +77,9 @@ def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
     assert duckdb.sql(query).fetchall() == [(planned,)]
 
 
-def test_reused_actor_equals_fresh_process(tmp_path: Path) -> None:
+def test_reused_actor_equals_fresh_process(tmp_path: Path, write_file: Callable[..., str]) -> None:
     """One actor trains a trial with dropout and mixup, then the same trial in a fresh process."""
-    space = write_space(
-        tmp_path,
+    space = write_file(
         "BASE = TrainConfig(dataset='digits', width=8, epochs=2, dropout=0.2, mixup=0.2,"
         " augmentation='standard', precision='fp32', eval_precision='fp32')\n"
         "SPACE = {'batch_norm': Choice(True, False), 'lr': Choice(0.1, 0.2)}\nSEARCH = 'grid'\n",
@@ -136,10 +120,11 @@ def make_plan_base(space: str) -> dict[str, object]:
     return make_plan(SweepOptions(space=space)).base.to_dict()
 
 
-def test_every_end_has_its_row_and_its_study_state(tmp_path: Path, monkeypatch) -> None:
+def test_every_end_has_its_row_and_its_study_state(
+    tmp_path: Path, write_file: Callable[..., str], monkeypatch
+) -> None:
     """Completed, stopped, diverged, raising, dying and out of memory, under Optuna and ASHA."""
-    space = write_space(
-        tmp_path,
+    space = write_file(
         "BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=3,"
         " precision='fp32', schedule='constant')\n"
         "SPACE = {'depth': Choice(1, 2, 3, 4, 5), 'lr': Float(1e-6, 1, log=True)}\n",
@@ -188,10 +173,11 @@ def test_every_end_has_its_row_and_its_study_state(tmp_path: Path, monkeypatch) 
     assert list(study.trials[5].intermediate_values) == [1]
 
 
-def test_winner_trained_again_equals_its_checkpoint(tmp_path: Path) -> None:
+def test_winner_trained_again_equals_its_checkpoint(
+    tmp_path: Path, write_file: Callable[..., str]
+) -> None:
     """Without a checkpoint the winner is trained again to its best epoch, to the same weights."""
-    space = write_space(
-        tmp_path,
+    space = write_file(
         "BASE = TrainConfig(dataset='digits', width=8, epochs=3, precision='fp32')\n"
         "SPACE = {'lr': Choice(0.1, 0.2)}\nSEARCH = 'grid'\n",
     )
@@ -205,54 +191,6 @@ def test_winner_trained_again_equals_its_checkpoint(tmp_path: Path) -> None:
     again = judge_trial(job, number, values, int(row["best_epoch"]))
     assert again.retrained
     assert again.accuracy == {"val": winner["val_accuracy"], "test": winner["test_accuracy"]}
-
-
-def test_time_budget_leaves_a_row_for_every_trial(tmp_path: Path, monkeypatch) -> None:
-    space = write_space(
-        tmp_path,
-        f"BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=50, depth="
-        f"{HANGS}, precision='fp32')\nSPACE = {{'lr': Choice(0.1, 0.2, 0.3)}}\n"
-        "SEARCH = 'grid'\n",
-    )
-
-    def spend(budget: SharedBudget, trial_id: str, result: dict[str, object]) -> bool:
-        budget.began = 0.0
-        return False
-
-    monkeypatch.setattr(SharedBudget, "__call__", spend)  # over when the first epoch was heard
-    result = run(
-        space, imports=(str(FAILING),), cpus=1, time_budget=3600.0, scheduler="none",
-        results=tmp_path, quiet=True, name="short",
-    )  # fmt: skip
-    assert result.trials["status"].tolist() == ["timed_out"] * 3
-    assert result.trials["lr"].tolist() == [0.1, 0.2, 0.3]
-    assert result.trials["epochs_trained"].iloc[0] > 0
-    assert math.isfinite(result.trials["best_val_accuracy"].iloc[0])
-    assert result.trials["started_at"].isna().tolist() == [False, True, True]
-    assert result.manifest.status == "timed_out"
-    assert result.exit_code == 1
-
-
-def test_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
-    """Ctrl-C in a process of its own: exit code 130 and a row for every planned trial."""
-    command = [
-        sys.executable, "-m", "sweep", "ablation", "--dataset", "digits", "--epochs", "500",
-        "--seeds", "1", "--cpus", "1", "--results", str(tmp_path), "--name", "cut", *SETTINGS,
-    ]  # fmt: skip
-    epochs = tmp_path / "epochs" / "sweep=cut"
-    with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
-        while not list(epochs.glob("part-*.parquet")) and process.poll() is None:
-            time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
-        output, _ = process.communicate()
-    assert process.returncode == 130, output
-    assert "Traceback" not in output
-    trials = pd.read_parquet(tmp_path / "trials")
-    assert trials["status"].tolist() == ["interrupted"] * 9
-    assert trials["epochs_trained"].max() == len(pd.read_parquet(epochs))
-    assert json.loads((tmp_path / "runs/cut/sweep.json").read_text())["status"] == "interrupted"
 
 
 def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
@@ -272,9 +210,10 @@ def test_transfer_searches_within_the_stages(tmp_path: Path) -> None:
     assert np.isclose(trials["image_size"], 32).all()
 
 
-def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(tmp_path: Path) -> None:
-    space = write_space(
-        tmp_path,
+def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(
+    tmp_path: Path, write_file: Callable[..., str]
+) -> None:
+    space = write_file(
         "BASE = TrainConfig(dataset='digits', width=4, freeze_depth=4, augmentation='none')\n"
         "SPACE = {'lr': Float(1e-5, 1e-3, log=True), 'batch_size': Choice(32, 64)}\n"
         "SEARCH, SCHEDULER = 'random', 'asha'\n",
@@ -298,21 +237,16 @@ def test_heads_on_frozen_stages_are_trained_together_and_stay_trials(tmp_path: P
     assert not list((tmp_path / "runs" / "heads").glob("checkpoints*"))
 
 
-CONFIRMED = (
-    "BASE = TrainConfig(dataset='digits', width=4, epochs=3, limit_train=100, precision='fp32',"
-    " eval_precision='fp32')\nSPACE = {'lr': Choice(0.05, 0.1, 0.2, 0.4)}\n"
-    "SEARCH, SCHEDULER, TRIALS = 'random', 'asha', 3\n"
-)
-
-
-def test_fresh_runs_of_the_best_name_the_winner(tmp_path: Path) -> None:
+def test_fresh_runs_of_the_best_name_the_winner(
+    tmp_path: Path, write_file: Callable[..., str], tiny_confirmed: str
+) -> None:
     """In the same process as the search, each to its end."""
     note = tmp_path / "note.py"
     note.write_text(
         f"import os, pathlib\npathlib.Path({str(tmp_path)!r}, f'pid-{{os.getpid()}}').touch()\n"
     )
     result = run(
-        write_space(tmp_path, CONFIRMED), imports=(str(note),), confirm="2x2", cpus=1,
+        write_file(tiny_confirmed), imports=(str(note),), confirm="2x2", cpus=1,
         results=tmp_path, quiet=True, name="sure",
     )  # fmt: skip
     trials = result.trials
@@ -335,101 +269,10 @@ def test_fresh_runs_of_the_best_name_the_winner(tmp_path: Path) -> None:
     assert 1 <= len(list(tmp_path.glob("pid-*"))) <= 3  # here, one that trained, one that judged
 
 
-@pytest.mark.parametrize(("how", "code"), [("timed_out", 1), ("interrupted", 130)])
-def test_a_confirmation_that_is_cut_off_leaves_the_winner_to_the_search(
-    tmp_path: Path, monkeypatch, how: str, code: int
+def test_a_stopped_configuration_trains_no_other_seed(
+    tmp_path: Path, write_file: Callable[..., str]
 ) -> None:
-    def cut(budget: SharedBudget, trial_id: str, result: dict[str, object]) -> bool:
-        if trial_id not in budget.searcher.searching:  # the first epoch of a fresh run
-            if how == "timed_out":
-                budget.fired = True
-            else:
-                os.kill(os.getpid(), signal.SIGINT)
-        return False
-
-    monkeypatch.setattr(SharedBudget, "__call__", cut)
-    result = run(
-        write_space(tmp_path, CONFIRMED), confirm="2x2", cpus=1, results=tmp_path, quiet=True,
-        name="cut",
-    )  # fmt: skip
-    trials = result.trials
-    assert trials["phase"].tolist() == ["search"] * 3 + ["confirm"] * 4
-    assert trials["status"].tolist()[3:] == [how] * 4
-    assert trials["epochs_trained"].tolist()[3:] == [1, 0, 0, 0]
-    best = trials[:3]["best_val_accuracy"].idxmax()
-    assert result.manifest.winner["trial_id"] == trials["trial_id"][best]
-    assert (result.manifest.status, result.exit_code) == (how, code)
-    cause = "the time budget ended" if how == "timed_out" else "the sweep was interrupted"
-    assert result.manifest.notes[-1] == (
-        f"Of 2 configurations to confirm with 2 fresh seeds, 0 have all, 0 some, 2 none: {cause}."
-    )
-
-
-def test_errors_on_the_driver_lose_no_row(tmp_path: Path, monkeypatch) -> None:
-    """A searcher and a scheduler that raise at every result, on two data sets."""
-    space = write_space(
-        tmp_path,
-        "BASE = TrainConfig(dataset='digits', width=4, epochs=2, image_size=16, limit_train=40,"
-        " augmentation='none')\n"
-        "SPACE = {'dataset': Choice('digits', 'shapes'), 'lr': Choice(0.1, 0.2)}\n"
-        "SEARCH, SCHEDULER = 'grid', 'asha'\n",
-    )
-
-    def fail(*args, **named):
-        raise ValueError("a driver's own")
-
-    monkeypatch.setattr(TuneSearcher, "on_trial_complete", fail)
-    monkeypatch.setattr(TuneSearcher, "on_trial_result", fail)
-    monkeypatch.setattr(Asha, "on_trial_result", fail)
-    monkeypatch.setattr(Asha, "on_trial_complete", fail)
-    result = run(space, cpus=1, results=tmp_path, quiet=True, name="faults")
-    trials = result.trials
-    assert trials["status"].tolist() == ["completed"] * 4
-    assert trials["epochs_trained"].tolist() == [2] * 4
-    assert result.exit_code == 1
-    assert result.manifest.errors == [
-        "Error while scheduling: ValueError: a driver's own",
-        "Error while searching: ValueError: a driver's own",
-    ]
-    assert trials["config_id"].nunique() == 4
-    prints = trials.groupby("dataset")["data_fingerprint"].unique()
-    assert [len(found) for found in prints] == [1, 1]
-    assert prints["digits"][0] != prints["shapes"][0]
-    winner = result.manifest.winner
-    assert winner["values"]["dataset"] == trials.set_index("trial_id").loc[
-        winner["trial_id"], "dataset"
-    ]  # fmt: skip
-
-
-def test_a_search_that_breaks_off_keeps_what_it_found(tmp_path: Path, monkeypatch) -> None:
-    space = write_space(
-        tmp_path,
-        "BASE = TrainConfig(dataset='digits', width=4, epochs=1, limit_train=40,"
-        " precision='fp32', eval_precision='fp32')\n"
-        "SPACE = {'lr': Float(0.1, 0.2)}\nSEARCH, TRIALS = 'optuna', 4\n",
-    )
-    ask = searchers.OptunaProposer.propose
-
-    def propose(self):
-        if self.proposed == 2:
-            raise OSError(28, "No space left on device")
-        return ask(self)
-
-    monkeypatch.setattr(searchers.OptunaProposer, "propose", propose)
-    result = run(
-        space, cpus=1, scheduler="none", confirm=0, results=tmp_path, quiet=True, name="broken"
-    )
-    assert result.trials["status"].tolist() == ["completed"] * 2
-    assert result.manifest.winner is not None
-    assert (result.manifest.status, result.exit_code) == ("failed", 1)
-    assert result.manifest.errors == [
-        "Error while searching: OSError: [Errno 28] No space left on device"
-    ]
-
-
-def test_a_stopped_configuration_trains_no_other_seed(tmp_path: Path) -> None:
-    space = write_space(
-        tmp_path,
+    space = write_file(
         'BASE = TrainConfig(dataset="digits", epochs=3)\n'
         'SPACE = {"lr": Choice(0.1, 1e-6, 2e-6)}\n'
         'SEARCH, SCHEDULER, SEEDS = "grid", "asha", 3\n',

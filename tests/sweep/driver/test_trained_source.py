@@ -10,6 +10,7 @@ from sweep.driver import trained_source as module
 from sweep.driver.trained_source import source_plan, trained_source, with_trained_source
 from sweep.driver.unfinished import OutOfTime, Unfinished
 from sweep.plan.make_plan import make_plan
+from sweep.results.manifest import write_manifest
 from tl_core.config import TrainConfig
 from tl_core.models import build_model
 from tl_core.weights.weights_file import save_weights
@@ -35,9 +36,11 @@ def weights(tmp_path):
 
 
 @pytest.fixture
-def source(monkeypatch, weights):
+def source(monkeypatch, weights, manifest):
     """`trained`: sweeps of a source so far; `status`, `winner`, `base`, `took`: how each ends."""
-    won = {"weights": str(weights), "val_accuracy": 0.5, "test_accuracy": 0.4}
+    won = {
+        "trial_id": "a_00000", "weights": str(weights), "val_accuracy": 0.5, "test_accuracy": 0.4,
+    }  # fmt: skip
     found = SimpleNamespace(trained=[], status="finished", winner=won, base={}, took=0.0)
     clock = [0.0]
 
@@ -45,8 +48,9 @@ def source(monkeypatch, weights):
         found.trained.append(plan.options)
         clock[0] += found.took
         base = {**plan.base.to_dict(), **found.base}
-        manifest = SimpleNamespace(status=found.status, winner=found.winner, base=base)
-        return SimpleNamespace(name="the-source", manifest=manifest)
+        about = {"status": found.status, "winner": found.winner, "base": base}
+        write_manifest(plan.options.results, made := manifest(name="the-source", **about))
+        return SimpleNamespace(name="the-source", manifest=made)
 
     monkeypatch.setattr(module, "run_plan", run_plan)
     monkeypatch.setattr(module.time, "monotonic", lambda: clock[0])

@@ -21,6 +21,14 @@ class Clock(datetime):
         return NOW
 
 
+@pytest.fixture
+def claim(manifest):
+    """claim(plan) → the name that a driver gets for it."""
+    return lambda made: (
+        claim_name(made, made.options.results, lambda name: manifest(name=name)).name
+    )
+
+
 @pytest.mark.parametrize("table", ["trials", "epochs", "predictions"])
 def test_rows_that_are_left_take_a_name(plan, table):
     made = plan(name="mine")
@@ -54,28 +62,28 @@ def test_a_name_that_no_disk_takes(plan):
     assert sweep_name(plan(name="a" * 200), NOW)
 
 
-def test_one_of_several_drivers_gets_a_name_and_the_others_a_line(plan, monkeypatch):
+def test_one_of_several_drivers_gets_a_name_and_the_others_a_line(plan, claim, monkeypatch):
     made = plan(name="mine")
     monkeypatch.setattr(names, "sweep_name", lambda plan, now: "mine")  # all looked before
 
-    def claim(_):
+    def claim_it(_):
         try:
-            return claim_name(made, made.options.results)
+            return claim(made)
         except BadInput as error:
             return str(error)
 
     with ThreadPoolExecutor(4) as drivers:
-        got = sorted(drivers.map(claim, range(4)), key=len)
+        got = sorted(drivers.map(claim_it, range(4)), key=len)
     assert got[0] == "mine"
     assert all(line.startswith("--name mine: a sweep of this name is in") for line in got[1:])
     assert len(got) == 4
 
 
-def test_several_drivers_get_names_of_their_own_where_these_are_made_up(plan, monkeypatch):
+def test_several_drivers_get_names_of_their_own_where_these_are_made_up(plan, claim, monkeypatch):
     monkeypatch.setattr(names, "datetime", Clock)
     made = plan()
     with ThreadPoolExecutor(4) as drivers:
-        got = set(drivers.map(lambda _: claim_name(made, made.options.results), range(4)))
+        got = set(drivers.map(lambda _: claim(made), range(4)))
     assert got == {STEM, f"{STEM}-2", f"{STEM}-3", f"{STEM}-4"}
     assert all(run_folder(made.options.results, name).is_dir() for name in got)
 

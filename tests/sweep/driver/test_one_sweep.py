@@ -2,6 +2,7 @@
 
 import contextlib
 from io import StringIO
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -9,6 +10,8 @@ from rich.console import Console
 
 from sweep.driver import one_sweep, runner
 from sweep.plan.make_plan import make_plan
+from sweep.results import liveness
+from sweep.results.catalog import list_sweeps
 from sweep.results.manifest import read_manifest
 from sweep.results.tables import read_table, write_rows
 from tl_core.errors import BadInput
@@ -21,9 +24,10 @@ def sweep(options, tmp_path, monkeypatch):
 
     def make(run_on_ray):
         plan = make_plan(options(space="ablation", dataset="digits", cpus=1, gpus=0))
-        monkeypatch.setattr(one_sweep._Run, "_run_on_ray", lambda run, joined: run_on_ray(run))
+        monkeypatch.setattr(one_sweep.OneSweep, "run_on_ray", lambda run, joined: run_on_ray(run))
         (tmp_path / "runs" / "s1").mkdir(parents=True, exist_ok=True)
-        return one_sweep._Run(plan, [], "s1", tmp_path, Console(file=StringIO()))
+        manifest = one_sweep.new_manifest(plan, "s1")
+        return one_sweep.OneSweep(plan, [], manifest, tmp_path, Console(file=StringIO()))
 
     return make
 
@@ -75,25 +79,52 @@ def test_an_error_of_ours_before_the_first_trial_is_raised_and_kept(sweep, tmp_p
     assert (tmp_path / "runs" / "s1" / "sweep.json").is_file()
 
 
-def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, page):
-    from sweep.options.sweep_options import SweepOptions
-    from sweep.results import liveness
+@pytest.fixture
+def mine(options, tmp_path, monkeypatch):
+    """Options of a small sweep that is called mine, with results in tmp_path."""
+    monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
+    return options(
+        dataset="digits", settings=("width=4",), results=tmp_path, name="mine", cpus=1,
+        cache_dir=str(tmp_path / "cache"),
+    )  # fmt: skip
 
+
+def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, mine, page):
     found = {}
 
     def run(self):
         found.update(folder=self.folder, beat=liveness.last_beat(self.folder))
 
-    monkeypatch.setattr(runner, "prepare_environment", lambda address: None)
-    monkeypatch.setattr(one_sweep._Run, "run", run)
-    options = SweepOptions(
-        space="ablation", dataset="digits", settings=("width=4",), results=tmp_path, name="mine",
-        cpus=1, cache_dir=str(tmp_path / "cache"),
-    )  # fmt: skip
-    runner.run_sweep(options, page)
+    monkeypatch.setattr(one_sweep.OneSweep, "run", run)
+    runner.run_sweep(mine, page)
     assert found["folder"] == tmp_path / "runs" / "mine"
     assert liveness.beats(found["beat"])
     assert liveness.last_beat(found["folder"]) is None
+
+
+def test_a_sweep_that_starts_is_running_from_its_first_moment(tmp_path, monkeypatch, mine, page):
+    """What `list` says at the moments when a folder was made and no file written to it."""
+    seen = []
+
+    def look():
+        if (tmp_path / "runs").is_dir():
+            seen.extend(entry.state for entry in list_sweeps(tmp_path))
+
+    def watched(name):
+        make = getattr(Path, name)
+
+        def call(path, *args, **named):
+            made = make(path, *args, **named)
+            look()
+            return made
+
+        monkeypatch.setattr(Path, name, call)
+
+    for name in ("mkdir", "touch", "rename", "replace", "write_text"):
+        watched(name)
+    monkeypatch.setattr(one_sweep.OneSweep, "run", lambda self: look())
+    runner.run_sweep(mine, page)
+    assert set(seen) == {"running"}
 
 
 def test_notes_are_shown_as_they_are_and_kept(sweep):
@@ -107,7 +138,7 @@ def test_notes_are_shown_as_they_are_and_kept(sweep):
 def test_the_number_of_trials_is_corrected_when_the_search_has_decided_it(sweep, tmp_path):
     run = sweep(None)
     run.view = SimpleNamespace(trials=run.plan.trials)
-    run._counted(5)
+    run.take_count(5)
     seeds = len(run.plan.search.seeds)
     assert run.view.trials == 5 * seeds
     assert read_manifest(tmp_path, "s1").trials_planned == 5 * seeds
@@ -124,7 +155,7 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
             self.begins = begins
 
         def run(self, folder):
-            for tell, number in ((run._counted, 5), (self.begins, 7)):
+            for tell, number in ((run.take_count, 5), (self.begins, 7)):
                 tell(number)
                 written = read_manifest(tmp_path, "s1")
                 seen.append((written.state(), written.trials_planned))
@@ -133,7 +164,7 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr("sweep.driver.all_trials.AllTrials", Trials)
     run = sweep(None)
     view = SimpleNamespace(begin_confirmation=lambda trials: None)
-    run._run_trials(None, None, None, SimpleNamespace(config_id=str), view)
+    run.run_trials(None, None, None, SimpleNamespace(config_id=str), view)
     seeds = len(run.plan.search.seeds)
     assert seen == [("running", 5 * seeds), ("running", 7)]
     assert run.manifest.status == "finished"
@@ -150,5 +181,5 @@ def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
     monkeypatch.setattr("sweep.driver.all_trials.AllTrials", Trials)
     run = sweep(None)
     with pytest.raises(RuntimeError, match="Tune is gone"):
-        run._run_trials(None, None, None, SimpleNamespace(config_id=str), None)
+        run.run_trials(None, None, None, SimpleNamespace(config_id=str), None)
     assert run.manifest.status == "failed"

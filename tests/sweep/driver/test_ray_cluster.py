@@ -9,11 +9,11 @@ from pathlib import Path
 import pytest
 import ray
 
-from sweep.driver import engine
-from sweep.driver.engine import prepare_environment, ray_cluster
+from sweep.driver import ray_cluster as module
+from sweep.driver.ray_cluster import prepare_environment, ray_cluster
 from tl_core.errors import BadInput
 
-SIGNS = engine.GPU_SIGNS
+SIGNS = module.GPU_SIGNS
 
 
 @pytest.fixture
@@ -136,7 +136,7 @@ def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys):
         shown.extend(caught)
         raise KeyError
 
-    with pytest.raises(KeyError), engine._logs_to(file):
+    with pytest.raises(KeyError), module.logs_to(file):
         talk()
     assert (logger.propagate, list(logger.handlers), worker.print_to_stdstream) == before
     assert [str(warning.message) for warning in shown] == ["new"]
@@ -163,13 +163,13 @@ def started(environment, monkeypatch, options):
 
     def of(**fields):
         found = []
-        monkeypatch.setattr(engine, "_early", [])
-        monkeypatch.setattr(engine._starter, "submit", lambda *call: found.append(call[1:]))
-        engine.start_early(options(**fields))
+        monkeypatch.setattr(module, "early_starts", [])
+        monkeypatch.setattr(module.STARTER, "submit", lambda *call: found.append(call[1:]))
+        module.start_early(options(**fields))
         return found
 
-    monkeypatch.setattr(engine, "cpu_count", lambda: 4)
-    monkeypatch.setattr(engine, "GPU_SIGNS", (Path("/no/such/device"),))
+    monkeypatch.setattr(module, "cpu_count", lambda: 4)
+    monkeypatch.setattr(module, "GPU_SIGNS", (Path("/no/such/device"),))
     return of
 
 
@@ -190,7 +190,7 @@ def test_ray_does_not_start_early_where_gpus_must_be_counted(started, monkeypatc
     for sign in range(len(SIGNS)):
         signs = [Path("/no/such/device")] * len(SIGNS)
         signs[sign] = tmp_path
-        monkeypatch.setattr(engine, "GPU_SIGNS", tuple(signs))
+        monkeypatch.setattr(module, "GPU_SIGNS", tuple(signs))
         assert started() == []
 
 
@@ -205,7 +205,7 @@ def early(calls, monkeypatch):
     def of(cpus, gpus, error=None):
         future = Future()
         future.set_exception(error) if error else future.set_result(None)
-        monkeypatch.setattr(engine, "_early", [future])
+        monkeypatch.setattr(module, "early_starts", [future])
         has = {"CPU": float(cpus), "memory": 1e9, **({"GPU": float(gpus)} if gpus else {})}
         monkeypatch.setattr(ray, "cluster_resources", lambda: has)
         monkeypatch.setattr(ray, "is_initialized", lambda: True)
@@ -238,7 +238,7 @@ def test_a_ray_that_did_not_start_early_is_started(early, tmp_path):
 
 
 def test_many_workers_are_not_warmed(started, monkeypatch, environment):
-    monkeypatch.setattr(engine, "cpu_count", lambda: 64)
+    monkeypatch.setattr(module, "cpu_count", lambda: 64)
     assert started() == [(None, 64, 0)]
     assert "RAY_preload_python_modules" not in environment
 
@@ -248,13 +248,13 @@ def test_tunes_actors_keep_their_environment_where_nothing_is_warmed(monkeypatch
 
     monkeypatch.delenv("RAY_preload_python_modules", raising=False)
     before = dict(class_cache.DEFAULT_ENV_VARS)
-    engine.take_warm_workers()
+    module.take_warm_workers()
     assert before == class_cache.DEFAULT_ENV_VARS != {}
 
 
 WARM = """
 import sys
-from sweep.driver.engine import ray_cluster, start_early, take_warm_workers
+from sweep.driver.ray_cluster import ray_cluster, start_early, take_warm_workers
 from sweep.options.sweep_options import SweepOptions
 from pathlib import Path
 

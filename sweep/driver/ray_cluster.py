@@ -1,7 +1,4 @@
-"""Ray, started quietly for one sweep or joined, and always left as it was found.
-
-What Ray logs goes to a file in the sweep's folder, not to the terminal.
-"""
+"""Start Ray for one sweep, or join a cluster; Ray's log goes to a file of the sweep."""
 
 import contextlib
 import logging
@@ -18,85 +15,77 @@ from typing import Any
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
 from sweep.ray_internals import drop_actor_environment, worker_messages_to
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 
-_QUIET = {
+QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
-    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # CSV, JSON and TensorBoard files nobody reads
-    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # a snapshot of all trials that nobody restores
+    "TUNE_DISABLE_AUTO_CALLBACK_LOGGERS": "1",  # no CSV, JSON and TensorBoard files
+    "TUNE_GLOBAL_CHECKPOINT_S": "86400",  # no snapshots of all trials: a sweep is not restored
     "RAY_AIR_NEW_OUTPUT": "0",
     "RAY_CHDIR_TO_TRIAL_DIR": "0",
     "RAY_DEDUP_LOGS": "0",
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
 }
-_WARM = {
+"""Variables that keep Ray and Tune from printing, and from writing what no sweep reads."""
+WARM = {
     "RAY_preload_python_modules": "sweep.trial.trainable",
     "RAY_idle_worker_killing_time_threshold_ms": "60000",
     "PL_DISABLE_FORK": "1",
 }
-"""For a Ray of our own: its workers load the trainer as they start, and wait for work longer than
-the second after which Ray would end them. The last is what Tune would set for its actors, which
-would then not run in the workers that wait ready."""
-GPU_SIGNS = (
-    Path("/dev/nvidiactl"),
-    Path("/proc/driver/nvidia"),
-    Path("/dev/dxg"),
-    Path("/dev/kfd"),
-    Path("/dev/nvmap"),
+"""Variables of a Ray of our own. Its workers load the trainer as they start, and wait a minute for
+work instead of a second. Tune would set the last one for its actors, which would then not run in
+the workers that wait ready."""
+GPU_SIGNS = tuple(
+    map(Path, ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd", "/dev/nvmap"))
 )
-"""One is there where a GPU may be: NVIDIA's driver, WSL2, AMD's ROCm, and NVIDIA's Jetson."""
+"""Files of a machine with a GPU: NVIDIA's driver, WSL2, AMD's ROCm, NVIDIA's Jetson."""
 MOST_WARM = 8
-"""CPUs up to which workers are warmed: Ray starts one a CPU, and each takes memory."""
-OBJECT_STORE_BYTES = 200 * 2**20  # only configurations and metrics pass through it
+"""Most CPUs with which workers are warmed: Ray starts one a CPU, and each takes memory."""
+OBJECT_STORE_BYTES = 200 * 2**20
+"""Enough for configurations and metrics, which are all that passes through it."""
+STARTER = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
+"""Its thread lives as long as the process: Ray's processes end with the thread that began them."""
+early_starts: list[Future[None]] = []
+"""The start of this process's own Ray, until a sweep takes it over."""
 
 
 def prepare_environment(address: str | None) -> None:
     """Set the variables that Ray reads when it is imported; the user's own values stay.
 
-    A cluster of our own is closed to others on the machine by a token made for it; a cluster that
-    is joined keeps whatever authentication its owner set up. Where Ray is loaded already it has
-    read the mode, so nothing is changed.
+    A token closes a cluster of our own to others on the machine; a cluster that is joined keeps
+    its owner's authentication. Where Ray is loaded already, it has read the mode.
     """
-    for name, value in _QUIET.items():
+    for name, value in QUIET.items():
         os.environ.setdefault(name, value)
     if address is None and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
         os.environ["RAY_AUTH_MODE"] = "token"
         os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
 
 
-_starter = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
-"""Its one thread lives as long as the process: Ray's processes end with the thread that began
-them."""
-_early: list[Future[None]] = []
-"""The start of this process's own Ray that no sweep has taken over yet."""
-
-
 def start_early(options: SweepOptions) -> None:
     """Start Ray while this process still loads its own modules and plans.
 
-    `ray_cluster` takes over what was started, and starts it again where the guess made here was
-    wrong. Nothing is started where a cluster is to be joined, or where there may be GPUs, which
-    torch has to count first.
+    `ray_cluster` takes it over, and starts it again where the plan needs other processors. Nothing
+    is started where a cluster is to be joined, or where torch has to count GPUs first.
     """
     cpus = cpu_count() if options.cpus is None else options.cpus
-    if options.address is not None or options.gpus or any(sign.exists() for sign in GPU_SIGNS):
-        return
-    if not 0 < cpus <= cpu_count():
+    may_have_gpus = options.gpus or any(sign.exists() for sign in GPU_SIGNS)
+    if options.address is not None or may_have_gpus or not 0 < cpus <= cpu_count():
         return
     prepare_environment(None)
     if cpus <= MOST_WARM:
-        for name, value in _WARM.items():
+        for name, value in WARM.items():
             os.environ.setdefault(name, value)
     import ray  # noqa: F401  # in this thread, so that two do not import it at once
 
-    _early.append(_starter.submit(_start, None, cpus, 0))
+    early_starts.append(STARTER.submit(_start, None, cpus, 0))
 
 
 def stop_early() -> None:
     """End what `start_early` started, where no sweep took it over."""
-    while _early:
-        started = _early.pop()
+    while early_starts:
+        started = early_starts.pop()
         with contextlib.suppress(Exception):
             started.result()
         import ray
@@ -110,16 +99,16 @@ def ray_cluster(
 ) -> Iterator[None]:
     """Start a Ray of `cpus` and `gpus` on this machine, or join the cluster at `address`.
 
-    A Ray that this process is connected to already is used as it is and left running. One that
-    `start_early` started is taken over, or started again with other processors.
+    A Ray that this process is connected to already is used as it is and left running, one that
+    `start_early` started is taken over.
 
     Raises:
         BadInput: nothing answers at `address`.
     """
     import ray
 
-    with _logs_to(log):
-        early = _early.pop() if _early else None
+    with logs_to(log):
+        early = early_starts.pop() if early_starts else None
         owned = early is not None or not ray.is_initialized()
         if early is None and owned:
             _start(address, cpus, gpus)
@@ -146,12 +135,11 @@ def _started_with(early: Future[None], cpus: int | None, gpus: int | None) -> bo
 
 
 def take_warm_workers() -> None:
-    """Let Tune's actors run in workers that wait ready, where these have been warmed.
+    """Let Tune's actors run in the workers that wait ready, where these have been warmed.
 
-    Tune gives its actors an environment of their own, even where all variables in it are set
-    already, and Ray starts another process for it (2.60).
+    Tune gives its actors an environment of their own, for which Ray starts another process (2.60).
     """
-    if all(os.environ.get(name) == value for name, value in _WARM.items()):
+    if all(os.environ.get(name) == value for name, value in WARM.items()):
         drop_actor_environment()
 
 
@@ -173,27 +161,28 @@ def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
     try:
         ray.init(address=address, **quiet)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and others
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(
-            f"--address {address}: no Ray cluster can be joined there ({reason})."
-        ) from None
+        raise _not_joined(address, first_line(error)) from None
 
 
 def _check_answer(address: str) -> None:
-    """Knock first: where nothing listens, Ray warns for half a minute before it gives up."""
+    """Raise BadInput where nothing listens; Ray would warn for half a minute first."""
     host, _, port = address.rpartition(":")
     if "://" in address or not port.isdigit():
         return
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, OverflowError) as error:
-        raise BadInput(
-            f"--address {address}: no Ray cluster can be joined there ({error})."
-        ) from None
+        raise _not_joined(address, str(error)) from None
+
+
+def _not_joined(address: str, reason: str) -> BadInput:
+    return BadInput(f"--address {address}: no Ray cluster can be joined there ({reason}).")
 
 
 @contextlib.contextmanager
-def _logs_to(log: Path) -> Iterator[None]:
+def logs_to(log: Path) -> Iterator[None]:
+    """Send what Ray logs, and what its workers print as they die, to a file; keep Ray's warnings
+    from the terminal."""
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from sweep.driver import live_view as progress
+from sweep.driver import live_view
 from sweep.driver.ledger import TrialRecord
 from sweep.driver.live_view import LiveView, live
 from sweep.results.leader import Leader
@@ -24,7 +24,7 @@ LONG = {
 def now(monkeypatch):
     """Sets the clock: now(60) is a minute after the start."""
     time = [START]
-    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: time[0]))
+    monkeypatch.setattr(live_view, "time", SimpleNamespace(monotonic=lambda: time[0]))
     return lambda seconds: time.__setitem__(0, START + seconds)
 
 
@@ -49,9 +49,7 @@ def view(*records, trials=10, epochs=8, confirm=0, confirm_from=math.inf, **stat
         epochs_reported=sum(r.epoch for r in records),
         leader=leader,
     )
-    return LiveView(
-        ledger, title="ablation-1", trials=trials, epochs=epochs, concurrent=2, confirm=confirm
-    )
+    return LiveView(ledger, title="ablation-1", trials=trials, epochs=epochs, confirm=confirm)
 
 
 def lines(made):
