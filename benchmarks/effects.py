@@ -27,9 +27,8 @@ from search_spaces.ablation import BASE as ABLATION
 from search_spaces.ablation import SPACE
 from search_spaces.designs import balanced_fraction, factorial, one_at_a_time
 from sweep.report.effects import effects
-from sweep.report.effects.analysis import tested_pairs
 from sweep.report.effects.design import Design, read_design
-from sweep.report.effects.estimate import estimate
+from sweep.report.effects.estimate import estimate, tested_pairs
 
 LEVELS: dict[str, tuple[Any, ...]] = {name: domain.values for name, domain in SPACE.items()}
 BASE = {"batch_size": 128, "lr": 0.2, "batch_norm": True, "dropout": 0.0, "pooling": "avg"}

@@ -12,7 +12,7 @@ import typer
 
 from sweep.report.summary import SweepResult
 from sweep.results.catalog import Entry
-from sweep.terminal.cells import plain
+from sweep.terminal.values import plain
 
 _OF_LIST = ("space", "started_at", "ended_at", "trials_planned")
 _OF_SHOW = (

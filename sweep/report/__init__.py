@@ -1,1 +1,1 @@
-"""What a sweep reports: effects of factors, tables, plots and one HTML file."""
+"""What a sweep found: data frames, tables in the terminal, pictures."""

@@ -1,4 +1,4 @@
-"""The lines at the start of a sweep on the data it uses."""
+"""Lines on a sweep's data, printed at its start."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
@@ -12,15 +12,16 @@ from tl_core.datasets import describe_data, load_data
 def print_data(
     configs: Iterable[TrainConfig], console: Console, limits: Sequence[int | None] = ()
 ) -> list[str]:
-    """Print splits, classes and counts of every data set, and what is left aside.
+    """Load every data set; print its splits, classes and counts, and what is left aside.
 
     Args:
-        configs: of trials whose data are loaded, so that this process remembers them.
+        configs: of the trials; the first of each data set says how it is loaded.
         console: where the lines go.
-        limits: values of `limit_train` among the trials; of several, the counts are without any.
+        limits: values of `limit_train` among the trials; with several, the counts are of all
+            training images.
 
     Returns:
-        What was printed but the counts, for the manifest's notes.
+        The lines without the counts, for the manifest's notes.
     """
     first_of: dict[str, TrainConfig] = {}
     for config in configs:

@@ -1,8 +1,8 @@
 """Importance of fields in a searched space, by PED-ANOVA, from the Parquet tables alone.
 
-PED-ANOVA compares how a field's values are distributed among the best configurations with how
-they are among all: the further apart, the more the field matters for being among the best. What
-chance gives is found by shuffling the accuracies.
+PED-ANOVA compares the distribution of a field's values among the best configurations with that
+among all: the further apart, the more the field matters for being among the best. Shuffling the
+accuracies shows how much importance chance gives.
 
 Source: Watanabe, Bansal and Hutter, PED-ANOVA (IJCAI 2023), in Optuna; Westfall and Young,
 Resampling-Based Multiple Testing (1993), for the largest of all fields at once.
@@ -12,20 +12,26 @@ import ast
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pandas as pd
 
 from sweep.results.schema import USABLE
 from sweep.results.selection import of_search
-from sweep.terminal.cells import is_missing, plain
+from sweep.terminal.values import is_missing, plain
+
+if TYPE_CHECKING:  # it takes 0.3 s to load
+    from optuna import Study
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
 
 COLUMNS = ["field", "importance", "p", "configurations"]
 LEAST = 20
-"""Configurations below which nothing is said. Own choice: the best 5 are then a quarter."""
+"""Fewest configurations for a table. Own choice: the best 5 are then a quarter."""
 BEST, BEST_SHARE = 5, 0.1
-"""Configurations that count as the best: this share, and at least so many, as Optuna advises."""
+"""Least number, and share, of the configurations that count as the best, as Optuna advises."""
 SHUFFLES, FEW_SHUFFLES, MANY = 99, 19, 2_000
 """Shuffles of the accuracies, and how many where there are more than `MANY` configurations."""
 
@@ -36,10 +42,10 @@ class Importance:
 
     Attributes:
         table: one row a field, the most important first: field; importance (its share of the
-            sum); p (the share of shuffles in which chance gives any field as much, see `_chance`);
+            sum); p (the share of shuffles in which any field has as much by chance);
             configurations (in which the field is in use).
         best: how many configurations count as the best.
-        of: among how many.
+        of: how many configurations there are.
         notes: sentences that a reader of the table must know.
         refused: why there is no table, else empty.
     """
@@ -72,9 +78,8 @@ def importance(
     count = len(configurations)
     if count < LEAST:
         return Importance(of=count, refused=f"{LEAST} configurations are needed; {count} ended.")
-    spread = configurations.groupby("value").size()
-    best = max(BEST, int(np.ceil(BEST_SHARE * count)))
-    if len(spread) == 1:
+    best = _best(count)
+    if configurations["value"].min() == configurations["value"].max():
         return Importance(of=count, refused="all configurations reached the same accuracy.")
     found = _evaluated(configurations, fields, best / count)
     if found.empty:
@@ -98,7 +103,7 @@ def _comparable(trials: pd.DataFrame, epochs: pd.DataFrame) -> tuple[pd.DataFram
     """One row a configuration, its first trial's, with a `value` by which they are ordered.
 
     Where trials were stopped early, accuracies are those up to an epoch that enough configurations
-    reached for the best to be chosen among them; the scheduler has put the others below them.
+    reached for the best to be chosen among them; the others, stopped before, count as below them.
     """
     accuracy = trials["best_val_accuracy"].astype("float64")
     behind = pd.Series(False, trials.index)
@@ -109,9 +114,9 @@ def _comparable(trials: pd.DataFrame, epochs: pd.DataFrame) -> tuple[pd.DataFram
         upto = epochs[epochs["epoch"] <= epoch].groupby("trial_id")["val_accuracy"].max()
         accuracy = trials["trial_id"].map(upto).astype("float64").fillna(accuracy)
         behind = reached < epoch
-        note = f"Accuracies are compared at epoch {epoch}"
         number = trials.loc[behind, "config_id"].nunique()
-        note += f"; {number} configurations stopped before count as below." if number else "."
+        before = f"; {number} configurations stopped before count as below" if number else ""
+        note = f"Accuracies are compared at epoch {epoch}{before}."
     each = trials.assign(value=accuracy, behind=behind).groupby("config_id", sort=False)
     rows = each.first()
     return rows.assign(value=each["value"].mean() - each["behind"].any()), note
@@ -120,13 +125,17 @@ def _comparable(trials: pd.DataFrame, epochs: pd.DataFrame) -> tuple[pd.DataFram
 def _common_epoch(config: pd.Series, trained: pd.Series, reached: pd.Series) -> int:
     """The highest epoch that twice as many configurations reached as count as the best."""
     by_config = reached.groupby(config).min().sort_values(ascending=False)
-    wanted = 2 * max(BEST, int(np.ceil(BEST_SHARE * len(by_config))))
-    epoch = by_config.iloc[min(wanted, len(by_config)) - 1]
+    epoch = by_config.iloc[min(2 * _best(len(by_config)), len(by_config)) - 1]
     return int(min(epoch, trained.max()))
 
 
+def _best(count: int) -> int:
+    """How many of `count` configurations count as the best."""
+    return max(BEST, int(np.ceil(BEST_SHARE * count)))
+
+
 def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -> pd.DataFrame:
-    """Importance (unscaled), p and number of configurations of each field; the columns."""
+    """The table, with an importance that is not yet a share of the sum."""
     known = {name: _distribution(levels, rows[name]) for name, levels in fields.items()}
     varied = {name: found for name, found in known.items() if found and not found.single()}
     parameters = [_parameters(row, varied, fields) for _, row in rows.iterrows()]
@@ -155,7 +164,7 @@ def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
-def _study(parameters: list[dict[str, Any]], varied: Mapping[str, Any]) -> Any:
+def _study(parameters: list[dict[str, Any]], varied: "Mapping[str, Distribution]") -> "Study":
     """A study in memory with one trial a configuration, in the order of the rows."""
     import optuna
 
@@ -173,22 +182,26 @@ def _study(parameters: list[dict[str, Any]], varied: Mapping[str, Any]) -> Any:
 
 
 def _measured(
-    study: Any, groups: list[list[str]], losses: np.ndarray, quantile: float
+    study: "Study", groups: list[list[str]], losses: np.ndarray, quantile: float
 ) -> np.ndarray:
     """Importance (F,) of the groups' fields where the study's trials have these losses (N,).
 
     Optuna before 5.0 looks only at the trials that have all fields it is asked for, so those that
     are not in use everywhere are asked for one by one.
     """
-    from optuna.importance import get_param_importances
+    from optuna.importance import PedAnovaImportanceEvaluator, get_param_importances
 
+    try:
+        evaluator = PedAnovaImportanceEvaluator(target_quantile=quantile)
+    except TypeError:  # before Optuna 4.7 the quantile has another name
+        evaluator = PedAnovaImportanceEvaluator(baseline_quantile=quantile)  # type: ignore[call-arg]
     found: dict[str, float] = {}
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # that a target is minimized
         for names in filter(None, groups):
             found |= get_param_importances(
                 study,
-                evaluator=_evaluator(quantile),
+                evaluator=evaluator,
                 params=names,
                 normalize=False,
                 target=lambda trial: float(losses[trial.number]),
@@ -196,20 +209,11 @@ def _measured(
     return np.array([found[name] for names in groups for name in names])
 
 
-def _evaluator(quantile: float) -> Any:
-    from optuna.importance import PedAnovaImportanceEvaluator
-
-    try:
-        return PedAnovaImportanceEvaluator(target_quantile=quantile)
-    except TypeError:  # before Optuna 4.7 the quantile has another name
-        return PedAnovaImportanceEvaluator(baseline_quantile=quantile)  # type: ignore[call-arg]
-
-
 def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     """p of each field's importance (F,) beside those of shuffles (S, F), for all fields at once.
 
-    Each field's square root is measured by its own mean and deviation, since fields with more
-    values differ more by chance, and compared with the largest of a shuffle.
+    The square root of an importance is scaled by the mean and deviation of its field, since fields
+    with more values have more by chance, and then compared with the largest of each shuffle.
     """
     every = np.sqrt(np.vstack([drawn, found]))
     scaled = (every - every.mean(axis=0)) / (every.std(axis=0) + 1e-12)
@@ -217,7 +221,7 @@ def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return share
 
 
-def _distribution(levels: Any, column: pd.Series) -> Any:
+def _distribution(levels: object, column: pd.Series) -> "Distribution | None":
     """Optuna's distribution of a field; None where the text of a range is not understood."""
     from optuna import distributions
 
@@ -228,7 +232,7 @@ def _distribution(levels: Any, column: pd.Series) -> Any:
     if parsed is None or not values:
         return None
     kind, low, high, log = parsed
-    if log:  # a value that a logarithmic range cannot hold is one of a trial outside the space
+    if log:  # a trial outside the space may have a value that a logarithmic range cannot hold
         values = [value for value in values if value > 0] or [low]
     low, high = min(low, *values), max([*values, *([] if isinstance(high, str) else [high])])
     make = distributions.IntDistribution if kind == "Int" else distributions.FloatDistribution
@@ -258,7 +262,7 @@ def _parameters(
     for name in varied:
         value = None if is_missing(row[name]) else plain(row[name])
         if isinstance(fields[name], list | tuple):
-            levels = [plain(np.array(v)) if isinstance(v, list) else v for v in fields[name]]
+            levels = [plain(level) for level in fields[name]]
             if value in levels:
                 found[name] = levels.index(value)
         elif value is not None and value >= varied[name].low:

@@ -1,13 +1,13 @@
-"""Tables of what there is: sweeps, data sets, models."""
+"""Tables of what there is: sweeps, data sets, models; and of predictions."""
 
 import fnmatch
-import math
 
 import pandas as pd
 from rich.markup import escape
 from rich.table import Table
 
 from sweep.results.catalog import Entry
+from sweep.terminal.values import DASH, accuracy
 from tl_core.errors import BadInput
 
 STATE_STYLE = {"finished": "green", "running": "cyan"}
@@ -18,33 +18,22 @@ def sweeps_table(entries: list[Entry]) -> Table:
     table = Table(box=None)
     table.add_column("sweep", overflow="fold")
     table.add_column("state")
-    table.add_column("trials", justify="right")
-    table.add_column("test", justify="right")
-    table.add_column("best val of n", justify="right")
-    table.add_column("disk", justify="right")
+    for name in ("trials", "test", "best val of n", "disk"):
+        table.add_column(name, justify="right")
     for entry in entries:
         planned = entry.manifest and entry.manifest.trials_planned
+        best = accuracy(entry.best_val_accuracy)
+        if best != DASH:
+            best += " fresh" if entry.confirmed else f" of {entry.best_of}"
         table.add_row(
             escape(entry.name),
             f"[{STATE_STYLE.get(entry.state, 'red')}]{entry.state.replace('_', ' ')}[/]",
             f"{entry.trials}/{planned}" if planned is not None else str(entry.trials),
-            _accuracy(entry.test_accuracy),
-            _validation(entry),
+            accuracy(entry.test_accuracy),
+            best,
             size(entry.disk_bytes),
         )
     return table
-
-
-def _validation(entry: Entry) -> str:
-    """The best configuration's accuracy, and what it is: of fresh seeds, or the best of n."""
-    if math.isnan(entry.best_val_accuracy):
-        return "–"
-    what = "fresh" if entry.confirmed else f"of {entry.best_of}"
-    return f"{_accuracy(entry.best_val_accuracy)} {what}"
-
-
-def _accuracy(value: float) -> str:
-    return "–" if math.isnan(value) else f"{value:.4f}"
 
 
 def datasets_table() -> Table:
@@ -98,11 +87,11 @@ def predictions_table(frame: pd.DataFrame, rows: int) -> Table:
         table.add_column("then")
     for _, row in frame.head(rows).iterrows():
         if row["error"] is not None:
-            table.add_row(escape(row["path"]), "[red]unreadable[/red]", "–")
+            table.add_row(escape(row["path"]), "[red]unreadable[/red]", DASH)
             continue
         rest = zip(row["top_classes"][1:], row["top_confidences"][1:], strict=True)
         then = ", ".join(f"{name} {share:.3f}" for name, share in rest)
         table.add_row(
-            escape(row["path"]), escape(row["class"]), f"{row['confidence']:.4f}", escape(then)
+            escape(row["path"]), escape(row["class"]), accuracy(row["confidence"]), escape(then)
         )
     return table

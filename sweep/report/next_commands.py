@@ -12,42 +12,40 @@ from sweep.report.summary import SweepResult
 
 
 def print_where(result: SweepResult, console: Console) -> None:
-    """The tables, a line to read them with, and commands."""
+    """Print where the tables are, a line of Python that reads them, and commands."""
     folder = shown_path(result.folder)
-    console.print(
-        f"\nEvery number: {folder}/trials, epochs, evaluations, classes, predictions",
-        style="dim",
-    )
-    console.print(
-        f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])',
-        style="dim",
-        highlight=False,
-        soft_wrap=True,
-    )
-    for position, (command, why) in enumerate(next_commands(result)):
-        label = "Next: " if position == 0 else "      "
-        console.print(
-            f"{label}{escape(command)}  [dim]# {why}[/dim]", highlight=False, soft_wrap=True
-        )
+    tables = f"{folder}/trials, epochs, evaluations, classes, predictions"
+    console.print(f"\nEvery number: {tables}", style="dim")
+    code = f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])'
+    console.print(code, style="dim", highlight=False, soft_wrap=True)
+    label = "Next: "
+    for command, why in next_commands(result):
+        line = f"{label}{escape(command)}  [dim]# {why}[/dim]"
+        console.print(line, highlight=False, soft_wrap=True)
+        label = " " * len(label)
 
 
 def next_commands(result: SweepResult) -> list[tuple[str, str]]:
     """What to type next, and why."""
     manifest = result.manifest
-    results = results_option(result.folder)
-    show = (f"python -m sweep show {result.name}{results}", "these tables again")
+    show = (show_command(result), "these tables again")
     if manifest.search in DESIGNS and manifest.command:
         return [(f"{manifest.command} --search auto", "the best combination"), show]
     return [show]
 
 
+def show_command(result: SweepResult) -> str:
+    """The command that shows a sweep."""
+    return f"python -m sweep show {result.name}{results_option(result.folder)}"
+
+
 def results_option(folder: Path) -> str:
-    """How a command names a results folder; empty for the one that it has by default."""
+    """The option with which a command names a results folder; empty for the default folder."""
     shown = shown_path(folder)
     return "" if shown == str(RESULTS) else f" --results {shlex.quote(shown)}"
 
 
 def shown_path(path: Path) -> str:
-    """A path as short as it can be typed here."""
+    """A path relative to the current directory where it lies in it."""
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -1,24 +1,39 @@
-"""What transfer bought: strategies side by side, from the Parquet tables alone.
+"""Strategies of transfer side by side, computed from the Parquet tables alone.
 
-A strategy is a value of `trials.strategy`; it is compared at each number of training images by
-the best of its configurations: where that was confirmed by its fresh runs, else by every run of
-it that counts. Scratch runs are one of the strategies.
+A strategy is a value of `trials.strategy`. At each number of training images it is represented by
+its best configuration: by the fresh runs of that where it was confirmed, else by all of its runs
+that count. Runs from random weights are the strategy "scratch".
 """
 
 import math
 import warnings
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
 
 from sweep.configurations.transfer_strategies import median_count
-from sweep.results.selection import GROUP, best_configurations, counting_runs, distinct_runs
+from sweep.results.selection import (
+    CONFIRM,
+    GROUP,
+    best_configurations,
+    counting_runs,
+    distinct_runs,
+    phases,
+)
 from tl_core.config import SCRATCH
 
 TEST_MEASURES = ("precision", "recall", "f1", "top_accuracy", "calibration_error")
 """Columns of `evaluations` beside the accuracy."""
 CONFIDENCE = 0.95
-"""Of the interval of a gain."""
+"""Confidence level of the interval of a gain."""
+_COLUMNS = (
+    "strategy", "limit_train", "tried", "config_id", "seeds", "fresh", "val_accuracy",
+    "val_accuracy_std", "test_accuracy", "test_accuracy_std", *TEST_MEASURES, "train_val_gap",
+    "train_seconds", "epochs_trained", "seconds_per_epoch", "images_per_second",
+    "params_trained", "params_total", "memory_bytes",
+)  # fmt: skip
+_GAINS = ("gain", "gain_low", "gain_high", "scratch_tried", "epochs_to_scratch")
 
 
 def strategies(
@@ -30,12 +45,12 @@ def strategies(
         trials, epochs, evaluations: the tables of one sweep.
 
     Returns:
+        Sorted by number of images, then by test accuracy; columns:
         strategy, limit_train (NaN for all), tried: configurations of which a run began,
-        config_id of the best of them, seeds: its runs, and
-        fresh: whether these had no part in the choice of it,
+        config_id of the best of them, seeds: its runs,
+        fresh: whether these runs had no part in the choice of it,
         val_accuracy, val_accuracy_std, test_accuracy, test_accuracy_std,
-        means of the test split's other measures: precision, recall, f1, top_accuracy,
-        calibration_error,
+        means of the test split's other measures (`TEST_MEASURES`),
         train_val_gap: training less validation accuracy at the best epoch,
         means of the cost: train_seconds, epochs_trained, seconds_per_epoch,
         images_per_second, params_trained, params_total, memory_bytes (of the GPU, or resident);
@@ -44,21 +59,21 @@ def strategies(
         scratch_tried: configurations tried from scratch,
         epochs_to_scratch: epochs to the best validation accuracy from scratch; NaN where a seed
         never reached it.
-        Sorted by number of images, then by test accuracy.
     """
-    runs = counting_runs(trials)
+    counting = counting_runs(trials).groupby("config_id")
+    runs = {config: _fresh_if_any(own) for config, own in counting}
     rows = [
-        _row(group, _fresh_if_any(runs[runs["config_id"] == config]), epochs, evaluations)
+        _row(group, runs[config], epochs, evaluations)
         for _, group in distinct_runs(trials).groupby(list(GROUP), dropna=False, sort=False)
         for config in best_configurations(group, 1)
     ]
     frame = pd.DataFrame(rows, columns=list(_COLUMNS))
-    compared = [
-        _compared(row, _scratch_row(frame, row["limit_train"]), runs, epochs, evaluations)
+    gains = [
+        _gain(row, _scratch_row(frame, row["limit_train"]), runs, epochs, evaluations)
         for _, row in frame.iterrows()
     ]
-    bought = pd.DataFrame(compared, columns=list(_BOUGHT), index=frame.index, dtype="float64")
-    return pd.concat([frame, bought], axis=1).sort_values(
+    gained = pd.DataFrame(gains, columns=list(_GAINS), index=frame.index, dtype="float64")
+    return pd.concat([frame, gained], axis=1).sort_values(
         ["limit_train", "test_accuracy", "val_accuracy"],
         ascending=[True, False, False],
         na_position="last",
@@ -66,96 +81,56 @@ def strategies(
     )
 
 
-def fewer_from_scratch(frame: pd.DataFrame) -> list[str]:
-    """A line for each number of images for which scratch runs had fewer tries than the others.
-
-    Args:
-        frame: as `strategies` gives it.
-    """
-    lines = []
-    sizes = frame["limit_train"].unique()
-    for limit in sizes:
-        scratch = _scratch_row(frame, limit)
-        others = frame[_same(frame, limit) & frame["strategy"].ne(SCRATCH)]
-        median = median_count(others["tried"])
-        if scratch is None or scratch["tried"] >= median:
-            continue
-        images = "" if len(sizes) == 1 else f" with {images_of(limit)} images"
-        lines.append(
-            f"From scratch{images} {scratch['tried']} of {median} configurations were tried that "
-            "the median strategy had: more tries may be part of the gain."
-        )
-    return lines
-
-
-def unlike_runs(frame: pd.DataFrame) -> list[str]:
-    """A line for each number of images at which some strategies are confirmed and some are not.
-
-    The runs that a configuration was chosen by are a little too good, fresh ones are not.
-
-    Args:
-        frame: as `strategies` gives it.
-    """
-    lines = []
-    sizes = frame["limit_train"].unique()
-    for limit in sizes:
-        here = frame[_same(frame, limit)]
-        chosen = here[~here["fresh"].astype(bool)]
-        if chosen.empty or not (here["fresh"].astype(bool) & (here["tried"] > 1)).any():
-            continue
-        images = "" if len(sizes) == 1 else f" with {images_of(limit)} images"
-        lines.append(
-            f"Without fresh seeds{images}: {', '.join(map(str, chosen['strategy']))}. The best of "
-            "each has the runs that it was chosen by, a little too good beside fresh ones."
-        )
-    return lines
-
-
-def images_of(limit: float) -> str:
-    """A number of training images as text."""
-    return "all" if pd.isna(limit) else f"{limit:.0f}"
-
-
-_COLUMNS = (
-    "strategy", "limit_train", "tried", "config_id", "seeds", "fresh", "val_accuracy",
-    "val_accuracy_std", "test_accuracy", "test_accuracy_std", *TEST_MEASURES, "train_val_gap",
-    "train_seconds", "epochs_trained", "seconds_per_epoch", "images_per_second",
-    "params_trained", "params_total", "memory_bytes",
-)  # fmt: skip
-_BOUGHT = ("gain", "gain_low", "gain_high", "scratch_tried", "epochs_to_scratch")
-
-
 def _fresh_if_any(runs: pd.DataFrame) -> pd.DataFrame:
-    """Of a configuration's runs those with fresh seeds; all where there are none."""
-    fresh = runs[_confirming(runs)]
+    """A configuration's fresh runs; all of its runs where there are none."""
+    fresh = runs[phases(runs) == CONFIRM]
     return runs if fresh.empty else fresh
 
 
-def _confirming(runs: pd.DataFrame) -> pd.Series:
-    if "phase" not in runs:
-        return pd.Series(False, index=runs.index)
-    return runs["phase"].eq("confirm")
-
-
-def _tried(group: pd.DataFrame) -> int:
-    """Configurations of which a run began, whatever became of it."""
+def _row(
+    group: pd.DataFrame, seeds: pd.DataFrame, epochs: pd.DataFrame, evaluations: pd.DataFrame
+) -> dict[str, Any]:
+    """A strategy: all its trials are `group`, those of its best configuration `seeds`."""
     cut_off = group["status"].isin(("interrupted", "timed_out"))
-    return int(group.loc[~cut_off | group["best_val_accuracy"].notna(), "config_id"].nunique())
+    began = group[~cut_off | group["best_val_accuracy"].notna()]
+    tried = int(began["config_id"].nunique())
+    test = _test_of(seeds, evaluations)
+    at_best = seeds[["trial_id", "best_epoch"]].rename(columns={"best_epoch": "epoch"})
+    best = epochs.merge(at_best, on=["trial_id", "epoch"])
+    on_device = seeds["device_memory_bytes"]
+    first = seeds.iloc[0]
+    same = ("strategy", "limit_train", "config_id", "params_trained", "params_total")
+    return {
+        **{name: first[name] for name in same},
+        "tried": tried,
+        "seeds": len(seeds),
+        "fresh": tried == 1 or bool((phases(seeds) == CONFIRM).all()),
+        "val_accuracy": seeds["best_val_accuracy"].mean(),
+        "val_accuracy_std": seeds["best_val_accuracy"].std(),
+        "test_accuracy": test["accuracy"].mean(),
+        "test_accuracy_std": test["accuracy"].std(),
+        **{name: test[name].mean() for name in TEST_MEASURES},
+        "train_val_gap": (best["train_accuracy"] - best["val_accuracy"]).mean(),
+        **{
+            name: seeds[name].mean()
+            for name in ("train_seconds", "epochs_trained", "images_per_second")
+        },
+        "seconds_per_epoch": seeds["train_seconds"].sum() / seeds["epochs_trained"].sum(),
+        "memory_bytes": on_device.where(on_device > 0, seeds["host_memory_bytes"]).max(),
+    }
 
 
-def _compared(
+def _gain(
     row: pd.Series,
     scratch: pd.Series | None,
-    runs: pd.DataFrame,
+    runs: Mapping[Any, pd.DataFrame],
     epochs: pd.DataFrame,
     evaluations: pd.DataFrame,
 ) -> dict[str, float]:
     """What a strategy gains on scratch runs; nothing where there are none."""
     if scratch is None:
         return {}
-    own, other = (
-        _fresh_if_any(runs[runs["config_id"] == best["config_id"]]) for best in (row, scratch)
-    )
+    own, other = (runs[best["config_id"]] for best in (row, scratch))
     low, high = math.nan, math.nan
     if row["fresh"] and scratch["fresh"] and row["strategy"] != SCRATCH:
         low, high = difference(
@@ -170,10 +145,23 @@ def _compared(
     }
 
 
+def _test_of(seeds: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
+    of_test = evaluations["split"].eq("test") & evaluations["trial_id"].isin(seeds["trial_id"])
+    return evaluations[of_test]
+
+
+def _scratch_row(frame: pd.DataFrame, limit: float) -> pd.Series | None:
+    """The best from scratch at a number of images."""
+    sizes = frame["limit_train"]
+    here = sizes.isna() if pd.isna(limit) else sizes.eq(limit)
+    found = frame[frame["strategy"].eq(SCRATCH) & here]
+    return None if found.empty else found.iloc[0]
+
+
 def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
     """Welch's 95% interval of the difference of two mean accuracies, in [-1, 1].
 
-    NaN without two values each.
+    NaN where one of them has fewer than two values, or neither scatters.
     """
     from scipy.stats import ttest_ind
 
@@ -186,56 +174,8 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
     return max(float(low), -1.0), min(float(high), 1.0)
 
 
-def _test_of(seeds: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
-    of_test = evaluations["split"].eq("test") & evaluations["trial_id"].isin(seeds["trial_id"])
-    return evaluations[of_test]
-
-
-def _row(
-    group: pd.DataFrame, seeds: pd.DataFrame, epochs: pd.DataFrame, evaluations: pd.DataFrame
-) -> dict[str, Any]:
-    test, tried = _test_of(seeds, evaluations), _tried(group)
-    at_best = seeds[["trial_id", "best_epoch"]].rename(columns={"best_epoch": "epoch"})
-    best = epochs.merge(at_best, on=["trial_id", "epoch"])
-    first = seeds.iloc[0]
-    memory = seeds["device_memory_bytes"].where(
-        seeds["device_memory_bytes"] > 0, seeds["host_memory_bytes"]
-    )
-    return {
-        "strategy": first["strategy"],
-        "limit_train": first["limit_train"],
-        "tried": tried,
-        "config_id": first["config_id"],
-        "seeds": len(seeds),
-        "fresh": tried == 1 or bool(_confirming(seeds).all()),
-        "val_accuracy": seeds["best_val_accuracy"].mean(),
-        "val_accuracy_std": seeds["best_val_accuracy"].std(),
-        "test_accuracy": test["accuracy"].mean(),
-        "test_accuracy_std": test["accuracy"].std(),
-        **{name: test[name].mean() for name in TEST_MEASURES},
-        "train_val_gap": (best["train_accuracy"] - best["val_accuracy"]).mean(),
-        "train_seconds": seeds["train_seconds"].mean(),
-        "epochs_trained": seeds["epochs_trained"].mean(),
-        "images_per_second": seeds["images_per_second"].mean(),
-        "seconds_per_epoch": seeds["train_seconds"].sum() / seeds["epochs_trained"].sum(),
-        "params_trained": first["params_trained"],
-        "params_total": first["params_total"],
-        "memory_bytes": memory.max(),
-    }
-
-
-def _scratch_row(frame: pd.DataFrame, limit: float) -> pd.Series | None:
-    """The best from scratch at a number of images."""
-    found = frame[frame["strategy"].eq(SCRATCH) & _same(frame, limit)]
-    return None if found.empty else found.iloc[0]
-
-
-def _same(frame: pd.DataFrame, limit: float) -> pd.Series:
-    return frame["limit_train"].isna() if pd.isna(limit) else frame["limit_train"].eq(limit)
-
-
 def epochs_to(epochs: pd.DataFrame, trials: pd.DataFrame, accuracy: float) -> float:
-    """Mean number of epochs after which trials first had a validation accuracy; NaN if one never.
+    """Mean number of epochs in which trials first reach a validation accuracy; NaN if one never.
 
     Args:
         epochs: the `epochs` table.
@@ -244,3 +184,56 @@ def epochs_to(epochs: pd.DataFrame, trials: pd.DataFrame, accuracy: float) -> fl
     """
     reached = epochs[epochs["val_accuracy"] >= accuracy].groupby("trial_id")["epoch"].min()
     return float(reached.reindex(trials["trial_id"]).mean(skipna=False))
+
+
+def fewer_from_scratch(frame: pd.DataFrame) -> list[str]:
+    """A line for each number of images for which scratch runs had fewer tries than the others.
+
+    Args:
+        frame: as `strategies` gives it.
+    """
+    lines = []
+    for with_images, here in _sizes(frame):
+        of_scratch = here["strategy"].eq(SCRATCH)
+        median = median_count(here.loc[~of_scratch, "tried"])
+        lines += [
+            f"From scratch{with_images} {tried} of {median} configurations were tried that "
+            "the median strategy had: more tries may be part of the gain."
+            for tried in here.loc[of_scratch, "tried"]
+            if tried < median
+        ]
+    return lines
+
+
+def unlike_runs(frame: pd.DataFrame) -> list[str]:
+    """A line for each number of images at which some strategies are confirmed and some are not.
+
+    The runs by which a configuration was chosen are a little too good; fresh runs are not.
+
+    Args:
+        frame: as `strategies` gives it.
+    """
+    lines = []
+    for with_images, here in _sizes(frame):
+        fresh = here["fresh"].astype(bool)
+        if fresh.all() or not (fresh & (here["tried"] > 1)).any():
+            continue
+        lines.append(
+            f"Without fresh seeds{with_images}: {', '.join(map(str, here['strategy'][~fresh]))}. "
+            "The best of each has the runs that it was chosen by, a little too good beside fresh "
+            "ones."
+        )
+    return lines
+
+
+def _sizes(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
+    """The rows of each number of images, and words for it: empty where there is one number."""
+    groups = frame.groupby("limit_train", dropna=False, sort=False)
+    for _, here in groups:
+        images = images_of(here["limit_train"].iloc[0])
+        yield f" with {images} images" if len(groups) > 1 else "", here
+
+
+def images_of(limit: float) -> str:
+    """A number of training images as text."""
+    return "all" if pd.isna(limit) else f"{limit:.0f}"

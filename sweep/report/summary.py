@@ -1,4 +1,4 @@
-"""A sweep's outcome as data frames: computed from the Parquet tables alone, now or years later."""
+"""A sweep's outcome as data frames, computed from the Parquet tables and the manifest alone."""
 
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -7,7 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from search_spaces.designs import DESIGNS
-from sweep.report.effects import Effects, effects, no_effects
+from sweep.report.effects import Effects, effects
 from sweep.report.importance import Importance, importance
 from sweep.report.strategies import strategies
 from sweep.results.folders import run_folder
@@ -69,7 +69,7 @@ class SweepResult:
         return importance(_of_space(self.manifest, self.trials), self.epochs, varied)
 
     def with_effects_anyway(self) -> "SweepResult":
-        """The same with effects although the scheduler stopped trials, biased as they are."""
+        """The same result with effects, biased ones where the scheduler stopped trials."""
         return replace(self, analysis=sweep_effects(self.manifest, self.trials, anyway=True))
 
     @property
@@ -90,12 +90,12 @@ class SweepResult:
 
 
 def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> SweepResult:
-    """Read a sweep back; varied fields of another version, which no column has, are left aside.
+    """Read a sweep back. Varied fields without a column, of another version, are left aside.
 
     Args:
         results: folder of all results.
         name: of the sweep.
-        effects_anyway: give effects although the scheduler stopped trials, biased as they are.
+        effects_anyway: give effects also where the scheduler stopped trials: biased ones.
 
     Raises:
         BadInput: there is no such sweep, or a file of it is damaged.
@@ -128,31 +128,31 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
 
     Returns:
         Columns: config_id, the fields, `val_accuracy` (mean over the runs that count),
-        `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (completed or
-        stopped), `epochs_trained`, `params_total`, `params_trained`, `train_seconds` (means).
-        Of a confirmed configuration they are all of its fresh runs.
+        `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (how many completed or
+        were stopped), and the means `MEANS`. Of a confirmed configuration only fresh runs enter.
     """
-    columns = ["config_id", *fields, "val_accuracy", "val_accuracy_std", "trials", "ended_well"]
+    about = ("val_accuracy", "val_accuracy_std", "trials", "ended_well", *MEANS)
+    columns = ["config_id", *fields, *about]
     if trials.empty:
-        return pd.DataFrame(columns=[*columns, *MEANS])
+        return pd.DataFrame(columns=columns)
     runs = distinct_runs(trials)
     places = runs.groupby("config_id").indices
     rows = []
     for config_id, rank in rank_configurations(trials).iterrows():
         group = runs.iloc[places[str(config_id)]]
         group = group[phases(group) == rank["phase"]]
-        row = {
-            "config_id": config_id,
-            **{name: group[name].iloc[0] for name in fields},
-            "val_accuracy": rank["val_accuracy"],
-            "val_accuracy_std": rank["val_accuracy_std"],
-            "trials": len(group),
-            "ended_well": int(group["status"].isin(USABLE).sum()),
-        }
-        for name in MEANS:
-            row[name] = group[name].mean()
-        rows.append(row)
-    return pd.DataFrame(rows, columns=[*columns, *MEANS])
+        rows.append(
+            {
+                "config_id": config_id,
+                **{name: group[name].iloc[0] for name in fields},
+                "val_accuracy": rank["val_accuracy"],
+                "val_accuracy_std": rank["val_accuracy_std"],
+                "trials": len(group),
+                "ended_well": int(group["status"].isin(USABLE).sum()),
+                **{name: group[name].mean() for name in MEANS},
+            }
+        )
+    return pd.DataFrame(rows, columns=columns)
 
 
 def sweep_effects(manifest: Manifest, trials: pd.DataFrame, *, anyway: bool = False) -> Effects:
@@ -161,13 +161,13 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame, *, anyway: bool = Fa
     Args:
         manifest: with the fields, the base and the search.
         trials: rows of the `trials` table of the sweep.
-        anyway: give effects although the scheduler stopped trials.
+        anyway: give effects also where the scheduler stopped trials: biased ones.
     """
     trials = of_search(trials)
     if not manifest.fields or trials.empty:
-        return no_effects("")
+        return Effects()
     if is_searched(manifest):
-        return no_effects("A search has no design to tell effects by; see importance.")
+        return Effects(refused="A search has no design to tell effects by; see importance.")
     return effects(_of_space(manifest, trials), manifest.fields, manifest.base, anyway=anyway)
 
 
@@ -178,7 +178,7 @@ def is_searched(manifest: Manifest) -> bool:
 
 
 def _of_space(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials without scratch runs that are no level of a factor."""
+    """The trials without the scratch runs that a sweep adds to its space for comparison."""
     levels = manifest.fields.get("strategy", [])
     if manifest.base.get("weights") is None or "weights" in manifest.fields or SCRATCH in levels:
         return trials

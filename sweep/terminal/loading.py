@@ -1,6 +1,5 @@
-"""Progress bars for what is decoded or downloaded, and a spinner for what takes a moment."""
+"""Progress bars for downloads and decoding, and a spinner for shorter waits."""
 
-import contextlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
@@ -15,11 +14,15 @@ from rich.progress import (
 )
 
 LoadProgress = Callable[[str, int, int], None]
+"""(label, done, total): shows how far a download or decoding has come."""
 
 
-@contextlib.contextmanager
+@contextmanager
 def loading(console: Console) -> Iterator[LoadProgress | None]:
-    """Progress bars for what is decoded or downloaded; yields the function to call."""
+    """Show progress bars for downloads and decoding; yields the function that advances them.
+
+    Yields None where there is no terminal.
+    """
     if not console.is_terminal:
         yield None
         return
@@ -37,7 +40,7 @@ def loading(console: Console) -> Iterator[LoadProgress | None]:
 
 @contextmanager
 def waiting(console: Console, what: str) -> Iterator[None]:
-    """A spinner where there is a terminal."""
+    """Show a spinner where there is a terminal."""
     if not console.is_terminal:
         yield
         return

@@ -1,4 +1,4 @@
-"""Which configurations a sweep's trials are: factors, levels and cells.
+"""The design of a sweep: factors, their levels, and the combinations of levels that were run.
 
 A *cell* is a combination of levels that occurs, whatever its trials' seeds. A *term* is a level
 other than its factor's base level; the effects are those of the terms.
@@ -14,9 +14,12 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from sweep.terminal.values import is_missing, plain
+
 ONE_AT_A_TIME, FACTORIAL, FRACTION = "one at a time", "factorial", "fraction"
 
-Factors = Mapping[str, Sequence[Any]] | Sequence[str]
+Factors = Mapping[str, Sequence[Any]]
+"""Name of a factor → its levels."""
 Term = tuple[int, int]
 """A factor's position and a level's."""
 
@@ -32,7 +35,7 @@ class Design:
         codes: (N, F) int64, position of each trial's level.
         cells: (C, F) int64, the combinations that occur.
         cell_of: (N,) int64, each trial's cell.
-        seeds: (N,) int64, each trial's seed as a number from 0; all 0 without a column `seed`.
+        seeds: (N,) int64, each trial's seed, numbered from 0; all 0 without a column `seed`.
     """
 
     names: list[str]
@@ -45,11 +48,17 @@ class Design:
 
     @property
     def kind(self) -> str:
-        """One at a time: every cell differs from the base in one factor at most."""
+        """One at a time where every cell differs from the base in one factor at most."""
         if (self.cells != np.array(self.base)).sum(axis=1).max(initial=0) <= 1:
             return ONE_AT_A_TIME
         full = math.prod(len(np.unique(column)) for column in self.cells.T)
         return FACTORIAL if len(self.cells) == full else FRACTION
+
+    @property
+    def is_base(self) -> np.ndarray:
+        """Trials of the base configuration: (N,) bool."""
+        at: np.ndarray = (self.codes == np.array(self.base)).all(axis=1)
+        return at
 
     @property
     def terms(self) -> list[Term]:
@@ -62,7 +71,7 @@ class Design:
         ]
 
     def has(self, term: Term) -> np.ndarray:
-        """Which trials are at that level: (N,) bool."""
+        """Trials at the term's level: (N,) bool."""
         return self.codes[:, term[0]] == term[1]
 
     def at_base(self, factor: int) -> np.ndarray:
@@ -70,10 +79,8 @@ class Design:
 
         One at a time those of the base configuration, else those at the factor's base level.
         """
-        if self.kind == ONE_AT_A_TIME:
-            at: np.ndarray = (self.codes == np.array(self.base)).all(axis=1)
-            return at
-        return self.has((factor, self.base[factor]))
+        one = self.kind == ONE_AT_A_TIME
+        return self.is_base if one else self.has((factor, self.base[factor]))
 
     def named(self, factor: int, level: int) -> str:
         """`batch_norm=False`."""
@@ -84,15 +91,13 @@ def read_design(trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any])
     """Read the levels of the trials; arguments as in `effects`."""
     names, levels, bases, codes = list(factors), [], [], []
     for name in names:
-        column = [plain(value) for value in trials[name]]
-        listed = factors[name] if isinstance(factors, Mapping) else column
-        values = list(dict.fromkeys(plain(value) for value in listed))
-        at = plain(base.get(name))
+        values = list(dict.fromkeys(_level(value) for value in factors[name]))
+        at = _level(base.get(name))
         position = values.index(at) if at in values else 0
         place = {value: number for number, value in enumerate(values)}
         levels.append(values)
         bases.append(position)
-        codes.append([place.get(value, position) for value in column])
+        codes.append([place.get(_level(value), position) for value in trials[name]])
     table = np.array(codes, dtype=np.int64).reshape(len(names), len(trials)).T
     cells, cell_of = np.unique(table, axis=0, return_inverse=True)
     seeds = np.zeros(len(trials), dtype=np.int64)
@@ -101,10 +106,7 @@ def read_design(trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any])
     return Design(names, levels, bases, table, cells, cell_of.reshape(-1), seeds)
 
 
-def plain(value: Any) -> Any:
-    """A level as Python has it, whatever the column's type: NaN → None, an array → a tuple."""
-    if isinstance(value, np.ndarray | list | tuple):
-        return tuple(plain(item) for item in value)
-    if value is None or value is pd.NA or value != value:
-        return None
-    return value.item() if isinstance(value, np.generic) else value
+def _level(value: object) -> Any:
+    """A level as Python has it, whatever the column's type; None for NaN."""
+    item = plain(value)
+    return None if item is pd.NA or is_missing(item) else item

@@ -1,14 +1,14 @@
 """Diverged trials: how often each level diverges, and which effects that leaves in doubt.
 
-The trials that diverge may be those that would have ended worst, so what is left of a level is
-better than the level. One at a time, a configuration with a diverged trial is set apart. In a
-factorial every level has diverged trials as soon as a few configurations diverge, so it is first
-asked which factors the divergence depends on. Those of which only some levels diverge name the
-configurations to set apart; the rest, where nothing diverged, stands for all other effects.
-Divergence that depends on no factor is taken for chance.
+The trials that diverge may be those that would have ended worst; then the other trials of a level
+are better than the level. One at a time, a configuration with a diverged trial is set apart. In a
+factorial a few diverging configurations give every level diverged trials, so the factors on which
+divergence depends are found first. Where only some levels of these diverge, the configurations
+with all of such levels are set apart; the other trials, none of which diverged, give all other
+effects. Divergence that depends on no factor is taken for chance.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from scipy.special import chdtrc
@@ -40,26 +40,25 @@ class Divergence:
 
 
 def divergence(design: Design, diverged: np.ndarray, usable: np.ndarray) -> Divergence:
-    """Judge the trials that `diverged` (N,) beside those that are `usable` (N,)."""
-    terms = design.terms
-    nothing = np.zeros(len(diverged), dtype=bool)
+    """Find what the trials that `diverged` (N,) put in doubt, beside the `usable` ones (N,)."""
+    terms, everything = design.terms, np.ones(len(diverged), dtype=bool)
+    nothing = Divergence(~everything, np.zeros(len(terms), dtype=bool), [], chance=False)
     if not diverged.any():
-        return Divergence(nothing, np.zeros(len(terms), dtype=bool), [], False)
+        return nothing
     if design.kind == ONE_AT_A_TIME:
-        apart = np.isin(design.cell_of, np.unique(design.cell_of[diverged]))
-        base = apart[(design.codes == np.array(design.base)).all(axis=1)].any()
+        apart = np.isin(design.cell_of, design.cell_of[diverged])
+        base = apart[design.is_base].any()
         hit = [bool(base or (apart & design.has(term)).any()) for term in terms]
         return Divergence(apart, np.array(hit, dtype=bool), list(range(len(design.names))), False)
     ran = diverged | usable
     ps = [_depends(design.codes[ran, f], diverged[ran]) for f in range(len(design.names))]
     factors = [f for f, p in enumerate(ps) if p < DEPENDS / len(ps)]
     if not factors:
-        return Divergence(nothing, np.zeros(len(terms), dtype=bool), [], True)
+        return replace(nothing, chance=True)
     hits = {f: np.unique(design.codes[diverged, f]) for f in factors}
     some = [f for f in factors if len(hits[f]) < len(np.unique(design.codes[:, f]))]
     if not some:  # there is no level at which nothing diverged
-        everywhere = np.ones(len(diverged), dtype=bool)
-        return Divergence(everywhere, np.ones(len(terms), dtype=bool), factors, False)
+        return Divergence(everything, np.ones(len(terms), dtype=bool), factors, False)
     apart = np.all([np.isin(design.codes[:, f], hits[f]) for f in some], axis=0)
     doubtful = [
         f in some and bool(np.isin((at, design.base[f]), hits[f]).any()) for f, at in terms

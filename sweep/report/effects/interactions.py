@@ -1,11 +1,12 @@
 """Interactions of two factors: does the effect of one depend on the level of the other?
 
-Tested where the design has cells to spare; one F test a pair of factors, p values adjusted for
-the number of pairs by Holm's method.
+One F test a pair of factors, where the design has cells to spare; Holm's method adjusts the p
+values for the number of pairs.
 
 Source: Montgomery, Design and Analysis of Experiments, 8th ed., section 5.3; Holm (1979).
 """
 
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -14,7 +15,7 @@ import pandas as pd
 from scipy.special import fdtrc
 
 from sweep.report.effects.design import Design
-from sweep.report.effects.model import Columns, Pair, level_columns
+from sweep.report.effects.model import Columns, Pair, least_squares, level_columns
 
 INTERACTION_COLUMNS = [
     "factor_a", "factor_b", "f", "p", "p_adjusted", "size", "level_a", "level_b", "alone",
@@ -33,7 +34,7 @@ def interactions(
         blocks: (N, S) columns of seeds, beside the levels.
         outcome: trials or cell means.
         pairs: positions of factors.
-        together: one model with all pairs; else one of each pair, the others assumed away.
+        together: one model holds all pairs; else each pair has a model without the others.
 
     Returns:
         Columns `INTERACTION_COLUMNS`, the lowest p first: the F statistic, p and adjusted p;
@@ -41,28 +42,32 @@ def interactions(
         level of the other, a fraction; that cell's levels; `alone`: whether tested by itself.
     """
     rows = []
-    models = [list(pairs)] if together and pairs else [[pair] for pair in pairs]
-    for model in models:
+    for model in [list(pairs)] if together and pairs else [[pair] for pair in pairs]:
         columns = level_columns(codes, model)
         matrix = np.concatenate([columns.matrix, blocks], axis=1)
-        inverse = np.linalg.pinv(matrix)
-        projection = inverse @ matrix
-        spare = len(outcome) - round(float(np.trace(projection)))
-        residual = outcome - matrix @ (inverse @ outcome)
-        if spare < 1:
+        fit = least_squares(matrix, outcome, np.eye(matrix.shape[1]))
+        if fit.spare < 1:
             continue
-        variance = float(residual @ residual) / spare
-        for pair, place in columns.pairs.items():
-            rest = projection[place] - np.eye(len(projection))[place]
-            if np.abs(rest).max() > 1e-8:
+        variance = float(fit.residual @ fit.residual) / fit.spare
+        for (a, b), place in columns.pairs.items():
+            if not fit.estimable[place].all():
                 continue
-            estimate, spread = inverse[place] @ outcome, inverse[place] @ inverse[place].T
+            estimate, weights = fit.effect[place], fit.weights[place]
             freedom = len(estimate)
-            square = float(estimate @ np.linalg.solve(spread, estimate)) / freedom
+            square = float(estimate @ np.linalg.solve(weights @ weights.T, estimate)) / freedom
             f = square / variance if variance else np.inf
-            p = float(fdtrc(freedom, spare, f))
-            rows.append((design, pair, f, p, *_largest(design, columns, pair, estimate)))
-    return _frame(rows, alone=not together)
+            row: dict[str, Any] = {
+                "factor_a": design.names[a],
+                "factor_b": design.names[b],
+                "f": f,
+            }
+            row |= {"p": float(fdtrc(freedom, fit.spare, f)), "alone": not together}
+            rows.append(row | _largest(design, columns, (a, b), estimate))
+    rows.sort(key=lambda row: row["p"])
+    table = pd.DataFrame(rows, columns=INTERACTION_COLUMNS)
+    for column in ("level_a", "level_b"):  # of several types: pandas would turn True into 1.0
+        table[column] = pd.Series([row[column] for row in rows], dtype=object)
+    return table.assign(p_adjusted=holm([row["p"] for row in rows]))
 
 
 def no_interactions() -> pd.DataFrame:
@@ -70,37 +75,20 @@ def no_interactions() -> pd.DataFrame:
     return pd.DataFrame(columns=INTERACTION_COLUMNS)
 
 
-def _largest(
-    design: Design, columns: Columns, pair: Pair, estimate: np.ndarray
-) -> tuple[float, Any, Any]:
-    """The largest difference of differences to the base levels, and where it is."""
-    a, b = pair
-    found: tuple[float, Any, Any] = (0.0, None, None)
-    bases = [
-        columns.codes[f].get(design.base[f], next(iter(columns.codes[f].values()))) for f in pair
-    ]
-    for i, code_a in columns.codes[a].items():
-        for j, code_b in columns.codes[b].items():
-            away = np.outer(code_a - bases[0], code_b - bases[1])
-            size = float(away.ravel() @ estimate)
-            if abs(size) > abs(found[0]):
-                found = (size, design.levels[a][i], design.levels[b][j])
-    return found
-
-
-def _frame(rows: list[tuple[Any, ...]], alone: bool) -> pd.DataFrame:
-    rows = sorted(rows, key=lambda row: row[3])
-    adjusted = holm([row[3] for row in rows])
-    table = pd.DataFrame(
-        [
-            (design.names[a], design.names[b], f, p, adjusted[n], size, level_a, level_b, alone)
-            for n, (design, (a, b), f, p, size, level_a, level_b) in enumerate(rows)
-        ],
-        columns=INTERACTION_COLUMNS,
+def _largest(design: Design, columns: Columns, pair: Pair, estimate: np.ndarray) -> dict[str, Any]:
+    """The largest difference of differences to the base levels, and the levels that have it."""
+    a, b = (columns.codes[factor] for factor in pair)
+    base_a, base_b = (
+        codes.get(design.base[factor], next(iter(codes.values())))
+        for factor, codes in zip(pair, (a, b), strict=True)
     )
-    for column, position in (("level_a", 5), ("level_b", 6)):
-        table[column] = pd.Series([row[position] for row in rows], dtype=object)
-    return table
+    found: dict[str, Any] = {"size": 0.0, "level_a": None, "level_b": None}
+    for i, j in itertools.product(a, b):
+        size = float(np.outer(a[i] - base_a, b[j] - base_b).ravel() @ estimate)
+        if abs(size) > abs(found["size"]):
+            level_a, level_b = design.levels[pair[0]][i], design.levels[pair[1]][j]
+            found = {"size": size, "level_a": level_a, "level_b": level_b}
+    return found
 
 
 def holm(ps: Sequence[float]) -> list[float]:

@@ -5,9 +5,9 @@ from collections.abc import Iterable
 import numpy as np
 import pandas as pd
 
-from sweep.report.effects.analysis import Analysis
 from sweep.report.effects.design import ONE_AT_A_TIME, Design
 from sweep.report.effects.divergence import Divergence, rate
+from sweep.report.effects.estimate import Analysis
 from sweep.results.schema import USABLE
 
 
@@ -50,17 +50,14 @@ def _on_divergence(
         return f"diverged in {bad} of {ran} trials (95% interval {low:.0%} to {high:.0%})"
 
     if found.chance:
-        rate_of_all = told(np.ones(len(diverged), dtype=bool))
-        if usable.any():
-            rate_of_all += (
-                ", as often at one level as at another: these trials are taken to be missing by"
-                " chance"
-            )
-        yield f"Training {rate_of_all}."
+        how = (
+            ", as often at one level as at another: these trials are taken to be missing by chance"
+        )
+        all_trials = np.ones(len(diverged), dtype=bool)
+        yield f"Training {told(all_trials)}{how if usable.any() else ''}."
     if design.kind == ONE_AT_A_TIME:
-        base = (design.codes == np.array(design.base)).all(axis=1)
-        if (base & diverged).any():
-            yield f"The base configuration {told(base)}: no intervals."
+        if (design.is_base & diverged).any():
+            yield f"The base configuration {told(design.is_base)}: no intervals."
         return
     for factor in found.factors:
         here = design.has((factor, design.base[factor]))

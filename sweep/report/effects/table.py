@@ -11,10 +11,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from sweep.report.effects.analysis import tested_pairs
 from sweep.report.effects.design import Design, Factors, read_design
 from sweep.report.effects.divergence import rate
-from sweep.report.effects.estimate import Estimate, estimate
+from sweep.report.effects.estimate import Estimate, estimate, tested_pairs
 from sweep.report.effects.interactions import no_interactions
 from sweep.report.effects.notes import notes
 from sweep.results.schema import USABLE
@@ -25,6 +24,7 @@ COLUMNS = [
     "n", "left_out", "diverged", "rate_low", "rate_high", "mean", "method", "reason",
 ]  # fmt: skip
 OF_ANY_TYPE = ("factor", "level", "base_level", "method", "reason")
+"""Columns of dtype object: levels of several types share a column."""
 
 
 @dataclass(frozen=True)
@@ -65,32 +65,27 @@ class Effects:
     refused: str = ""
 
 
-def no_effects(reason: str) -> Effects:
-    """No table, for a reason."""
-    return Effects(refused=reason)
-
-
 def effects(
     trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any], *, anyway: bool = False
 ) -> Effects:
     """Effect of each level other than the base's on `best_val_accuracy`.
 
-    One factor at a time it is the difference between two configurations, paired by seed, and
-    the seeds are what the error is taken from: what is peculiar to a configuration counts as
-    the level's effect. In a factorial or a fraction of one it is the difference between means
-    over the other factors' levels, and configurations are what the error is taken from: seeds
-    that repeat a configuration say nothing of what no factor explains.
+    One factor at a time it is the difference between two configurations, paired by seed. The
+    error is taken from the seeds; what is peculiar to a configuration counts as the level's
+    effect. In a factorial or a fraction of one it is the difference between means over the other
+    factors' levels. The error is taken from configurations, since seeds of one configuration do
+    not show what differs between configurations without a factor explaining it.
 
     Args:
         trials: one row a trial: a column per factor, `best_val_accuracy`, and where present
             `status`, `seed` and `phase`. Trials that are neither completed nor stopped, or
             without a finite accuracy, are left out and counted; trials of a confirmation, which
             ran for the best configurations alone, are not looked at.
-        factors: {factor: its levels}; a value that is not listed (a conditional field while
-            off) counts as the base level. Or names alone: then the levels that occur.
-        base: field → base value; where that is not among a factor's levels, the first level
-            stands in for it.
-        anyway: give effects of a sweep whose scheduler stopped trials, biased as they are.
+        factors: {factor: its levels}; a value that is not listed, such as that of a conditional
+            field while off, counts as the base level.
+        base: field → base value; where that is none of a factor's levels, the first level is the
+            base level.
+        anyway: give effects also where the scheduler stopped trials: biased ones.
 
     Returns:
         The table, or none with the reason.
@@ -99,8 +94,8 @@ def effects(
     status = trials["status"] if "status" in trials else pd.Series("completed", trials.index)
     stopped = int((status == "stopped").sum())
     if stopped and not anyway:
-        return no_effects(
-            f"{stopped} of {len(trials)} trials were stopped early, the weak ones: "
+        return Effects(
+            refused=f"{stopped} of {len(trials)} trials were stopped early, the weak ones: "
             "effects of what is left would be biased."
         )
     outcome = trials["best_val_accuracy"].to_numpy(dtype=float, na_value=math.nan)
@@ -108,13 +103,15 @@ def effects(
     diverged = (status == "diverged").to_numpy(dtype=bool)
     design = read_design(trials, factors, base)
     found = estimate(design, outcome, usable, diverged)
-    columns = _columns(design, found, usable, diverged)
-    columns |= _counts(design, diverged, outcome, usable)
-    # Levels of several types share a column; pandas would turn True into 1.0 and None into NaN.
-    mixed = {name: pd.Series(columns[name], dtype=object) for name in OF_ANY_TYPE}
+    rows = [
+        _row(design, found, term, outcome, usable, diverged) for term in range(len(found.effect))
+    ]
+    table = pd.DataFrame(rows, columns=COLUMNS)
+    for name in OF_ANY_TYPE:  # pandas would turn True into 1.0 and None into NaN
+        table[name] = pd.Series([row[name] for row in rows], dtype=object)
     tested = tested_pairs(design, outcome, usable & ~found.divergence.apart, found.analysis)
     return Effects(
-        table=pd.DataFrame(columns | mixed)[COLUMNS],
+        table=table,
         interactions=tested,
         design=design.kind,
         unit=found.analysis.unit,
@@ -133,26 +130,35 @@ def factor_order(table: pd.DataFrame) -> list[str]:
     return [str(name) for name in largest.sort_values(ascending=False, kind="stable").index]
 
 
-def _columns(
-    design: Design, found: Estimate, usable: np.ndarray, diverged: np.ndarray
-) -> dict[str, Any]:
-    """Effects, intervals and how they came about."""
-    effect, alone, together = found.effect, found.intervals.alone, found.intervals.together
-    given = np.isfinite(alone)
+def _row(
+    design: Design, found: Estimate, term: int, outcome: np.ndarray, usable: np.ndarray,
+    diverged: np.ndarray,
+) -> dict[str, Any]:  # fmt: skip
+    """A term's effect, its intervals, and what became of the trials at its level."""
+    factor, level = design.terms[term]
+    here = design.has((factor, level))
+    n, bad = int((here & usable).sum()), int((here & diverged).sum())
+    effect, scatters = found.effect[term], found.intervals.scatters[term]
+    alone, together = found.intervals.alone[term], found.intervals.together[term]
+    known = bool(np.isfinite(alone))
+    low, high = rate(bad, bad + n) if bad else (math.nan, math.nan)
     return {
-        "factor": [design.names[factor] for factor, _ in design.terms],
-        "level": [design.levels[factor][level] for factor, level in design.terms],
-        "base_level": [design.levels[f][design.base[f]] for f, _ in design.terms],
+        "factor": design.names[factor],
+        "level": design.levels[factor][level],
+        "base_level": design.levels[factor][design.base[factor]],
         "effect": effect,
         "low": effect - alone,
         "high": effect + alone,
         "low_all": effect - together,
         "high_all": effect + together,
-        "method": np.select([~given, found.intervals.scatters], ["", "own variance"], "pooled"),
-        "reason": [
-            "" if known else _reason(design, found, usable, diverged, term)
-            for term, known in enumerate(given)
-        ],
+        "n": n,
+        "left_out": int((here & ~usable).sum()),
+        "diverged": bad,
+        "rate_low": low,
+        "rate_high": high,
+        "mean": float(outcome[here & usable].mean()) if n else math.nan,
+        "method": ("own variance" if scatters else "pooled") if known else "",
+        "reason": "" if known else _reason(design, found, usable, diverged, term),
     }
 
 
@@ -177,27 +183,3 @@ def _reason(
         return "no scatter"
     unit = "trial" if found.analysis.unit == "seed" else "configuration"
     return f"few {unit}s" if found.intervals.lonely[term] else f"no spare {unit}s"
-
-
-def _counts(
-    design: Design, diverged: np.ndarray, outcome: np.ndarray, usable: np.ndarray
-) -> dict[str, Any]:
-    """What became of the trials at each level; a rate's interval only where some diverged."""
-    places = [design.has(term) for term in design.terms]
-    n = [int((here & usable).sum()) for here in places]
-    bad = [int((here & diverged).sum()) for here in places]
-    rates = [
-        rate(b, b + good) if b else (math.nan, math.nan) for b, good in zip(bad, n, strict=True)
-    ]
-    means = [
-        float(outcome[here & usable].mean()) if good else math.nan
-        for here, good in zip(places, n, strict=True)
-    ]
-    return {
-        "n": np.array(n, dtype=int),
-        "left_out": [int((here & ~usable).sum()) for here in places],
-        "diverged": bad,
-        "rate_low": [low for low, _ in rates],
-        "rate_high": [high for _, high in rates],
-        "mean": means,
-    }

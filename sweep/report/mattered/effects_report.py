@@ -14,9 +14,9 @@ from sweep.report.mattered.effects_words import (
     interaction_lines,
     sentences,
 )
-from sweep.report.next_commands import results_option
+from sweep.report.next_commands import show_command
 from sweep.report.summary import SweepResult, is_searched
-from sweep.terminal.cells import cell, field_name, points
+from sweep.terminal.values import cell, field_name, points
 
 DESIGNS = {
     "one at a time": "One factor at a time, against the base",
@@ -27,14 +27,13 @@ DESIGNS = {
 
 
 def print_effects(result: SweepResult, console: Console) -> None:
-    """The effects of a design, or why a sweep with a design has none."""
+    """Print the effects of a design, or why a sweep with a design has none."""
     found = result.analysis
     if found.table.empty:
         if found.refused and not is_searched(result.manifest):
             why = f"\nNo effects: {escape(found.refused)}"
             console.print(why, style="yellow", highlight=False)
-            ask = f"python -m sweep show {result.name}{results_option(result.folder)}"
-            line = f"Show them nevertheless: {escape(ask)} --effects-anyway"
+            line = f"Show them nevertheless: {escape(show_command(result))} --effects-anyway"
             console.print(line, highlight=False, soft_wrap=True)
         return
     console.print(
@@ -50,15 +49,14 @@ def print_effects(result: SweepResult, console: Console) -> None:
 
 
 def caption(found: Effects) -> str:
-    """The design, what the error is taken from, and how."""
+    """One line on the design and on what the error is taken from."""
     unit = "seeds" if found.unit == "seed" else "configurations"
     own = (found.table["method"] == "own variance").sum()
     known = found.table["low"].notna().sum()
-    scatter = "equal variances" if not own else "equal variances but for *"
     if not known:
         return f"{DESIGNS[found.design]}."
-    if own == known:
-        scatter = "variances of their own"
+    scatter = "variances of their own" if own == known else "equal variances"
+    scatter += " but for *" if 0 < own < known else ""
     spare = "1 degree" if found.spare == 1 else f"{found.spare} degrees"
     return f"{DESIGNS[found.design]}. Error: between {unit}, {scatter}, {spare} of freedom."
 
@@ -96,7 +94,7 @@ def effects_table(found: Effects) -> Table:
 
 
 def caveats(result: SweepResult) -> list[str]:
-    """What a reader of the effects must know."""
+    """Lines on what limits the effects."""
     found = result.analysis
     lines = list(found.notes)
     if (found.table["method"] == "own variance").any():
@@ -119,7 +117,7 @@ def _needed(found: Effects, seeds: int) -> str:
 
 
 def _effect(row: pd.Series) -> str:
-    """Points; survivors of a level that diverges have none."""
+    """Points; a dash for a level that diverges, whose other trials are better than the level."""
     if math.isnan(row["effect"]) or row["reason"] == "diverged":
         return "–"
     text = points(row["effect"])
@@ -127,7 +125,7 @@ def _effect(row: pd.Series) -> str:
 
 
 def _intervals(row: pd.Series) -> tuple[str, str]:
-    """By itself and all together; of a level that diverges the rate and its interval."""
+    """The intervals by itself and all together; for a level that diverges its rate instead."""
     if row["reason"] == "diverged":
         return diverged(row)
     if math.isnan(row["low"]):

@@ -7,14 +7,13 @@ import pandas as pd
 
 from sweep.report.effects import Effects, factor_order
 from sweep.report.effects.design import ONE_AT_A_TIME
-from sweep.terminal.cells import field_name, is_missing, plain, points
-from sweep.terminal.values import short
+from sweep.terminal.values import field_name, is_missing, plain, points, short
 
 FOUND = 0.05
 """Adjusted p below which an interaction counts as found."""
 INTERACTIONS_SHOWN = 3
 MOST_POINTS = 100
-"""No two accuracies are further apart."""
+"""Largest difference of two accuracies."""
 WITHOUT_INTERVAL = {
     "base diverged": "no interval, since trials at the base level diverged",
     "others diverged": "no interval, since trials diverged at every level of another factor",
@@ -51,7 +50,7 @@ def diverged(row: pd.Series) -> tuple[str, str]:
 
 
 def _sentence(rows: pd.DataFrame, several: bool) -> str:
-    """What is beyond noise, then what is not, then what has no interval."""
+    """The levels of a factor: those beyond noise, those within it, those without an interval."""
     each = [row for _, row in rows.iterrows()]
     known = [row for row in each if not math.isnan(row["low_all"])]
     clauses = [_beyond(row, several) for row in known if beyond_noise(row)]
@@ -74,14 +73,14 @@ def _beyond(row: pd.Series, several: bool) -> str:
 
 
 def _outward(share: float, rounded: Callable[[float], int], digits: int) -> float:
-    """An end of an interval, rounded to so many digits of a point so that it is no narrower."""
+    """An end of an interval, rounded outward to so many digits of a percentage point."""
     scale = 10 ** (2 + digits)
-    away = 1e-6 if rounded is math.floor else -1e-6  # what binary fractions add
+    away = 1e-6 if rounded is math.floor else -1e-6  # more than the error of binary fractions
     return rounded(scale * share + away) / scale
 
 
 def _within(rows: list[pd.Series]) -> str:
-    """The levels whose intervals include 0, and which size of an effect those exclude."""
+    """The levels whose intervals include 0, and the smallest effect that the intervals exclude."""
     largest = max(max(abs(row["low_all"]), abs(row["high_all"])) for row in rows)
     bound = math.ceil(1000 * largest - 1e-6) / 10
     first, *rest = (_named(row) for row in rows)
@@ -112,7 +111,7 @@ def _named(row: pd.Series) -> str:
 
 
 def _level(value: object) -> str:
-    """A level in a sentence, in which a dash is none."""
+    """A level in a sentence: "none" where a table has a dash."""
     return "none" if is_missing(value) else short(plain(value))
 
 
@@ -138,7 +137,7 @@ def interaction_lines(found: Effects) -> list[str]:
 
 
 def _untested(found: Effects) -> list[str]:
-    """How many pairs of factors these trials tell nothing of."""
+    """How many pairs of factors these trials cannot test."""
     left = math.comb(found.table["factor"].nunique(), 2) - len(found.interactions)
     if left < 1:
         return []

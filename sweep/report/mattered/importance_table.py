@@ -6,19 +6,19 @@ from rich.table import Table
 
 from sweep.report.importance import Importance
 from sweep.report.summary import SweepResult
-from sweep.terminal.cells import field_name
+from sweep.terminal.values import field_name
 
 BEYOND_CHANCE = 0.05
 """p up to which a field counts as more than chance."""
 NOT_LEARNING = ("random", "grid")
-"""Searches whose proposals do not depend on what trials gave."""
+"""Searches whose proposals do not depend on earlier results."""
 LEARNED = (
     "The search tried good values more often than others, which lowers their importance here."
 )
 
 
 def print_importance(result: SweepResult, console: Console) -> None:
-    """Which fields matter in a searched space, or why that is not known."""
+    """Print which fields matter in a searched space, or why that is not known."""
     found = result.ranking
     if found.refused:
         console.print(f"\nImportance of the fields: {escape(found.refused)}", highlight=False)

@@ -31,18 +31,16 @@ TIMES = ("before", "after")
 
 
 def draw_feature_maps(result: SweepResult, layer: str) -> Path:
-    """Show what a layer of the winner makes of a few test images, before and after training.
+    """Draw the outputs of a layer of the winner for a few test images, before and after training.
 
-    Before means the weights that training started from: the source's, or the random ones of its
-    seed.
+    Before training the model has the source's weights, or the random ones of its seed.
 
     Args:
         result: a finished sweep.
-        layer: name of a module of the model, as in `named_modules`, whose output is
-            (B, M, h, w).
+        layer: name of a module, as in `named_modules`, whose output is (B, M, h, w).
 
     Raises:
-        BadInput: there is no winner, no such layer, or its output are no maps.
+        BadInput: there is no winner, no such layer, or its output is no feature maps.
     """
     winner = result.manifest.winner
     if winner is None or winner["weights"] is None:
@@ -64,7 +62,7 @@ def draw_feature_maps(result: SweepResult, layer: str) -> Path:
 
 
 def _images(result: SweepResult, trial_id: str, saved: SavedModel) -> Tensor:
-    """(n, C, S, S) uint8: the first test images that were kept of the winner."""
+    """The first test images that were kept of the winner: (n, C, S, S) uint8."""
     rows = read_table(result.folder, "predictions", result.name)
     rows = rows[(rows["trial_id"] == trial_id) & rows["image"].notna()]
     kept = [decode(raw, saved.channels, saved.image_size) for raw in rows["image"].head(IMAGES)]
@@ -85,7 +83,7 @@ def _before(saved: SavedModel) -> nn.Module:
 
 
 def layer_output(model: nn.Module, layer: str, images: Tensor) -> Tensor:
-    """What a layer gives, (n, M, h, w) float32, of images (n, C, S, S) normalized.
+    """A layer's output (n, M, h, w) float32 for normalized images (n, C, S, S).
 
     Raises:
         BadInput: there is no such layer, or its output has other dimensions.
@@ -109,15 +107,11 @@ def layer_output(model: nn.Module, layer: str, images: Tensor) -> Tensor:
 
 
 def _table(maps: dict[str, Tensor]) -> pa.Table:
+    names = ("when", "image", "channel", "height", "width", "values")
     rows = [
-        {
-            "when": when,
-            "image": image,
-            "channel": channel,
-            "height": plane.shape[0],
-            "width": plane.shape[1],
-            "values": plane.flatten().tolist(),
-        }
+        dict(
+            zip(names, (when, image, channel, *plane.shape, plane.flatten().tolist()), strict=True)
+        )
         for when in TIMES
         for image, planes in enumerate(maps[when])
         for channel, plane in enumerate(planes)
@@ -126,10 +120,9 @@ def _table(maps: dict[str, Tensor]) -> pa.Table:
 
 
 def _figure(images: Tensor, maps: dict[str, Tensor], layer: str) -> plt.Figure:
-    """For each image two lines, before and after: the image and the first maps."""
+    """Two lines an image, before and after: the image, then the first maps."""
     plt.switch_backend("agg")
-    shown = min(MAPS, maps["after"].shape[1])
-    lines = 2 * len(images)
+    shown, lines = min(MAPS, maps["after"].shape[1]), 2 * len(images)
     size = (1.3 * (shown + 1), 1.45 * lines)
     figure, grid = plt.subplots(lines, shown + 1, figsize=size, layout="constrained")
     for axes in np.ravel(grid):

@@ -10,7 +10,9 @@ results/runs/NAME/pictures/curves.png      training and validation, by strategy 
 """
 
 import io
+import math
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -20,14 +22,19 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweep.faults import Faults
-from sweep.report.pictures.effect_pictures import forest, importances
+from sweep.report.effects import factor_order
+from sweep.report.mattered.effects_words import beyond_noise, diverged
+from sweep.report.mattered.importance_table import BEYOND_CHANCE
 from sweep.report.summary import SweepResult
 from sweep.results.tables import read_table
+from sweep.terminal.values import field_name, plain, short
 
 EXAMPLES = 24
 COLUMNS = 6
 MOST_CLASSES_WITH_NUMBERS = 20
 DOTS_PER_INCH = 150
+CLEAR, UNCLEAR = "C0", "grey"
+"""Colours of what is beyond noise, and of the rest."""
 
 
 def draw(result: SweepResult, faults: Faults) -> list[Path]:
@@ -66,7 +73,7 @@ def curves(result: SweepResult) -> Figure | None:
         ].mean()
         for axes, what in ((losses, "loss"), (accuracies, "accuracy")):
             colour = f"C{number % 10}"
-            axes.plot(means.index, means[f"val_{what}"], color=colour, label=label(row))
+            axes.plot(means.index, means[f"val_{what}"], color=colour, label=_strategy(row))
             axes.plot(means.index, means[f"train_{what}"], color=colour, linestyle=":")
             axes.set(xlabel="epoch", title=f"{what}: validation (line), training (dots)")
             axes.xaxis.get_major_locator().set_params(integer=True)
@@ -80,7 +87,7 @@ def bars(result: SweepResult) -> Figure | None:
     if shown.empty:
         return None
     figure, axes = plt.subplots(figsize=(7, 0.6 + 0.45 * len(shown)))
-    names = [label(row) for _, row in shown.iterrows()]
+    names = [_strategy(row) for _, row in shown.iterrows()]
     spread = shown["test_accuracy_std"].fillna(0)
     axes.barh(names, shown["test_accuracy"], xerr=spread, color="C0", capsize=3)
     for place, value in enumerate(shown["test_accuracy"]):
@@ -90,8 +97,58 @@ def bars(result: SweepResult) -> Figure | None:
     return figure
 
 
+def forest(result: SweepResult) -> Figure | None:
+    """Effects in points with both intervals; the reason where there is no interval."""
+    table = result.effects
+    if table["effect"].isna().all():
+        return None
+    rows = pd.concat([table[table["factor"] == name] for name in factor_order(table)])
+    figure, axes = plt.subplots(figsize=(8, 1 + 0.35 * len(rows)))
+    for place, (_, row) in enumerate(rows.iterrows()):
+        if math.isnan(row["effect"]) or row["reason"] == "diverged":
+            said = diverged(row)[0] if row["reason"] == "diverged" else row["reason"]
+            axes.text(0, place, f" {said}", va="center", color=UNCLEAR)
+            continue
+        colour = CLEAR if beyond_noise(row) else UNCLEAR
+        for width, low, high in ((1, "low_all", "high_all"), (5, "low", "high")):
+            ends = [100 * row[low], 100 * row[high]]  # NaN draws nothing
+            axes.plot(ends, [place] * 2, color=colour, linewidth=width, solid_capstyle="butt")
+        axes.plot(100 * row["effect"], place, "o", color="white", markeredgecolor=colour)
+    axes.axvline(0, color="black", linewidth=0.8)
+    axes.set_yticks(range(len(rows)), [_label(row) for _, row in rows.iterrows()])
+    axes.set(
+        xlabel="effect on validation accuracy, points",
+        title="thick: 95% interval by itself; thin: all effects together",
+    )
+    axes.invert_yaxis()
+    return figure
+
+
+def importances(result: SweepResult) -> Figure | None:
+    """Importance of the fields of a search; grey where chance may give as much."""
+    found = result.ranking
+    if found.table.empty:
+        return None
+    table = found.table
+    figure, axes = plt.subplots(figsize=(7, 0.8 + 0.4 * len(table)))
+    colours = [CLEAR if p <= BEYOND_CHANCE else UNCLEAR for p in table["p"]]
+    axes.barh([field_name(name) for name in table["field"]], table["importance"], color=colours)
+    axes.set(
+        xlabel="importance (share)",
+        title=f"best {found.best} of {found.of} configurations; grey: may be chance",
+    )
+    axes.invert_yaxis()
+    return figure
+
+
+def _label(row: pd.Series) -> str:
+    """`batch norm on → off`."""
+    base, level = (short(plain(row[name])) for name in ("base_level", "level"))
+    return f"{field_name(row['factor'])} {base} → {level}"
+
+
 def confusion(result: SweepResult) -> Figure | None:
-    """Rows the true class, columns the predicted one; shares of the row."""
+    """Confusion matrix: rows the true class, columns the predicted one; shares of the row."""
     rows = _of_winner(result, result.classes)
     rows = rows[rows["split"] == "test"].sort_values("class_index")
     if rows.empty:
@@ -103,7 +160,9 @@ def confusion(result: SweepResult) -> Figure | None:
     figure, axes = plt.subplots(figsize=(min(side, 24), min(side, 24)))
     colours = plt.get_cmap("Blues").with_extremes(bad="lightgrey")
     axes.imshow(shares, cmap=colours, vmin=0, vmax=1)
-    axes.set(xlabel="predicted", ylabel="right", title=_title(images[:, 0]))
+    absent = int((images == 0).sum())
+    title = "test split" + (f"; grey: {absent} without images" if absent else "")
+    axes.set(xlabel="predicted", ylabel="right", title=title)
     if len(counts) <= MOST_CLASSES_WITH_NUMBERS:
         names = list(rows["class_name"])
         axes.set_xticks(range(len(names)), names, rotation=45, ha="right")
@@ -114,23 +173,8 @@ def confusion(result: SweepResult) -> Figure | None:
     return figure
 
 
-def _title(images: np.ndarray) -> str:
-    """Of the confusion matrix, with the number of classes that no image (K,) is of."""
-    absent = int((images == 0).sum())
-    return "test split" + (f"; grey: {absent} without images" if absent else "")
-
-
-def wrong(result: SweepResult) -> Figure | None:
-    """Images that the winner got wrong, the most confident first, and how many there are."""
-    return _examples(result, correct=False)
-
-
-def right(result: SweepResult) -> Figure | None:
-    """Images that the winner got right."""
-    return _examples(result, correct=True)
-
-
-def _examples(result: SweepResult, *, correct: bool) -> Figure | None:
+def examples(result: SweepResult, *, correct: bool) -> Figure | None:
+    """Test images that the winner got right or wrong, the most confident first."""
     rows = _of_winner(result, read_table(result.folder, "predictions", result.name))
     rows = rows[(rows["label"] == rows["predicted"]) == correct]
     all_images = len(rows)
@@ -154,7 +198,7 @@ def _of_winner(result: SweepResult, table: pd.DataFrame) -> pd.DataFrame:
     return table[table["trial_id"] == (winner["trial_id"] if winner else None)]
 
 
-def label(row: pd.Series) -> str:
+def _strategy(row: pd.Series) -> str:
     """A strategy's name, with its number of training images where that is limited."""
     limit = row["limit_train"]
     return str(row["strategy"]) if pd.isna(limit) else f"{row['strategy']}, {limit:.0f} images"
@@ -166,6 +210,6 @@ PICTURES: dict[str, Callable[[SweepResult], Figure | None]] = {
     "effects": forest,
     "importance": importances,
     "confusion": confusion,
-    "wrong": wrong,
-    "right": right,
+    "wrong": partial(examples, correct=False),
+    "right": partial(examples, correct=True),
 }

@@ -6,9 +6,6 @@ import pytest
 
 from sweep.report.importance import importance
 from sweep.report.mattered.importance_table import importance_table, print_importance, sentence
-from sweep.report.summary import load_result
-from sweep.results.manifest import run_folder, write_manifest
-from sweep.results.tables import write_rows
 
 FIELDS = {
     "lr": "Float(0.001, 1.0, log=True)",
@@ -170,26 +167,22 @@ def test_levels_of_any_kind_and_none_among_them():
     assert used.to_dict() == {"channels": 30, "patience": 30, "lr": 30}
 
 
-@pytest.fixture
-def keep(tmp_path, manifest, trial_row):
-    """keep(trials, **manifest) → the result, read back from disk."""
-
-    def write(trials, **about):
-        run_folder(tmp_path, "s1").mkdir(parents=True)
-        write_manifest(tmp_path, manifest(**{"search": "optuna", "fields": FIELDS, **about}))
-        names = [*FIELDS, "config_id", "seed", "status", "epochs_trained"]
-        rows = [
-            trial_row(n, row["best_val_accuracy"], **{name: row[name] for name in names})
-            for n, row in enumerate(trials.to_dict("records"))
-        ]
-        write_rows(tmp_path, "trials", "s1", rows)
-        return load_result(tmp_path, "s1")
-
-    return write
+def rows_of(trials):
+    """The trials as `keep` takes them."""
+    names = [*FIELDS, "status", "epochs_trained"]
+    return [
+        (
+            row["config_id"],
+            row["seed"],
+            row["best_val_accuracy"],
+            {name: row[name] for name in names},
+        )
+        for row in trials.to_dict("records")
+    ]
 
 
 def test_a_search_is_shown_with_its_importance(keep, page):
-    made = keep(searched(40))
+    made = keep(rows_of(searched(40)), search="optuna", fields=FIELDS)
     print_importance(made, page)
     text = " ".join(page.file.getvalue().split())
     assert "How the best 5 of 40 configurations differ from all of them." in text
@@ -207,7 +200,7 @@ def test_where_chance_may_give_as_much_it_is_said():
 
 
 def test_a_design_or_a_short_search_has_no_such_table(keep, page):
-    made = keep(searched(8))
+    made = keep(rows_of(searched(8)), search="optuna", fields=FIELDS)
     print_importance(made, page)
     text = page.file.getvalue()
     assert text.strip() == "Importance of the fields: 20 configurations are needed; 8 ended."
@@ -216,5 +209,5 @@ def test_a_design_or_a_short_search_has_no_such_table(keep, page):
 
 def test_a_design_says_nothing_of_importance(keep, page):
     levels = {"batch_size": [64, 128, 256], "batch_norm": [True, False]}
-    print_importance(keep(searched(30), search="factorial", fields=levels), page)
+    print_importance(keep(rows_of(searched(30)), search="factorial", fields=levels), page)
     assert page.file.getvalue() == ""

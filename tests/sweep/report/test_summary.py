@@ -1,13 +1,9 @@
 import math
-from io import StringIO
 
 import pandas as pd
 import pytest
-from rich.console import Console
 
 from sweep.report.summary import load_result, sweep_effects, top_configurations
-from sweep.report.tables import print_result
-from sweep.results.manifest import run_folder, write_manifest
 from sweep.results.selection import best_configurations
 from sweep.results.tables import write_rows
 from tl_core.errors import BadInput
@@ -16,23 +12,6 @@ WINNER = {
     "trial_id": "s1_00003", "config_id": "b", "values": {"dropout": 0.2, "seed": 1},
     "val_accuracy": 0.9, "test_accuracy": 0.8765, "retrained": False,
 }  # fmt: skip
-
-
-@pytest.fixture
-def keep(tmp_path, manifest, trial_row):
-    """keep(trials, **manifest) writes a sweep; each trial: config_id, seed, accuracy, fields."""
-
-    def write(trials=(), **fields):
-        run_folder(tmp_path, "s1").mkdir(parents=True, exist_ok=True)
-        write_manifest(tmp_path, manifest(**fields))
-        rows = [
-            trial_row(n, accuracy, config_id=identity, seed=seed, **more)
-            for n, (identity, seed, accuracy, more) in enumerate(trials)
-        ]
-        write_rows(tmp_path, "trials", "s1", rows)
-        return load_result(tmp_path, "s1")
-
-    return write
 
 
 # One at a time around dropout 0, batch size 64, two seeds each.
@@ -155,13 +134,13 @@ def test_a_sweep_without_rows_yet(keep):
     assert result.exit_code == 0
 
 
-def test_trials_come_in_order_and_alone(keep, tmp_path, trial_row):
-    keep(TRIALS)
-    write_rows(tmp_path, "trials", "s1", [trial_row(7, 0.1), trial_row(6, 0.2)])
-    write_rows(tmp_path, "trials", "other", [trial_row(0, 0.99)])
-    result = load_result(tmp_path, "s1")
+def test_trials_come_in_order_and_alone(keep, trial_row):
+    folder = keep(TRIALS).folder
+    write_rows(folder, "trials", "s1", [trial_row(7, 0.1), trial_row(6, 0.2)])
+    write_rows(folder, "trials", "other", [trial_row(0, 0.99)])
+    result = load_result(folder, "s1")
     assert result.trials["trial_id"].tolist() == [f"s1_{n:05d}" for n in range(8)]
-    assert result.run_folder == tmp_path / "runs" / "s1"
+    assert result.run_folder == folder / "runs" / "s1"
 
 
 EXIT_CODES = {
@@ -214,13 +193,10 @@ def test_effects_of_levels_that_are_tuples(keep, manifest):
     assert row["effect"] == pytest.approx(0.1)
 
 
-def test_a_sweep_of_another_version_is_shown_without_its_own_fields(keep, manifest):
+def test_a_sweep_of_another_version_is_shown_without_its_own_fields(keep, manifest, printed):
     base = {name: value for name, value in manifest().base.items() if name != "weights"}
     varied = {**manifest().fields, "of_later": [1, 2]}
     result = keep(TRIALS, base=base, fields=varied, winner={"trial_id": "s1_00003"})
-    page = Console(file=StringIO(), width=80)
-    print_result(result, page)
     assert "of_later" not in result.top
-    assert "Winner: test accuracy – validation accuracy –" in " ".join(
-        page.file.getvalue().split()
-    )
+    text = " ".join(printed(result).split())
+    assert "Winner: test accuracy – validation accuracy –" in text

@@ -1,8 +1,17 @@
-"""What is said of a winner, in lines of at most 80 columns."""
+"""What is said of a winner, in lines of at most 80 columns, and why there is none."""
 
+import math
+
+import pandas as pd
 import pytest
 
-from sweep.report.winner import INDENT, chosen_lines, winner_line
+from sweep.report.winner import (
+    INDENT,
+    chosen_lines,
+    no_winner_line,
+    winner_line,
+    wrong_images_line,
+)
 
 OLD = {
     "trial_id": "s1_00003", "values": {"lr": 0.1, "seed": 1}, "weights": None,
@@ -79,3 +88,63 @@ def test_a_winner_of_an_earlier_version():
     ]  # fmt: skip
     nothing = {**OLD, "val_accuracy": None, "test_accuracy": None}
     assert said(nothing)[:2] == ["Winner: test accuracy –", "validation accuracy –"]
+
+
+def test_wrong_images_that_are_not_kept_are_counted():
+    rows = [("s1_00003", 1234, 100), ("s1_00004", 5, 0), ("s1_00005", 7, 7)]
+    frame = pd.DataFrame(
+        [{"trial_id": t, "split": "test", "wrong": w, "wrong_kept": k} for t, w, k in rows]
+    )
+    line = "100 of 1,234 wrong images kept, the most confident"
+    assert wrong_images_line(frame, "s1_00003") == line
+    assert wrong_images_line(frame, "s1_00005") is None
+    assert wrong_images_line(frame.assign(wrong=math.nan), "s1_00003") is None
+
+
+REASONS = {
+    "all diverged": (
+        [{"status": "diverged", "lr": 0.1}, {"status": "diverged", "lr": 10.0}],
+        "all 2 trials diverged; lower lr (here 0.1 to 10) or set clip_norm",
+    ),
+    "the only one diverged": (
+        [{"status": "diverged", "lr": 10.0}],
+        "the only trial diverged; lower lr (here 10) or set clip_norm",
+    ),
+    "all failed": (
+        [{"status": "failed", "error": "KeyError: 'a'"}] * 2
+        + [{"status": "failed", "error": "KeyError: 'b'"}],
+        "all 3 trials failed (KeyError: 'a')",
+    ),
+    "no memory": (
+        [{"status": "out_of_memory", "batch_size": 512}] * 2,
+        "all 2 trials ran out of memory; lower batch_size (here 512) or take a smaller model",
+    ),
+    "no time": (
+        [{"status": "timed_out"}] * 2,
+        "all 2 trials ran out of time before their first epoch ended; give a longer --time-budget",
+    ),
+    "several": (
+        [{"status": "diverged"}, {"status": "diverged"}, {"status": "failed"}],
+        "none of the 3 trials has a validation accuracy (2 diverged, 1 failed)",
+    ),
+    "not judged": (
+        [{"status": "completed", "best_val_accuracy": 0.5}],
+        "the trial best by validation could not be judged on the test split",
+    ),
+    "none": ([], "no trial ran"),
+}
+
+
+@pytest.mark.parametrize("case", REASONS)
+def test_the_reason(manifest, case):
+    rows, reason = REASONS[case]
+    plain = {"best_val_accuracy": None, "error": None, "lr": 0.1, "batch_size": 64}
+    columns = ["status", *plain]
+    trials = pd.DataFrame([{**plain, **row} for row in rows], columns=columns)
+    assert no_winner_line(manifest(), trials) == f"No winner: {reason}."
+
+
+def test_an_interrupted_sweep_was_not_judged(manifest):
+    trials = pd.DataFrame([{"status": "completed", "best_val_accuracy": 0.5}])
+    line = no_winner_line(manifest(status="interrupted"), trials)
+    assert line == "No winner: the sweep was interrupted before its trials were judged."

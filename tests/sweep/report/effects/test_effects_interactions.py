@@ -72,7 +72,8 @@ def test_the_f_statistic_is_that_of_a_two_way_analysis_of_variance():
     for a, b, _ in itertools.product((0, 1), (0, 1), range(3)):
         rows.append((a, b, 0.8 + 0.02 * a * b + rng.normal(0, 0.01)))
     frame = pd.DataFrame(rows, columns=["a", "b", "best_val_accuracy"])
-    (test,) = effects(frame, ["a", "b"], {"a": 0, "b": 0}).interactions.to_dict("records")
+    found = effects(frame, {"a": (0, 1), "b": (0, 1)}, {"a": 0, "b": 0})
+    (test,) = found.interactions.to_dict("records")
     cells = frame.groupby(["a", "b"])["best_val_accuracy"]
     means, variance = cells.mean(), cells.var(ddof=1).mean()
     difference = means[1, 1] - means[1, 0] - means[0, 1] + means[0, 0]
@@ -91,7 +92,7 @@ def test_seeds_tell_the_interaction_of_two_factors_that_are_all_there_is(levels,
     noise = np.random.default_rng(0).normal(0, 0.003, len(frame))
     both = frame["a"].eq(1) & frame["b"].eq(2)
     accuracy = 0.8 + 0.03 * planted * both + 0.01 * frame["seed"] + noise
-    found = effects(frame.assign(best_val_accuracy=accuracy), ["a", "b"], {"a": 0, "b": 0})
+    found = effects(frame.assign(best_val_accuracy=accuracy), {"a": a, "b": b}, {"a": 0, "b": 0})
     (test,) = found.interactions.to_dict("records")
     assert (test["p_adjusted"] < 0.01) == planted
     assert not any("each pair" in note for note in found.notes)
@@ -100,7 +101,8 @@ def test_seeds_tell_the_interaction_of_two_factors_that_are_all_there_is(levels,
 def test_one_seed_leaves_the_interaction_of_two_factors_untested():
     frame = pd.DataFrame(list(itertools.product(range(3), range(3))), columns=["a", "b"])
     accuracy = np.random.default_rng(0).normal(0.8, 0.01, len(frame))
-    found = effects(frame.assign(best_val_accuracy=accuracy), ["a", "b"], {"a": 0, "b": 0})
+    levels = {"a": range(3), "b": range(3)}
+    found = effects(frame.assign(best_val_accuracy=accuracy), levels, {"a": 0, "b": 0})
     assert found.interactions.empty
     (line,) = interaction_lines(found)
     assert line.startswith("Interactions are assumed away")

@@ -37,7 +37,7 @@ def test_one_effect_and_effects_that_are_independent_or_the_same():
 def groups(*samples):
     rows = [(f"g{i}", value) for i, sample in enumerate(samples) for value in sample]
     frame = pd.DataFrame(rows, columns=["group", "best_val_accuracy"])
-    return effects(frame, ["group"], {"group": "g0"}).table
+    return effects(frame, {"group": frame["group"].unique()}, {"group": "g0"}).table
 
 
 def test_all_at_once_is_dunnett_where_variances_agree():

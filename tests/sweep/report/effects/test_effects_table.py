@@ -9,6 +9,8 @@ from scipy import stats
 from search_spaces import ablation, designs
 from sweep.report.effects import COLUMNS, effects, factor_order
 
+POOLING = {"pooling": ("avg", "max")}
+
 
 def table(rows: list[tuple], columns: list[str]) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=[*columns, "best_val_accuracy"])
@@ -97,7 +99,7 @@ def test_two_levels_match_the_paired_and_the_two_sample_t_test():
 def test_a_level_that_scatters_more_has_the_interval_of_welch():
     a, b = np.array([0.80, 0.801, 0.802, 0.803]), np.array([0.70, 0.76, 0.85, 0.89])
     rows = [("avg", v) for v in a] + [("max", v) for v in b]
-    found = effects(table(rows, ["pooling"]), ["pooling"], {"pooling": "avg"}).table.iloc[0]
+    found = effects(table(rows, ["pooling"]), POOLING, {"pooling": "avg"}).table.iloc[0]
     expected = stats.ttest_ind(b, a, equal_var=False).confidence_interval(0.95)
     assert (found["low"], found["high"]) == pytest.approx((expected.low, expected.high))
     assert found["method"] == "own variance"
@@ -116,7 +118,7 @@ def test_failed_diverged_and_nan_trials_are_left_out_and_counted():
         ["pooling", "seed"],
     )
     trials["status"] = ["completed", "completed", "completed", "diverged", "completed", "failed"]
-    result = effects(trials, ["pooling"], {"pooling": "avg"})
+    result = effects(trials, POOLING, {"pooling": "avg"})
     found = result.table.iloc[0]
     # What is left: avg at seeds 0 and 1, max at seed 0, compared within seed 0.
     assert found["effect"] == pytest.approx(0.10)
@@ -130,7 +132,7 @@ def test_a_level_with_one_trial_has_no_interval():
     trials = table(
         [("avg", 0.80), ("avg", 0.82), ("max", 0.90), ("max", 0.93), ("none", 0.7)], ["pooling"]
     )
-    result = effects(trials, ["pooling"], {"pooling": "avg"}).table
+    result = effects(trials, {"pooling": ("avg", "max", "none")}, {"pooling": "avg"}).table
     assert list(result["reason"]) == ["", "few trials"]
     assert result["low"].isna().tolist() == [False, True]
     assert result["effect"].tolist() == pytest.approx([0.105, -0.11])
@@ -139,18 +141,18 @@ def test_a_level_with_one_trial_has_no_interval():
 def test_trials_of_a_confirmation_are_not_looked_at():
     trials = table([("avg", 0, 0.8), ("max", 0, 0.9), ("max", 7, 0.1)], ["pooling", "seed"])
     trials["phase"] = ["search", "search", "confirm"]
-    found = effects(trials, ["pooling"], {"pooling": "avg"}).table.iloc[0]
+    found = effects(trials, POOLING, {"pooling": "avg"}).table.iloc[0]
     assert (found["effect"], found["n"]) == (pytest.approx(0.1), 1)
 
 
 def test_a_sweep_that_was_stopped_early_has_effects_only_when_asked():
     trials = table([("avg", 0, 0.8), ("max", 0, 0.9), ("max", 1, 0.4)], ["pooling", "seed"])
     trials["status"] = ["completed", "completed", "stopped"]
-    refused = effects(trials, ["pooling"], {"pooling": "avg"})
+    refused = effects(trials, POOLING, {"pooling": "avg"})
     assert "1 of 3 trials were stopped early" in refused.refused
     assert refused.table.empty
     assert list(refused.table.columns) == COLUMNS
-    asked = effects(trials, ["pooling"], {"pooling": "avg"}, anyway=True)
+    asked = effects(trials, POOLING, {"pooling": "avg"}, anyway=True)
     assert asked.refused == ""
     assert asked.table.iloc[0]["n"] == 2
     assert any("Biased: 1 of 3" in note for note in asked.notes)
@@ -167,7 +169,8 @@ def test_levels_that_cannot_be_told_apart_have_no_effect():
         ["lr", "batch_norm", "momentum"],
     )
     base = {"lr": 0.1, "batch_norm": True, "momentum": 0.8}
-    result = effects(trials, ["lr", "batch_norm", "momentum"], base).table
+    levels = {"lr": (0.1, 0.2), "batch_norm": (True, False), "momentum": (0.8, 0.9)}
+    result = effects(trials, levels, base).table
     for factor, level in (("lr", 0.2), ("batch_norm", False)):
         assert np.isnan(row(result, factor, level)[["effect", "low", "high"]].astype(float)).all()
     assert row(result, "momentum", 0.9)["effect"] == pytest.approx(0.045)

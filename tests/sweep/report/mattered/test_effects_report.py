@@ -1,41 +1,20 @@
 """The table of effects in a terminal of 80 columns, and what stands around it."""
 
 import dataclasses
-from io import StringIO
 
 import pytest
-from rich.console import Console
 
 from sweep.report.mattered.effects_report import caption, caveats, effects_table, print_effects
 from sweep.report.summary import load_result
-from sweep.results.manifest import run_folder, write_manifest
-from sweep.results.tables import write_rows
 
 LEVELS = {"dropout": [0.0, 0.2], "batch_size": [64, 128]}
 NOISE = [0.0, 0.011, -0.007, 0.004, -0.009]
 
 
-@pytest.fixture
-def result(tmp_path, manifest, trial_row):
-    """result(trials, **manifest) → that of (config_id, seed, accuracy, fields), read back."""
-
-    def make(trials, **about):
-        run_folder(tmp_path, "s1").mkdir(parents=True, exist_ok=True)
-        write_manifest(tmp_path, manifest(**about))
-        base = {"dropout": 0.0, "batch_size": 64}
-        rows = [
-            trial_row(n, accuracy, config_id=identity, seed=seed, **{**base, **more})
-            for n, (identity, seed, accuracy, more) in enumerate(trials)
-        ]
-        write_rows(tmp_path, "trials", "s1", rows)
-        return load_result(tmp_path, "s1")
-
-    return make
-
-
 def one_at_a_time(**changed):
     """Five seeds: dropout gives 1.2 points, batch size 128 takes 20; by (config, seed) changed."""
     trials = []
+    base = {"dropout": 0.0, "batch_size": 64}
     for config, effect, own in (
         ("a", 0.0, {}), ("b", 0.012, {"dropout": 0.2}), ("c", -0.2, {"batch_size": 128})
     ):  # fmt: skip
@@ -43,30 +22,18 @@ def one_at_a_time(**changed):
             shifted = NOISE[(seed + ord(config)) % 5]
             more = changed.get(f"{config}{seed}", {})
             accuracy = None if more else 0.8 + effect + noise / 2 + shifted
-            trials.append((config, seed, accuracy, {**own, **more}))
+            trials.append((config, seed, accuracy, {**base, **own, **more}))
     return trials
 
 
-def text_of(shown):
-    console = Console(width=80, file=StringIO())
-    console.print(shown)
-    lines = console.file.getvalue().splitlines()
-    assert max(map(len, lines)) <= 80
-    return "\n".join(lines)
+@pytest.fixture
+def told(printed):
+    """told(result) → the part on effects as one line."""
+    return lambda result: " ".join(printed(result, print_effects).split())
 
 
-def words(text):
-    return [line.split() for line in text.splitlines()]
-
-
-def printed(result):
-    console = Console(width=80, file=StringIO())
-    print_effects(result, console)
-    return " ".join(console.file.getvalue().split())
-
-
-def test_both_intervals_side_by_side_the_largest_effect_first(result):
-    made = result(one_at_a_time())
+def test_both_intervals_side_by_side_the_largest_effect_first(keep, text_of):
+    made = keep(one_at_a_time())
     header, batch_size, dropout = text_of(effects_table(made.analysis)).splitlines()
     assert header.split() == [
         "factor", "base", "level", "effect", "by", "itself", "all", "2", "together", "trials"
@@ -81,8 +48,8 @@ def test_both_intervals_side_by_side_the_largest_effect_first(result):
     assert "-" not in batch_size + dropout
 
 
-def test_bold_is_what_the_interval_of_all_together_excludes(result):
-    made = result(one_at_a_time())
+def test_bold_is_what_the_interval_of_all_together_excludes(keep):
+    made = keep(one_at_a_time())
     table = made.analysis.table.copy()
     table.loc[table["factor"] == "dropout", ["low", "low_all"]] = 0.001, -0.001
     analysis = dataclasses.replace(made.analysis, table=table)
@@ -90,8 +57,8 @@ def test_bold_is_what_the_interval_of_all_together_excludes(result):
     assert cells == ["[bold]−20.00[/bold]", "+1.20"]
 
 
-def test_the_design_and_the_method_in_one_line(result):
-    made = result(one_at_a_time()).analysis
+def test_the_design_and_the_method_in_one_line(keep, text_of):
+    made = keep(one_at_a_time()).analysis
     said = "One factor at a time, against the base. Error: between seeds, equal variances, "
     assert caption(made).startswith(said)
     assert caption(made).endswith(f"{made.spare} degrees of freedom.")
@@ -107,73 +74,59 @@ def test_the_design_and_the_method_in_one_line(result):
     assert "variances of their own" in caption(every)
 
 
-def test_the_whole_part_of_the_report(result):
-    text = printed(result(one_at_a_time()))
+def test_the_whole_part_of_the_report(keep, told):
+    text = told(keep(one_at_a_time()))
     assert text.startswith("Effects on validation accuracy, in points, with 95% intervals One")
     assert "batch size 128: −20.0 points (−" in text
     assert "Interactions are assumed away" in text
     assert text.count("assumed away") == 1
 
 
-def test_a_level_with_diverged_trials_has_its_rate_and_no_interval(result):
+def test_a_level_with_diverged_trials_has_its_rate_and_no_interval(keep, told, text_of):
     bad = {f"b{seed}": {"status": "diverged"} for seed in (1, 2, 4)}
-    made = result(one_at_a_time(**bad))
+    made = keep(one_at_a_time(**bad))
     row = text_of(effects_table(made.analysis)).splitlines()[-1]
     assert "3 of 5 diverged" in row
     assert row.split()[:4] == ["dropout", "0", "0.2", "–"]
     assert row.endswith("2 (–3) ")
-    text = printed(made)
+    text = told(made)
     assert "dropout 0.2: 3 of 5 diverged (23 to 88%), the others reach 0.8" in text
     assert "left out because they diverged, failed or did not end" in text
 
 
-def test_early_stopping_has_no_effects_unless_asked_for(result, tmp_path):
-    made = result(one_at_a_time(b1={"status": "stopped"}, b2={"status": "stopped"}))
-    text = printed(made)
+def test_early_stopping_has_no_effects_unless_asked_for(keep, told):
+    made = keep(one_at_a_time(b1={"status": "stopped"}, b2={"status": "stopped"}))
+    text = told(made)
     assert text.startswith("No effects: 2 of 15 trials were stopped early")
-    assert text.endswith(f"python -m sweep show s1 --results {tmp_path} --effects-anyway")
-    for asked in (made.with_effects_anyway(), load_result(tmp_path, "s1", effects_anyway=True)):
+    assert text.endswith("python -m sweep show s1 --effects-anyway")
+    for asked in (made.with_effects_anyway(), load_result(made.folder, "s1", effects_anyway=True)):
         assert len(asked.effects) == 2
-        assert "Biased: 2 of 15 trials were stopped early" in printed(asked)
+        assert "Biased: 2 of 15 trials were stopped early" in told(asked)
 
 
-def test_a_search_has_no_effects_and_no_such_line(result):
-    assert printed(result(one_at_a_time(), search="optuna")) == ""
-
-
-def test_trials_of_a_confirmation_enter_no_effect(result, monkeypatch):
-    made = result(one_at_a_time())
-    more = made.trials.assign(phase="confirm", best_val_accuracy=0.0)
-    from sweep.report.summary import sweep_effects
-
-    together = sweep_effects(
-        made.manifest,
-        type(more)([*made.trials.assign(phase="search").to_dict("records"),
-                    *more.to_dict("records")]),
-    )  # fmt: skip
-    assert together.table["effect"].tolist() == made.effects["effect"].tolist()
-    assert together.table["n"].tolist() == [5, 5]
+def test_a_search_has_no_effects_and_no_such_line(keep, told):
+    assert told(keep(one_at_a_time(), search="optuna")) == ""
 
 
 @pytest.mark.parametrize(("seeds", "way"), [(1, "more trials, such as --seeds 5"), (3, "trials")])
-def test_no_intervals_and_what_they_need(result, seeds, way):
-    made = result([trial for trial in one_at_a_time() if trial[1] == 0], seeds=seeds)
-    shown = {line[0]: line for line in words(text_of(effects_table(made.analysis)))}
+def test_no_intervals_and_what_they_need(seeds, way, keep, words):
+    made = keep([trial for trial in one_at_a_time() if trial[1] == 0], seeds=seeds)
+    shown = {line[0]: line for line in words(effects_table(made.analysis))}
     assert shown["dropout"][:3] == ["dropout", "0", "0.2"]
     assert shown["dropout"][4:] == ["–", "1"]
     assert any(line.startswith(f"No intervals: they need {way}") for line in caveats(made))
 
 
-def test_seeds_are_not_what_a_fraction_lacks(result):
-    made = result(one_at_a_time()[::5], seeds=1)
+def test_seeds_are_not_what_a_fraction_lacks(keep):
+    made = keep(one_at_a_time()[::5], seeds=1)
     table = made.analysis.table.assign(reason="no spare configurations")
     analysis = dataclasses.replace(made.analysis, table=table, unit="cell", design="fraction")
     lines = caveats(dataclasses.replace(made, analysis=analysis))
     assert any("they need more configurations that end, such as by a larger" in n for n in lines)
 
 
-def test_an_effect_that_rounds_to_nothing_has_no_minus(result):
-    made = result(one_at_a_time()).analysis
+def test_an_effect_that_rounds_to_nothing_has_no_minus(keep, text_of):
+    made = keep(one_at_a_time()).analysis
     tiny = dict.fromkeys(("effect", "low", "high", "low_all", "high_all"), -1e-12)
     text = text_of(effects_table(dataclasses.replace(made, table=made.table.assign(**tiny))))
     assert "+0.00 … +0.00" in text

@@ -8,7 +8,7 @@ import pytest
 
 from sweep.report.effects import Effects
 from sweep.report.importance import Importance
-from sweep.report.pictures.effect_pictures import CLEAR, UNCLEAR, forest, importances
+from sweep.report.pictures.sweep_pictures import CLEAR, UNCLEAR, forest, importances
 
 EFFECTS = pd.DataFrame(
     [

@@ -14,14 +14,13 @@ from sweep.report.pictures.sweep_pictures import (
     confusion,
     curves,
     draw,
-    right,
-    wrong,
 )
 from sweep.report.summary import load_result
 from sweep.results.manifest import run_folder, write_manifest
 from sweep.results.tables import write_rows
 
 WINNER = {"trial_id": "s1_00000"}
+wrong, right = PICTURES["wrong"], PICTURES["right"]
 
 
 def png(grey):
