@@ -122,5 +122,3 @@ class DatasetSpec:
     """What the files are, without reading an image; raises BadInput as `read` does."""
     takes_path: bool = False
     """Whether the name is followed by `:PATH`."""
-    bundled: bool = False
-    """Whether it needs neither files of the user's nor the network."""

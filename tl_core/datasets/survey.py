@@ -3,7 +3,7 @@
 Shapes: N images that can be read.
 """
 
-import os
+import functools
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,10 +14,11 @@ import numpy as np
 from tl_core.datasets.decoded.identity import check_bad
 from tl_core.datasets.images.decode import largest_value, map_blocks
 from tl_core.datasets.images.pillow_warnings import collected
-from tl_core.datasets.images.unreadable import reason
+from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import FEWEST_LEVELS, Kind, WhiteLevels, white_level
 from tl_core.datasets.records import TRAIN, Records
 from tl_core.datasets.splits import SplitIndices
+from tl_core.machine.whole_file import whole_file
 
 KINDS = tuple(Kind)
 SCALED = (Kind.INTEGERS, Kind.FLOATS)
@@ -68,10 +69,8 @@ def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
 
 def keep(found: Survey, path: Path) -> None:
     """Write it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez(partial, **asdict(found))
-    partial.replace(path)
+    with whole_file(path) as temporary:
+        np.savez(temporary, **asdict(found))
 
 
 def kept(path: Path) -> Survey | None:
@@ -137,9 +136,4 @@ def _dark(largest: np.ndarray, white: float) -> list[str]:
 def _look_at(raw: "bytes | np.ndarray") -> tuple[Kind, float] | str:
     if isinstance(raw, np.ndarray):
         return Kind.BYTES, 255.0
-    try:
-        return largest_value(raw)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
-        return reason(error, raw)
+    return result_or_reason(functools.partial(largest_value, raw), raw)

@@ -4,7 +4,6 @@ The hash covers the images' bytes in order, labels, class names and splits, neit
 nor places: a moved folder is the same data set, a changed file makes another.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -129,20 +128,6 @@ def signature(dataset: str, files: list[Path]) -> str | None:
     except OSError:
         return None
     return digest.hexdigest() if files else None
-
-
-def to_json(identity: Identity) -> str:
-    """For the cache's memory of signatures."""
-    return json.dumps(dataclasses.asdict(identity))
-
-
-def from_json(text: str) -> Identity:
-    """The inverse of `to_json`.
-
-    Raises:
-        ValueError, TypeError: the text is damaged.
-    """
-    return Identity(**json.loads(text))
 
 
 def _identify_array(

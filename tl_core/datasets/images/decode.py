@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from tl_core.datasets.images.unreadable import reason
+from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import OWN_LEVELS, Kind, WhiteLevels
 from tl_core.datasets.images.wide import GREY_WITH_ALPHA, kind_of, raw_mode, read_wide, to_bytes
 
@@ -67,13 +67,9 @@ def decode_with_remark(
 def decode_or_reason(
     raw: "bytes | np.ndarray", channels: int, size: int, whites: WhiteLevels = OWN_LEVELS
 ) -> np.ndarray | str:
-    """As `decode`, but in one line why not for what cannot be read."""
-    try:
-        return decode(raw, channels, size, whites)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
-        return reason(error, raw if isinstance(raw, bytes) else b"array")
+    """As `decode`; for what cannot be read, in one line why not."""
+    content = raw if isinstance(raw, bytes) else b"array"
+    return result_or_reason(lambda: decode(raw, channels, size, whites), content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,13 @@ def read_header(raw: bytes) -> Header | str:
 
     Reads no pixels, except for palette images: they are grey if their pixels are.
     """
-    try:
+
+    def read() -> Header:
         with Image.open(io.BytesIO(raw)) as image:
             kind, size = kind_of(image), image.size
             return Header(_is_grey(image), *size, kind, _has_frames(image))
-    except MemoryError:
-        raise
-    except Exception as error:
-        return reason(error, raw)
+
+    return result_or_reason(read, raw)
 
 
 def largest_value(raw: bytes) -> tuple[Kind, float]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tl_core.datasets.readers.download import DownloadFailed, download
 from tl_core.datasets.records import DatasetSpec, Records, Request
+from tl_core.errors import first_line
 
 _DAMAGE = (
     OSError,
@@ -63,13 +64,13 @@ def _read(published: Published, request: Request) -> Records:
         try:
             return published.parse(root)
         except _DAMAGE as error:
-            problem = f"incomplete or damaged: {_first_line(error)}"
+            problem = f"incomplete or damaged: {first_line(error).rstrip(': ')}"
     try:
         fetch = functools.partial(published.fetch, root)
         download(root, published.urls(), fetch, ready=_archive_is_whole(published, root))
         return published.parse(root)
     except _DAMAGE as error:
-        problem = f"{problem}; download: {_first_line(error)}"
+        problem = f"{problem}; download: {first_line(error).rstrip(': ')}"
         raise DownloadFailed(_what_to_do(published, request.dataset, root, problem)) from error
 
 
@@ -110,8 +111,3 @@ def _what_to_do(published: Published, dataset: str, root: Path, problem: str) ->
         f"{(root / published.files[0]).parent}{archive}, set --data-dir, or use a bundled "
         "data set: digits, shapes."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(":. ") if lines else type(error).__name__
