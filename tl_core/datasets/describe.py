@@ -70,11 +70,7 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
 
 
 def _check_splits(config: TrainConfig, contents: Contents) -> None:
-    """Refuse counts that cannot be split as the config says.
-
-    Raises:
-        BadInput: as `load_data` does where all images can be read.
-    """
+    """Refuse counts that cannot be split as the config says."""
     classes = tuple(contents.counts[TRAIN])
     places = {name: place for place, name in enumerate(classes)}
     rows = [

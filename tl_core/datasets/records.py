@@ -70,6 +70,11 @@ class Records:
                 "classes; correct the labels or the class names."
             )
 
+    @property
+    def known_parts(self) -> np.ndarray:
+        """(N,) `parts`, TRAIN throughout where there are none."""
+        return np.full(len(self.labels), TRAIN) if self.parts is None else self.parts
+
     def at(self, size: int) -> "Records":
         """The records to decode at `size` pixels: drawn at that size where they can be."""
         own = self.images.shape[1:3] if isinstance(self.images, np.ndarray) else None

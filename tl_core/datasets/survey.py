@@ -16,7 +16,7 @@ from tl_core.datasets.images.decode import largest_value, map_blocks
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import FEWEST_LEVELS, Kind, WhiteLevels, white_level
-from tl_core.datasets.records import TRAIN, Records
+from tl_core.datasets.records import Records
 from tl_core.datasets.splits import SplitIndices
 from tl_core.machine.whole_file import whole_file
 
@@ -58,10 +58,9 @@ def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
     check_bad({i: why for i, why in enumerate(found) if isinstance(why, str)}, records)
     good = [i for i, one in enumerate(found) if not isinstance(one, str)]
     values = [one for one in found if not isinstance(one, str)]
-    parts = np.full(len(found), TRAIN) if records.parts is None else records.parts
     return Survey(
         labels=records.labels[good].astype(np.int64),
-        parts=parts[good].astype(np.int64),
+        parts=records.known_parts[good].astype(np.int64),
         kinds=np.array([KINDS.index(kind) for kind, _ in values]),
         largest=np.array([largest for _, largest in values]),
     )

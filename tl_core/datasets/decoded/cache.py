@@ -139,18 +139,14 @@ def found_or_made(
 ) -> T:
     """What `find` returns, or else `make`, called by one process at a time.
 
-    Args:
-        cache: the cache folder.
-        name: of the lock.
-        find: returns None where nothing was made yet.
-        make: makes what `find` finds from then on.
+    `find` returns None where nothing was made yet.
 
     Raises:
-        BadInput: as `locked`.
+        BadInput: the cache folder cannot be written, or its disk is full.
     """
     found = find()
     if found is None:
-        with locked(cache, name):
+        with _locked(cache, name):
             found = find()  # another process may have made it meanwhile
             if found is None:
                 found = make()
@@ -158,12 +154,8 @@ def found_or_made(
 
 
 @contextlib.contextmanager
-def locked(cache: Path, name: str) -> Iterator[None]:
-    """One process at a time, of all that use this cache folder.
-
-    Raises:
-        BadInput: the cache folder cannot be written, or its disk is full.
-    """
+def _locked(cache: Path, name: str) -> Iterator[None]:
+    """One process at a time, of all that use this cache folder."""
     lock = FileLock(cache / "decoded" / f".{name}.lock")
     try:
         (cache / "decoded").mkdir(parents=True, exist_ok=True)

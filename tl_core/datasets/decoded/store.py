@@ -38,6 +38,7 @@ class MappedStore(ImageStore):
         self.shape = count, channels, height, width
 
     def take(self, indices: np.ndarray) -> np.ndarray:
+        """As `ImageStore.take`."""
         return np.take(self.mapped, indices, axis=0)
 
 

@@ -122,14 +122,10 @@ def thread_count() -> int:
 def map_blocks(
     work: Callable[[range], T], count: int, advance: Callable[[int, int], None]
 ) -> Iterator[T]:
-    """`work` on consecutive ranges that cover 0..count-1, in threads, results in order.
+    """`work` on ranges of at most BLOCK that cover 0..count-1, in threads, results in order.
 
     Only a few ranges are ahead of the consumer, so their results never fill the memory.
-
-    Args:
-        work: called with a range of at most BLOCK positions.
-        count: number of positions.
-        advance: called as advance(done, count), at most about 200 times.
+    `advance(done, count)` is called about 200 times at most.
     """
     blocks = [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
     report_every = max(1, len(blocks) // 200)

@@ -157,11 +157,7 @@ def _ppm_white(image: Image.Image) -> int:
 
 
 def _ppm_colours(raw: bytes, image: Image.Image) -> np.ndarray:
-    """(H, W, 3) of a PPM, with 65,535 for its header's white, as Pillow gives a grey one's.
-
-    Raises:
-        ValueError: the file is cut short, or has something other than numbers.
-    """
+    """(H, W, 3) of a PPM, with 65,535 for its header's white, as Pillow gives a grey one's."""
     (tile,) = image.tile  # type: ignore[attr-defined]
     count = image.width * image.height * 3
     if tile.codec_name == _PPM:

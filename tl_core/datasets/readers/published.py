@@ -53,11 +53,7 @@ def row(published: Published, *, about: str, flip: bool = True) -> DatasetSpec:
 
 
 def _read(published: Published, request: Request) -> Records:
-    """Parse what is there; download what is not.
-
-    Raises:
-        DownloadFailed: neither worked.
-    """
+    """Parse what is there; download what is not."""
     root = request.data_dir
     problem = "not found there"
     if all(path.exists() for path in _members(published, root)):
