@@ -30,8 +30,8 @@ from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.user_path import expanded
 
 KEPT = 8
-"""Data sets that a process remembers; each holds its labels and indices, no pixels."""
-_LOADED: dict[tuple[object, ...], ImageData] = {}
+LOADED: dict[tuple[object, ...], ImageData] = {}
+"""The last KEPT data sets of this process: labels and indices, no pixels."""
 
 
 def load_data(config: TrainConfig, *, progress: Progress | None = None) -> ImageData:
@@ -54,10 +54,10 @@ def load_data(config: TrainConfig, *, progress: Progress | None = None) -> Image
         spec, request.dataset, request.path, request.data_dir, cache, config.image_size,
         config.split_seed, config.validation_fraction, config.limit_train,
     )  # fmt: skip
-    data = _LOADED.pop(key, None) or _Loading(config, spec, request, cache).data()
-    _LOADED[key] = data
-    while len(_LOADED) > KEPT:
-        del _LOADED[next(iter(_LOADED))]
+    data = LOADED.pop(key, None) or _Loading(config, spec, request, cache).data()
+    LOADED[key] = data
+    while len(LOADED) > KEPT:
+        del LOADED[next(iter(LOADED))]
     return data
 
 

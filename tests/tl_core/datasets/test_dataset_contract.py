@@ -176,7 +176,7 @@ def test_shapes_have_their_areas() -> None:
     """A circle covers pi r², a square 2 r², a triangle 3√3/4 r², r being its corner radius."""
     radius, size = np.full(3, 0.4), 64
     grid = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
-    distance = bundled._signed_distance(
+    distance = bundled.signed_distance(
         np.tile(grid[None, None, :], (3, 1, 1)), np.tile(grid[None, :, None], (3, 1, 1)),
         np.arange(3), radius, np.array([0.0, 0.5, 1.0]),
     )  # fmt: skip

@@ -87,7 +87,7 @@ def draw_shapes(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.n
         part = slice(start, start + DRAWN_TOGETHER)
         x = grid[None, None, :] - _column(centre[0, part])
         y = grid[None, :, None] - _column(centre[1, part])
-        outside = _signed_distance(x, y, labels[part], radius[part], angle[part])
+        outside = signed_distance(x, y, labels[part], radius[part], angle[part])
         cover = np.clip(0.5 - outside * size, 0, 1)[..., None]  # antialiased over one pixel
         light = _column(slope[0, part]) * x + _column(slope[1, part]) * y
         pixels = (paper[part] + light[..., None]) * (1 - cover) + ink[part] * cover
@@ -97,7 +97,7 @@ def draw_shapes(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.n
     return images
 
 
-def _signed_distance(
+def signed_distance(
     x: np.ndarray, y: np.ndarray, labels: np.ndarray, radius: np.ndarray, angle: np.ndarray
 ) -> np.ndarray:
     """(N, size, size) distance to the shape's edge as a share of the side, negative inside.
