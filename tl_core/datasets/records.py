@@ -48,9 +48,9 @@ class Records:
     """(N,) TRAIN, VAL or TEST for each image; None: no split, so 20% are set apart as test."""
     name: Callable[[int], str] = "image {}".format
     """What to call the image at a position in messages."""
-    draw: Callable[[int], np.ndarray] | None = None
-    """(side in pixels) → the same N images drawn at that size, (N, S, S) or (N, S, S, 3) uint8,
-    where `images` is a NumPy array of generated images; None: `images` are resized."""
+    draw: Callable[[int], Images] | None = None
+    """(side in pixels) → the same N images drawn at that size, where `images` is a NumPy array of
+    generated images; None: `images` are resized."""
 
     def __post_init__(self) -> None:
         count = len(self.images)
