@@ -1,4 +1,4 @@
-"""Classify image files with a finished model, or with several that vote.
+"""Classify image files with a finished model, or with the mean of several.
 
     from tl_core import Predictor
     for found in Predictor("results/models/mine/weights.safetensors")(["cat.png", "dog.jpg"]):
@@ -31,7 +31,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image file."""
+    """The prediction for one image file."""
 
     path: Path
     classes: tuple[str, ...] = ()

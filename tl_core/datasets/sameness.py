@@ -1,7 +1,4 @@
-"""Images from which nothing can be learned, and images that are in two splits.
-
-Read from what `build_entry` stored of each image; no pixel is read.
-"""
+"""Images of one colour, and identical images in two splits, found without reading a pixel."""
 
 import numpy as np
 

@@ -1,4 +1,4 @@
-"""What the images of a data set hold that has images of more than 8 bits, and its white levels.
+"""Kinds and largest values of images of more than 8 bits, and the white levels they give.
 
 Shapes: N images that can be read.
 """
@@ -26,7 +26,7 @@ SCALED = (Kind.INTEGERS, Kind.FLOATS)
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """One row an image that can be read, in the order of the entry."""
+    """One row for each image that can be read, in the order of the entry."""
 
     labels: np.ndarray
     """(N,) int64."""
@@ -120,7 +120,7 @@ def scale_notes(found: Survey, indices: SplitIndices, whites: WhiteLevels) -> li
 
 
 def _dark(largest: np.ndarray, white: float) -> list[str]:
-    """A line where most images (N,) are scaled by what only a few hold, and so come out dark."""
+    """A line where a few bright images make most images, `largest` (N,), come out dark."""
     most = white * FEWEST_LEVELS / 255
     count = int((largest < most).sum())
     if 2 * count <= len(largest):

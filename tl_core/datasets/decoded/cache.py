@@ -63,7 +63,7 @@ class Entry:
     hashes: np.ndarray
     """(N,) uint64: of an image's decoded pixels; two of the same pixels have the same."""
     notes: tuple[str, ...]
-    """What to say of its files whenever the data set is used, a line each."""
+    """A line each on its files, shown whenever the data set is used."""
     images: np.ndarray | None
     """(N, C, S, S) uint8, mapped; None: streamed."""
     skipped_by: str | None = None

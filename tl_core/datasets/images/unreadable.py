@@ -24,7 +24,7 @@ class UnusablePixels(ValueError):
 
 
 def reader() -> str:
-    """What decides which files can be read: Pillow's version, and what a user may set in it."""
+    """Pillow's version and settings, which decide what files can be read."""
     settings = (
         Image.MAX_IMAGE_PIXELS,
         ImageFile.LOAD_TRUNCATED_IMAGES,

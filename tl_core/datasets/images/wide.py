@@ -47,7 +47,8 @@ class WideImage:
     @property
     def largest(self) -> float:
         """Of all values but alpha's."""
-        return float(_without_alpha(self.values, self.mode).max())
+        colours = self.values[..., :-1] if self.mode in ("LA", "RGBA") else self.values
+        return float(colours.max())
 
 
 def raw_mode(image: Image.Image) -> str:
@@ -178,10 +179,6 @@ def _upright(image: Image.Image, layout: str | None = None) -> np.ndarray:
         ]
     ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image)
-
-
-def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
-    return values[..., :-1] if mode in ("LA", "RGBA") else values
 
 
 def _planar_bits(image: Image.Image) -> int:

@@ -23,7 +23,7 @@ from tl_core.errors import BadInput
 
 
 class FileImages:
-    """Image files, read when asked for; one that cannot be read is empty, so no image."""
+    """Image files, read when asked for; empty bytes for one that cannot be read."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -71,9 +71,9 @@ def read(request: Request) -> Records:
 
 
 def files(request: Request) -> list[Path]:
-    """Every image file, in the order of `read`, and then what links lead to.
+    """Every image file, in the order of `read`, and then the targets of links.
 
-    The latter change where a link does, though what it leads to may have the same size and times.
+    A link may be turned to another file of the same size and times: its target then differs.
     """
     found = _find(request)
     return [Path(path) for path in (*(file.path for file in found.files), *found.tree.links)]

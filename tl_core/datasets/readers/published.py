@@ -1,4 +1,4 @@
-"""Published data sets: read from the files torchvision downloads, downloaded where they lack."""
+"""Published data sets: read from the files that torchvision downloads, or downloaded first."""
 
 import functools
 import pickle

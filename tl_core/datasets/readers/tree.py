@@ -1,4 +1,4 @@
-"""Listing folders of images: hidden names, loops of links and what is no image are left aside.
+"""Folders of images, listed without hidden names, loops of links and files that are no images.
 
 Only links and files whose inode occurs twice are asked for their status; no file is opened, but
 for a few whose names do not say whether they are images.
@@ -23,7 +23,7 @@ _HIDDEN = {
     "$recycle.bin", "system volume information", "__pycache__", "thumbnail", "thumbnails",
     "thumbs", "_thumbs", "_thumb", "_thumbnails", "_thumbnail",
 }  # fmt: skip
-"""What file managers, notebooks, archives and storage devices leave behind, in lower case."""
+"""Files and folders that file managers, notebooks and storage devices make, in lower case."""
 _UNDECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PDF"}
 """Formats that Pillow recognizes by name and cannot decode."""
 _LOOKED_AT = 8
@@ -67,7 +67,7 @@ class Tree:
         root: the folder.
         aside: what was left out, by reason.
         links: the first target of every link that is used; it changes where a link does.
-        notes: what to say of how the folders were understood, a line each.
+        notes: a line each on how the folders were understood.
     """
 
     def __init__(self, root: str) -> None:

@@ -46,10 +46,9 @@ def read(request: Request) -> Records:
 
 
 def files(request: Request) -> list[Path]:
-    """The Parquet files, training files first, then what links lead to and image files.
+    """The Parquet files, training files first, targets of links, and image files that rows name.
 
-    The image files are those that rows name in place of bytes. What a link leads to changes
-    where the link does, though both targets may have the same size and times.
+    A link may be turned to another file of the same size and times: its target then differs.
     """
     found, _, _ = find_files(_path(request))
     own = [file.path for file in found]
