@@ -259,13 +259,13 @@ FROM_SCRATCH: dict[str, Any] = {
     "weights": None, "teacher": None, "freeze_depth": 0, "unfreeze_epochs": None,
     "head_lr_ratio": 1.0, "layer_lr_decay": 1.0, "l2_sp": 0.0,
 }  # fmt: skip
-"""What makes any run one that knows nothing of a source."""
+"""Values that make any configuration a scratch run."""
 
 STRUCTURE_FIELDS = (
     "backbone", "model_args", "width", "depth", "channels", "block_layers", "block_pool",
     "block_norm",
 )  # fmt: skip
-"""Fields that decide a model's stages: trials alike in these share what is known of them."""
+"""Fields that decide a model's stages; trials that agree in these share what was measured."""
 ARCHITECTURE = (*STRUCTURE_FIELDS, "batch_norm", "activation", "pooling", "attention")
 """Fields that decide which tensors a model has and what they mean: a source's must be the same."""
 
@@ -296,7 +296,7 @@ def allowed(name: str) -> str:
 
 
 def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
-    """The one crossing from a dict to a config: `base` with `values` replaced.
+    """A config from a dict: `base` with `values` replaced.
 
     Lists become tuples, so that values read back from JSON or Parquet are accepted.
 

@@ -1,4 +1,4 @@
-"""The exceptions that mean "what you asked for cannot be done, and here is the way out"."""
+"""Errors that the user can mend; their messages name the way out."""
 
 
 class BadInput(ValueError):

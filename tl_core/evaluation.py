@@ -1,4 +1,4 @@
-"""What a trained model's predictions are worth, overall and class by class.
+"""Quality of a trained model's predictions, overall and class by class.
 
 Shape legend: N images, K classes.
 """
@@ -16,12 +16,12 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Judgement of one split's predictions.
+    """Metrics of one split's predictions.
 
     Attributes:
         accuracy: share of images whose most probable class is right, in [0, 1].
         top_accuracy: share of images whose class is among the `top_count` most probable, in
-            [0, 1]; None where it would say nothing that the accuracy does not.
+            [0, 1]; None for fewer than 3 classes.
         calibration_error: expected calibration error, in [0, 1].
         loss: mean cross-entropy, in nats.
         confusion: (K, K) int64, rows the true class, columns the predicted one.
@@ -105,7 +105,7 @@ def most_probable(probabilities: np.ndarray, count: int) -> np.ndarray:
 
 
 def top_count(classes: int) -> int:
-    """k of the top-k accuracy among so many classes: at most TOP, and not all; 0 if under 2."""
+    """k of the top-k accuracy: at most TOP, fewer than the classes; 0 for fewer than 3 classes."""
     count = min(TOP, classes - 1)
     return count if count >= 2 else 0
 

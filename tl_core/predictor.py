@@ -1,4 +1,4 @@
-"""Classify image files with a finished model, or with several that vote.
+"""Classify image files with a finished model, or with the mean of several.
 
     from tl_core import Predictor
     for found in Predictor("results/models/mine/weights.safetensors")(["cat.png", "dog.jpg"]):
@@ -20,7 +20,7 @@ from torch import Tensor
 from tl_core.augment import normalize
 from tl_core.datasets.images.decode import decode_with_remark, thread_count
 from tl_core.datasets.images.pillow_warnings import collected
-from tl_core.datasets.images.unreadable import reason
+from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.errors import BadInput
 from tl_core.evaluation import most_probable
 from tl_core.machine.device import autocast, resolve_device
@@ -31,7 +31,7 @@ BATCH = 128
 
 @dataclass(frozen=True)
 class Prediction:
-    """What a model says of one image file."""
+    """The prediction for one image file."""
 
     path: Path
     classes: tuple[str, ...] = ()
@@ -147,9 +147,6 @@ def _decoded(content: "bytes | str", saved: SavedModel) -> "tuple[np.ndarray | s
     """(C, S, S) uint8 or why the file is no image, and the remark on its scale."""
     if isinstance(content, str):
         return content, None
-    try:
-        return decode_with_remark(content, saved.channels, saved.image_size, saved.white_levels)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
-        return f"no readable image: {reason(error, content)}", None
+    about = saved.channels, saved.image_size, saved.white_levels
+    found = result_or_reason(lambda: decode_with_remark(content, *about), content)
+    return (f"no readable image: {found}", None) if isinstance(found, str) else found

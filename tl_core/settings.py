@@ -1,4 +1,4 @@
-"""A setting: a dataclass field that knows its meaning and its rule, and reads itself from text."""
+"""Settings: dataclass fields with a description and a rule, whose values are read from text."""
 
 import dataclasses
 import math
@@ -21,7 +21,7 @@ def setting(
     choices: tuple[str, ...] | None = None,
     identity: bool = True,
 ) -> Any:
-    """A dataclass field that knows its own meaning and rule.
+    """A dataclass field with its description and rule in its metadata.
 
     Args:
         default: value where the user gives none.
@@ -85,7 +85,7 @@ def check_value(field: "dataclasses.Field[Any]", kind: Any, optional: bool, valu
         field: made by `setting`.
         kind: type of the value: bool, int, float, str, or a tuple of these.
         optional: whether None is allowed.
-        value: to be judged.
+        value: to be checked.
 
     Raises:
         BadInput: names the field, the value and the rule.

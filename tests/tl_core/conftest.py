@@ -40,9 +40,6 @@ class ArrayStore:
         self._images = images
         self.shape = images.shape
 
-    def __len__(self) -> int:
-        return len(self._images)
-
     def take(self, indices: np.ndarray) -> np.ndarray:
         return self._images[indices]
 

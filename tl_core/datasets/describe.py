@@ -1,4 +1,4 @@
-"""What a data set holds, in a few lines: splits, classes, counts, and what is left aside."""
+"""A data set in a few lines: splits, classes, counts, and what is left aside."""
 
 from collections import Counter
 from collections.abc import Mapping
@@ -15,11 +15,11 @@ from tl_core.datasets.splits import check_classes, split
 from tl_core.machine.user_path import printable
 
 _LISTED = 6
-"""Classes that are listed one by one; of more, the smallest and the largest are named."""
+"""Most classes that are listed one by one; of more, the smallest and the largest are named."""
 
 
 def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
-    """What lies on disk, found without reading an image.
+    """The files on disk, described without reading an image.
 
     Returns:
         One line a split, and one for each reason to leave something aside; none where
@@ -45,15 +45,7 @@ def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
 
 
 def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
-    """What is used of a data set, and what a user should know of it.
-
-    Args:
-        config: what `data` was loaded for.
-        data: the data set, split.
-
-    Returns:
-        The images of each split, where they come from, what is left aside, and `data.notes`.
-    """
+    """The images of each split of `data`, their files, what is left aside, and the notes."""
     splits = {"train": data.train, "val": data.val, "test": data.test}
     labels = np.concatenate([split.labels for split in splits.values()])
     images = np.bincount(labels, minlength=data.num_classes).tolist()
@@ -70,11 +62,7 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
 
 
 def _check_splits(config: TrainConfig, contents: Contents) -> None:
-    """Refuse counts that cannot be split as the config says.
-
-    Raises:
-        BadInput: as `load_data` does where all images can be read.
-    """
+    """Refuse counts that cannot be split as the config says."""
     classes = tuple(contents.counts[TRAIN])
     places = {name: place for place, name in enumerate(classes)}
     rows = [
@@ -96,7 +84,7 @@ def _contents(config: TrainConfig) -> Contents | None:
 
 
 def _said(contents: Contents) -> tuple[str, ...]:
-    """What is to be known of the files beside the counts."""
+    """Notes on the files: class names alike, how they were understood, what is left aside."""
     aside = (printable(f"left aside: {line}") for line in contents.aside)
     return (*alike_notes(contents.counts[TRAIN]), *contents.notes, *aside)
 

@@ -30,16 +30,8 @@ from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.user_path import expanded
 
 KEPT = 8
-"""Data sets that a process remembers; each holds its labels and indices, no pixels."""
-_LOADED: dict[tuple[object, ...], ImageData] = {}
-
-
-@dataclass(frozen=True)
-class _Scale:
-    """How images of more than 8 bits become 8."""
-
-    whites: WhiteLevels = OWN_LEVELS
-    notes: tuple[str, ...] = ()
+LOADED: dict[tuple[object, ...], ImageData] = {}
+"""The last KEPT data sets of this process: labels and indices, no pixels."""
 
 
 def load_data(config: TrainConfig, *, progress: Progress | None = None) -> ImageData:
@@ -62,10 +54,10 @@ def load_data(config: TrainConfig, *, progress: Progress | None = None) -> Image
         spec, request.dataset, request.path, request.data_dir, cache, config.image_size,
         config.split_seed, config.validation_fraction, config.limit_train,
     )  # fmt: skip
-    data = _LOADED.pop(key, None) or _load(spec, request, config, cache)
-    _LOADED[key] = data
-    while len(_LOADED) > KEPT:
-        del _LOADED[next(iter(_LOADED))]
+    data = LOADED.pop(key, None) or _Loading(config, spec, request, cache).data()
+    LOADED[key] = data
+    while len(LOADED) > KEPT:
+        del LOADED[next(iter(LOADED))]
     return data
 
 
@@ -99,150 +91,145 @@ def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec
     return spec, Request(config.dataset, path, data_dir, progress or silent)
 
 
-def _load(spec: DatasetSpec, request: Request, config: TrainConfig, cache: Path) -> ImageData:
-    try:
-        read = functools.cache(lambda: spec.read(request))
-        identity = _identity(spec, request, cache, read)
-        scale = _scale(request, config, cache, identity, read)
-        size = config.image_size or identity.native_size
-        read_at_size = functools.cache(lambda: read().at(size))
-        entry = _entry(request, cache, identity, size, scale.whites, read_at_size)
+@dataclass(frozen=True)
+class _Loading:
+    """One data set on its way from its files to its splits."""
+
+    config: TrainConfig
+    spec: DatasetSpec
+    request: Request
+    cache: Path
+
+    def data(self) -> ImageData:
+        try:
+            return self._data()
+        except BadInput as error:
+            if self.request.dataset in str(error):
+                raise
+            raise type(error)(f"dataset={self.request.dataset!r}: {error}") from error
+
+    def _data(self) -> ImageData:
+        identity = self._identity()
+        whites, notes = self._white_levels(identity)
+        size = self.config.image_size or identity.native_size
+        records = functools.cache(lambda: self._records.at(size))
+        entry = self._entry(identity, size, whites, records)
         store: ImageStore
         if entry.images is not None:
             store = MappedStore(entry.images)
         else:
-            store = StreamingStore(
-                read_at_size(), entry.positions, entry.channels, entry.size, scale.whites
-            )
-        return _split(config, spec, identity, entry, store, scale)
-    except BadInput as error:
-        if request.dataset in str(error):
-            raise
-        raise type(error)(f"dataset={request.dataset!r}: {error}") from error
+            store = StreamingStore(records(), entry.positions, entry.channels, size, whites)
+        return self._split(identity, entry, store, whites, notes)
 
+    @functools.cached_property
+    def _records(self) -> Records:
+        return self.spec.read(self.request)
 
-def _identity(
-    spec: DatasetSpec, request: Request, cache: Path, read: Callable[[], Records]
-) -> Identity:
-    """Recalled by the signature of the files, or read from all of them."""
-    known = _signature(spec, request)
-    found = caches.recall(cache, known) if known else None
-    if found:
-        return found
-    records = read()  # may download, so that there is a signature now
-    known = _signature(spec, request)
-    with caches.locked(cache, known or "unknown"):
-        found = caches.recall(cache, known) if known else None
-        if found is None:
-            found = identify(records, functools.partial(request.progress, "read images"))
-            if known:
-                caches.remember(cache, known, found)
-    return found
+    def _identity(self) -> Identity:
+        """Recalled by the signature of the files, or read from all of them."""
+        found = caches.recall(self.cache, self._signature())
+        if found is not None:
+            return found
+        records = self._records  # may download, so that there is a signature now
+        known = self._signature()
 
+        def read() -> Identity:
+            identity = identify(records, self._progress("read images"))
+            caches.remember(self.cache, known, identity)
+            return identity
 
-def _signature(spec: DatasetSpec, request: Request) -> str | None:
-    return None if spec.files is None else signature(request.dataset, spec.files(request))
+        recall = functools.partial(caches.recall, self.cache, known)
+        return caches.found_or_made(self.cache, known or "unknown", recall, read)
 
+    def _signature(self) -> str | None:
+        files = self.spec.files
+        return None if files is None else signature(self.request.dataset, files(self.request))
 
-def _scale(
-    request: Request,
-    config: TrainConfig,
-    cache: Path,
-    identity: Identity,
-    read: Callable[[], Records],
-) -> _Scale:
-    """White levels by the training split; its images are looked at once per data set."""
-    if not identity.wide:
-        return _Scale()
-    path = caches.survey_path(cache, identity)
-    found = surveys.kept(path)
-    if found is None:
-        with caches.locked(cache, identity.fingerprint):
-            found = surveys.kept(path)
-            if found is None:
-                advance = functools.partial(request.progress, "read pixels")
-                found = surveys.survey(read(), advance)
-                surveys.keep(found, path)
-    indices = _indices(config, found.labels, found.parts)
-    whites = surveys.white_levels(found, indices.train)
-    return _Scale(whites, tuple(surveys.scale_notes(found, indices, whites)))
+    def _progress(self, label: str) -> Callable[[int, int], None]:
+        return functools.partial(self.request.progress, label)
 
+    def _white_levels(self, identity: Identity) -> tuple[WhiteLevels, list[str]]:
+        """White levels by the training split, and notes on them; images are read once."""
+        if not identity.wide:
+            return OWN_LEVELS, []
+        path = caches.survey_path(self.cache, identity)
 
-def _indices(config: TrainConfig, labels: np.ndarray, parts: np.ndarray) -> SplitIndices:
-    return split(
-        labels, parts, validation_fraction=config.validation_fraction, seed=config.split_seed
-    )
+        def read() -> surveys.Survey:
+            found = surveys.survey(self._records, self._progress("read pixels"))
+            surveys.keep(found, path)
+            return found
 
+        kept = functools.partial(surveys.kept, path)
+        found = caches.found_or_made(self.cache, identity.fingerprint, kept, read)
+        indices = self._indices(found.labels, found.parts)
+        whites = surveys.white_levels(found, indices.train)
+        return whites, surveys.scale_notes(found, indices, whites)
 
-def _entry(
-    request: Request,
-    cache: Path,
-    identity: Identity,
-    size: int,
-    whites: WhiteLevels,
-    read: Callable[[], Records],
-) -> Entry:
-    """Opened where it is whole, built where it is not."""
-    folder = caches.entry_folder(cache, identity, size, whites)
-    entry = _open_if_right(folder, cache)
-    if entry is not None:
-        return entry
-    records = read()
-    with caches.locked(cache, folder.name):
-        entry = _open_if_right(folder, cache)
-        if entry is not None:
+    def _indices(self, labels: np.ndarray, parts: np.ndarray) -> SplitIndices:
+        share, seed = self.config.validation_fraction, self.config.split_seed
+        return split(labels, parts, validation_fraction=share, seed=seed)
+
+    def _entry(
+        self, identity: Identity, size: int, whites: WhiteLevels, records: Callable[[], Records]
+    ) -> Entry:
+        """Opened where it is whole, built where it is not."""
+        folder = caches.entry_folder(self.cache, identity, size, whites)
+
+        def build() -> Entry:
+            keep = self._fits(len(records().images), identity.channels, size)
+            advance = self._progress("decode images")
+            build_entry(folder, records(), identity, size, whites, keep=keep, advance=advance)
+            entry = caches.open_entry(folder)
+            if entry is None:
+                raise BadInput(f"{folder} cannot be read back; give another --cache-dir.")
             return entry
-        decoded_bytes = len(records.images) * identity.channels * size * size
-        keep = decoded_bytes <= caches.budget_bytes(cache)
-        advance = functools.partial(request.progress, "decode images")
-        build_entry(folder, records, identity, size, whites, keep=keep, advance=advance)
+
+        find = functools.partial(self._open_if_right, folder)
+        return caches.found_or_made(self.cache, folder.name, find, build)
+
+    def _open_if_right(self, folder: Path) -> Entry | None:
+        """The entry, unless it is streamed and its images fit the budget now."""
         entry = caches.open_entry(folder)
-    if entry is None:
-        raise BadInput(f"{folder} cannot be read back; give another --cache-dir.")
-    return entry
+        if entry is None or entry.images is not None:
+            return entry
+        fits = self._fits(len(entry.labels), entry.channels, entry.size)
+        return None if fits else entry
 
+    def _fits(self, count: int, channels: int, size: int) -> bool:
+        return count * channels * size**2 <= caches.budget_bytes(self.cache)
 
-def _open_if_right(folder: Path, cache: Path) -> Entry | None:
-    """The entry, unless it is streamed and what it would take to map it fits the budget now."""
-    entry = caches.open_entry(folder)
-    if entry is None or entry.images is not None:
-        return entry
-    decoded_bytes = len(entry.labels) * entry.channels * entry.size**2
-    return None if decoded_bytes <= caches.budget_bytes(cache) else entry
-
-
-def _split(
-    config: TrainConfig,
-    spec: DatasetSpec,
-    identity: Identity,
-    entry: Entry,
-    store: ImageStore,
-    scale: _Scale,
-) -> ImageData:
-    labels = entry.labels
-    indices = _indices(config, labels, entry.parts)
-    check_classes(labels, indices, entry.classes)
-    check_training_images(entry, indices.train, " ".join(scale.notes))
-    mean, std = _mean_std(entry, indices.train)
-    train = limit(labels, indices.train, config.limit_train, config.split_seed)
-    return ImageData(
-        name=config.dataset,
-        classes=entry.classes,
-        flip=spec.flip,
-        fingerprint=identity.fingerprint,
-        train=Split(store, labels[train], train),
-        val=Split(store, labels[indices.val], indices.val),
-        test=Split(store, labels[indices.test], indices.test),
-        mean=mean,
-        std=std,
-        white_levels=scale.whites,
-        notes=(
-            *scale.notes,
-            *entry.notes,
-            *constant_notes(entry, indices),
-            *shared_notes(entry, indices),
-        ),
-    )
+    def _split(
+        self,
+        identity: Identity,
+        entry: Entry,
+        store: ImageStore,
+        whites: WhiteLevels,
+        scaled: list[str],
+    ) -> ImageData:
+        labels = entry.labels
+        indices = self._indices(labels, entry.parts)
+        check_classes(labels, indices, entry.classes)
+        check_training_images(entry, indices.train, " ".join(scaled))
+        notes = [*scaled, *entry.notes]
+        notes += [*constant_notes(entry, indices), *shared_notes(entry, indices)]
+        mean, std = _mean_std(entry, indices.train)
+        limited = limit(labels, indices.train, self.config.limit_train, self.config.split_seed)
+        train, val, test = (
+            Split(store, labels[part], part) for part in (limited, indices.val, indices.test)
+        )
+        return ImageData(
+            name=self.config.dataset,
+            classes=entry.classes,
+            flip=self.spec.flip,
+            fingerprint=identity.fingerprint,
+            train=train,
+            val=val,
+            test=test,
+            mean=mean,
+            std=std,
+            white_levels=whites,
+            notes=tuple(notes),
+        )
 
 
 def _mean_std(entry: Entry, train: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -48,9 +48,9 @@ class Records:
     """(N,) TRAIN, VAL or TEST for each image; None: no split, so 20% are set apart as test."""
     name: Callable[[int], str] = "image {}".format
     """What to call the image at a position in messages."""
-    draw: Callable[[int], np.ndarray] | None = None
-    """(side in pixels) → the same N images drawn at that size, (N, S, S) or (N, S, S, 3) uint8,
-    where `images` is a NumPy array of generated images; None: `images` are resized."""
+    draw: Callable[[int], Images] | None = None
+    """(side in pixels) → the same N images drawn at that size, where `images` is a NumPy array of
+    generated images; None: `images` are resized."""
 
     def __post_init__(self) -> None:
         count = len(self.images)
@@ -69,6 +69,11 @@ class Records:
                 f"Label {wrong} is outside 0–{len(self.classes) - 1}, the {len(self.classes)} "
                 "classes; correct the labels or the class names."
             )
+
+    @property
+    def known_parts(self) -> np.ndarray:
+        """(N,) `parts`, TRAIN throughout where there are none."""
+        return np.full(len(self.labels), TRAIN) if self.parts is None else self.parts
 
     def at(self, size: int) -> "Records":
         """The records to decode at `size` pixels: drawn at that size where they can be."""
@@ -122,5 +127,3 @@ class DatasetSpec:
     """What the files are, without reading an image; raises BadInput as `read` does."""
     takes_path: bool = False
     """Whether the name is followed by `:PATH`."""
-    bundled: bool = False
-    """Whether it needs neither files of the user's nor the network."""

@@ -1,7 +1,4 @@
-"""Images from which nothing can be learned, and images that are in two splits.
-
-Read from what `build_entry` stored of each image; no pixel is read.
-"""
+"""Images of one colour, and identical images in two splits, found without reading a pixel."""
 
 import numpy as np
 
@@ -10,8 +7,8 @@ from tl_core.datasets.splits import SplitIndices
 from tl_core.errors import BadInput
 
 
-def check_training_images(entry: Entry, train: np.ndarray, scale: str = "") -> None:
-    """Refuse a training split without anything to tell its images apart by.
+def check_training_images(entry: Entry, train: np.ndarray, scale: str) -> None:
+    """Refuse a training split whose images cannot be told apart.
 
     Args:
         entry: the decoded data set.
@@ -27,14 +24,14 @@ def check_training_images(entry: Entry, train: np.ndarray, scale: str = "") -> N
             f"All {len(train):,} training images have the same pixels at {entry.size} px{about};"
             " there is nothing to learn: check how the files were written."
         )
-    if entry.size > 1 and is_constant(entry)[train].all():
+    if entry.size > 1 and _is_constant(entry)[train].all():
         raise BadInput(
             f"Each of the {len(train):,} training images is one colour throughout{about}; there is"
             " nothing to learn: check how the files were written."
         )
 
 
-def is_constant(entry: Entry) -> np.ndarray:
+def _is_constant(entry: Entry) -> np.ndarray:
     """(N,) bool: whether an image has one value per channel."""
     pixels = entry.size**2
     variance = entry.squares / pixels - (entry.sums / pixels) ** 2
@@ -44,7 +41,7 @@ def is_constant(entry: Entry) -> np.ndarray:
 
 def constant_notes(entry: Entry, indices: SplitIndices) -> list[str]:
     """A line on the images that are one colour throughout, where there are some."""
-    constant = is_constant(entry)
+    constant = _is_constant(entry)
     counts = {
         name: int(constant[part].sum())
         for name, part in (

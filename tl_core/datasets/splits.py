@@ -12,7 +12,7 @@ from tl_core.datasets.records import TEST, TRAIN, VAL
 from tl_core.errors import BadInput
 
 TEST_FRACTION = 0.2
-"""Share set apart as test split where a data set has none."""
+"""Share held out as test split where a data set has none."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,7 +27,7 @@ class SplitIndices:
 def split(
     labels: np.ndarray, parts: np.ndarray, *, validation_fraction: float, seed: int
 ) -> SplitIndices:
-    """Use the data set's own splits; set apart what it lacks, test first, from training data.
+    """The data set's own splits; those it lacks are held out of its training data, test first.
 
     Args:
         labels: (N,) class positions.
@@ -49,7 +49,7 @@ def split(
 
 
 def check_classes(labels: np.ndarray, indices: SplitIndices, classes: tuple[str, ...]) -> None:
-    """Refuse a class to be recognised that no training image shows.
+    """Refuse a class of the validation or test split that no training image has.
 
     Raises:
         BadInput: names the class.
@@ -105,13 +105,20 @@ def stratified_order(labels: np.ndarray, rng: np.random.Generator) -> np.ndarray
 
     Source: own choice.
     """
+    by_class, rank, counts = _by_class(labels, rng)
+    sizes = np.repeat(counts, counts)
+    tie = np.repeat(rng.permutation(len(counts)), counts)
+    return by_class[np.lexsort((tie, (rank + 0.5) / sizes, rank > 0))]
+
+
+def _by_class(
+    labels: np.ndarray, rng: np.random.Generator
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Positions of `labels` (N,) class by class, each class shuffled; ranks in it; class sizes."""
     shuffled = rng.permutation(len(labels))
     _, group, counts = np.unique(labels[shuffled], return_inverse=True, return_counts=True)
-    by_class = np.argsort(group, kind="stable")
-    sizes = np.repeat(counts, counts)
     rank = np.arange(len(labels)) - np.repeat(np.cumsum(counts) - counts, counts)
-    tie = np.repeat(rng.permutation(len(counts)), counts)
-    return shuffled[by_class][np.lexsort((tie, (rank + 0.5) / sizes, rank > 0))]
+    return shuffled[np.argsort(group, kind="stable")], rank, counts
 
 
 def _hold_out(
@@ -120,16 +127,14 @@ def _hold_out(
     """Split `positions` into (rest, held), held being `fraction` of each class, both ascending."""
     if len(positions) == 0:
         raise BadInput("There are no training images; put some into train.")
-    _, group, counts = np.unique(labels[positions], return_inverse=True, return_counts=True)
+    _, counts = np.unique(labels[positions], return_counts=True)
     quota = _quotas(counts, fraction, rng)
     if quota.sum() == 0:
         raise BadInput(
             f"{len(positions)} images of {len(counts)} classes are too few to set some apart; "
             "give at least 2 images of some class, or splits of your own."
         )
-    shuffled = rng.permutation(len(positions))
-    by_class = shuffled[np.argsort(group[shuffled], kind="stable")]
-    rank = np.arange(len(positions)) - np.repeat(np.cumsum(counts) - counts, counts)
+    by_class, rank, _ = _by_class(labels[positions], rng)
     held = np.zeros(len(positions), dtype=bool)
     held[by_class] = rank < np.repeat(quota, counts)
     return positions[~held], positions[held]

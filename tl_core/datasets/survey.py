@@ -1,9 +1,9 @@
-"""What the images of a data set hold that has images of more than 8 bits, and its white levels.
+"""Kinds and largest values of images of more than 8 bits, and the white levels they give.
 
 Shapes: N images that can be read.
 """
 
-import os
+import functools
 import zipfile
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -14,10 +14,11 @@ import numpy as np
 from tl_core.datasets.decoded.identity import check_bad
 from tl_core.datasets.images.decode import largest_value, map_blocks
 from tl_core.datasets.images.pillow_warnings import collected
-from tl_core.datasets.images.unreadable import reason
+from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import FEWEST_LEVELS, Kind, WhiteLevels, white_level
-from tl_core.datasets.records import TRAIN, Records
+from tl_core.datasets.records import Records
 from tl_core.datasets.splits import SplitIndices
+from tl_core.machine.whole_file import whole_file
 
 KINDS = tuple(Kind)
 SCALED = (Kind.INTEGERS, Kind.FLOATS)
@@ -25,7 +26,7 @@ SCALED = (Kind.INTEGERS, Kind.FLOATS)
 
 @dataclass(frozen=True, eq=False)
 class Survey:
-    """One row an image that can be read, in the order of the entry."""
+    """One row for each image that can be read, in the order of the entry."""
 
     labels: np.ndarray
     """(N,) int64."""
@@ -57,10 +58,9 @@ def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
     check_bad({i: why for i, why in enumerate(found) if isinstance(why, str)}, records)
     good = [i for i, one in enumerate(found) if not isinstance(one, str)]
     values = [one for one in found if not isinstance(one, str)]
-    parts = np.full(len(found), TRAIN) if records.parts is None else records.parts
     return Survey(
         labels=records.labels[good].astype(np.int64),
-        parts=parts[good].astype(np.int64),
+        parts=records.known_parts[good].astype(np.int64),
         kinds=np.array([KINDS.index(kind) for kind, _ in values]),
         largest=np.array([largest for _, largest in values]),
     )
@@ -68,10 +68,8 @@ def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
 
 def keep(found: Survey, path: Path) -> None:
     """Write it whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{os.getpid()}-{path.name}")
-    np.savez(partial, **asdict(found))
-    partial.replace(path)
+    with whole_file(path) as temporary:
+        np.savez(temporary, **asdict(found))
 
 
 def kept(path: Path) -> Survey | None:
@@ -122,7 +120,7 @@ def scale_notes(found: Survey, indices: SplitIndices, whites: WhiteLevels) -> li
 
 
 def _dark(largest: np.ndarray, white: float) -> list[str]:
-    """A line where most images (N,) are scaled by what only a few hold, and so come out dark."""
+    """A line where a few bright images make most images, `largest` (N,), come out dark."""
     most = white * FEWEST_LEVELS / 255
     count = int((largest < most).sum())
     if 2 * count <= len(largest):
@@ -137,9 +135,4 @@ def _dark(largest: np.ndarray, white: float) -> list[str]:
 def _look_at(raw: "bytes | np.ndarray") -> tuple[Kind, float] | str:
     if isinstance(raw, np.ndarray):
         return Kind.BYTES, 255.0
-    try:
-        return largest_value(raw)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
-        return reason(error, raw)
+    return result_or_reason(functools.partial(largest_value, raw), raw)

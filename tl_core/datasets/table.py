@@ -15,13 +15,11 @@ DATASETS: dict[str, DatasetSpec] = {
         read=bundled.read_digits,
         files=bundled.digits_files,
         flip=False,
-        bundled=True,
         about="handwritten digits of scikit-learn: 1,797 grey images of 8 px, 10 classes",
     ),
     "shapes": DatasetSpec(
         read=bundled.read_shapes,
         files=bundled.shapes_files,
-        bundled=True,
         about="generated circles, squares and triangles: 3,000 RGB images of any size, 3 classes",
     ),
     "cifar10": row(

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import torch
 
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.machine.whole_file import whole_file
 
 
@@ -45,8 +45,8 @@ def load_state(path: Path) -> Any:
     except FileNotFoundError:
         raise BadInput(f"no checkpoint at {path}.") from None
     except Exception as error:  # a damaged file raises anything from EOFError to UnpicklingError
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise BadInput(f"{path} is no readable checkpoint ({reason}); delete it.") from None
+        why = first_line(error)
+        raise BadInput(f"{path} is no readable checkpoint ({why}); delete it.") from None
 
 
 def seed_everything(seed: int) -> None:

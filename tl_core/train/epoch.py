@@ -1,4 +1,4 @@
-"""What an epoch did, and whether the run goes on after it."""
+"""Metrics of an epoch, and when a run stops."""
 
 import math
 from dataclasses import dataclass
@@ -8,7 +8,7 @@ from tl_core.config import TrainConfig
 
 @dataclass(frozen=True, slots=True)
 class EpochMetrics:
-    """What one epoch did. Losses and accuracies are means over images; accuracies in [0, 1].
+    """Metrics of one epoch. Losses and accuracies are means over images; accuracies in [0, 1].
 
     A diverged epoch (loss NaN or infinite) has NaN in `train_loss`, `val_loss` and `val_accuracy`.
     """

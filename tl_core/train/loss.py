@@ -1,4 +1,4 @@
-"""What a training step minimizes: cross-entropy with the labels, and agreement with a teacher.
+"""The training loss: cross-entropy with the labels, and distillation from a teacher.
 
 Shapes: B images, C channels, S × S pixels, K classes.
 """

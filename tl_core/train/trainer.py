@@ -1,4 +1,4 @@
-"""The training loop: build model → loss → schedule → train step → evaluation → epoch metrics.
+"""One run, from top to bottom: set up → epochs → training steps → evaluation → what is kept.
 
 Shape legend: B images of a batch, C channels, H × W pixels, K classes.
 """
@@ -46,6 +46,35 @@ from tl_core.train.source_pull import SourcePull
 
 DEFAULT_THREADS = torch.get_num_threads()
 DIVERGENCE_CHECK_STEPS = 50  # reading the loss waits for a GPU, so not at every step
+_PLAIN_STATE = (
+    "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
+)  # fmt: skip
+_MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
+"""Fields that a resumed run may change: folders, device, threads."""
+
+
+def fit(
+    config: TrainConfig, data: ImageData | None = None, *, checkpoint: Path | None = None
+) -> Iterator[EpochMetrics]:
+    """Train `config` and yield an `EpochMetrics` after every epoch.
+
+    Args:
+        config: the run.
+        data: its data set, loaded already (None: load it).
+        checkpoint: file that holds the run after every epoch; if it exists the run goes on from
+            it, and epochs done before are not yielded again.
+
+    Raises:
+        BadInput: the configuration, the data or the checkpoint cannot be used.
+    """
+    trainer = Trainer(config, data)
+    if checkpoint is not None and checkpoint.exists():
+        trainer.load_state_dict(load_checkpoint(checkpoint))
+    while trainer.stop_reason is None:
+        metrics = trainer.run_epoch()
+        if checkpoint is not None:
+            save_checkpoint(checkpoint, trainer.state_dict())
+        yield metrics
 
 
 class Trainer:
@@ -59,7 +88,7 @@ class Trainer:
     def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
         torch.set_num_threads(config.threads or DEFAULT_THREADS)
         keep_freed_memory()
-        give_back_memory()  # what a run before this one left
+        give_back_memory()  # that the previous run freed
         self.config = config
         self.data = data if data is not None else load_data(config)
         self.device = resolve_device(config.device)
@@ -82,7 +111,7 @@ class Trainer:
         self.best_val_accuracy = -math.inf
         self.best_weights: dict[str, Tensor] = {}
         self.stop_reason: str | None = None
-        self._read_through(depth_of_epoch(config, 0))
+        self._choose_input(depth_of_epoch(config, 0))
         if self.device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self.device)
 
@@ -106,28 +135,12 @@ class Trainer:
         freeze(self.model, depth_of_epoch(self.config, 0))
         return moving
 
-    def _read_through(self, depth: int) -> None:
-        """Read the images through the first `depth` stages, which are frozen, if that pays."""
+    def _choose_input(self, depth: int) -> None:
+        """Train on the output of the first `depth` stages, which are frozen, where that pays."""
         features = feature_batches(self.model, self.images, self.eval_precision, depth)
         self.batches: Batches | FeatureBatches = features or self.images
         self.network: Callable[[Tensor], Tensor] = features.rest if features else self.model
         self.depth = depth
-
-    def _unfreeze(self, epoch: int) -> None:
-        """Let the stages train that do so from an epoch on; what is known of the others stays."""
-        depth = depth_of_epoch(self.config, epoch)
-        if depth == self.depth:
-            return
-        freeze(self.model, depth)
-        optimizer = build_optimizer(self.model, self.config)
-        take_over_state(optimizer, self.optimizer)
-        self.optimizer = optimizer
-        self._read_through(depth)
-
-    @property
-    def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch; images of an incomplete last batch sit this epoch out."""
-        return max(1, len(self.data.train) // self.config.batch_size)
 
     def run_epoch(self) -> EpochMetrics:
         """Train one epoch, evaluate on the validation split, and decide whether to go on."""
@@ -137,11 +150,11 @@ class Trainer:
         start = time.perf_counter()
         val_loss = val_accuracy = math.nan
         if math.isfinite(train_loss):
-            val_loss, val_accuracy = self._loss_and_accuracy(self.data.val)
-        if not math.isfinite(val_loss):  # the last step's weights are judged here first
+            val_loss, val_accuracy = self.evaluate(self.data.val)
+        if not math.isfinite(val_loss):  # the last step may have broken the weights
             train_loss = val_loss = val_accuracy = math.nan
         self.epoch += 1
-        self._update(val_loss, val_accuracy)
+        self._record(val_loss, val_accuracy)
         return EpochMetrics(
             epoch=self.epoch,
             train_loss=train_loss,
@@ -157,7 +170,7 @@ class Trainer:
         )
 
     def _train_epoch(self) -> tuple[float, float, int]:
-        self._unfreeze(self.epoch)
+        self.unfreeze(self.epoch)
         self.model.train()
         self.batches.start_epoch(self.epoch)
         size = min(self.config.batch_size, len(self.data.train))
@@ -178,6 +191,22 @@ class Trainer:
         if not math.isfinite(loss_mean):
             return math.nan, math.nan, images
         return loss_mean, correct.item() / images, images
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Optimizer steps of an epoch; an incomplete last batch is left out."""
+        return max(1, len(self.data.train) // self.config.batch_size)
+
+    def unfreeze(self, epoch: int) -> None:
+        """Let further stages train if `epoch` is theirs; the others keep their optimizer state."""
+        depth = depth_of_epoch(self.config, epoch)
+        if depth == self.depth:
+            return
+        freeze(self.model, depth)
+        optimizer = build_optimizer(self.model, self.config)
+        take_over_state(optimizer, self.optimizer)
+        self.optimizer = optimizer
+        self._choose_input(depth)
 
     def train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
         """One optimizer step on B images; returns the mean loss and the number of hits."""
@@ -206,6 +235,12 @@ class Trainer:
         else:
             self.optimizer.step()
 
+    def evaluate(self, split: Split) -> tuple[float, float]:
+        """Mean cross-entropy, without smoothing or weights, and accuracy of a whole split."""
+        logits, labels = self.predict(split)
+        loss = F.cross_entropy(logits, labels).item()
+        return loss, (logits.argmax(1) == labels).float().mean().item()
+
     def predict(self, split: Split) -> tuple[Tensor, Tensor]:
         """Logits (N, K) float32 and labels (N,) int64 of a whole split, on the device."""
         self.model.eval()
@@ -217,13 +252,8 @@ class Trainer:
                 labels.append(batch_labels)
         return torch.cat(logits), torch.cat(labels)
 
-    def _loss_and_accuracy(self, split: Split) -> tuple[float, float]:
-        logits, labels = self.predict(split)
-        loss = F.cross_entropy(logits, labels).item()
-        return loss, (logits.argmax(1) == labels).float().mean().item()
-
-    def _update(self, val_loss: float, val_accuracy: float) -> None:
-        """Take the epoch's validation result: best so far, plateau, and the reason to stop."""
+    def _record(self, val_loss: float, val_accuracy: float) -> None:
+        """Keep the best weights, tell the plateau schedule, and decide whether the run stops."""
         if val_accuracy > self.best_val_accuracy:
             self.best_val_accuracy, self.best_epoch = val_accuracy, self.epoch
             state = self.model.state_dict()
@@ -234,9 +264,8 @@ class Trainer:
 
     def device_memory_bytes(self) -> int:
         """Peak memory of the run on its GPU so far; 0 on a CPU."""
-        if self.device.type != "cuda":
-            return 0
-        return torch.cuda.max_memory_allocated(self.device)
+        cuda = self.device.type == "cuda"
+        return torch.cuda.max_memory_allocated(self.device) if cuda else 0
 
     def restore_best(self) -> None:
         """Put the weights of the best epoch into the model.
@@ -274,7 +303,7 @@ class Trainer:
         if names:
             raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
         self.model.load_state_dict(state["model"])
-        self._unfreeze(max(0, state["epoch"] - 1))  # as it was when the state was taken
+        self.unfreeze(max(0, state["epoch"] - 1))  # as it was when the state was taken
         self.optimizer.load_state_dict(state["optimizer"])
         self.plateau.load_state_dict(state["plateau"])
         self.scaler.load_state_dict(state["scaler"])
@@ -284,34 +313,3 @@ class Trainer:
         for name in _PLAIN_STATE:
             setattr(self, name, state[name])
         set_rng_state(state["rng"])
-
-
-_PLAIN_STATE = (
-    "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
-)  # fmt: skip
-_MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
-"""Fields that a resumed run may change: where things lie and what computes."""
-
-
-def fit(
-    config: TrainConfig, data: ImageData | None = None, *, checkpoint: Path | None = None
-) -> Iterator[EpochMetrics]:
-    """Train `config` and yield an `EpochMetrics` after every epoch.
-
-    Args:
-        config: the run.
-        data: its data set, loaded already (None: load it).
-        checkpoint: file that holds the run after every epoch; if it exists the run goes on from
-            it, and epochs done before are not yielded again.
-
-    Raises:
-        BadInput: the configuration, the data or the checkpoint cannot be used.
-    """
-    trainer = Trainer(config, data)
-    if checkpoint is not None and checkpoint.exists():
-        trainer.load_state_dict(load_checkpoint(checkpoint))
-    while trainer.stop_reason is None:
-        metrics = trainer.run_epoch()
-        if checkpoint is not None:
-            save_checkpoint(checkpoint, trainer.state_dict())
-        yield metrics

@@ -21,7 +21,7 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     folder = tmp_path / "cache"
     monkeypatch.setenv("TL_SWEEP_CACHE", str(folder))
     monkeypatch.delenv("TL_SWEEP_CACHE_BUDGET", raising=False)
-    monkeypatch.setattr(load, "_LOADED", {})
+    monkeypatch.setattr(load, "LOADED", {})
     return folder
 
 
@@ -30,7 +30,7 @@ def open_again(monkeypatch: pytest.MonkeyPatch) -> Callable[..., ImageData]:
     """load_data as another process would call it: nothing remembered."""
 
     def again(**fields: object) -> ImageData:
-        monkeypatch.setattr(load, "_LOADED", {})
+        monkeypatch.setattr(load, "LOADED", {})
         return load_data(TrainConfig(**fields))
 
     return again

@@ -16,7 +16,6 @@ from tl_core.datasets import ImageData, load_data
 from tl_core.datasets.decoded import build, identity
 from tl_core.datasets.decoded.identity import signature
 from tl_core.datasets.decoded.store import MappedStore, StreamingStore
-from tl_core.machine import array_file
 
 Again = Callable[..., ImageData]
 Write = Callable[..., Path]
@@ -227,7 +226,7 @@ def test_a_full_disk_is_one_line(
     def full(*args: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr(array_file, "_write_header", full)
+    monkeypatch.setattr(build, "array_writer", full)
     with pytest.raises(BadInput, match=r"disk of .* is full; give another --cache-dir"):
         open_again(dataset=dataset)
 

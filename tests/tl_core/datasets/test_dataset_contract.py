@@ -3,6 +3,7 @@
 import dataclasses
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -19,6 +20,7 @@ from tl_core.datasets import (
     DatasetSpec,
     ImageData,
     Records,
+    Request,
     check_dataset,
     load_data,
     on_disk,
@@ -74,7 +76,7 @@ def test_every_row(config: TrainConfig, open_again: Callable[..., ImageData]) ->
         assert split.labels.max() < data.num_classes
     assert set(data.train.labels.tolist()) == set(range(data.num_classes))
     places = np.concatenate([s.indices for s in (data.train, data.val, data.test)])
-    assert len(set(places.tolist())) == len(places) == len(data.train.images)
+    assert len(set(places.tolist())) == len(places) == data.train.images.shape[0]
     again = open_again(dataset=config.dataset, data_dir=config.data_dir)
     assert again.fingerprint == data.fingerprint
     np.testing.assert_array_equal(again.val.indices, data.val.indices)
@@ -94,7 +96,7 @@ def test_every_row_resizes_and_limits(config: TrainConfig) -> None:
     assert not np.array_equal(other.val.indices, whole.val.indices)
 
 
-@pytest.mark.parametrize("name", [name for name, spec in DATASETS.items() if spec.bundled])
+@pytest.mark.parametrize("name", ["digits", "shapes"])
 def test_a_limit_too_large_names_both_numbers(name: str) -> None:
     train = len(load_data(TrainConfig(dataset=name)).train)
     with pytest.raises(BadInput, match=rf"limit_train={train + 1} is more than the {train}"):
@@ -117,7 +119,7 @@ def test_shapes_vary_and_stay_the_same() -> None:
     assert np.bincount(data.test.labels).tolist() == [200, 200, 200]
     labels = np.arange(6) % 3
     one, same, other = (
-        bundled.draw_shapes(labels, 32, np.random.default_rng(seed)) for seed in (0, 0, 1)
+        np.stack(list(bundled.Shapes(labels, 32, seed=seed))) for seed in (0, 0, 1)
     )
     np.testing.assert_array_equal(one, same)
     assert (one != other).mean() > 0.9
@@ -136,12 +138,24 @@ def test_shapes_are_drawn_at_the_size_asked_for(size: int) -> None:
         assert grain(resized.numpy()) < 0.7 * grain(own)  # which is what tells the two apart
 
 
-def test_shapes_drawn_in_parts_are_those_drawn_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    labels = np.arange(120) % 3
-    parts = bundled.draw_shapes(labels, 20, np.random.default_rng(0))
-    monkeypatch.setattr(bundled, "DRAWN_TOGETHER", len(labels))
-    at_once = bundled.draw_shapes(labels, 20, np.random.default_rng(0))
-    np.testing.assert_array_equal(parts, at_once)
+def test_a_shape_is_the_same_whatever_was_drawn_before() -> None:
+    labels = np.arange(12) % 3
+    in_order = list(bundled.Shapes(labels, 20, seed=0))
+    at_random = bundled.Shapes(labels, 20, seed=0)
+    for index in (7, 0, 11, 7):
+        np.testing.assert_array_equal(at_random[index], in_order[index])
+
+
+def test_shapes_of_another_size_are_not_held_in_memory(tmp_path: Path) -> None:
+    records = bundled.read_shapes(Request("shapes", None, tmp_path, lambda *_: None))
+    tracemalloc.start()
+    try:
+        images = records.at(64).images
+        assert images[2999].shape == (64, 64, 3)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 3000 * 64 * 64 * 3 / 3
 
 
 def test_drawn_images_are_another_content_than_resized_ones() -> None:
@@ -174,13 +188,11 @@ def grain(images: np.ndarray) -> float:
 
 def test_shapes_have_their_areas() -> None:
     """A circle covers pi r², a square 2 r², a triangle 3√3/4 r², r being its corner radius."""
-    radius, size = np.full(3, 0.4), 64
-    grid = (np.arange(size, dtype=np.float32) + 0.5) / size - 0.5
-    distance = bundled._signed_distance(
-        np.tile(grid[None, None, :], (3, 1, 1)), np.tile(grid[None, :, None], (3, 1, 1)),
-        np.arange(3), radius, np.array([0.0, 0.5, 1.0]),
-    )  # fmt: skip
-    areas = (distance < 0).mean(axis=(1, 2))
+    grid = (np.arange(64, dtype=np.float32) + 0.5) / 64 - 0.5
+    areas = [
+        (bundled.signed_distance(grid, grid[:, None], shape, 0.4, angle) < 0).mean()
+        for shape, angle in zip(bundled.SHAPES, (0.0, 0.5, 1.0), strict=True)
+    ]
     np.testing.assert_allclose(areas, [np.pi * 0.16, 2 * 0.16, 3**1.5 / 4 * 0.16], atol=0.01)
 
 

@@ -31,7 +31,7 @@ def lay_out(write_parquet: Write, tmp_path: Path) -> Callable[..., Path]:
 
 def load(path: Path) -> ImageData:
     """As another process would: nothing remembered."""
-    loading._LOADED.clear()
+    loading.LOADED.clear()
     return load_data(TrainConfig(dataset=f"parquet:{path}"))
 
 

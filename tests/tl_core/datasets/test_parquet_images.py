@@ -24,7 +24,7 @@ LABELS = [0, 1] * 8
 
 def load(path: Path) -> ImageData:
     """As another process would: nothing remembered."""
-    loading._LOADED.clear()
+    loading.LOADED.clear()
     return load_data(TrainConfig(dataset=f"parquet:{path}"))
 
 
@@ -250,6 +250,6 @@ def test_only_image_columns_are_read(tmp_path: Path) -> None:
     from tl_core.datasets.readers.parquet import ParquetImages
     from tl_core.datasets.readers.parquet.columns import open_table
 
-    found = ParquetImages([open_table(path)], path)
+    found, before = ParquetImages([open_table(path)], path), pa.total_allocated_bytes()
     assert found[3] == RAW[3]
-    assert found._size() < 3 * len(RAW[0]) * 16
+    assert pa.total_allocated_bytes() - before < 3 * len(RAW[0]) * 16

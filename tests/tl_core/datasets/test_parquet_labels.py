@@ -19,7 +19,7 @@ Write = Callable[..., Path]
 
 def load(path: Path) -> ImageData:
     """As another process would: nothing remembered."""
-    loading._LOADED.clear()
+    loading.LOADED.clear()
     return load_data(TrainConfig(dataset=f"parquet:{path}"))
 
 

@@ -107,7 +107,7 @@ def test_every_optimizer_and_schedule_resumes_to_the_bit(busy, tmp_path, fields)
 
 def test_the_best_weights_survive_a_resume(busy, tmp_path, monkeypatch):
     def script(trainer, accuracy):
-        monkeypatch.setattr(trainer, "_loss_and_accuracy", lambda split: (1.0, accuracy))
+        monkeypatch.setattr(trainer, "evaluate", lambda split: (1.0, accuracy))
 
     first = Trainer(busy(patience=2))
     script(first, 0.9)

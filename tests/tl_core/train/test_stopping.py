@@ -11,7 +11,7 @@ from tl_core import TrainConfig, fit
 def scripted(run, monkeypatch, accuracies, losses=None):
     """Validation results of `run`, as told instead of measured."""
     results = iter(zip(losses or [1.0] * len(accuracies), accuracies, strict=True))
-    monkeypatch.setattr(run, "_loss_and_accuracy", lambda split: next(results))
+    monkeypatch.setattr(run, "evaluate", lambda split: next(results))
     return run
 
 

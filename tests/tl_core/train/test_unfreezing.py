@@ -57,7 +57,7 @@ def test_what_a_run_may_change_covers_all_its_epochs(digits):
 def test_the_best_weights_hold_what_moved_after_them(digits, monkeypatch):
     run = run_of(digits, freeze_depth=4, unfreeze_epochs=1, epochs=3, augmentation="none")
     results = iter([(1.0, 0.9), (1.0, 0.2), (1.0, 0.1)])
-    monkeypatch.setattr(run, "_loss_and_accuracy", lambda split: next(results))
+    monkeypatch.setattr(run, "evaluate", lambda split: next(results))
     run.run_epoch()
     first = {name: value.clone() for name, value in run.model.state_dict().items()}
     run.run_epoch()
@@ -90,6 +90,6 @@ def test_momentum_of_what_trained_before_goes_on(digits):
     run.run_epoch()
     head = run.model.head.weight
     before = run.optimizer.state[head]["momentum_buffer"].clone()
-    run._unfreeze(1)
+    run.unfreeze(1)
     assert torch.equal(run.optimizer.state[head]["momentum_buffer"], before)
     assert sum(len(group["params"]) for group in run.optimizer.param_groups) > 2

@@ -1,7 +1,7 @@
 """Decoding a data set into the cache: one pass over all images, whether they are kept or not.
 
-The pass finds the images that cannot be decoded and takes each one's sum and sum of squares,
-from which the mean and standard deviation of any training split follow without reading it again.
+The pass finds images that cannot be decoded, and the sum and sum of squares of each of the
+others: the mean and standard deviation of any training split follow from these.
 """
 
 import contextlib
@@ -19,7 +19,7 @@ from tl_core.datasets.images.decode import decode_or_reason, map_blocks
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.unreadable import reader
 from tl_core.datasets.images.white_levels import WhiteLevels
-from tl_core.datasets.records import TRAIN, Records
+from tl_core.datasets.records import Records
 from tl_core.machine.array_file import array_writer
 
 NAMED = 20
@@ -28,7 +28,7 @@ NAMED = 20
 
 @dataclasses.dataclass(frozen=True)
 class _Block:
-    """What one thread made of a range of images; n of them could be decoded."""
+    """A range of images, decoded by one thread; n of them could be."""
 
     pixels: np.ndarray
     """(n, C, S, S) uint8."""
@@ -64,14 +64,13 @@ def build_entry(
         identity: of the records.
         size: side of the decoded images, in pixels.
         whites: of images of more than 8 bits.
-        keep: write the pixels (mapped later), or only what the pass learns (streamed later).
+        keep: write the pixels (mapped later), or only what the pass finds (streamed later).
         advance: called as advance(done, N).
 
     Raises:
         BadInput: more than 1% cannot be decoded.
     """
     blocks: list[_Block] = []
-    bad: dict[int, str] = {}
     with replacing(folder) as partial:
         shape = (len(records.images), identity.channels, size, size)
         images = array_writer(partial / "images.npy", shape, np.dtype(np.uint8))
@@ -80,22 +79,20 @@ def build_entry(
             for block in map_blocks(work, len(records.images), advance):
                 write(block.pixels)
                 blocks.append(dataclasses.replace(block, pixels=block.pixels[:0]))
-                bad |= block.bad
+        bad = {i: why for block in blocks for i, why in block.bad.items()}
         check_bad(bad, records)
-        write_index(partial, _entry(records, identity, size, blocks), streamed=not keep)
+        write_index(partial, _entry(records, identity, size, blocks, bad), streamed=not keep)
 
 
 def _decoder(
     records: Records, channels: int, size: int, whites: WhiteLevels
 ) -> Callable[[range], _Block]:
     images = records.images
-    as_they_are = isinstance(images, np.ndarray) and images.shape[1:3] == (size, size)
 
     def work(block: range) -> _Block:
         bad: dict[int, str] = {}
         warned: dict[int, str] = {}
-        if as_they_are:
-            assert isinstance(images, np.ndarray)
+        if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size):
             part = images[block.start : block.stop].reshape(len(block), size, size, channels)
             pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
         else:
@@ -141,29 +138,31 @@ def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return flat.sum(axis=2).astype(np.int64), squares.astype(np.int64)
 
 
-def _entry(records: Records, identity: Identity, size: int, blocks: list[_Block]) -> Entry:
+def _entry(
+    records: Records, identity: Identity, size: int, blocks: list[_Block], bad: dict[int, str]
+) -> Entry:
     positions = np.concatenate([block.positions for block in blocks])
-    parts = np.full(len(records.labels), TRAIN) if records.parts is None else records.parts
     return Entry(
         classes=records.classes,
         channels=identity.channels,
         size=size,
         labels=records.labels[positions].astype(np.int64),
-        parts=parts[positions].astype(np.int64),
+        parts=records.known_parts[positions].astype(np.int64),
         positions=positions,
         sums=np.concatenate([block.sums for block in blocks]),
         squares=np.concatenate([block.squares for block in blocks]),
         hashes=np.concatenate([block.hashes for block in blocks]),
-        notes=_notes(records, identity, blocks),
+        notes=_notes(records, identity, blocks, bad),
         images=None,
-        skipped_by=reader() if any(block.bad for block in blocks) else None,
+        skipped_by=reader() if bad else None,
     )
 
 
-def _notes(records: Records, identity: Identity, blocks: list[_Block]) -> tuple[str, ...]:
-    """What was skipped, what Pillow warned of, and of which files only the first frame is used."""
+def _notes(
+    records: Records, identity: Identity, blocks: list[_Block], bad: dict[int, str]
+) -> tuple[str, ...]:
+    """Skipped files, Pillow's warnings, and files of which only the first frame is used."""
     notes = []
-    bad = {i: why for block in blocks for i, why in block.bad.items()}
     if bad:
         notes.append(_skipped(bad, records))
     warned = {i: said for block in blocks for i, said in block.warned.items() if i not in bad}

@@ -11,24 +11,26 @@ Built under a lock in a folder whose name starts with a dot, then renamed.
 """
 
 import contextlib
+import dataclasses
 import errno
 import hashlib
 import json
-import os
 import shutil
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 from filelock import FileLock
 
-from tl_core.datasets.decoded.identity import Identity, from_json, to_json
+from tl_core.datasets.decoded.identity import Identity
 from tl_core.datasets.images.unreadable import reader
 from tl_core.datasets.images.white_levels import WhiteLevels
 from tl_core.errors import BadInput
 from tl_core.machine.cache_folder import gibibytes_from
+from tl_core.machine.whole_file import whole_file
 
 VERSION = 2
 """Raised when decoding or the layout changes, so that older entries are left alone."""
@@ -36,6 +38,9 @@ BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
 DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 """No space left, the user's quota is used up, or the file would be larger than is allowed."""
 _ARRAYS = ("labels", "parts", "positions", "sums", "squares", "hashes")
+_PLAIN = ("classes", "channels", "size", "notes", "skipped_by")
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, eq=False)
@@ -58,7 +63,7 @@ class Entry:
     hashes: np.ndarray
     """(N,) uint64: of an image's decoded pixels; two of the same pixels have the same."""
     notes: tuple[str, ...]
-    """What to say of its files whenever the data set is used, a line each."""
+    """A line each on its files, shown whenever the data set is used."""
     images: np.ndarray | None
     """(N, C, S, S) uint8, mapped; None: streamed."""
     skipped_by: str | None = None
@@ -98,50 +103,59 @@ def open_entry(folder: Path) -> Entry | None:
         info = json.loads((folder / "info.json").read_text())
         with np.load(folder / "index.npz", allow_pickle=False) as index:
             arrays = {name: index[name] for name in _ARRAYS}
-        skipped_by = info["skipped_by"]
-        count, channels, size = info["count"], info["channels"], info["size"]
-        images = _map(folder / "images.npy", (count, channels, size, size), info["streamed"])
+        plain = {name: info[name] for name in _PLAIN}
+        plain |= {name: tuple(info[name]) for name in ("classes", "notes")}
+        shape = (info["count"], info["channels"], info["size"], info["size"])
+        images = None if info["streamed"] else _map(folder / "images.npy", shape)
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    if skipped_by not in (None, reader()):
+    outdated = info["skipped_by"] not in (None, reader())
+    if outdated or any(len(array) != info["count"] for array in arrays.values()):
         return None
-    if any(len(array) != count for array in arrays.values()):
-        return None
-    return Entry(
-        classes=tuple(info["classes"]),
-        channels=channels,
-        size=size,
-        images=images,
-        notes=tuple(info["notes"]),
-        skipped_by=skipped_by,
-        **arrays,
-    )
+    return Entry(**plain, **arrays, images=images)
 
 
-def recall(cache: Path, signature: str) -> Identity | None:
+def recall(cache: Path, signature: str | None) -> Identity | None:
     """The identity of files with this signature, if they were seen before."""
     try:
-        return from_json((cache / "known" / f"{signature}-v{VERSION}.json").read_text())
+        return Identity(**json.loads(_known(cache, signature).read_text()))
     except (OSError, ValueError, TypeError):
         return None
 
 
-def remember(cache: Path, signature: str, identity: Identity) -> None:
-    """Let later processes `recall` it."""
-    path = cache / "known" / f"{signature}-v{VERSION}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{signature}-{os.getpid()}")
-    partial.write_text(to_json(identity))
-    partial.replace(path)
+def remember(cache: Path, signature: str | None, identity: Identity) -> None:
+    """Let later processes `recall` the identity; without a signature nothing is kept."""
+    if signature is not None:
+        with whole_file(_known(cache, signature)) as temporary:
+            temporary.write_text(json.dumps(dataclasses.asdict(identity)))
 
 
-@contextlib.contextmanager
-def locked(cache: Path, name: str) -> Iterator[None]:
-    """One process at a time, of all that use this cache folder.
+def _known(cache: Path, signature: str | None) -> Path:
+    return cache / "known" / f"{signature}-v{VERSION}.json"
+
+
+def found_or_made(
+    cache: Path, name: str, find: Callable[[], T | None], make: Callable[[], T]
+) -> T:
+    """What `find` returns, or else `make`, called by one process at a time.
+
+    `find` returns None where nothing was made yet.
 
     Raises:
         BadInput: the cache folder cannot be written, or its disk is full.
     """
+    found = find()
+    if found is None:
+        with _locked(cache, name):
+            found = find()  # another process may have made it meanwhile
+            if found is None:
+                found = make()
+    return found
+
+
+@contextlib.contextmanager
+def _locked(cache: Path, name: str) -> Iterator[None]:
+    """One process at a time, of all that use this cache folder."""
     lock = FileLock(cache / "decoded" / f".{name}.lock")
     try:
         (cache / "decoded").mkdir(parents=True, exist_ok=True)
@@ -181,21 +195,12 @@ def replacing(folder: Path) -> Iterator[Path]:
 def write_index(folder: Path, entry: Entry, *, streamed: bool) -> None:
     """Everything of an entry but its pixels; `streamed` says that there are none."""
     np.savez(folder / "index.npz", **{name: getattr(entry, name) for name in _ARRAYS})
-    info = {
-        "classes": entry.classes,
-        "channels": entry.channels,
-        "size": entry.size,
-        "count": len(entry.labels),
-        "streamed": streamed,
-        "notes": entry.notes,
-        "skipped_by": entry.skipped_by,
-    }
+    info = {name: getattr(entry, name) for name in _PLAIN}
+    info |= {"count": len(entry.labels), "streamed": streamed}
     (folder / "info.json").write_text(json.dumps(info))
 
 
-def _map(path: Path, shape: tuple[int, ...], streamed: bool) -> np.ndarray | None:
-    if streamed:
-        return None
+def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
     images = np.load(path, mmap_mode="c", allow_pickle=False)
     if images.shape != shape or images.dtype != np.uint8:
         raise ValueError(f"{path} does not hold {shape}")

@@ -1,10 +1,9 @@
-"""What a data set contains, as a hash, and the shape its images will have.
+"""Identity of a data set: a hash of its content, and the channels and size of its images.
 
 The hash covers the images' bytes in order, labels, class names and splits, neither file names
 nor places: a moved folder is the same data set, a changed file makes another.
 """
 
-import dataclasses
 import hashlib
 import json
 import os
@@ -26,15 +25,14 @@ DEFAULT_SIZE = 224
 BAD_SHARE = 0.01
 """Largest share of files that may be no images."""
 WIDE = b"more than 8 bits, scaled by white levels"
-"""Part of such a data set's hash, so that what was made of it before is not used again."""
+"""Hashed for such images, so that entries made before white levels existed are not used."""
 DRAWN = b"drawn at the size asked for"
-"""Part of the hash of images that are drawn at every size, so that none that were resized are
-used in their place."""
+"""Hashed for images drawn at every size, so that no entry of resized ones is used."""
 
 
 @dataclass(frozen=True)
 class Identity:
-    """A data set's content in short."""
+    """What is known of a data set once its files were read."""
 
     fingerprint: str
     """16 hexadecimal digits."""
@@ -129,20 +127,6 @@ def signature(dataset: str, files: list[Path]) -> str | None:
     except OSError:
         return None
     return digest.hexdigest() if files else None
-
-
-def to_json(identity: Identity) -> str:
-    """For the cache's memory of signatures."""
-    return json.dumps(dataclasses.asdict(identity))
-
-
-def from_json(text: str) -> Identity:
-    """The inverse of `to_json`.
-
-    Raises:
-        ValueError, TypeError: the text is damaged.
-    """
-    return Identity(**json.loads(text))
 
 
 def _identify_array(

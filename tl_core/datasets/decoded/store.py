@@ -3,8 +3,8 @@
 Shapes: B images of a batch, C channels, S pixels a side.
 """
 
+from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
-from typing import Protocol
 
 import numpy as np
 
@@ -15,51 +15,38 @@ from tl_core.datasets.records import Records
 from tl_core.errors import BadInput
 
 
-class ImageStore(Protocol):
+class ImageStore(ABC):
     """Decoded images by position."""
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, S, S)."""
-        ...
+    shape: tuple[int, int, int, int]
+    """(N, C, S, S)."""
+    mapped: np.ndarray | None = None
+    """All images, (N, C, S, S) uint8, where they lie in one mapped file."""
 
-    @property
-    def mapped(self) -> np.ndarray | None:
-        """All images, (N, C, S, S) uint8, where they lie in one mapped file."""
-        ...
-
-    def __len__(self) -> int: ...
-
+    @abstractmethod
     def take(self, indices: np.ndarray) -> np.ndarray:
         """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
-        ...
 
 
-class MappedStore:
+class MappedStore(ImageStore):
     """Images in one memory-mapped file: every process on the machine shares its pages."""
 
     def __init__(self, images: np.ndarray) -> None:
         # A plain array over the map: np.memmap's own indexing is slower.
-        self.mapped = images.view(np.ndarray)
-
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, S, S)."""
-        count, channels, height, width = self.mapped.shape
-        return count, channels, height, width
-
-    def __len__(self) -> int:
-        return len(self.mapped)
+        self.mapped: np.ndarray = images.view(np.ndarray)
+        count, channels, height, width = images.shape
+        self.shape = count, channels, height, width
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
+        """As `ImageStore.take`."""
         return np.take(self.mapped, indices, axis=0)
 
 
-class StreamingStore:
-    """Images decoded when asked for, for a data set larger than the cache's budget."""
+class StreamingStore(ImageStore):
+    """Images decoded when asked for, for a data set larger than the cache's budget.
 
-    mapped = None
+    Image i is `records.images[positions[i]]`, (channels, size, size).
+    """
 
     def __init__(
         self,
@@ -69,29 +56,20 @@ class StreamingStore:
         size: int,
         whites: WhiteLevels,
     ) -> None:
-        """Serve `records.images[positions[i]]` as image i, (channels, size, size)."""
+        self.shape = (len(positions), channels, size, size)
         self._records = records
         self._positions = positions
         self._whites = whites
-        self._shape = (len(positions), channels, size, size)
         self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
 
-    @property
-    def shape(self) -> tuple[int, int, int, int]:
-        """(N, C, S, S)."""
-        return self._shape
-
-    def __len__(self) -> int:
-        return self._shape[0]
-
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array.
+        """As `ImageStore.take`.
 
         Raises:
             BadInput: a file that was an image when the data set was first read is none now.
         """
         wanted = self._positions[indices]
-        batch = np.empty((len(wanted), *self._shape[1:]), dtype=np.uint8)
+        batch = np.empty((len(wanted), *self.shape[1:]), dtype=np.uint8)
 
         def fill(places: np.ndarray) -> None:
             with collected():  # `build_entry` has reported
@@ -107,7 +85,7 @@ class StreamingStore:
 
     def _decode(self, position: int) -> np.ndarray:
         raw = self._records.images[position]
-        pixels = decode_or_reason(raw, self._shape[1], self._shape[2], self._whites)
+        pixels = decode_or_reason(raw, self.shape[1], self.shape[2], self._whites)
         if isinstance(pixels, str):
             raise BadInput(
                 f"{self._records.name(position)} can no longer be read as an image ({pixels}); "

@@ -17,7 +17,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
-from tl_core.datasets.images.unreadable import reason
+from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import OWN_LEVELS, Kind, WhiteLevels
 from tl_core.datasets.images.wide import GREY_WITH_ALPHA, kind_of, raw_mode, read_wide, to_bytes
 
@@ -67,13 +67,9 @@ def decode_with_remark(
 def decode_or_reason(
     raw: "bytes | np.ndarray", channels: int, size: int, whites: WhiteLevels = OWN_LEVELS
 ) -> np.ndarray | str:
-    """As `decode`, but in one line why not for what cannot be read."""
-    try:
-        return decode(raw, channels, size, whites)
-    except MemoryError:
-        raise
-    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
-        return reason(error, raw if isinstance(raw, bytes) else b"array")
+    """As `decode`; for what cannot be read, in one line why not."""
+    content = raw if isinstance(raw, bytes) else b"array"
+    return result_or_reason(lambda: decode(raw, channels, size, whites), content)
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,14 +89,13 @@ def read_header(raw: bytes) -> Header | str:
 
     Reads no pixels, except for palette images: they are grey if their pixels are.
     """
-    try:
+
+    def read() -> Header:
         with Image.open(io.BytesIO(raw)) as image:
             kind, size = kind_of(image), image.size
             return Header(_is_grey(image), *size, kind, _has_frames(image))
-    except MemoryError:
-        raise
-    except Exception as error:
-        return reason(error, raw)
+
+    return result_or_reason(read, raw)
 
 
 def largest_value(raw: bytes) -> tuple[Kind, float]:
@@ -127,14 +122,10 @@ def thread_count() -> int:
 def map_blocks(
     work: Callable[[range], T], count: int, advance: Callable[[int, int], None]
 ) -> Iterator[T]:
-    """`work` on consecutive ranges that cover 0..count-1, in threads, results in order.
+    """`work` on ranges of at most BLOCK that cover 0..count-1, in threads, results in order.
 
     Only a few ranges are ahead of the consumer, so their results never fill the memory.
-
-    Args:
-        work: called with a range of at most BLOCK positions.
-        count: number of positions.
-        advance: called as advance(done, count), at most about 200 times.
+    `advance(done, count)` is called about 200 times at most.
     """
     blocks = [range(start, min(start + BLOCK, count)) for start in range(0, count, BLOCK)]
     report_every = max(1, len(blocks) // 200)

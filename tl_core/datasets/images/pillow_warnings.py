@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import Any, TextIO
+from typing import TextIO
 
 import PIL
 
@@ -21,7 +21,7 @@ FILTER = ("always", None, Warning, re.compile(r"PIL(\.|$)"), 0)
 _LOCK = threading.Lock()
 _LOCAL = threading.local()
 _COLLECTING = 0
-_PREVIOUS: Any = None
+_PREVIOUS = warnings.showwarning
 
 # Pillow logs an error of some TIFFs before it raises it.
 logging.getLogger("PIL").addHandler(logging.NullHandler())

@@ -2,9 +2,13 @@
 
 import io
 import re
+from collections.abc import Callable
+from typing import TypeVar
 
 import PIL
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
+
+from tl_core.errors import first_line
 
 TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 BIG_TIFF = 43
@@ -12,13 +16,15 @@ NO_IMAGE = "damaged, or in no format that is known"
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex float"}
 
+T = TypeVar("T")
+
 
 class UnusablePixels(ValueError):
     """An image was read, but its values are no picture; the message says why, in one line."""
 
 
 def reader() -> str:
-    """What decides which files can be read: Pillow's version, and what a user may set in it."""
+    """Pillow's version and settings, which decide what files can be read."""
     settings = (
         Image.MAX_IMAGE_PIXELS,
         ImageFile.LOAD_TRUNCATED_IMAGES,
@@ -28,13 +34,17 @@ def reader() -> str:
     return repr((PIL.__version__, *settings))
 
 
-def reason(error: Exception, raw: bytes) -> str:
-    """What is wrong with the encoded image `raw`, without a full stop.
+def result_or_reason(work: Callable[[], T], raw: bytes) -> T | str:
+    """`work()`, or why the encoded image `raw` cannot be read: one line without a full stop."""
+    try:
+        return work()
+    except MemoryError:
+        raise
+    except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
+        return _reason(error, raw)
 
-    Args:
-        error: what Pillow or `decode` raised.
-        raw: the file's bytes.
-    """
+
+def _reason(error: Exception, raw: bytes) -> str:
     if not raw:
         return "empty, or not readable"
     if isinstance(error, UnidentifiedImageError):
@@ -50,12 +60,11 @@ def reason(error: Exception, raw: bytes) -> str:
             f" {limit:,}; make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a module given"
             " by --import"
         )
-    lines = str(error).splitlines() or [type(error).__name__]
-    return lines[0].rstrip(".")
+    return first_line(error)
 
 
 def _complaint(raw: bytes) -> str | None:
-    """What Pillow has against a file that begins as one of a known format does."""
+    """Why Pillow refuses a file that begins as one of a known format does."""
     for name in Image.ID:
         factory, accept = Image.OPEN[name]
         try:

@@ -47,7 +47,8 @@ class WideImage:
     @property
     def largest(self) -> float:
         """Of all values but alpha's."""
-        return float(_without_alpha(self.values, self.mode).max())
+        colours = self.values[..., :-1] if self.mode in ("LA", "RGBA") else self.values
+        return float(colours.max())
 
 
 def raw_mode(image: Image.Image) -> str:
@@ -157,11 +158,7 @@ def _ppm_white(image: Image.Image) -> int:
 
 
 def _ppm_colours(raw: bytes, image: Image.Image) -> np.ndarray:
-    """(H, W, 3) of a PPM, with 65,535 for its header's white, as Pillow gives a grey one's.
-
-    Raises:
-        ValueError: the file is cut short, or has something other than numbers.
-    """
+    """(H, W, 3) of a PPM, with 65,535 for its header's white, as Pillow gives a grey one's."""
     (tile,) = image.tile  # type: ignore[attr-defined]
     count = image.width * image.height * 3
     if tile.codec_name == _PPM:
@@ -182,10 +179,6 @@ def _upright(image: Image.Image, layout: str | None = None) -> np.ndarray:
         ]
     ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image)
-
-
-def _without_alpha(values: np.ndarray, mode: str) -> np.ndarray:
-    return values[..., :-1] if mode in ("LA", "RGBA") else values
 
 
 def _planar_bits(image: Image.Image) -> int:

@@ -1,6 +1,7 @@
 """The two data sets that need neither files nor a network: `digits` and `shapes`."""
 
 import importlib.util
+from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -11,8 +12,6 @@ SHAPES = ("circle", "square", "triangle")
 SHAPES_COUNT = 3000
 SHAPES_SIZE = 32
 """Pixels, where no size is asked for."""
-DRAWN_TOGETHER = 50
-"""Images, so that drawing large ones takes little memory."""
 
 
 def read_digits(request: Request) -> Records:
@@ -43,10 +42,12 @@ def read_shapes(request: Request) -> Records:
     """
     labels = np.arange(SHAPES_COUNT) % len(SHAPES)
 
-    def draw(size: int) -> np.ndarray:
-        return draw_shapes(labels, size, np.random.default_rng(0))
+    def draw(size: int) -> Shapes:
+        return Shapes(labels, size, seed=0)
 
-    return Records(images=draw(SHAPES_SIZE), labels=labels, classes=SHAPES, draw=draw)
+    own = draw(SHAPES_SIZE)
+    images = np.stack([own[i] for i in range(len(own))])
+    return Records(images=images, labels=labels, classes=SHAPES, draw=draw)
 
 
 def shapes_files(request: Request) -> list[Path]:
@@ -54,69 +55,71 @@ def shapes_files(request: Request) -> list[Path]:
     return [Path(__file__)]
 
 
-def draw_shapes(labels: np.ndarray, size: int, rng: np.random.Generator) -> np.ndarray:
-    """One shape per image with its own size, place, angle, colours, background and noise.
+class Shapes:
+    """Images of one shape each, drawn when asked for: (size, size, 3) uint8.
 
-    Radii are 18–42% of the side, and a shape never leaves its image. The shape differs from
-    its background by 0.25–0.75 of the range in each channel, Gaussian noise of each pixel has a
-    standard deviation of 0–0.1, and the background brightens by up to 0.3 from one side to the
-    other. Of generators in the same state, images of different sizes differ in their noise alone.
+    Each has its own size, place, angle, colours, background and noise. Radii are 18–42% of the
+    side, and a shape never leaves its image. The shape differs from its background by 0.25–0.75
+    of the range in each channel, Gaussian noise of each pixel has a standard deviation of 0–0.1,
+    and the background brightens by up to 0.3 from one side to the other. Images of different
+    sizes differ in their noise alone.
 
     Args:
         labels: (N,) positions in `SHAPES`.
         size: side, in pixels.
-        rng: the source of all randomness.
-
-    Returns:
-        (N, size, size, 3) uint8.
+        seed: the source of all randomness.
 
     Source: own choice.
     """
-    count = len(labels)
-    radius = rng.uniform(0.18, 0.42, count)
-    centre = rng.uniform(radius, 1 - radius, (2, count))
-    angle = rng.uniform(0, 2 * np.pi, count)
-    paper = rng.random((count, 1, 1, 3), dtype=np.float32)
-    ink = (paper + rng.uniform(0.25, 0.75, paper.shape).astype(np.float32)) % 1
-    slope = rng.uniform(-0.3, 0.3, (2, count))
-    noise = rng.uniform(0, 0.1, count)
 
-    grid = (np.arange(size, dtype=np.float32) + 0.5) / size
-    images = np.empty((count, size, size, 3), dtype=np.uint8)
-    for start in range(0, count, DRAWN_TOGETHER):
-        part = slice(start, start + DRAWN_TOGETHER)
-        x = grid[None, None, :] - _column(centre[0, part])
-        y = grid[None, :, None] - _column(centre[1, part])
-        outside = _signed_distance(x, y, labels[part], radius[part], angle[part])
-        cover = np.clip(0.5 - outside * size, 0, 1)[..., None]  # antialiased over one pixel
-        light = _column(slope[0, part]) * x + _column(slope[1, part]) * y
-        pixels = (paper[part] + light[..., None]) * (1 - cover) + ink[part] * cover
-        grain = rng.standard_normal(pixels.shape, dtype=np.float32)
-        pixels += _column(noise[part])[..., None] * grain
-        images[part] = np.round(np.clip(pixels, 0, 1) * 255)
-    return images
+    def __init__(self, labels: np.ndarray, size: int, *, seed: int) -> None:
+        rng, count = np.random.default_rng(seed), len(labels)
+        self.labels, self.size = labels, size
+        self.radius = rng.uniform(0.18, 0.42, count)
+        self.centre = rng.uniform(self.radius, 1 - self.radius, (2, count)).astype(np.float32)
+        self.angle = rng.uniform(0, 2 * np.pi, count)
+        self.paper = rng.random((count, 1, 1, 3), dtype=np.float32)
+        contrast = rng.uniform(0.25, 0.75, self.paper.shape).astype(np.float32)
+        self.ink = (self.paper + contrast) % 1
+        self.slope = rng.uniform(-0.3, 0.3, (2, count)).astype(np.float32)
+        self.noise = rng.uniform(0, 0.1, count).astype(np.float32)
+        self.noise_states = [_state_before_noise(rng, size) for _ in labels]
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+    def __getitem__(self, index: int, /) -> np.ndarray:
+        grid = (np.arange(self.size, dtype=np.float32) + 0.5) / self.size
+        x, y = grid - self.centre[0, index], (grid - self.centre[1, index])[:, None]
+        shape = SHAPES[self.labels[index]]
+        outside = signed_distance(x, y, shape, self.radius[index], self.angle[index])
+        cover = np.clip(0.5 - outside * self.size, 0, 1)[..., None]  # antialiased over one pixel
+        light = self.slope[0, index] * x + self.slope[1, index] * y
+        pixels = (self.paper[index] + light[..., None]) * (1 - cover) + self.ink[index] * cover
+        rng = np.random.default_rng(0)
+        rng.bit_generator.state = self.noise_states[index]
+        pixels += self.noise[index] * rng.standard_normal(pixels.shape, dtype=np.float32)
+        return np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
 
 
-def _signed_distance(
-    x: np.ndarray, y: np.ndarray, labels: np.ndarray, radius: np.ndarray, angle: np.ndarray
+def _state_before_noise(rng: np.random.Generator, size: int) -> Mapping[str, object]:
+    """The generator's state; the noise of one image is then drawn, so that the next follows."""
+    state = rng.bit_generator.state
+    rng.standard_normal((size, size, 3), dtype=np.float32)
+    return state
+
+
+def signed_distance(
+    x: np.ndarray, y: np.ndarray, shape: str, radius: float, angle: float
 ) -> np.ndarray:
-    """(N, size, size) distance to the shape's edge as a share of the side, negative inside.
+    """(size, size) distance to the shape's edge as a share of the side, negative inside.
 
     A polygon with n sides is max over its sides of (projection on the side's normal) − inradius;
-    corners lie at `radius`. x is (N, 1, size) and y (N, size, 1), from the shape's centre.
+    corners lie at `radius`. x is (size,) and y (size, 1) float32, from the shape's centre.
     """
-    distance = np.sqrt(x**2 + y**2) - _column(radius)
-    for name, sides in (("square", 4), ("triangle", 3)):
-        chosen = labels == SHAPES.index(name)
-        turns = angle[chosen, None] + np.arange(sides) * (2 * np.pi / sides)
-        normals = [
-            _column(np.cos(turn)) * x[chosen] + _column(np.sin(turn)) * y[chosen]
-            for turn in turns.T
-        ]
-        inradius = radius[chosen] * np.cos(np.pi / sides)
-        distance[chosen] = np.max(normals, axis=0) - _column(inradius)
-    return distance
-
-
-def _column(values: np.ndarray) -> np.ndarray:
-    return values.astype(np.float32)[:, None, None]
+    if shape == "circle":
+        return np.sqrt(x**2 + y**2) - np.float32(radius)
+    sides = {"square": 4, "triangle": 3}[shape]
+    turns = angle + np.arange(sides) * (2 * np.pi / sides)
+    normals = [np.float32(np.cos(turn)) * x + np.float32(np.sin(turn)) * y for turn in turns]
+    return np.max(normals, axis=0) - np.float32(radius * np.cos(np.pi / sides))

@@ -1,4 +1,4 @@
-"""Class names that may be meant as one."""
+"""Class names that differ in writing alone."""
 
 import unicodedata
 from collections import defaultdict

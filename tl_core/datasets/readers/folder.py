@@ -17,13 +17,13 @@ import numpy as np
 from tl_core.datasets.readers.class_names import hint
 from tl_core.datasets.readers.folder_layout import Layout, find_layout
 from tl_core.datasets.readers.split_names import PART_NAMES, part_of
-from tl_core.datasets.readers.tree import File, Folder, Tree, same_files
+from tl_core.datasets.readers.tree import File, Folder, Tree
 from tl_core.datasets.records import TRAIN, Contents, Records, Request
 from tl_core.errors import BadInput
 
 
 class FileImages:
-    """Image files, read when asked for; one that cannot be read is empty, so no image."""
+    """Image files, read when asked for; empty bytes for one that cannot be read."""
 
     def __init__(self, paths: list[str]) -> None:
         self._paths = paths
@@ -39,7 +39,7 @@ class FileImages:
             return b""
 
 
-@dataclass
+@dataclass(frozen=True)
 class _Found:
     """The image files of a folder, in the order of `read`."""
 
@@ -47,8 +47,8 @@ class _Found:
     layout: Layout
     classes: tuple[str, ...]
     files: list[File]
-    labels: list[int]
-    parts: list[int]
+    places: list[tuple[int, int]]
+    """(part, label) of each."""
 
 
 def read(request: Request) -> Records:
@@ -60,19 +60,20 @@ def read(request: Request) -> Records:
     """
     found = _find(request)
     files, tree = found.files, found.tree
+    parts, labels = np.array(found.places).T
     return Records(
         images=FileImages([file.path for file in files]),
-        labels=np.array(found.labels),
+        labels=labels,
         classes=found.classes,
-        parts=np.array(found.parts) if found.layout.is_split else None,
+        parts=parts if found.layout.is_split else None,
         name=lambda index: tree.relative(files[index].path),
     )
 
 
 def files(request: Request) -> list[Path]:
-    """Every image file, in the order of `read`, and then what links lead to.
+    """Every image file, in the order of `read`, and then the targets of links.
 
-    The latter change where a link does, though what it leads to may have the same size and times.
+    A link may be turned to another file of the same size and times: its target then differs.
     """
     found = _find(request)
     return [Path(path) for path in (*(file.path for file in found.files), *found.tree.links)]
@@ -85,12 +86,12 @@ def contents(request: Request) -> Contents:
         BadInput: as `read`.
     """
     found = _find(request)
-    images = Counter(zip(found.parts, found.labels, strict=True))
+    images = Counter(found.places)
     layout = found.layout
     return Contents(
         counts={
             part: {name: images[part, label] for label, name in enumerate(found.classes)}
-            for part in sorted(set(found.parts))
+            for part in sorted({part for part, _ in images})
         },
         sources={p: f"{f.name}/" for p, f in layout.splits.items()} if layout.is_split else {},
         aside=found.tree.aside.lines(),
@@ -105,16 +106,17 @@ def _find(request: Request) -> _Found:
     tree = Tree(str(request.path))
     layout = find_layout(tree)
     classes = _classes(tree, layout)
-    found = _Found(tree, layout, classes, [], [], [])
+    images: list[File] = []
+    places: list[tuple[int, int]] = []
     for part, folder in layout.class_folders:
-        images = _images_of(tree, folder, needed=part == TRAIN)
-        found.files += images
-        found.labels += [classes.index(folder.name)] * len(images)
-        found.parts += [part] * len(images)
+        own = _images_of(tree, folder, needed=part == TRAIN)
+        images += own
+        places += [(part, classes.index(folder.name))] * len(own)
     for part, folder in layout.splits.items():
-        if part not in found.parts:
+        if all(part != other for other, _ in places):
             raise BadInput(f"{folder.path} has class folders and no image; add some or remove it.")
-    return _each_once(found)
+    kept = tree.each_once(images, places, "classes or splits")
+    return _Found(tree, layout, classes, [images[at] for at in kept], [places[at] for at in kept])
 
 
 def _classes(tree: Tree, layout: Layout) -> tuple[str, ...]:
@@ -162,32 +164,3 @@ def _images_of(tree: Tree, folder: Folder, *, needed: bool) -> list[File]:
         why = f"has no image among its {len(files)} files" if files else "is empty"
         raise BadInput(f"The class folder {folder.path} {why}; add images or remove it.")
     return images
-
-
-def _each_once(found: _Found) -> _Found:
-    """One name for each real file: where it lies, rather than a link.
-
-    Raises:
-        BadInput: a file is in two classes or splits.
-    """
-    files, relative = found.files, found.tree.relative
-    drop: set[int] = set()
-    for group in same_files(files):
-        one, *others = sorted(group, key=lambda at: (files[at].linked, at))
-        for other in others:
-            places = [(found.parts[at], found.labels[at]) for at in (one, other)]
-            if places[0] != places[1]:
-                raise BadInput(
-                    f"{relative(files[one].path)} and {relative(files[other].path)} are one file "
-                    "(a link), in two classes or splits; remove one of them."
-                )
-            found.tree.aside.add(
-                "further names of files that are used", relative(files[other].path)
-            )
-        drop |= set(others)
-    if drop:
-        kept = [at for at in range(len(files)) if at not in drop]
-        found.files = [files[at] for at in kept]
-        found.labels = [found.labels[at] for at in kept]
-        found.parts = [found.parts[at] for at in kept]
-    return found

@@ -63,11 +63,7 @@ def find_layout(tree: Tree) -> Layout:
 
 
 def _one_for_each(tree: Tree, named: dict[Folder, int]) -> dict[int, Folder]:
-    """The folder of each split, in the order train, val, test.
-
-    Raises:
-        BadInput: a split has two folders, or there is none for train.
-    """
+    """The folder of each split, in the order train, val, test."""
     found: dict[int, Folder] = {}
     for folder, part in named.items():
         first = found.setdefault(part, folder)
@@ -124,11 +120,7 @@ def _check_beside(
 
 
 def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) -> None:
-    """Refuse class folders that may be splits; `train` beside others is a class of trains.
-
-    Raises:
-        BadInput: names the folders.
-    """
+    """Refuse class folders that may be splits; `train` beside others is a class of trains."""
     others = len(top) - len(named)
     trains = others and [folder.name.lower() for folder in named] == ["train"]
     if named and not trains and (others != 1 or len(set(named.values())) > 1):
@@ -150,9 +142,6 @@ def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
     """Refuse folders such as `fold_1` and `fold_2` with the same class folders inside.
 
     Where the names tell nothing, sub-folders that are the same in all are said.
-
-    Raises:
-        BadInput: the names are those of numbered parts.
     """
     inside = {folder.name: {sub.name for sub in tree.peek(folder).folders} for folder in classes}
     inside = {name: own for name, own in inside.items() if own}
@@ -173,11 +162,7 @@ def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
 
 
 def _check_names(class_folders: list[tuple[int, Folder]]) -> None:
-    """Refuse class names that are no text, which no table could hold.
-
-    Raises:
-        BadInput: names the first.
-    """
+    """Refuse class names that are no text, which no table could hold."""
     for _, folder in class_folders:
         try:
             folder.name.encode()

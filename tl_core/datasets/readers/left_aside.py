@@ -1,10 +1,10 @@
-"""What was seen among a data set's files and is not used, counted by reason."""
+"""Files of a data set that are not used, counted by reason."""
 
 from collections import Counter
 
 
 class LeftAside:
-    """Counts of what is not used; one short line for each reason."""
+    """Counts of unused files; one short line for each reason."""
 
     def __init__(self) -> None:
         self._counts: Counter[str] = Counter()
@@ -13,10 +13,7 @@ class LeftAside:
     def add(self, reason: str, example: str, count: int = 1) -> None:
         """Count `count` more of `reason`, a plural such as "broken links".
 
-        Args:
-            reason: what they are.
-            example: a path or name; the first of a reason is kept.
-            count: how many.
+        The first path or name that is given as the `example` of a reason is kept.
         """
         self._counts[reason] += count
         self._examples.setdefault(reason, example)

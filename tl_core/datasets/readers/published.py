@@ -1,4 +1,4 @@
-"""Published data sets: read from the files torchvision downloads, downloaded where they lack."""
+"""Published data sets: read from the files that torchvision downloads, or downloaded first."""
 
 import functools
 import pickle
@@ -9,6 +9,7 @@ from pathlib import Path
 
 from tl_core.datasets.readers.download import DownloadFailed, download
 from tl_core.datasets.records import DatasetSpec, Records, Request
+from tl_core.errors import first_line
 
 _DAMAGE = (
     OSError,
@@ -52,24 +53,20 @@ def row(published: Published, *, about: str, flip: bool = True) -> DatasetSpec:
 
 
 def _read(published: Published, request: Request) -> Records:
-    """Parse what is there; download what is not.
-
-    Raises:
-        DownloadFailed: neither worked.
-    """
+    """Parse what is there; download what is not."""
     root = request.data_dir
     problem = "not found there"
     if all(path.exists() for path in _members(published, root)):
         try:
             return published.parse(root)
         except _DAMAGE as error:
-            problem = f"incomplete or damaged: {_first_line(error)}"
+            problem = f"incomplete or damaged: {first_line(error).rstrip(': ')}"
     try:
         fetch = functools.partial(published.fetch, root)
         download(root, published.urls(), fetch, ready=_archive_is_whole(published, root))
         return published.parse(root)
     except _DAMAGE as error:
-        problem = f"{problem}; download: {_first_line(error)}"
+        problem = f"{problem}; download: {first_line(error).rstrip(': ')}"
         raise DownloadFailed(_what_to_do(published, request.dataset, root, problem)) from error
 
 
@@ -110,8 +107,3 @@ def _what_to_do(published: Published, dataset: str, root: Path, problem: str) ->
         f"{(root / published.files[0]).parent}{archive}, set --data-dir, or use a bundled "
         "data set: digits, shapes."
     )
-
-
-def _first_line(error: BaseException) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0].rstrip(":. ") if lines else type(error).__name__

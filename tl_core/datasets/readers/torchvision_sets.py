@@ -13,6 +13,7 @@ from tl_core.datasets.readers.idx import read_idx
 from tl_core.datasets.readers.published import Published
 from tl_core.datasets.records import TEST, TRAIN, Records
 
+_PARTS = ("train", "test")
 _DIGITS = tuple("0123456789")
 _LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 _STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
@@ -54,18 +55,18 @@ def _parse_cifar(name: str, root: Path) -> Records:
     return _join(train.data, train.targets, test.data, test.targets, train.classes)
 
 
-def _fetch_cifar(name: str, root: Path) -> None:
+def _fetch(name: str, root: Path) -> None:
     _torchvision(name)(root, download=True)
 
 
 def _parse_by_split(name: str, classes: tuple[str, ...], root: Path) -> Records:
-    train, test = (_torchvision(name)(root, split=part) for part in ("train", "test"))
+    train, test = (_torchvision(name)(root, split=part) for part in _PARTS)
     train_images, test_images = (part.data.transpose(0, 2, 3, 1) for part in (train, test))
     return _join(train_images, train.labels, test_images, test.labels, classes)
 
 
-def _fetch_by_split(name: str, root: Path) -> None:
-    for part in ("train", "test"):
+def _fetch_by_split(name: str, parts: tuple[str, ...], root: Path) -> None:
+    for part in parts:
         _torchvision(name)(root, split=part, download=True)
 
 
@@ -74,19 +75,11 @@ def _parse_idx(files: tuple[str, ...], classes: tuple[str, ...], root: Path) -> 
     return _join(train, train_labels, test, test_labels, classes)
 
 
-def _fetch_idx(name: str, root: Path) -> None:
-    _torchvision(name)(root, download=True)
-
-
 def _parse_letters(root: Path) -> Records:
     """Upright, labels 0–25: the files hold each image transposed and labels 1–26."""
     train, train_labels, test, test_labels = (read_idx(root / name) for name in _LETTER_FILES)
     train, test = train.transpose(0, 2, 1), test.transpose(0, 2, 1)
     return _join(train, train_labels - 1, test, test_labels - 1, _LETTERS)
-
-
-def _fetch_letters(root: Path) -> None:
-    _torchvision("EMNIST")(root, split="letters", download=True)
 
 
 def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
@@ -99,7 +92,7 @@ def _cifar(name: str, files: tuple[str, ...], archive: str) -> Published:
     return Published(
         files=files,
         parse=functools.partial(_parse_cifar, name),
-        fetch=functools.partial(_fetch_cifar, name),
+        fetch=functools.partial(_fetch, name),
         urls=lambda: [_torchvision(name).url],
         archive=archive,
         archive_md5=lambda: _torchvision(name).tgz_md5,
@@ -112,7 +105,7 @@ def _mnist(name: str, classes: tuple[str, ...]) -> Published:
         files=files,
         packed=True,
         parse=functools.partial(_parse_idx, files, classes),
-        fetch=functools.partial(_fetch_idx, name),
+        fetch=functools.partial(_fetch, name),
         urls=lambda: list(_torchvision(name).mirrors),
     )
 
@@ -133,7 +126,7 @@ CIFAR100 = _cifar(
 SVHN = Published(
     files=("train_32x32.mat", "test_32x32.mat"),
     parse=functools.partial(_parse_by_split, "SVHN", _DIGITS),
-    fetch=functools.partial(_fetch_by_split, "SVHN"),
+    fetch=functools.partial(_fetch_by_split, "SVHN", _PARTS),
     urls=lambda: [_torchvision("SVHN").split_list["train"][0]],
 )
 STL10 = Published(
@@ -142,7 +135,7 @@ STL10 = Published(
         for name in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
     ),
     parse=functools.partial(_parse_by_split, "STL10", _STL10),
-    fetch=functools.partial(_fetch_by_split, "STL10"),
+    fetch=functools.partial(_fetch_by_split, "STL10", _PARTS),
     urls=lambda: [_torchvision("STL10").url],
     archive="stl10_binary.tar.gz",
     archive_md5=lambda: _torchvision("STL10").tgz_md5,
@@ -153,7 +146,7 @@ EMNIST_LETTERS = Published(
     files=_LETTER_FILES,
     packed=True,
     parse=_parse_letters,
-    fetch=_fetch_letters,
+    fetch=functools.partial(_fetch_by_split, "EMNIST", ("letters",)),
     urls=lambda: [_torchvision("EMNIST").url],
     archive="EMNIST/raw/gzip.zip",
     archive_md5=lambda: _torchvision("EMNIST").md5,

@@ -1,4 +1,4 @@
-"""Listing folders of images: hidden names, loops of links and what is no image are left aside.
+"""Folders of images, listed without hidden names, loops of links and files that are no images.
 
 Only links and files whose inode occurs twice are asked for their status; no file is opened, but
 for a few whose names do not say whether they are images.
@@ -7,7 +7,7 @@ for a few whose names do not say whether they are images.
 import os
 import warnings
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -23,7 +23,7 @@ _HIDDEN = {
     "$recycle.bin", "system volume information", "__pycache__", "thumbnail", "thumbnails",
     "thumbs", "_thumbs", "_thumb", "_thumbnails", "_thumbnail",
 }  # fmt: skip
-"""What file managers, notebooks, archives and storage devices leave behind, in lower case."""
+"""Files and folders that file managers, notebooks and storage devices make, in lower case."""
 _UNDECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PDF"}
 """Formats that Pillow recognizes by name and cannot decode."""
 _LOOKED_AT = 8
@@ -67,7 +67,7 @@ class Tree:
         root: the folder.
         aside: what was left out, by reason.
         links: the first target of every link that is used; it changes where a link does.
-        notes: what to say of how the folders were understood, a line each.
+        notes: a line each on how the folders were understood.
     """
 
     def __init__(self, root: str) -> None:
@@ -144,18 +144,42 @@ class Tree:
         """
         by_suffix: defaultdict[str, list[File]] = defaultdict(list)
         for file in files:
-            by_suffix[os.path.splitext(file.path)[1].lower()].append(file)
-        known = image_suffixes()
+            by_suffix[_suffix(file)].append(file)
+        kept = image_suffixes()
         for suffix, group in by_suffix.items():
-            if suffix in known or any(_is_image(file.path) for file in group[:_LOOKED_AT]):
+            if suffix in kept:
+                continue
+            if any(_is_image(file.path) for file in group[:_LOOKED_AT]):
+                kept |= {suffix}
                 continue
             what = f"files that are no images by their suffix {suffix}"
             self.leave(what if suffix else "files without a suffix", group[0].path, len(group))
-            group.clear()
-        kept = {suffix for suffix, group in by_suffix.items() if group}
-        if len(kept) == len(by_suffix):
-            return files
-        return [file for file in files if os.path.splitext(file.path)[1].lower() in kept]
+        return [file for file in files if _suffix(file) in kept]
+
+    def each_once(self, files: list[File], places: Sequence[object], where: str) -> list[int]:
+        """Positions of one name for each real file: where it lies, rather than a link.
+
+        Args:
+            files: found below the root.
+            places: of each file, such as its split; all names of one file must have the same.
+            where: what the places are, for the message.
+
+        Raises:
+            BadInput: a file is in two places.
+        """
+        further: set[int] = set()
+        for group in _same_files(files):
+            one, *others = sorted(group, key=lambda at: (files[at].linked, at))
+            for other in others:
+                name = self.relative(files[other].path)
+                if places[one] != places[other]:
+                    raise BadInput(
+                        f"{self.relative(files[one].path)} and {name} are one file (a link), in"
+                        f" two {where}; remove one of them."
+                    )
+                self.aside.add("further names of files that are used", name)
+            further |= set(others)
+        return [at for at in range(len(files)) if at not in further]
 
     def relative(self, path: str) -> str:
         """The path below the root, as text that can be printed."""
@@ -187,7 +211,11 @@ def image_suffixes() -> frozenset[str]:
     return frozenset(suffix for suffix, form in known.items() if form not in _UNDECODED)
 
 
-def same_files(files: list[File]) -> list[list[int]]:
+def _suffix(file: File) -> str:
+    return os.path.splitext(file.path)[1].lower()
+
+
+def _same_files(files: list[File]) -> list[list[int]]:
     """Positions of files that are one file under several names, two or more in each list."""
     inodes = np.fromiter((file.inode for file in files), dtype=np.uint64, count=len(files))
     _, group, counts = np.unique(inodes, return_inverse=True, return_counts=True)

@@ -13,7 +13,6 @@ from pathlib import Path
 
 import numpy as np
 
-from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.parquet.columns import Table, open_table
 from tl_core.datasets.readers.parquet.files import PartFile, find_files
 from tl_core.datasets.readers.parquet.images import ParquetImages
@@ -31,7 +30,7 @@ def read(request: Request) -> Records:
         BadInput: a column is missing or of another type, a label is null or outside the classes,
             class names do not fit together, a file is damaged, or a split has no plain meaning.
     """
-    found, _ = find_files(_path(request), LeftAside())
+    found, _, _ = find_files(_path(request))
     tables = _tables(found)
     classes, labels = _labels(found, tables)
     images = ParquetImages(tables, _path(request))
@@ -47,12 +46,11 @@ def read(request: Request) -> Records:
 
 
 def files(request: Request) -> list[Path]:
-    """The Parquet files, training files first, then what links lead to and image files.
+    """The Parquet files, training files first, targets of links, and image files that rows name.
 
-    The image files are those that rows name in place of bytes. What a link leads to changes
-    where the link does, though both targets may have the same size and times.
+    A link may be turned to another file of the same size and times: its target then differs.
     """
-    found, _ = find_files(_path(request), LeftAside())
+    found, _, _ = find_files(_path(request))
     own = [file.path for file in found]
     links = [path.parent / path.readlink() for path in own if path.is_symlink()]
     images = ParquetImages([open_table(path) for path in own], _path(request))
@@ -65,8 +63,7 @@ def contents(request: Request) -> Contents:
     Raises:
         BadInput: as `read`.
     """
-    aside = LeftAside()
-    found, others = find_files(_path(request), aside)
+    found, others, aside = find_files(_path(request))
     tables = _tables(found)
     classes, labels = _labels(found, tables)
     counts: dict[int, np.ndarray] = {}
@@ -95,11 +92,7 @@ def _path(request: Request) -> Path:
 
 
 def _tables(found: list[PartFile]) -> list[Table]:
-    """The columns of every file; all must have the same names.
-
-    Raises:
-        BadInput: names two files whose columns differ, or a split without a row.
-    """
+    """The columns of every file; all must have the same names."""
     tables = [open_table(file.path) for file in found]
     first = tables[0]
     for table in tables[1:]:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 
 T = TypeVar("T")
 
@@ -67,9 +67,8 @@ def guarded(path: Path, work: Callable[[], T]) -> T:
     try:
         return work()
     except (pa.ArrowException, OSError) as error:
-        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise BadInput(
-            f"{path} is no readable Parquet file ({reason}); copy or download it again."
+            f"{path} is no readable Parquet file ({first_line(error)}); copy or download it again."
         ) from error
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.split_names import PART_NAMES, parts_in
-from tl_core.datasets.readers.tree import File, Tree, same_files
+from tl_core.datasets.readers.tree import File, Tree
 from tl_core.datasets.records import TRAIN
 from tl_core.errors import BadInput
 
@@ -33,25 +33,23 @@ class PartFile:
     """TRAIN where the files tell no split."""
 
 
-def find_files(root: Path, aside: LeftAside) -> tuple[list[PartFile], list[Path]]:
+def find_files(root: Path) -> tuple[list[PartFile], list[Path], LeftAside]:
     """The files of a data set, by part and then by name; each real file once.
 
     Args:
         root: one file, or a folder.
-        aside: counts Parquet files and links that are not used.
 
     Returns:
-        The Parquet files, and the other files of the folder.
+        The Parquet files, the other files of the folder, and what is left aside of the first.
 
     Raises:
         BadInput: there is no Parquet file, or none for train; a split has a missing shard or files
             that do not belong together.
     """
     if root.is_file():
-        return [PartFile(root, root.name, TRAIN)], []
+        return [PartFile(root, root.name, TRAIN)], [], LeftAside()
     tree = Tree(str(root))
     files, _ = tree.below(tree.root)
-    tree.aside.pass_on(aside)
     tables = [file for file in files if file.path.lower().endswith(".parquet")]
     others = sorted({file.path for file in files} - {file.path for file in tables})
     if not tables:
@@ -62,21 +60,21 @@ def find_files(root: Path, aside: LeftAside) -> tuple[list[PartFile], list[Path]
         )
     parts = {file: _part_of(root, tree.relative(file.path)) for file in tables}
     if any(part is not None for part in parts.values()):
-        found = _split_files(root, tree, parts, aside)
+        found = _split_files(root, tree, parts)
     else:
         found = [PartFile(Path(f.path), tree.relative(f.path), TRAIN) for f in tables]
-    found = _each_once(found, tables, aside)
+    by_path = {file.path: file._replace(linked=False) for file in tables}  # links count alike
+    own = [by_path[str(file.path)] for file in found]
+    found = [found[at] for at in tree.each_once(own, [file.part for file in found], "splits")]
     _check_together(root, found)
-    return found, [Path(path) for path in others]
+    return found, [Path(path) for path in others], tree.aside
 
 
-def _split_files(
-    root: Path, tree: Tree, parts: "dict[File, int | None]", aside: LeftAside
-) -> list[PartFile]:
+def _split_files(root: Path, tree: Tree, parts: dict[File, int | None]) -> list[PartFile]:
     named = [(part, tree.relative(file.path), file) for file, part in parts.items()]
     for part, name, _ in named:
         if part is None:
-            aside.add("Parquet files of no split", name)
+            tree.aside.add("Parquet files of no split", name)
     found = sorted(
         (PartFile(Path(file.path), name, part) for part, name, file in named if part is not None),
         key=lambda file: (file.part, file.name),
@@ -91,11 +89,7 @@ def _split_files(
 
 
 def _part_of(root: Path, name: str) -> int | None:
-    """The split that a file's name tells, or else the folders above it, the nearest first.
-
-    Raises:
-        BadInput: they tell several.
-    """
+    """The split that a file's name tells, or else the folders above it, the nearest first."""
     path = Path(name)
     told = [parts_in(path.stem), *(parts_in(folder.name) for folder in path.parents)]
     found = set().union(*told)
@@ -107,32 +101,8 @@ def _part_of(root: Path, name: str) -> int | None:
     return found.pop() if found else None
 
 
-def _each_once(found: list[PartFile], listed: "list[File]", aside: LeftAside) -> list[PartFile]:
-    """Without further names (links, hard links) of a file.
-
-    Raises:
-        BadInput: a file is in two splits.
-    """
-    by_path = {file.path: file for file in listed}
-    drop: set[int] = set()
-    for first, *others in same_files([by_path[str(file.path)] for file in found]):
-        for other in others:
-            if found[first].part != found[other].part:
-                raise BadInput(
-                    f"{found[first].path} and {found[other].path} are one file (a link), in two "
-                    "splits; remove one of them."
-                )
-            aside.add("further names of files that are used", found[other].name)
-        drop |= set(others)
-    return [file for at, file in enumerate(found) if at not in drop]
-
-
 def _check_together(root: Path, found: list[PartFile]) -> None:
-    """Refuse files of one split that are not shards of one table, and folders of several sets.
-
-    Raises:
-        BadInput: names two files, or the shard that is missing.
-    """
+    """Refuse files of one split that are not shards of one table, and folders of several sets."""
     kinds: defaultdict[int, dict[str, PartFile]] = defaultdict(dict)
     for file in found:
         kinds[file.part].setdefault(_kind(file), file)

@@ -112,11 +112,7 @@ def _text_labels(part: int, table: Table, column: Any) -> _Labels:
 
 
 def _numbers(table: Table, column: Any) -> np.ndarray:
-    """(R,) whole numbers, or truth values.
-
-    Raises:
-        BadInput: the column holds anything else.
-    """
+    """(R,) whole numbers, or truth values."""
     import pyarrow.types as pt
 
     kind = column.type
