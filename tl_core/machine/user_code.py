@@ -83,23 +83,34 @@ def user_code(names: Iterable[str]) -> dict[str, bytes]:
         name = waiting.pop()
         if name not in found:
             found[name] = _text(modules[name])
-            words = {*_WORD.findall(found[name]), *name.encode().split(b".")}
+            words = _words(found[name]) | set(name.encode().split(b"."))
             waiting += [other for word in words & by_word.keys() for other in by_word.pop(word)]
     return dict(sorted(found.items()))
+
+
+@functools.lru_cache(maxsize=4096)
+def _words(text: bytes) -> frozenset[bytes]:
+    """The words of a text; compiled code has none."""
+    return frozenset(() if b"\0" in text else _WORD.findall(text))
 
 
 def has_text(name: str) -> bool:
     """Whether it is known what a module was made of: that of a notebook's cells is not."""
     top = name.partition(".")[0]
-    known = any(hasattr(sys.modules.get(n), "__file__") for n in (name, top))
-    return known or hasattr(sys.modules.get(name), LOADED_SOURCE) or top in _STANDARD
+    known = {*_attributes(sys.modules.get(name)), *_attributes(sys.modules.get(top))}
+    return top in _STANDARD or "__file__" in known or LOADED_SOURCE in known
+
+
+def _attributes(module: object) -> dict[str, Any]:
+    """A module's own: some, such as `torch.ops`, make up whatever else they are asked for."""
+    return getattr(module, "__dict__", {})
 
 
 def _text(module: ModuleType) -> bytes:
     """What a module was made of, as far as it is known; its file may have changed since."""
-    source = getattr(getattr(module, LOADED_SOURCE, None), "source", None)
-    if source is not None:
-        return str(source).encode()
+    made_of = _attributes(module).get(LOADED_SOURCE)
+    if made_of is not None:
+        return str(made_of.source).encode()
     loaded_by, text = _TEXTS.get(module, (None, b""))
     if loaded_by is None or loaded_by is not module.__spec__:  # not seen yet, or loaded anew
         text = _read(module)
@@ -117,15 +128,15 @@ def _read(module: Any) -> bytes:
 
 def _is_users(name: str, module: object) -> bool:
     """Whether a loaded module is part of no library and has a text."""
-    top, *inner = name.split(".")
-    file = getattr(module, "__file__", None)
-    if hasattr(module, LOADED_SOURCE):
+    top = name.partition(".")[0]
+    known = _attributes(module)
+    if LOADED_SOURCE in known:
         return True
-    if top in (*COMPILED, *PACKAGES) or top in _STANDARD or not file:
+    if top in _STANDARD or top in (*COMPILED, *PACKAGES) or not known.get("__file__"):
         return False
-    levels = len(inner) + hasattr(module, "__path__")
-    parents = Path(file).absolute().parents
-    return levels >= len(parents) or not _is_library(parents[levels], top)
+    of_top = _attributes(sys.modules.get(top)) or known
+    paths = [*of_top.get("__path__", ()), of_top.get("__file__") or known["__file__"]]
+    return not _is_library(Path(paths[0]).absolute().parent, top)
 
 
 @functools.lru_cache(maxsize=4096)

@@ -14,7 +14,7 @@ import pytest
 from tl_core.machine import user_code as code
 from tl_core.machine.user_code import code_digest, has_text, package_digest, user_code
 
-MODEL = "import lib_of_user\nfrom lib_of_user import native\n\nclass Model:\n    pass\n"
+MODEL = "from lib_of_user import native\nnative, inner = 1, 2\n\nclass Model:\n    pass\n"
 NATIVE = b"\x7fELF\x00\x00"
 
 
@@ -68,7 +68,10 @@ def library(folder, *, modules=300, loaded=30):
     write(folder, lib_of_user____init__=(
         "import sys, types\nnative = types.ModuleType('lib_of_user.native')\n"
         "native.__file__ = __file__.replace('__init__.py', 'native.so')\n"
-        "sys.modules[native.__name__] = native\n" + names
+        "sys.modules[native.__name__] = native\n"
+        "inner = types.ModuleType('lib_of_user.native.inner')  # as compiled code makes them\n"
+        "inner.__file__ = native.__file__\n"
+        "sys.modules[inner.__name__] = inner\n" + names
     ))  # fmt: skip
     about = folder / "a_project-1.0.dist-info"
     about.mkdir()
@@ -116,6 +119,7 @@ def test_a_library_goes_by_its_version_wherever_it_lies(
     opened.clear()
     one = key_of()
     assert opened == [project / "model_of_user.py"]
+    assert "lib_of_user.native.inner" in sys.modules
     write(folder, lib_of_user__m1="CHANGED = True\n")
     assert key_of() == one
     library_key = code_digest(["lib_of_user.m0"])
@@ -307,6 +311,21 @@ def test_neither_this_package_nor_the_standard_library_is_a_users(project):
     write(project, model_of_user="import json, tl_core.config, torch, numpy, timm\n")
     key_of()
     assert list(user_code(["model_of_user", "json", "tl_core.config"])) == ["model_of_user"]
+
+
+class Proxy(ModuleType):
+    """As `torch.ops` and `torch.classes`."""
+
+    def __getattr__(self, name):
+        return self
+
+
+def test_a_module_that_has_whatever_it_is_asked_for_has_no_text(project, monkeypatch):
+    write(project, model_of_user="proxy_of_user = 1\n")
+    key_of()
+    monkeypatch.setitem(sys.modules, "proxy_of_user", Proxy("proxy_of_user"))
+    assert list(user_code(["model_of_user"])) == ["model_of_user"]
+    assert not has_text("proxy_of_user")
 
 
 def test_another_state_of_this_package_is_another_key(monkeypatch):
