@@ -6,7 +6,6 @@ that lie in one stage. The pieces share the model's modules and hold no weights.
 Shapes: B images of a batch, C channels, S × S pixels, K classes; activations are (B, …).
 """
 
-import functools
 import inspect
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -185,7 +184,8 @@ def _name(node: fx.Node) -> str:
 
 
 def _value(model: nn.Module, node: fx.Node) -> Tensor:
-    return functools.reduce(getattr, str(node.target).split("."), model)
+    owner, _, name = str(node.target).rpartition(".")
+    return getattr(model.get_submodule(owner), name)
 
 
 def _shape(node: fx.Node) -> tuple[str, str, str]:
