@@ -18,12 +18,13 @@ import torch
 from torch import Tensor
 
 from tl_core.augment import normalize
-from tl_core.datasets.images.decode import decode_with_remark, thread_count
+from tl_core.datasets.images.decode import decode_with_remark
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.errors import BadInput
 from tl_core.evaluation import most_probable
 from tl_core.machine.device import autocast, resolve_device
+from tl_core.machine.hardware import cpu_count
 from tl_core.models.saved_model import SavedModel, load_model
 
 BATCH = 128
@@ -79,7 +80,7 @@ class Predictor:
     def __call__(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
         """A prediction for each file, in order; one that is no image has an `error`."""
         remaining = iter(map(Path, paths))
-        with ThreadPoolExecutor(thread_count(), thread_name_prefix="read") as pool:
+        with ThreadPoolExecutor(cpu_count(), thread_name_prefix="read") as pool:
             while batch := list(islice(remaining, BATCH)):
                 yield from self._predict(batch, list(pool.map(_read, batch)))
 

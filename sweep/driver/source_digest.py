@@ -13,9 +13,9 @@ import json
 from sweep.options.user_modules import UserModule
 from sweep.plan.plan import Plan
 from sweep.results.sources import PRETRAINED
-from tl_core.config import FIELDS, TrainConfig, config_from_dict
+from tl_core.config import FIELDS, config_from_dict
 from tl_core.datasets import load_data
-from tl_core.frozen.content import code_hash, import_hash
+from tl_core.machine.user_code import digest, package_digest, user_code
 from tl_core.models.source_weights import file_fingerprint
 
 PLAIN_DATA = frozenset((
@@ -47,7 +47,7 @@ def source_digest(plan: Plan) -> str:
         "seeds": search.seeds,
         "data": [_data(plan, name) for name in plan.levels("dataset")],
         "files": [_content(file) for name in ("weights", "teacher") for file in plan.levels(name)],
-        "trainer": code_hash(TrainConfig),
+        "trainer": package_digest(),
         "code": [
             _space_code(module) if module == plan.space.source else _code(module)
             for module in plan.modules
@@ -67,14 +67,16 @@ def _content(file: str | None) -> str | None:
 
 def _code(module: UserModule) -> str:
     """Hash of a module's code and of the user's modules that it imports."""
-    return code_hash(type("Anything", (), {"__module__": module.load().__name__}))
+    return digest(user_code([module.load().__name__]))
 
 
 def _space_code(module: UserModule) -> list[str]:
     """What a space's file defines besides its plain data, and the code of what it imports."""
     body = ast.parse(module.source).body
     found = [ast.dump(part) for part in body if not (_is_plain_data(part) or _is_text(part))]
-    return [*found, import_hash(module.load().__name__)]
+    name = module.load().__name__
+    imported = {n: text for n, text in user_code([name]).items() if n != name}
+    return [*found, digest(imported)]
 
 
 def _is_plain_data(statement: ast.stmt) -> bool:

@@ -1,10 +1,10 @@
 """How many trials run side by side, and what each of them gets."""
 
-import os
 from dataclasses import dataclass
 
 from sweep.options.sweep_options import SweepOptions
 from tl_core.errors import BadInput
+from tl_core.machine.hardware import cpu_count
 
 
 @dataclass(frozen=True)
@@ -180,13 +180,6 @@ def _too_large(pool: Pool, threads: int | None) -> str:
 
 def _count(number: int, what: str) -> str:
     return f"{number} {what}" if number == 1 else f"{number} {what}s"
-
-
-def cpu_count() -> int:
-    """CPUs that this process may use, which a container or a scheduler may have limited."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
 
 
 def gpu_count() -> int:

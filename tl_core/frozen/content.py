@@ -1,39 +1,44 @@
-"""What a part of a model computes, in bytes: its settings, its numbers and the code behind it.
+"""What a frozen part of a model computes, as a key: equal content, equal key, in every process."""
 
-For keys of what is kept: two parts of the same content may share it.
-"""
-
+import contextlib
 import functools
-import hashlib
 import secrets
-import sys
-from pathlib import Path
-from types import CodeType, FunctionType, MethodType, ModuleType
+from collections.abc import Iterator, Mapping
+from types import FunctionType, MethodType, ModuleType
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor, fx, nn
 
-from tl_core.machine.user_code import SourceUnknown, is_library, sources_of, version_of
+from tl_core.machine.user_code import code_digest, digest, has_text
 
-OWN = "tl_core"
-VERSIONED = ("torch", "timm", "torchvision", "numpy")
-"""Libraries whose code goes by their version, except where they are a checkout of the user's."""
-_THIS_PROCESS = secrets.token_hex(8)
-_DEPTH = 10
 _NOT_SETTINGS = frozenset(nn.Module().__dict__) | {"train"}
 """Attributes that every module has, and `train`, which freezing puts there."""
+_DEPTH = 10
+_TOKENS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
+"""Classes and functions whose source is not known → what they are known by in this process."""
 
 
-def digest(*parts: object) -> str:
-    """Hash of a sequence: bytes as they are, the rest by `repr`."""
-    found = hashlib.blake2b(digest_size=12)
-    for part in parts:
-        data = part if isinstance(part, bytes) else repr(part).encode()
-        found.update(len(data).to_bytes(8, "little"))
-        found.update(data)
-    return found.hexdigest()
+def prefix_key(prefix: fx.GraphModule) -> str:
+    """Key of a traced piece of a model: its operations, settings, numbers, and the code behind."""
+    modules = {name: part for name, part in prefix.named_modules() if part is not prefix}
+    settings = {
+        name: (type(part), type(part).forward, own_settings(part))
+        for name, part in modules.items()
+    }
+    called = [node.target for node in prefix.graph.nodes if node.op == "call_function"]
+    libraries = code_digest(("timm", "torchvision"))
+    return digest(
+        prefix_text(prefix), content_key((settings, called, _tensors(prefix))), libraries
+    )
+
+
+def prefix_text(prefix: fx.GraphModule) -> str:
+    """Its operations and the modules that it calls."""
+    called = [node.target for node in prefix.graph.nodes if node.op == "call_module"]
+    return "\n".join([str(prefix.graph), *(repr(prefix.get_submodule(name)) for name in called)])
 
 
 def own_settings(module: nn.Module) -> dict[str, object]:
@@ -41,131 +46,69 @@ def own_settings(module: nn.Module) -> dict[str, object]:
     return {name: held for name, held in vars(module).items() if name not in _NOT_SETTINGS}
 
 
-def described(value: object, depth: int = _DEPTH) -> bytes:
-    """A value in bytes, the same in every process: plain values, tensors, and what holds them.
+def content_key(value: object) -> str:
+    """Hash of a value, of what it holds, and of the code of all classes and functions in it."""
+    modules: set[str] = set()
+    plain = _plain(value, modules, _DEPTH)
+    return digest(plain, code_digest(modules))
 
-    Of classes the name counts, of functions also what they are made of and hold, of other objects
-    their class and what `pickle` would keep of them. What cannot be told equals nothing.
-    """
+
+def _plain(value: Any, modules: set[str], depth: int) -> object:
+    """A value as nested lists of text and names; full names of modules are added to `modules`."""
+
+    def plain(*held: object) -> list[object]:
+        return [_plain(part, modules, depth - 1) for part in held]
+
     if isinstance(value, Tensor):
         tensor = value.detach().cpu().contiguous()
-        return digest(str(tensor.dtype), tuple(tensor.shape), _bytes(tensor)).encode()
+        data = tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+        return [str(tensor.dtype), tuple(tensor.shape), digest(data)]
     if isinstance(value, np.ndarray):
-        return digest(str(value.dtype), value.shape, value.tobytes()).encode()
-    if value is None or isinstance(value, bool | int | float | complex | str | bytes):
-        return repr(value).encode()
-    if isinstance(value, torch.dtype | torch.device | np.generic):
-        return repr(value).encode()
-    kind = f"{type(value).__module__}.{type(value).__qualname__}"
-    if isinstance(value, ModuleType):
-        return value.__name__.encode()
-    if isinstance(value, type):
-        return _name(value)
+        return [str(value.dtype), value.shape, digest(value.tobytes())]
     if depth == 0:
-        return _unlike_any()
-    if isinstance(value, dict):
-        return digest(*(described(item, depth - 1) for item in value.items())).encode()
+        return secrets.token_hex()
+    if isinstance(value, Mapping):
+        return ["mapping", *(plain(*item) for item in value.items())]
     if isinstance(value, list | tuple):
-        return digest(kind, *(described(item, depth - 1) for item in value)).encode()
-    if isinstance(value, functools.partial):
-        return described((kind, value.func, value.args, value.keywords), depth - 1)
+        return [type(value).__name__, *plain(*value)]
     if isinstance(value, set | frozenset):
-        return digest(kind, *sorted(described(item, depth - 1) for item in value)).encode()
+        return ["set", *sorted(map(repr, plain(*value)))]
+    if isinstance(value, functools.partial):
+        return ["partial", *plain(value.func, value.args, value.keywords)]
     if isinstance(value, nn.Module):
-        parts = [(n, type(m), own_settings(m)) for n, m in value.named_modules()]
-        return digest(kind, *map(described, parts), described(value.state_dict())).encode()
-    if isinstance(value, FunctionType):
-        return _function(value, depth - 1)
+        parts = dict(value.named_children())
+        return [_named(type(value), modules), *plain(own_settings(value), _tensors(value), parts)]
     if isinstance(value, MethodType):
-        of_module = isinstance(value.__self__, nn.Module)  # which is described by itself
-        held = b"" if of_module else described(value.__self__, depth - 1)
-        return digest(described(value.__func__, depth - 1), held).encode()
-    if isinstance(value, CodeType):
-        held = described((value.co_consts, value.co_names), depth)
-        return digest(kind, value.co_code, held).encode()
-    if getattr(value, "__qualname__", None) is not None:  # built in, or wraps a function
-        inner = getattr(value, "__wrapped__", None)
-        return digest(_name(value), described(inner, depth - 1)).encode()
-    try:
-        made = value.__reduce_ex__(4)
-    except Exception:  # a lock, a file and the like
-        return _unlike_any()
-    return digest(kind, described(made[1:3] if isinstance(made, tuple) else made, depth)).encode()
+        holder = value.__self__
+        return plain(value.__func__, type(holder) if isinstance(holder, nn.Module) else holder)
+    if isinstance(value, FunctionType):
+        line, defaults = value.__code__.co_firstlineno, (value.__defaults__, value.__kwdefaults__)
+        return [_named(value, modules), line, *plain(defaults, list(_held(value)))]
+    if isinstance(value, ModuleType):
+        return value.__name__
+    if hasattr(value, "__qualname__"):  # a class, or built in
+        return _named(value, modules)
+    if getattr(value, "__dict__", None):
+        return [_named(type(value), modules), *plain(vars(value))]
+    if " at 0x" in repr(value):
+        return secrets.token_hex()  # equals nothing
+    return [_named(type(value), modules), repr(value)]
 
 
-def _name(value: Any) -> bytes:
-    return f"{getattr(value, '__module__', '')}.{value.__qualname__}".encode()
-
-
-def _unlike_any() -> bytes:
-    return secrets.token_bytes(16)
-
-
-def _function(function: FunctionType, depth: int) -> bytes:
-    """Name, code, defaults, and what the function holds of where it was made."""
-    held = []
+def _held(function: FunctionType) -> Iterator[object]:
+    """What a function holds of where it was made."""
     for cell in function.__closure__ or ():
-        try:
-            held.append(cell.cell_contents)
-        except ValueError:  # not filled yet
-            held.append(None)
-    parts = (function.__code__, function.__defaults__, function.__kwdefaults__, held)
-    return digest(_name(function), described(parts, depth)).encode()
+        with contextlib.suppress(ValueError):  # not filled yet
+            yield cell.cell_contents
 
 
-def _bytes(tensor: Tensor) -> bytes:
-    return tensor.flatten().view(torch.uint8).numpy().tobytes() if tensor.numel() else b""
+def _named(value: Any, modules: set[str]) -> str:
+    """Full name of a class or function, made known to `modules`."""
+    module = str(getattr(value, "__module__", None) or "builtins")
+    modules.add(module)
+    name = f"{module}.{value.__qualname__}"
+    return name if has_text(module) else name + _TOKENS.setdefault(value, secrets.token_hex())
 
 
-def code_hash(thing: object) -> str:
-    """Hash of the source that defines a class, a function or an object's class, imports included.
-
-    Of a function that another one made, a `partial` and any other object what they hold counts
-    too. This package counts as a whole; installed libraries go by name and version, those in
-    `VERSIONED` by name.
-    """
-    if isinstance(thing, functools.partial):
-        return digest(code_hash(thing.func), described((thing.args, thing.keywords)))
-    plain = isinstance(thing, FunctionType) and not thing.__closure__
-    if plain or isinstance(thing, type):
-        return _source_hash(thing)
-    return digest(_source_hash(thing), described(thing))
-
-
-def _source_hash(thing: object) -> str:
-    name = str(getattr(thing, "__module__", None))
-    top = name.split(".")[0]
-    if top == OWN:
-        return _package_hash(OWN)
-    if top in VERSIONED:
-        return name if is_library(top) else digest(name, _package_hash(top))
-    try:
-        sources = sources_of(name, leave_out=OWN, by_version=VERSIONED)
-    except SourceUnknown:  # made at run time: known to this process alone
-        return digest(_THIS_PROCESS, described(thing))
-    return digest(_package_hash(OWN), name, sources)
-
-
-def import_hash(name: str) -> str:
-    """Hash of what a loaded module imports, also within functions, its own code aside.
-
-    This package and installed libraries count as in `code_hash`.
-    """
-    try:
-        sources = sources_of(name, leave_out=OWN, by_version=VERSIONED)
-    except SourceUnknown:  # a module made at run time: known to this process alone
-        return digest(_THIS_PROCESS, name)
-    return digest(*(part for part in sources if part[0] != name))
-
-
-def library_versions() -> tuple[str, ...]:
-    """Name and version of the libraries that go by it."""
-    return tuple(map(version_of, VERSIONED))
-
-
-@functools.cache
-def _package_hash(name: str) -> str:
-    """Hash of the sources of a loaded package, as they were when first asked for."""
-    (folder, *_) = sys.modules[name].__path__
-    files = sorted(Path(folder).rglob("*"))
-    return digest(*(f.read_bytes() for f in files if f.suffix in (".py", ".h", ".cpp")))
+def _tensors(module: nn.Module) -> dict[str, Tensor]:
+    return dict(module.named_parameters()) | dict(module.named_buffers())

@@ -3,7 +3,7 @@
     <cache>/features/<key>.npy   (N, …) float32, or int16 that stands for bfloat16
 
 The key is a hash of all that decides the content, so a file is never out of date. A file is
-written under a lock and a temporary name, then renamed. Together they stay under a budget; the
+written under a lock, whole or not at all (`whole_file`). Together they stay under a budget; the
 files that were not used for longest go first. A process that has one mapped keeps it.
 """
 
@@ -21,6 +21,7 @@ from torch import Tensor
 
 from tl_core.machine.array_file import array_writer
 from tl_core.machine.cache_folder import gibibytes_from
+from tl_core.machine.whole_file import whole_file
 
 BUDGET_VARIABLE = "TL_SWEEP_FEATURES_BUDGET"
 DEFAULT_BUDGET_BYTES = 20 * 2**30
@@ -104,23 +105,17 @@ class FeatureCache:
 
     def _build(self, key: str, count: int, parts: Iterator[Tensor]) -> None:
         """Write the content, under the key's lock; nothing is kept where there is no room."""
-        partial = self.folder / f".{key}.partial"
         stored = map(_stored, parts)
         first = next(stored)
-        shape, done = (count, *first.shape[1:]), 0
-        try:
-            with contextlib.ExitStack() as file:
-                with FileLock(self.folder / ".evict.lock"):
-                    if not self.make_room(first[0].nbytes * count):
-                        return
-                    write = file.enter_context(array_writer(partial, shape, first.dtype))
-                for part in chain([first], stored):
-                    write(part)
-                    done += len(part)
-            if done == count:
-                partial.replace(self._path(key))
-        finally:
-            partial.unlink(missing_ok=True)
+        shape = (count, *first.shape[1:])
+        with contextlib.ExitStack() as file:
+            with FileLock(self.folder / ".evict.lock"):
+                if not self.make_room(first[0].nbytes * count):
+                    return
+                partial = file.enter_context(whole_file(self._path(key)))
+                write = file.enter_context(array_writer(partial, shape, first.dtype))
+            for part in chain([first], stored):
+                write(part)
 
     def make_room(self, size_bytes: int) -> bool:
         """Throw out what was not used for longest until `size_bytes` more are in the budget.
@@ -129,7 +124,7 @@ class FeatureCache:
             Whether they are; what others are building counts, and is not thrown out.
         """
         self._remove_abandoned()
-        room = self.budget_bytes() - sum(s.st_size for _, s in self._files(".*.partial"))
+        room = self.budget_bytes() - sum(s.st_size for _, s in self._files(".*-*.npy"))
         if size_bytes > room:
             return False
         files = sorted(self._files(), key=lambda item: item[1].st_mtime_ns)
@@ -143,8 +138,9 @@ class FeatureCache:
 
     def _remove_abandoned(self) -> None:
         """Remove what a process left half built: nobody holds the lock of its key."""
-        for path, _ in self._files(".*.partial"):
-            with contextlib.suppress(Timeout), self._lock(path.stem[1:]).acquire(timeout=0):
+        for path, _ in self._files(".*-*.npy"):
+            key = path.stem.partition("-")[2]
+            with contextlib.suppress(Timeout), self._lock(key).acquire(timeout=0):
                 path.unlink(missing_ok=True)
 
     def budget_bytes(self) -> float:
@@ -161,7 +157,7 @@ class FeatureCache:
         free = shutil.disk_usage(existing).free
         return min(DEFAULT_BUDGET_BYTES, SHARE_OF_FREE_DISK * (free + used))
 
-    def _files(self, pattern: str = "*.npy") -> Iterator[tuple[Path, os.stat_result]]:
+    def _files(self, pattern: str = "[!.]*.npy") -> Iterator[tuple[Path, os.stat_result]]:
         for path in self.folder.glob(pattern):
             with contextlib.suppress(FileNotFoundError):  # another process threw it out
                 yield path, path.stat()

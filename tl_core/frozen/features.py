@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from torch import Tensor, fx, nn
+from torch import Tensor, nn
 
 from tl_core.augment import AUGMENTATIONS
 from tl_core.batches.batches import Batches
@@ -21,11 +21,12 @@ from tl_core.batches.device_data import on_device
 from tl_core.batches.views import draw_view, view_of_epoch
 from tl_core.config import TrainConfig
 from tl_core.datasets import Split
-from tl_core.frozen.content import code_hash, described, digest, library_versions, own_settings
-from tl_core.frozen.cut import Cut, Cuttable, NotCuttable, agrees
+from tl_core.frozen.content import content_key, prefix_key, prefix_text
+from tl_core.frozen.cut import Cut, NotCuttable, agrees, cut_model
 from tl_core.frozen.feature_cache import Activations, FeatureCache
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.device import autocast
+from tl_core.machine.user_code import digest
 
 MIN_FLOPS_PER_BYTE = 20
 """Activations are kept if computing a byte of them takes more operations than this; below it,
@@ -36,10 +37,8 @@ Parts = Callable[[], Iterator[Tensor]]
 
 @dataclass(frozen=True)
 class Probe:
-    """What a trial of a cut showed."""
+    """What the frozen part costs and brings."""
 
-    agrees: bool
-    """Whether the pieces do what the whole model does."""
     flops: int
     """Operations of the frozen part on one image."""
     size_bytes: int
@@ -64,7 +63,7 @@ def feature_batches(
     if depth == 0 or not sees_images_again(images.config):
         return None
     try:
-        batches = FeatureBatches(model, images, precision, depth)
+        batches = FeatureBatches(model, images, precision)
     except NotCuttable:
         return None
     return batches if batches.pays() else None
@@ -85,20 +84,16 @@ class FeatureBatches:
         judged: `rest` in evaluation.
 
     Raises:
-        NotCuttable: the model's forward pass cannot be cut at its freeze depth.
+        NotCuttable: the model cannot be cut, or the pieces do not do what it does.
     """
 
-    def __init__(self, model: nn.Module, images: Batches, precision: str, depth: int) -> None:
+    def __init__(self, model: nn.Module, images: Batches, precision: str) -> None:
         self.images = images
         self.precision = precision
-        self.cuttable = Cuttable(model)
-        self.depth = depth
-        cut = self.cuttable.cut(self.depth)
+        cut = cut_model(model)
         self.prefix, self.rest = cut.prefix, cut.rest
         self.trained, self.judged = cut.trained, cut.judged
         self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
-        if not self.probe.agrees:
-            raise NotCuttable("the pieces do not do what the model does")
         self.cache = FeatureCache(cache_folder(images.config.cache_dir))
         self.views: dict[int, Activations] = {}
         self.val: Activations | None = None
@@ -171,7 +166,7 @@ class FeatureBatches:
         drawn: list[object] = [config.augmentation]
         if config.augmentation != "none":
             policy = AUGMENTATIONS[config.augmentation]
-            drawn += [code_hash(policy), view, config.split_seed, self.images.flip]
+            drawn += [content_key(policy), view, config.split_seed, self.images.flip]
 
         def views() -> Iterator[Tensor]:
             for drawn_images in draw_view(config, data.train, self.images.flip, view):
@@ -211,85 +206,50 @@ class FeatureBatches:
     def _content_of(
         self, split: Split, drawn: Sequence[object], images: Parts
     ) -> tuple[str, Parts]:
-        """Key of activations, and what makes them: from a shallower boundary's if these are there.
+        """Key of activations, and what makes them.
 
         Args:
             split: whose images.
             drawn: what was drawn of them, for the key.
             images: makes them, as the model sees them, in batches (B, C, S, S).
         """
-        of_split = digest(
-            self.images.data.fingerprint, self.images.data.image_size,
+        key = digest(
+            prefix_key(self.prefix), self.images.data.fingerprint, self.images.data.image_size,
             self.images.data.white_levels, split.indices.tobytes(),
             self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
-            self.precision, *library_versions(), *drawn,
+            self.precision, *drawn,
         )  # fmt: skip
 
         def parts() -> Iterator[Tensor]:
-            for part in self._from_shallower(of_split) or map(self._compute, images()):
+            for part in map(self._compute, images()):
                 yield part.movedim(1, -1) if self._moved(part) else part
 
-        return self._key(self.depth, of_split), parts
-
-    def _key(self, depth: int, of_split: str) -> str:
-        prefix = self.prefix if depth == self.depth else self.cuttable.cut(depth).prefix
-        return digest(_content(prefix), of_split)
-
-    def _from_shallower(self, of_split: str) -> Iterator[Tensor] | None:
-        for depth in range(self.depth - 1, 0, -1):
-            try:
-                kept = self.cache.open(self._key(depth, of_split))
-                if kept is not None:
-                    return self._go_on(kept, self.cuttable.between(depth, self.depth))
-            except NotCuttable:
-                continue
-        return None
-
-    def _go_on(self, kept: Activations, between: Callable[[Tensor], Tensor]) -> Iterator[Tensor]:
-        step = self.images.eval_batch_size
-        for start in range(0, len(kept), step):
-            positions = np.arange(start, min(start + step, len(kept)))
-            activations = self._take(kept, positions)
-            with torch.inference_mode(), autocast(self.images.device, self.precision):
-                yield between(activations)
+        return key, parts
 
 
 def _in_memory(parts: Parts) -> Activations:
     return Activations.of(torch.cat(list(parts())))
 
 
-def _text(prefix: fx.GraphModule) -> str:
-    """The frozen part in words: its graph and the modules that it calls."""
-    modules = [
-        repr(prefix.get_submodule(str(node.target)))
-        for node in prefix.graph.nodes
-        if node.op == "call_module"
-    ]
-    return "\n".join([str(prefix.graph), *modules])
-
-
-def _content(prefix: fx.GraphModule) -> str:
-    """Hash of what the frozen part computes: structure, code and every number in it."""
-    modules = {name: module for name, module in prefix.named_modules() if module is not prefix}
-    code = sorted({code_hash(type(module)) for module in modules.values()})
-    settings = [(name, described(own_settings(module))) for name, module in modules.items()]
-    tensors = dict(prefix.named_parameters()) | dict(prefix.named_buffers())
-    numbers = [described(tensors[name]) for name in sorted(tensors)]
-    return digest(_text(prefix), code, sorted(settings), sorted(tensors), *numbers)
-
-
-_PROBES: dict[tuple[str, torch.Size], Probe] = {}
-"""What was found of a frozen part at an image size; structure decides it, not weights."""
+_PROBES: dict[tuple[str, torch.Size], Probe | None] = {}
+"""What was found of a frozen part at an image size, None where the pieces do not do what the whole
+model does; structure decides it, not weights."""
 
 
 def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
     """Try the pieces on a few images (B, C, S, S), once a process."""
+    key = (prefix_text(cut.prefix), images.shape)
+    if key not in _PROBES:
+        _PROBES[key] = _measured(cut, images) if agrees(cut, model, images) else None
+    found = _PROBES[key]
+    if found is None:
+        raise NotCuttable("the pieces do not do what the model does")
+    return found
+
+
+def _measured(cut: Cut, images: Tensor) -> Probe:
     from torch.utils.flop_counter import FlopCounterMode  # loads a compiler
 
-    key = (_text(cut.prefix), images.shape)
-    if key not in _PROBES:
-        with FlopCounterMode(display=False) as counter, torch.no_grad():
-            activations = cut.prefix(images[:1])
-        flops, size_bytes = counter.get_total_flops(), activations.nbytes
-        _PROBES[key] = Probe(agrees(cut, model, images), flops, size_bytes)
-    return _PROBES[key]
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
+        activations = cut.prefix(images[:1])
+    return Probe(counter.get_total_flops(), activations.nbytes)

@@ -1,18 +1,33 @@
-"""What computes: the names of processors and GPUs, and how a process holds its memory."""
+"""What computes: CPUs and GPUs by number and name, and how a process holds its memory."""
 
 import contextlib
 import ctypes
 import functools
+import os
 import platform
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import psutil
-import torch
+
+if TYPE_CHECKING:
+    import torch
 
 
-def device_name(device: torch.device) -> str:
+def device_name(device: "torch.device") -> str:
     """The GPU's name, or the processor's on a CPU."""
-    return torch.cuda.get_device_name(device) if device.type == "cuda" else processor_name()
+    if device.type != "cuda":
+        return processor_name()
+    import torch  # seconds, and the driver asks for the CPUs alone
+
+    return torch.cuda.get_device_name(device)
+
+
+def cpu_count() -> int:
+    """CPUs that this process may use, which a container or a scheduler may have limited."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
 
 
 @functools.cache

@@ -1,174 +1,170 @@
-"""The source of a user's module and of everything of the user's that it imports.
+"""What code decides a number, for keys of what is kept on disk.
 
-Libraries go by name and version (`installed`); their files are not opened.
+A user's own modules count by their text, installed libraries by their version. Installed is what
+lies in `site-packages`, or beside its `.dist-info` as `pip --target` leaves it. What came from a
+folder that still exists, or from a commit, may change under one version and counts by its text.
 """
 
-import ast
 import contextlib
 import functools
+import hashlib
+import json
+import re
 import sys
-import warnings
+from collections import defaultdict
 from collections.abc import Iterable
-from importlib.machinery import ModuleSpec, PathFinder
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from urllib.parse import unquote, urlsplit
 from weakref import WeakKeyDictionary
 
-from tl_core.machine.installed import library_of
-
+PACKAGES = ("tl_core", "search_spaces", "sweep")
+"""The packages of this project."""
+COMPILED = ("torch", "torchvision", "numpy")
+"""Libraries that go by their version wherever they lie."""
 LOADED_SOURCE = "__source__"
 """Attribute of a module with what it was made of, where its file may have changed since."""
-SOURCE_SUFFIX = ".py"
+_STANDARD = sys.stdlib_module_names - {"__main__"}
+_SITES = {"site-packages", "dist-packages"}
+_WORD = re.compile(rb"\w+")
+_FIRST_PART = re.compile(r"^([^/,.\s]+)", re.MULTILINE)
+"""What comes first in a line of RECORD: a module's name, or the top of its path."""
+_TEXTS: WeakKeyDictionary[ModuleType, tuple[object, bytes]] = WeakKeyDictionary()
+"""Modules → what they were loaded by, and what their files held when first asked for."""
 
 
-class SourceUnknown(Exception):
-    """What a module was made of cannot be found."""
+def digest(*parts: object) -> str:
+    """Hash of a sequence: bytes as they are, the rest by `repr`."""
+    found = hashlib.blake2b(digest_size=12)
+    for part in parts:
+        data = part if isinstance(part, bytes) else repr(part).encode()
+        found.update(len(data).to_bytes(8, "little"))
+        found.update(data)
+    return found.hexdigest()
 
 
-def sources_of(
-    name: str, *, leave_out: str, by_version: Iterable[str]
-) -> tuple[tuple[str, bytes], ...]:
-    """Name and content of a loaded module and of the user's modules that it imports, by name.
+@functools.cache
+def package_digest() -> str:
+    """Hash of the sources of `tl_core`, as they were when first asked for."""
+    files = sorted(Path(__file__).parents[1].rglob("*"))
+    return digest(*(f.read_bytes() for f in files if f.suffix in (".py", ".h", ".cpp")))
 
-    Packages on the way and imports within functions count, loaded or not. Of a library the
-    content is its name and version, of an extension module its bytes.
+
+def code_digest(names: Iterable[str]) -> str:
+    """Hash of all code behind modules: this package, versions of libraries, the user's texts.
 
     Args:
-        name: of the module.
-        leave_out: a top-level package that does not count.
-        by_version: top-level packages that are libraries wherever they lie.
-
-    Raises:
-        SourceUnknown: the module is not loaded, or one of them has no source.
+        names: full names of loaded modules.
     """
-    if name not in sys.modules:
-        raise SourceUnknown(name)
-    parts: dict[str, bytes] = {}
-    closed = {leave_out}  # packages whose modules are not looked at one by one
-    names = _with_parents(name)
-    for name in names:  # grows meanwhile
-        if name in parts or not closed.isdisjoint(_with_parents(name)):
-            continue
-        found = _Module(name)
-        library = found.version() if name in by_version else found.library()
-        if library is not None:
-            parts[name] = library.encode()
-            closed.add(name)
-        elif found.has_content:
-            parts[name] = found.content()
-            for imported in found.imports():
-                names += _with_parents(imported)
-    return tuple(sorted(parts.items()))
+    names = set(names)
+    tops = sorted({"numpy", "torch", *(name.partition(".")[0] for name in names)})
+    versions = [(top, str(getattr(sys.modules.get(top), "__version__", None))) for top in tops]
+    return digest(package_digest(), versions, user_code(names))
 
 
-def is_library(name: str) -> bool:
-    """Whether a top-level package is an installed library and no checkout of a user's."""
-    return _Module(name).library() is not None
+def user_code(names: Iterable[str]) -> dict[str, bytes]:
+    """Texts of the user's modules among those named, and of the user's that these may import.
+
+    A loaded module may be imported by a text in which the last part of its name stands as a word,
+    as in every way to import it. More may be found than are imported; a key may hold more than it
+    needs. The packages that a module lies in count with it.
+
+    Returns:
+        Name → text, in the order of names; of a compiled module its bytes.
+    """
+    modules = {n: m for n, m in sys.modules.copy().items() if _is_users(n, m)}
+    by_word = defaultdict(list)
+    for name in modules.keys() - {"__main__"}:
+        by_word[name.rpartition(".")[2].encode()].append(name)
+    found: dict[str, bytes] = {}
+    waiting = [name for name in names if name in modules]
+    while waiting:
+        name = waiting.pop()
+        if name not in found:
+            found[name] = _text(modules[name])
+            words = _words(found[name]) | set(name.encode().split(b"."))
+            waiting += [other for word in words & by_word.keys() for other in by_word.pop(word)]
+    return dict(sorted(found.items()))
 
 
-def version_of(name: str) -> str:
-    """Name and version of a top-level package that is a library wherever it lies."""
-    return _Module(name).version()
+@functools.lru_cache(maxsize=4096)
+def _words(text: bytes) -> frozenset[bytes]:
+    """The words of a text; compiled code has none."""
+    return frozenset(() if b"\0" in text else _WORD.findall(text))
 
 
-class _Module:
-    """A module by its full name, loaded or not, or no module at all."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        found = sys.modules.get(name)
-        self.loaded = found if isinstance(found, ModuleType) else None
-        self.spec = _spec(name) if self.loaded is None else self.loaded.__spec__
-        file = getattr(self.loaded, "__file__", None) or (self.spec and self.spec.origin)
-        self.file = Path(file).absolute() if isinstance(file, str) else None
-        spec_paths = self.spec.submodule_search_locations if self.spec else None
-        self.paths: Iterable[str] | None = getattr(self.loaded, "__path__", spec_paths)
-
-    @property
-    def has_content(self) -> bool:
-        """Not so of a namespace, and of a name that no module has."""
-        known = self.loaded is not None or self.spec is not None
-        return known and (self.file is not None or self.paths is None)
-
-    def library(self) -> str | None:
-        """Name and version of the library that it is part of."""
-        if self.name in sys.builtin_module_names or (
-            self.spec is not None and self.spec.origin in ("built-in", "frozen")
-        ):
-            return "python"
-        return library_of(self.file) if self.file is not None and self.file.is_file() else None
-
-    def version(self) -> str:
-        """Of a library wherever it lies: what it says of itself where nothing else does."""
-        return self.library() or f"{self.name}=={getattr(self.loaded, '__version__', '')}"
-
-    def content(self) -> bytes:
-        """What a loaded module was made of, as far as it is known; else what its file holds."""
-        if self.loaded is None:
-            return self._read()
-        made_of = getattr(getattr(self.loaded, LOADED_SOURCE, None), "source", None)
-        if made_of is not None:
-            return str(made_of).encode()
-        spec, text = _SEEN.get(self.loaded, (None, b""))
-        if spec is None or spec is not self.spec:  # not seen yet, or loaded anew
-            text = self._read()
-            _SEEN[self.loaded] = (self.spec, text)
-        return text
-
-    def _read(self) -> bytes:
-        try:
-            if self.file is not None and self.file.is_file():
-                return self.file.read_bytes()
-            loader: Any = self.spec and self.spec.loader
-            return bytes(loader.get_source(self.name).encode())
-        except Exception:  # made by hand, or its file is gone; a loader may raise anything
-            raise SourceUnknown(self.name) from None
-
-    def imports(self) -> tuple[str, ...]:
-        """Full names of what it may import."""
-        if self.file is not None and self.file.suffix != SOURCE_SUFFIX:
-            return ()
-        package = self.name if self.paths else self.name.rpartition(".")[0]
-        package = getattr(self.loaded, "__package__", None) or package
-        return _imported(self.content(), package)
+def has_text(name: str) -> bool:
+    """Whether it is known what a module was made of: that of a notebook's cells is not."""
+    top = name.partition(".")[0]
+    known = {*_attributes(sys.modules.get(name)), *_attributes(sys.modules.get(top))}
+    return top in _STANDARD or "__file__" in known or LOADED_SOURCE in known
 
 
-_SEEN: WeakKeyDictionary[ModuleType, tuple[ModuleSpec | None, bytes]] = WeakKeyDictionary()
-"""Modules → what their files held when first asked for, and what they were loaded by."""
+def _attributes(module: object) -> dict[str, Any]:
+    """A module's own: some, such as `torch.ops`, make up whatever else they are asked for."""
+    return getattr(module, "__dict__", {})
 
 
-def _spec(name: str) -> ModuleSpec | None:
-    """Where the module of that name lies, without importing anything."""
-    parent = name.rpartition(".")[0]
-    paths = _Module(parent).paths if parent else None
-    if parent and paths is None:
-        return None
-    with contextlib.suppress(Exception):  # an entry of sys.path may be anything
-        return PathFinder.find_spec(name, None if paths is None else list(paths))
-    return None
+def _text(module: ModuleType) -> bytes:
+    """What a module was made of, as far as it is known; its file may have changed since."""
+    made_of = _attributes(module).get(LOADED_SOURCE)
+    if made_of is not None:
+        return str(made_of.source).encode()
+    loaded_by, text = _TEXTS.get(module, (None, b""))
+    if loaded_by is None or loaded_by is not module.__spec__:  # not seen yet, or loaded anew
+        text = _read(module)
+        _TEXTS[module] = module.__spec__, text
+    return text
 
 
-def _with_parents(name: str) -> list[str]:
-    """a.b.c → a, a.b, a.b.c."""
-    names = name.split(".")
-    return [".".join(names[:count]) for count in range(1, len(names) + 1)]
+def _read(module: Any) -> bytes:
+    with contextlib.suppress(OSError):
+        return Path(module.__file__).read_bytes()
+    with contextlib.suppress(Exception):  # a loader, such as an archive's, may raise anything
+        return str(module.__loader__.get_source(module.__name__)).encode()
+    return b""
+
+
+def _is_users(name: str, module: object) -> bool:
+    """Whether a loaded module is part of no library and has a text."""
+    top = name.partition(".")[0]
+    known = _attributes(module)
+    if LOADED_SOURCE in known:
+        return True
+    if top in _STANDARD or top in (*COMPILED, *PACKAGES) or not known.get("__file__"):
+        return False
+    of_top = _attributes(sys.modules.get(top)) or known
+    paths = [*of_top.get("__path__", ()), of_top.get("__file__") or known["__file__"]]
+    return not _is_library(Path(paths[0]).absolute().parent, top)
+
+
+@functools.lru_cache(maxsize=4096)
+def _is_library(folder: Path, top: str) -> bool:
+    """Whether a top-level module that lies in a folder, or links there, goes by its version."""
+    for place in (folder, (folder / top).resolve().parent):
+        installed = not _SITES.isdisjoint(place.parts) or top in _brought(place)
+        if installed and top not in _brought(place, changing=True):
+            return True
+    return False
 
 
 @functools.lru_cache(maxsize=256)
-def _imported(text: bytes, package: str) -> tuple[str, ...]:
-    """Full names of what a source text of a package may import; none where it is no Python."""
+def _brought(folder: Path, *, changing: bool = False) -> frozenset[str]:
+    """Top-level modules that distributions in a folder brought; those that may change, or all."""
+    found: set[str] = set()
+    for record in folder.glob("*.dist-info/RECORD"):
+        if not changing or _changes(record.with_name("direct_url.json")):
+            with contextlib.suppress(OSError):
+                found |= set(_FIRST_PART.findall(record.read_text(errors="replace")))
+    return frozenset(found)
+
+
+def _changes(origin: Path) -> bool:
+    """Whether a distribution came from a commit, or from a folder that is still there."""
     try:
-        with warnings.catch_warnings(action="ignore"):
-            tree = ast.parse(text)
-    except (SyntaxError, ValueError, RecursionError, MemoryError):
-        return ()
-    found: list[str] = []
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Import):
-            found += [alias.name for alias in node.names]
-        elif isinstance(node, ast.ImportFrom):
-            parents = package.split(".")[: len(package.split(".")) - node.level + 1]
-            base = ".".join([*(parents if node.level else []), *filter(None, [node.module])])
-            found += [base, *(f"{base}.{alias.name}" for alias in node.names)]
-    return tuple(name for name in dict.fromkeys(found) if all(name.split(".")))
+        about = json.loads(origin.read_text(encoding="utf-8"))
+        folder = Path(unquote(urlsplit(about["url"]).path))
+    except (OSError, ValueError, KeyError):
+        return False  # from an index
+    return "vcs_info" in about or ("dir_info" in about and folder.exists())

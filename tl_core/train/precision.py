@@ -15,7 +15,7 @@ from torch import Tensor, nn
 
 from tl_core.config import ARCHITECTURE, FROM_SCRATCH, TrainConfig, config_from_dict
 from tl_core.datasets import ImageData
-from tl_core.frozen.content import code_hash
+from tl_core.frozen.content import content_key
 from tl_core.kernels import layer_library
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.device import autocast, resolve_device
@@ -167,8 +167,8 @@ def _builder_hash(backbone: str) -> str:
     if backbone.startswith(PREFIX):
         import timm
 
-        return code_hash(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
-    return code_hash(MODELS[backbone].build)
+        return content_key(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
+    return content_key(MODELS[backbone].build)
 
 
 def _read(file: Path) -> dict[str, str]:

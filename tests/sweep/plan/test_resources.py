@@ -19,7 +19,7 @@ def machine(monkeypatch):
     """machine(cpus, gpus): as if this machine had so many."""
 
     def of(cpus, gpus):
-        monkeypatch.setattr(resources.os, "sched_getaffinity", lambda pid: set(range(cpus)))
+        monkeypatch.setattr(resources, "cpu_count", lambda: cpus)
         monkeypatch.setattr(resources, "gpu_count", lambda: gpus)
 
     return of

@@ -5,7 +5,7 @@ import timm
 import torch
 from torch import nn
 
-from tl_core.frozen.cut import Cuttable, NotCuttable, agrees
+from tl_core.frozen.cut import NotCuttable, agrees, cut_model
 from tl_core.kernels import layer_library
 from tl_core.kernels.max_pool import MaxPool
 from tl_core.kernels.native import use_native_layers
@@ -18,7 +18,12 @@ TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
 
 def pieces(model, depth):
     freeze(model, depth)
-    return Cuttable(model).cut(depth)
+    return cut_model(model)
+
+
+def called(piece):
+    """Names of the modules that a piece calls."""
+    return [node.target for node in piece.graph.nodes if node.op == "call_module"]
 
 
 @pytest.mark.parametrize("backbone", OWN + TINY)
@@ -56,25 +61,13 @@ def test_training_on_the_activations_gives_the_same_gradients(make, backbone):
         torch.testing.assert_close(model.get_parameter(name).grad, gradient, rtol=1e-3, atol=1e-4)
 
 
-@pytest.mark.parametrize("backbone", [*OWN, "timm:test_resnet", "timm:test_efficientnet"])
-def test_a_deeper_boundary_is_reached_from_a_shallower_one(make, backbone):
-    model, images = make(backbone)
-    deep = len(stages(model))
-    freeze(model, deep)
-    cuttable = Cuttable(model)
-    for shallow in range(1, deep):
-        between = cuttable.between(shallow, deep)
-        there = between(cuttable.cut(shallow).prefix(images))
-        torch.testing.assert_close(there, cuttable.cut(deep).prefix(images))
-
-
 @pytest.mark.skipif(layer_library() is None, reason="no C++ compiler here")
 def test_native_pooling_is_frozen_with_what_comes_before_it():
     model = timm.create_model("vgg11", num_classes=3)
-    before = [node.target for node in Cuttable(model).cut(2).prefix.graph.nodes]
+    before = [node.target for node in pieces(model, 2).prefix.graph.nodes]
     use_native_layers(model)
     assert type(model.features[5]) is MaxPool
-    assert [node.target for node in Cuttable(model).cut(2).prefix.graph.nodes] == before
+    assert [node.target for node in pieces(model, 2).prefix.graph.nodes] == before
     assert "features.5" in before
 
 
@@ -131,7 +124,7 @@ def test_what_cannot_be_cut_says_so(make, monkeypatch, cls, depth, works):
     assert agrees(cut, model, images)
 
 
-def test_a_second_activation_across_the_boundary_is_no_cut(make, monkeypatch):
+def test_where_two_activations_cross_the_cut_comes_before(make, monkeypatch):
     class Two(Skipping):
         def forward(self, images):
             one = self.first(images)
@@ -141,10 +134,10 @@ def test_a_second_activation_across_the_boundary_is_no_cut(make, monkeypatch):
             )
 
     monkeypatch.setitem(MODELS, "mine", ModelSpec(lambda config, **shape: Two(), "a user's"))
-    model, _ = make("mine")
-    freeze(model, 2)
-    with pytest.raises(NotCuttable, match="2 activations"):
-        Cuttable(model).cut(2)
+    model, images = make("mine")
+    cut = pieces(model, 2)
+    assert called(cut.prefix) == ["first"]
+    assert agrees(cut, model, images)
 
 
 class Odd(nn.Module):
@@ -162,16 +155,42 @@ class Odd(nn.Module):
         return self.head(self.two(x).mean((2, 3)))
 
 
-def test_a_prefix_that_differs_between_training_and_evaluation_is_not_cut():
-    assert pieces(Odd(), 1)
-    with pytest.raises(NotCuttable, match="differs between training and evaluation"):
-        pieces(Odd(scale=0.5), 2)
+def test_what_differs_between_training_and_evaluation_is_not_in_the_prefix():
+    assert called(pieces(Odd(), 2).prefix) == ["first", "one", "two"]
+    model = Odd(scale=0.5)
+    cut = pieces(model, 2)
+    assert called(cut.prefix) == ["first", "one"]
+    assert agrees(cut, model, torch.randn(4, 1, 8, 8))
 
 
-def test_a_normalization_by_the_batch_alone_is_not_cut():
-    with pytest.raises(NotCuttable, match="depends on the batch"):
-        pieces(Odd(frozen=nn.BatchNorm2d(4, track_running_stats=False)), 1)
-    with pytest.raises(
-        NotCuttable, match="depends on the batch"
-    ):  # without parameters: not frozen
-        pieces(Odd(first=nn.BatchNorm2d(1, affine=False)), 1)
+def test_a_normalization_by_the_batch_alone_is_not_in_the_prefix():
+    frozen = pieces(Odd(frozen=nn.BatchNorm2d(4, track_running_stats=False)), 1)
+    assert called(frozen.prefix) == ["first"]
+    with pytest.raises(NotCuttable, match="nothing is computed before the boundary"):
+        pieces(Odd(first=nn.BatchNorm2d(1, affine=False)), 1)  # without parameters: not frozen
+
+
+def test_what_trains_is_in_no_prefix():
+    model = Odd()
+    freeze(model, 0)
+    assert called(cut_model(model).prefix) == ["first"]
+    freeze(model, 2)
+    model.one[0].weight.requires_grad_(True)
+    assert called(cut_model(model).prefix) == ["first"]
+
+
+class Turned(Odd):
+    """Images come second in its activations."""
+
+    def forward(self, images):
+        x = self.two(self.one(images)).mean((2, 3)).t()
+        return self.head(torch.dropout(x, 0.0, False).t())
+
+
+def test_pieces_agree_only_on_activations_with_a_row_for_each_image():
+    images = torch.randn(3, 1, 8, 8)
+    for model, rows in ((Odd(), 3), (Turned(), 4)):
+        cut = pieces(model, 2)
+        model.eval()
+        assert len(cut.prefix(images)) == rows
+        assert agrees(cut, model, images) == (rows == 3)

@@ -17,7 +17,7 @@ def build(cache, key, *, count=8, part=PART):
 
 
 def names(cache):
-    return sorted(path.name for path in cache.folder.glob("*") if path.suffix == ".npy")
+    return sorted(path.name for path in cache.folder.glob("*.npy"))
 
 
 def test_what_was_built_is_opened_and_not_built_again(tmp_path):
@@ -143,7 +143,7 @@ def test_what_others_are_building_counts_and_is_not_thrown_out(tmp_path, monkeyp
 def test_what_a_killed_process_left_is_removed(tmp_path):
     cache = FeatureCache(tmp_path)
     build(cache, "one")
-    left = cache.folder / ".other.partial"
+    left = cache.folder / ".4711-other.npy"
     left.write_bytes(b"x" * 100)
     with FileLock(cache.folder / ".other.lock"):
         build(cache, "two")

@@ -98,18 +98,6 @@ def test_another_trial_with_the_same_prefix_computes_nothing(run, monkeypatch):
     assert len(numbers(second)) == 3
 
 
-def test_a_deeper_prefix_goes_on_from_a_shallower_one(run, monkeypatch):
-    whole = numbers(run(freeze_depth=4, cache_dir=None))
-    numbers(run(freeze_depth=2))
-    deeper = run(freeze_depth=4)
-
-    def fail(self, images):
-        raise AssertionError("computed from the images")
-
-    monkeypatch.setattr(FeatureBatches, "_compute", fail)
-    np.testing.assert_allclose(numbers(deeper), whole, rtol=2e-4)
-
-
 def test_the_test_split_is_judged_through_the_pieces_too(run, digits, monkeypatch):
     cached = run()
     logits, labels = cached.predict(digits.test)

@@ -1,11 +1,12 @@
-"""What a process does with memory that it freed."""
+"""The CPUs of a process, and what it does with memory that it freed."""
 
+import os
 import subprocess
 import sys
 
 import pytest
 
-from tl_core.machine.hardware import keep_freed_memory
+from tl_core.machine.hardware import cpu_count, keep_freed_memory
 from tl_core.train import trainer
 
 MEMORY = """
@@ -66,3 +67,11 @@ def test_a_run_gives_back_what_another_left(monkeypatch, digits, plain_run):
     monkeypatch.setattr(trainer, "give_back_memory", lambda: called.append("give back"))
     plain_run(digits)
     assert called == ["keep", "give back"]
+
+
+def test_cpus_are_those_that_this_process_may_use(monkeypatch):
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 5, 7}, raising=False)
+    assert cpu_count() == 3
+    monkeypatch.delattr(os, "sched_getaffinity")
+    monkeypatch.setattr(os, "cpu_count", lambda: None)
+    assert cpu_count() == 1

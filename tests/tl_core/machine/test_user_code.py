@@ -1,21 +1,20 @@
 """What counts of a user's code, wherever it and the libraries that it imports lie."""
 
-import ast
 import importlib
 import os
 import site
 import sys
+import time
 import zipfile
 from pathlib import Path
-from types import ModuleType
+from types import ModuleType, SimpleNamespace
 
 import pytest
 
-from tl_core.frozen import content
-from tl_core.frozen.content import code_hash
-from tl_core.machine import installed
+from tl_core.machine import user_code as code
+from tl_core.machine.user_code import code_digest, has_text, package_digest, user_code
 
-MODEL = "import lib_of_user\nfrom lib_of_user import native\n\nclass Model:\n    pass\n"
+MODEL = "from lib_of_user import native\nnative, inner = 1, 2\n\nclass Model:\n    pass\n"
 NATIVE = b"\x7fELF\x00\x00"
 
 
@@ -47,28 +46,36 @@ def key_of(name="model_of_user"):
     """The key of `Model` as a process that starts now would find it."""
     forget()
     importlib.invalidate_caches()
-    for cached in ("library_of", "_claimed", "_metadata", "_listed"):
-        getattr(installed, cached).cache_clear()
-    return code_hash(importlib.import_module(name).Model)
+    forget_libraries()
+    importlib.import_module(name)
+    return code_digest([name])
 
 
-def library(folder, *, modules=300, version="1.0", listing="RECORD", info="dist-info"):
+def forget_libraries():
+    for held in vars(code).values():
+        if hasattr(held, "cache_clear") and held is not package_digest:
+            held.cache_clear()
+
+
+def library(folder, *, modules=300, loaded=30):
     """A package as pip unpacks it: source files, an extension module that is loaded, metadata."""
     package = folder / "lib_of_user"
     package.mkdir(parents=True)
     for number in range(modules):
         (package / f"m{number}.py").touch()
     (package / "native.so").write_bytes(NATIVE)
-    names = "".join(f"from lib_of_user import m{n}\n" for n in range(0, modules, 30))
+    names = "".join(f"from lib_of_user import m{n}\n" for n in range(0, modules, loaded))
     write(folder, lib_of_user____init__=(
         "import sys, types\nnative = types.ModuleType('lib_of_user.native')\n"
         "native.__file__ = __file__.replace('__init__.py', 'native.so')\n"
-        "sys.modules[native.__name__] = native\n" + names
+        "sys.modules[native.__name__] = native\n"
+        "inner = types.ModuleType('lib_of_user.native.inner')  # as compiled code makes them\n"
+        "inner.__file__ = native.__file__\n"
+        "sys.modules[inner.__name__] = inner\n" + names
     ))  # fmt: skip
-    about = folder / f"a_project-{version}.{info}"
+    about = folder / "a_project-1.0.dist-info"
     about.mkdir()
-    lines = {"RECORD": "lib_of_user/__init__.py,sha256=x,1\n", "top_level.txt": "lib_of_user\n"}
-    (about / listing).write_text(lines[listing])
+    (about / "RECORD").write_text("lib_of_user/__init__.py,sha256=x,1\n")
     return folder
 
 
@@ -93,41 +100,45 @@ def by_links(folder, monkeypatch):
 
 @pytest.fixture
 def opened(monkeypatch):
-    """Paths of the files that are read, and None for each text that is parsed."""
-    found: list[Path | None] = []
-    read, parse = Path.read_bytes, ast.parse
+    """Paths of the files that are read."""
+    found: list[Path] = []
+    read = Path.read_bytes
     monkeypatch.setattr(Path, "read_bytes", lambda path: [found.append(path), read(path)][1])
-    monkeypatch.setattr(
-        ast,
-        "parse",
-        lambda text, *rest, **named: [found.append(None), parse(text, *rest, **named)][1],
-    )
     return found
 
 
 @pytest.mark.parametrize("placed", [on_python_path, by_path_file, by_links])
-@pytest.mark.parametrize(
-    "metadata",
-    [
-        {"listing": "RECORD"},
-        {"listing": "top_level.txt"},
-        {"listing": "top_level.txt", "info": "egg-info"},
-    ],
-)
+@pytest.mark.parametrize("place", ["libs", "site-packages"])
 def test_a_library_goes_by_its_version_wherever_it_lies(
-    project, tmp_path, monkeypatch, placed, metadata, opened
+    project, tmp_path, monkeypatch, placed, place, opened
 ):
-    folder = library(tmp_path / "libs", **metadata)
+    folder = library(tmp_path / place)
     placed(folder, monkeypatch)
     write(project, model_of_user=MODEL)
+    package_digest()
+    opened.clear()
     one = key_of()
-    ours = Path(code_hash.__code__.co_filename).parent
-    assert [p for p in opened if p and ours not in p.parents] == [project / "model_of_user.py"]
-    assert opened.count(None) <= 1
+    assert opened == [project / "model_of_user.py"]
+    assert "lib_of_user.native.inner" in sys.modules
     write(folder, lib_of_user__m1="CHANGED = True\n")
     assert key_of() == one
-    (about,) = folder.glob("a_project-*")
-    about.rename(about.with_name(about.name.replace("1.0", "1.1")))
+    library_key = code_digest(["lib_of_user.m0"])
+    monkeypatch.setattr(sys.modules["lib_of_user"], "__version__", "1.1", raising=False)
+    assert code_digest(["lib_of_user.m0"]) != library_key
+
+
+def test_a_library_without_its_metadata_counts_by_its_text_and_soon(
+    project, tmp_path, monkeypatch
+):
+    folder = library(tmp_path / "libs", modules=3000, loaded=1)
+    (folder / "a_project-1.0.dist-info" / "RECORD").unlink()
+    on_python_path(folder, monkeypatch)
+    write(project, model_of_user=MODEL)
+    began = time.perf_counter()
+    one = key_of()
+    assert time.perf_counter() - began < 20  # 3,000 files were read
+    assert len(user_code(["model_of_user"])) > 3000
+    write(folder, lib_of_user__m1="CHANGED = True\n")
     assert key_of() != one
 
 
@@ -149,8 +160,7 @@ def test_a_project_of_ones_own_that_is_installed_as_editable_counts(project, tmp
     about = tmp_path / "sites" / "project_of_user-0.1.dist-info"
     about.mkdir(parents=True)
     (about / "direct_url.json").write_text(EDITABLE % project)
-    (project / "project_of_user.egg-info").mkdir()
-    (project / "project_of_user.egg-info" / "top_level.txt").write_text("project_of_user\n")
+    (about / "RECORD").write_text("__editable__.project_of_user.pth,,\n")
     write(project, project_of_user____init__="", project_of_user__m="class Model:\n    A = 1\n")
     one = key_of("project_of_user.m")
     write(project, project_of_user__m="class Model:\n    A = 22\n")
@@ -172,30 +182,30 @@ def test_a_project_installed_from_a_folder_of_this_machine_is_ones_own(
     assert (key_of() == one) == (origin == "folder that is gone")
 
 
-def test_another_commit_of_one_version_is_another_library(project, tmp_path, monkeypatch):
-    folder = library(tmp_path / "libs", modules=1)
+def test_what_was_installed_from_a_commit_counts_by_its_text(project, tmp_path, monkeypatch):
+    folder = library(tmp_path / "site-packages", modules=1)
     on_python_path(folder, monkeypatch)
     write(project, model_of_user=MODEL)
-    found = set()
-    for commit in ("aaa", "bbb"):
-        (folder / "a_project-1.0.dist-info" / "direct_url.json").write_text(COMMIT % commit)
-        found.add(key_of())
-    assert len(found) == 2
+    (folder / "a_project-1.0.dist-info" / "direct_url.json").write_text(COMMIT % "aaa")
+    one = key_of()
+    write(folder, lib_of_user____init__=(folder / "lib_of_user/__init__.py").read_text() + "#2\n")
+    assert key_of() != one
 
 
 IMPORTS = [
     ("neighbour_of_user", "import neighbour_of_user\n"),
-    ("neighbour_of_user", "def late():\n    import neighbour_of_user\n"),
+    ("neighbour_of_user", "def late():\n    import neighbour_of_user\nlate()\n"),
+    ("neighbour_of_user", "__import__('neighbour_of_user')\n"),
     ("pack_of_user____init__", "from pack_of_user.inner import x\n"),
     ("pack_of_user__inner", "from pack_of_user import inner\n"),
-    ("pack_of_user__inner", "def late():\n    from pack_of_user import inner\n"),
+    ("pack_of_user____init__", "from pack_of_user import inner\n"),
     ("pack_of_user__deep", "import pack_of_user.inner\n"),  # which imports its neighbour
     ("space_of_user__inner", "import space_of_user.inner\n"),  # a namespace
 ]
 
 
 @pytest.mark.parametrize(("changed", "line"), IMPORTS)
-def test_whatever_is_imported_of_ones_own_counts_loaded_or_not(project, changed, line):
+def test_whatever_is_imported_of_ones_own_counts(project, changed, line):
     write(
         project, model_of_user=line + "class Model:\n    pass\n", neighbour_of_user="",
         pack_of_user____init__="", pack_of_user__inner="from . import deep\nx = 1\n",
@@ -219,7 +229,7 @@ def test_the_same_in_another_folder(project, tmp_path, monkeypatch):
     assert key_of() == one
 
 
-def test_an_extension_module_of_ones_own_counts_and_is_not_parsed(project, opened):
+def test_an_extension_module_of_ones_own_counts(project):
     write(project, model_of_user="import sys\nimport native_of_user\nclass Model: pass\n")
     found = set()
     for built in (NATIVE, NATIVE + b"1"):
@@ -228,17 +238,21 @@ def test_an_extension_module_of_ones_own_counts_and_is_not_parsed(project, opene
         native.__file__ = str(project / "native_of_user.so")
         forget()
         sys.modules["native_of_user"] = native
-        found.add(code_hash(importlib.import_module("model_of_user").Model))
+        importlib.import_module("model_of_user")
+        found.add(code_digest(["model_of_user"]))
     assert len(found) == 2
-    assert opened.count(None) <= 1
 
 
 @pytest.mark.parametrize("text", [b"x = '\x00'\n", b"def (:\n", b"# \xff\n"])
-def test_a_file_that_is_no_python_counts_unparsed(project, text):
-    write(project, model_of_user="def late():\n    import odd_of_user\nclass Model: pass\n")
-    (project / "odd_of_user.py").write_bytes(text)
+def test_a_file_that_is_no_python_counts(project, text):
+    odd = project / "odd_of_user.bin"
+    write(project, model_of_user=(
+        "import sys, types\nodd = types.ModuleType('odd_of_user')\n"
+        f"odd.__file__ = {str(odd)!r}\nsys.modules['odd_of_user'] = odd\n"
+    ))  # fmt: skip
+    odd.write_bytes(text)
     one = key_of()
-    (project / "odd_of_user.py").write_bytes(text + b"#\n")
+    odd.write_bytes(text + b"#\n")
     assert key_of() != one
 
 
@@ -260,33 +274,71 @@ def test_a_loaded_module_is_what_its_file_held_at_first(project):
     one = key_of()
     loaded = sys.modules["model_of_user"]
     write(project, model_of_user="class Model:\n    A = 22\n")
-    assert code_hash(loaded.Model) == one
+    assert code_digest([loaded.__name__]) == one
     os.utime(project / "model_of_user.py", (1, 1))  # for Python's own cache
-    assert code_hash(importlib.reload(loaded).Model) != one
+    importlib.reload(loaded)
+    assert code_digest([loaded.__name__]) != one
 
 
-class Policy:
-    """An augmentation that is an object."""
-
-    def __init__(self, strength):
-        self.strength = strength
-
-    def __call__(self, images, generator, flip):
-        return images * self.strength
-
-
-def test_what_an_object_holds_counts():
-    assert code_hash(Policy(1)) == code_hash(Policy(1)) != code_hash(Policy(2))
-    assert code_hash(Policy(1).__call__) != code_hash(Policy(2).__call__)
+def test_a_module_is_what_it_was_made_of_not_what_its_file_says_now(project):
+    write(project, model_of_user="SCALE = 1")
+    key_of()
+    module = sys.modules["model_of_user"]
+    found = set()
+    for text in ("SCALE = 1", "SCALE = 2"):
+        module.__source__ = SimpleNamespace(source=text)
+        found.add(code_digest(["model_of_user"]))
+    assert len(found) == 2
+    write(project, model_of_user="SCALE = 3")
+    assert code_digest(["model_of_user"]) in found
 
 
-def test_a_checkout_of_a_library_counts_as_a_whole(project, monkeypatch):
+def test_a_checkout_of_a_library_counts_by_its_text(project, monkeypatch):
     found = set()
     for number in (1, 22):
         write(project, timm____init__="", timm__inner=f"A = {number}\n")
-        module = ModuleType("timm")
-        module.__file__, module.__path__ = str(project / "timm/__init__.py"), [project / "timm"]
-        monkeypatch.setitem(sys.modules, "timm", module)
-        content._package_hash.cache_clear()
-        found.add(code_hash(type("Block", (), {"__module__": "timm.inner"})))
+        for name, file in (("timm", "timm/__init__.py"), ("timm.inner", "timm/inner.py")):
+            module = ModuleType(name)
+            module.__file__ = str(project / file)
+            monkeypatch.setitem(sys.modules, name, module)
+        sys.modules["timm"].__path__ = [str(project / "timm")]
+        forget_libraries()
+        found.add(code_digest(["timm.inner"]))
     assert len(found) == 2
+
+
+def test_neither_this_package_nor_the_standard_library_is_a_users(project):
+    write(project, model_of_user="import json, tl_core.config, torch, numpy, timm\n")
+    key_of()
+    assert list(user_code(["model_of_user", "json", "tl_core.config"])) == ["model_of_user"]
+
+
+class Proxy(ModuleType):
+    """As `torch.ops` and `torch.classes`."""
+
+    def __getattr__(self, name):
+        return self
+
+
+def test_a_module_that_has_whatever_it_is_asked_for_has_no_text(project, monkeypatch):
+    write(project, model_of_user="proxy_of_user = 1\n")
+    key_of()
+    monkeypatch.setitem(sys.modules, "proxy_of_user", Proxy("proxy_of_user"))
+    assert list(user_code(["model_of_user"])) == ["model_of_user"]
+    assert not has_text("proxy_of_user")
+
+
+def test_another_state_of_this_package_is_another_key(monkeypatch):
+    one = code_digest([])
+    monkeypatch.setattr(code, "package_digest", lambda: "another")
+    assert code_digest([]) != one
+
+
+def test_of_cells_in_a_notebook_no_text_is_known(project, monkeypatch):
+    write(project, model_of_user="")
+    key_of()
+    monkeypatch.setitem(sys.modules, "__main__", ModuleType("__main__"))
+    monkeypatch.setitem(sys.modules, "by_hand_of_user", ModuleType("by_hand_of_user"))
+    known = ("model_of_user", "torch.nn", "torch._C._nn", "builtins", "math")
+    assert all(map(has_text, known))
+    assert not any(map(has_text, ("__main__", "by_hand_of_user", "nowhere")))

@@ -1,6 +1,7 @@
 """Frozen stages keep every number, whatever train() says."""
 
 import copy
+import pickle
 
 import pytest
 import timm
@@ -52,9 +53,10 @@ def test_all_stages_frozen_leave_no_normalization_statistics_that_move(make, bac
 def test_frozen_modules_stay_in_eval_in_copies_and_thaw_again(make):
     model, images = make("residual", dropout=0.5)
     freeze(model, 2)
-    twin = copy.deepcopy(model)
-    for each in (model, twin):
+    twin, pickled = copy.deepcopy(model), pickle.loads(pickle.dumps(model))
+    for each in (model, twin, pickled):
         each.train()
+        each.stages[0].train()
         assert not each.stem[1].training
         assert not each.stages[0][0].drop.training
         assert each.stages[1][0].drop.training

@@ -8,11 +8,12 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
-from tl_core.datasets.images.decode import decode_or_reason, thread_count
+from tl_core.datasets.images.decode import decode_or_reason
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.white_levels import WhiteLevels
 from tl_core.datasets.records import Records
 from tl_core.errors import BadInput
+from tl_core.machine.hardware import cpu_count
 
 
 class ImageStore(ABC):
@@ -60,7 +61,7 @@ class StreamingStore(ImageStore):
         self._records = records
         self._positions = positions
         self._whites = whites
-        self._pool = ThreadPoolExecutor(thread_count(), thread_name_prefix="decode")
+        self._pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
 
     def take(self, indices: np.ndarray) -> np.ndarray:
         """As `ImageStore.take`.
@@ -78,7 +79,7 @@ class StreamingStore(ImageStore):
 
         # In the order of the files: neighbours in a Parquet file are read together.
         order = np.argsort(wanted, kind="stable")
-        shares = min(len(order), 4 * thread_count()) or 1
+        shares = min(len(order), 4 * cpu_count()) or 1
         for _ in self._pool.map(fill, np.array_split(order, shares)):
             pass
         return batch

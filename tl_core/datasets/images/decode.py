@@ -6,7 +6,6 @@ Shapes: C = 1 (grey) or 3 (RGB).
 """
 
 import io
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -20,6 +19,7 @@ from PIL import Image, ImageOps
 from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import OWN_LEVELS, Kind, WhiteLevels
 from tl_core.datasets.images.wide import GREY_WITH_ALPHA, kind_of, raw_mode, read_wide, to_bytes
+from tl_core.machine.hardware import cpu_count
 
 BLOCK = 64
 """Images that a thread takes at a time."""
@@ -112,13 +112,6 @@ def largest_value(raw: bytes) -> tuple[Kind, float]:
     return kind, read_wide(raw, image, kind).largest
 
 
-def thread_count() -> int:
-    """CPU cores this process may use."""
-    if hasattr(os, "sched_getaffinity"):
-        return len(os.sched_getaffinity(0))
-    return os.cpu_count() or 1
-
-
 def map_blocks(
     work: Callable[[range], T], count: int, advance: Callable[[int, int], None]
 ) -> Iterator[T]:
@@ -147,12 +140,12 @@ def _run(work: Callable[[range], T], blocks: list[range]) -> Iterator[T]:
     if seconds < THREADS_FROM_SECONDS * len(blocks[1]):
         yield from map(work, blocks[2:])
         return
-    with ThreadPoolExecutor(thread_count(), thread_name_prefix="decode") as pool:
+    with ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode") as pool:
         ahead: deque[Future[T]] = deque()
         try:
             for block in blocks[2:]:
                 ahead.append(pool.submit(work, block))
-                if len(ahead) > 4 * thread_count():
+                if len(ahead) > 4 * cpu_count():
                     yield ahead.popleft().result()
             while ahead:
                 yield ahead.popleft().result()
