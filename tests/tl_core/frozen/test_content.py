@@ -16,7 +16,7 @@ from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.frozen.content import code_hash, described, digest, import_hash, own_settings
-from tl_core.kernels.max_pool import MaxPool
+from tl_core.kernels.norm_act import NormAct
 from tl_core.models import build_model
 
 
@@ -143,16 +143,16 @@ def test_what_a_module_imports_counts_without_its_own_code(user_module, monkeypa
 
 def test_our_own_code_counts_and_libraries_go_by_version():
     assert code_hash(nn.ReLU) == "torch.nn.modules.activation"
-    assert code_hash(MaxPool) == code_hash(digest) != code_hash(nn.ReLU)
+    assert code_hash(NormAct) == code_hash(digest) != code_hash(nn.ReLU)
 
 
 @pytest.mark.slow
 def test_the_same_in_another_process():
     program = (
         "import torch; from tl_core.frozen.content import *;"
-        "from tl_core.kernels.max_pool import MaxPool;"
+        "from tl_core.kernels.norm_act import NormAct;"
         "held = [own_settings(torch.nn.Conv2d(3, 4, 3)), set('abcdef'), torch.arange(3)];"
-        "found = described(held).decode(), code_hash(MaxPool), code_hash(torch.nn.ReLU)"
+        "found = described(held).decode(), code_hash(NormAct), code_hash(torch.nn.ReLU)"
     )
     here: dict[str, object] = {}
     exec(program, here)

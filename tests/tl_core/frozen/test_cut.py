@@ -6,9 +6,6 @@ import torch
 from torch import nn
 
 from tl_core.frozen.cut import Cuttable, NotCuttable, agrees
-from tl_core.kernels import layer_library
-from tl_core.kernels.max_pool import MaxPool
-from tl_core.kernels.native import use_native_layers
 from tl_core.models import MODELS, ModelSpec, stages
 from tl_core.models.freezing import freeze
 
@@ -66,16 +63,6 @@ def test_a_deeper_boundary_is_reached_from_a_shallower_one(make, backbone):
         between = cuttable.between(shallow, deep)
         there = between(cuttable.cut(shallow).prefix(images))
         torch.testing.assert_close(there, cuttable.cut(deep).prefix(images))
-
-
-@pytest.mark.skipif(layer_library() is None, reason="no C++ compiler here")
-def test_native_pooling_is_frozen_with_what_comes_before_it():
-    model = timm.create_model("vgg11", num_classes=3)
-    before = [node.target for node in Cuttable(model).cut(2).prefix.graph.nodes]
-    use_native_layers(model)
-    assert type(model.features[5]) is MaxPool
-    assert [node.target for node in Cuttable(model).cut(2).prefix.graph.nodes] == before
-    assert "features.5" in before
 
 
 def test_a_linear_probe_is_cut_behind_the_pooling(make):
