@@ -1,8 +1,8 @@
 """Batch normalization, residual sum and activation as one native layer of our own models on a CPU.
 
-It makes 2.2 to 2.5 times as many training steps of them with ELU, the default: 13.6 ms instead of
-25 for 64 grey images of 28 × 28 and the shallow CNN, 38 instead of 91 for 64 images of 32 × 32 and
-the residual CNN of width 16 (benchmarks/README.md; PyTorch's ELU alone is half of that).
+With ELU, the default, a training step takes less than half as long: 11 ms instead of 25 for 64
+grey images of 28 × 28 and the shallow CNN, 38 instead of 91 for 64 images of 32 × 32 and the
+residual CNN of width 16 (benchmarks/README.md; PyTorch's slow ELU is the larger part of that).
 
 The machine's own C++ compiler makes the library once, when a layer first gets images on a CPU;
 where a GPU trains it is not compiled:
