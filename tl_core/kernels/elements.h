@@ -52,11 +52,10 @@ inline float exp_negative(float x) {
     return p * scale;
 }
 
-enum Activation { IDENTITY, RELU, RELU6, ELU };  // comparisons are such that NaN stays NaN
+enum Activation { IDENTITY, RELU, ELU };  // comparisons are such that NaN stays NaN
 
 template <int A> inline float activate(float y) {
     if (A == RELU) return y < 0 ? 0.0f : y;
-    if (A == RELU6) return y < 0 ? 0.0f : y > 6 ? 6.0f : y;
     if (A == ELU) return y > 0 ? y : exp_negative(std::min(y, 0.0f)) - 1.0f;
     return y;
 }
@@ -64,7 +63,6 @@ template <int A> inline float activate(float y) {
 // The derivative, from what `activate` gave.
 template <int A> inline float slope(float out) {
     if (A == RELU) return out > 0 ? 1.0f : 0.0f;
-    if (A == RELU6) return out > 0 && out < 6 ? 1.0f : 0.0f;
     if (A == ELU) return std::min(out + 1.0f, 1.0f);
     return 1.0f;
 }

@@ -112,8 +112,7 @@ struct Slopes {
     std::vector<float> scale, tilt, shift;
 };
 
-// From the blocks where g may be other than 0, x there, and the `rows` of the whole batch; also the
-// gradients of weight and bias.
+// Also gives the gradients of weight and bias.
 template <class T, int A>
 Slopes slopes(const Blocks &blocks, const T *gradient, const T *x, const T *out,
               const float *weight, const float *mean, const float *inverse, int64_t rows,

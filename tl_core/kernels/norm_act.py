@@ -2,6 +2,8 @@
 
 On a CPU in channels-last layout the three run as one native function (`tl_core.kernels`), which
 reads and writes memory a third as often; elsewhere as PyTorch's operations, one after another.
+The native layer has first derivatives, as training needs. PyTorch's own have higher ones, and are
+known to `torch.func` and `torch.jit.script`: for these set TL_SWEEP_KERNELS=0.
 
 Shapes: B images, C channels, H × W pixels.
 Source: batch normalization: Ioffe & Szegedy 2015; ELU: Clevert et al. 2016, α = 1.
@@ -20,27 +22,28 @@ IDENTITY = 0
 NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {
     nn.Identity: IDENTITY,
     nn.ReLU: 1,
-    nn.ReLU6: 2,
-    nn.ELU: 3,
+    nn.ELU: 2,
 }
 """Activation modules that the native functions know, with their numbers there."""
 
 
 class NormAct(nn.BatchNorm2d):
-    """act(norm(x) + residual), (B, C, H, W) → the same shape.
+    """pool(act(norm(x) + residual)), (B, C, H, W) → the same shape, or what `pool` makes of it.
 
     Args:
         channels: C.
         act: the activation, a module without parameters.
+        pool: a module without parameters; None: nothing is pooled.
     """
 
-    def __init__(self, channels: int, act: nn.Module) -> None:
+    def __init__(self, channels: int, act: nn.Module, pool: nn.Module | None = None) -> None:
         super().__init__(channels)
         self.act = act
+        self.pool = pool or nn.Identity()
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """The activation of x normalized, plus a residual of the same shape where there is one."""
-        return norm_act(self, x, self.act, residual)
+        return self.pool(norm_act(self, x, self.act, residual))
 
 
 def norm_act(
@@ -73,9 +76,6 @@ def knows(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
     return (
         all(readable(t) and (t.dtype, t.shape) == (x.dtype, x.shape) for t in tensors)
         and x.numel() > x.shape[1]  # several values a channel
-        and norm.affine
-        and norm.track_running_stats
-        and norm.momentum is not None
         and all(
             t.dtype == torch.float32 and t.is_contiguous()
             for t in (norm.weight, norm.bias, *_running(norm))
@@ -151,7 +151,7 @@ class _NormAct(torch.autograd.Function):
     ) -> Tensor:
         out = _apply(library, code, x, residual, *terms)
         weight, _, mean, inverse = terms
-        kept = x if code == IDENTITY else out  # who comes next may then change `out` in place
+        kept = x if code == IDENTITY else out  # the next layer may then change `out` in place
         ctx.save_for_backward(x, kept, weight, mean, inverse)
         ctx.library, ctx.code, ctx.has_residual = library, code, residual is not None
         return out

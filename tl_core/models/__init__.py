@@ -23,7 +23,6 @@ from torch import nn
 
 from tl_core.config import PRETRAINED, STRUCTURE_FIELDS, TrainConfig
 from tl_core.errors import BadInput, first_line
-from tl_core.kernels.native import use_native_layers
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
@@ -112,7 +111,6 @@ def build_model(
             loaded = load_source(model, config.weights, config.input_adapt, classes)
             model.loaded = loaded  # type: ignore[assignment]
     freeze(model, config.freeze_depth)
-    use_native_layers(model)
     return model
 
 

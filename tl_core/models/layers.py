@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.kernels.norm_act import NormAct
-from tl_core.kernels.norm_act_pool import NormActPool
 
 ACTIVATION_MODULES: dict[str, type[nn.Module]] = {
     "elu": nn.ELU,
@@ -37,7 +36,7 @@ variance 1; starting at 2 gained 3 points of CIFAR-10 accuracy after two short e
 
 
 class Act(nn.Module):
-    """pool(act(x + residual)): a `NormAct` or `NormActPool` without normalization."""
+    """pool(act(x + residual)): a `NormAct` without normalization."""
 
     def __init__(self, act: nn.Module, pool: nn.Module) -> None:
         super().__init__()
@@ -56,7 +55,7 @@ def norm_act_layer(
     act = activation_layer(activation) if activation else nn.Identity()
     if not norm:
         return Act(act, pool or nn.Identity())
-    layer = NormActPool(channels, act, pool) if pool else NormAct(channels, act)
+    layer = NormAct(channels, act, pool)
     nn.init.constant_(layer.weight, NORM_GAIN)
     return layer
 

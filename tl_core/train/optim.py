@@ -4,16 +4,16 @@ A schedule is a pure function of how far training is, so it has no state to save
 schedule listens to the validation loss and keeps a small state of its own.
 """
 
+import inspect
 import math
 from collections.abc import Callable
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import torch
 from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
-from tl_core.machine.lazy_compiler import without_compiler
 from tl_core.models import is_head, stages
 
 ParameterGroups = list[dict[str, Any]]
@@ -56,6 +56,21 @@ def _distances(model: nn.Module) -> dict[str, int]:
     """Parameter of the body → number of stages between it and the head."""
     groups = stages(model)
     return {name: n for n, group in enumerate(reversed(groups)) for name in group}
+
+
+Optimizer = TypeVar("Optimizer", bound=type[torch.optim.Optimizer])
+
+
+def without_compiler(optimizer: Optimizer) -> Optimizer:
+    """A subclass that does the same without importing torch's compiler; not differentiable.
+
+    torch wraps these methods so that its compiler, where it is used, keeps off them; the first
+    call imports it: 1 s of a processor and 150 MiB in every process.
+    """
+    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
+    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
+    methods["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
+    return cast(Optimizer, type(optimizer.__name__, (optimizer,), methods))
 
 
 SGD = without_compiler(torch.optim.SGD)
@@ -184,7 +199,7 @@ def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimi
 
 
 def take_over_state(optimizer: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:
-    """Go on with what `other` remembers of the parameters that both have.
+    """Copy the optimizer state of the parameters that both have from `other`.
 
     Parameters that are new to SGD start with a momentum of 0, which comes to the same as none:
     fused SGD wants all of a group to have one.

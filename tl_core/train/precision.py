@@ -145,6 +145,7 @@ def _eval_step(model: nn.Module, images: Tensor, precision: str) -> None:
 def _memory(config: TrainConfig, data: ImageData) -> Path:
     """The file that remembers what was measured for such a run."""
     model = {name: getattr(config, name) for name in ARCHITECTURE}
+    device = resolve_device(config.device)
     about = {
         **model,
         "code": _builder_hash(config.backbone),
@@ -152,9 +153,9 @@ def _memory(config: TrainConfig, data: ImageData) -> Path:
         "batch": _batch(config, data),
         "image": (model_channels(config, data.channels), data.image_size),
         "channels_last": config.channels_last,
-        "device": device_name(resolve_device(config.device)),
+        "device": device_name(device),
         "capability": torch.backends.cpu.get_cpu_capability(),
-        "kernels": layer_library() is not None,
+        "native": device.type == "cpu" and layer_library() is not None,
         "threads": config.threads or torch.get_num_threads(),
         "torch": torch.__version__,
     }

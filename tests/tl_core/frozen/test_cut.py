@@ -6,9 +6,6 @@ import torch
 from torch import nn
 
 from tl_core.frozen.cut import NotCuttable, agrees, cut_model
-from tl_core.kernels import layer_library
-from tl_core.kernels.max_pool import MaxPool
-from tl_core.kernels.native import use_native_layers
 from tl_core.models import MODELS, ModelSpec, stages
 from tl_core.models.freezing import freeze
 
@@ -59,16 +56,6 @@ def test_training_on_the_activations_gives_the_same_gradients(make, backbone):
     cut.rest(activations).square().sum().backward()
     for name, gradient in whole.items():
         torch.testing.assert_close(model.get_parameter(name).grad, gradient, rtol=1e-3, atol=1e-4)
-
-
-@pytest.mark.skipif(layer_library() is None, reason="no C++ compiler here")
-def test_native_pooling_is_frozen_with_what_comes_before_it():
-    model = timm.create_model("vgg11", num_classes=3)
-    before = [node.target for node in pieces(model, 2).prefix.graph.nodes]
-    use_native_layers(model)
-    assert type(model.features[5]) is MaxPool
-    assert [node.target for node in pieces(model, 2).prefix.graph.nodes] == before
-    assert "features.5" in before
 
 
 def test_a_linear_probe_is_cut_behind_the_pooling(make):

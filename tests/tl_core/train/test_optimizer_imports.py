@@ -1,4 +1,4 @@
-"""Training loads no compiler, and one that is loaded gets what torch would give it."""
+"""Optimizers are torch's, but load no compiler."""
 
 import subprocess
 import sys
@@ -6,8 +6,7 @@ import sys
 import pytest
 import torch
 
-from tl_core.machine.lazy_compiler import COMPILER, keep_compiler_unloaded, without_compiler
-from tl_core.train.optim import SGD, Adam, AdamW, RMSprop
+from tl_core.train.optim import SGD, Adam, AdamW, RMSprop, without_compiler
 
 TRAINING = """
 import sys
@@ -69,31 +68,6 @@ def test_hooks_of_a_step_run():
     model(torch.ones(1, 2)).sum().backward()
     optimizer.step()
     assert calls == ["before", "after"]
-
-
-def test_a_loaded_compiler_is_told(monkeypatch):
-    told = []
-
-    def plain():
-        return "ran"
-
-    wrapped = torch._disable_dynamo(plain)
-    keep_compiler_unloaded(wrapped)
-    monkeypatch.delitem(sys.modules, COMPILER, raising=False)
-    assert wrapped() == "ran"
-    assert not told
-    monkeypatch.setitem(sys.modules, COMPILER, object())
-    monkeypatch.setattr(torch, "_disable_dynamo", lambda f: told.append(f) or f)
-    assert wrapped() == "ran"
-    assert told == [plain]
-
-
-def test_what_is_not_wrapped_stays():
-    def plain():
-        return "ran"
-
-    keep_compiler_unloaded(plain)
-    assert not vars(plain)
 
 
 def test_an_optimizer_of_another_make_keeps_its_step():
