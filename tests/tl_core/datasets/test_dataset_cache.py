@@ -3,6 +3,7 @@
 import errno
 import multiprocessing
 import os
+import tracemalloc
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -16,6 +17,7 @@ from tl_core.datasets import ImageData, load_data
 from tl_core.datasets.decoded import build, identity
 from tl_core.datasets.decoded.identity import signature
 from tl_core.datasets.decoded.store import MappedStore, StreamingStore
+from tl_core.datasets.images import decode
 
 Again = Callable[..., ImageData]
 Write = Callable[..., Path]
@@ -166,6 +168,20 @@ def test_streaming_equals_mapped(
     monkeypatch.delenv("TL_SWEEP_CACHE_BUDGET")
     later = open_again(dataset=name, image_size=10, cache_dir=two)
     assert isinstance(later.train.images, MappedStore)
+
+
+def test_decoding_never_holds_all_images(
+    write_folder: Write, open_again: Again, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(decode, "BLOCK", 4)  # a few blocks of each thread are in memory
+    root = write_folder({"a": 500, "b": 500}, shape=(2, 2, 3))
+    tracemalloc.start()
+    try:
+        open_again(dataset=f"folder:{root}", image_size=128)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert peak < 1000 * 128 * 128 * 3
 
 
 def test_streaming_names_a_file_that_vanished(

@@ -78,7 +78,8 @@ def build_entry(
             work = _decoder(records, identity.channels, size, whites)
             for block in map_blocks(work, len(records.images), advance):
                 write(block.pixels)
-                blocks.append(dataclasses.replace(block, pixels=block.pixels[:0]))
+                # A new array: a slice of no image would keep all images of the block in memory.
+                blocks.append(dataclasses.replace(block, pixels=np.empty(0, dtype=np.uint8)))
         bad = {i: why for block in blocks for i, why in block.bad.items()}
         check_bad(bad, records)
         write_index(partial, _entry(records, identity, size, blocks, bad), streamed=not keep)

@@ -1,4 +1,4 @@
-"""From an encoded image or an array to (C, size, size) uint8, and the threads that do many.
+"""Decoding of encoded images and arrays to (C, size, size) uint8, many of them in threads.
 
 PIL releases the interpreter's lock while it decodes and resizes, so threads are enough for all
 but tiny images.
@@ -51,7 +51,7 @@ def decode(
 def decode_with_remark(
     raw: "bytes | np.ndarray", channels: int, size: int, whites: WhiteLevels
 ) -> tuple[np.ndarray, str | None]:
-    """As `decode`; and where `whites` do not quite suit an image, in one line why."""
+    """As `decode`, and a remark in one line where `whites` do not quite suit the image."""
     remark = None
     if isinstance(raw, np.ndarray):
         image = Image.fromarray(raw[..., 0] if raw.shape[2:] == (1,) else raw)
@@ -85,7 +85,7 @@ class Header:
 
 
 def read_header(raw: bytes) -> Header | str:
-    """The header of an encoded image; why it cannot be read, in one line, for what is none.
+    """The header of an encoded image, or in one line why it cannot be read.
 
     Reads no pixels, except for palette images: they are grey if their pixels are.
     """
@@ -129,8 +129,8 @@ def map_blocks(
 
 
 def _run(work: Callable[[range], T], blocks: list[range]) -> Iterator[T]:
-    """The first two blocks here, the second by the clock; the others in threads if that pays."""
-    yield from map(work, blocks[:1])  # Pillow loads its plugins
+    """The first two blocks in this thread, timed; the others in several if that pays."""
+    yield from map(work, blocks[:1])  # not timed: Pillow loads its plugins
     if len(blocks) < 2:
         return
     started = time.perf_counter()

@@ -1,4 +1,4 @@
-"""Getting a published data set onto the disk: look, probe the network briefly, download."""
+"""Downloads of published data sets: probe the network briefly, then fetch, one at a time."""
 
 import contextlib
 import socket

@@ -56,9 +56,7 @@ def find_layout(tree: Tree) -> Layout:
         class_folders = [(TRAIN, folder) for folder in top]
     _check_same_inside(tree, [folder for part, folder in class_folders if part == TRAIN])
     _check_names(class_folders)
-    if loose:
-        beside = "splits" if whole else "class folders"
-        tree.leave(f"files beside the {beside}", loose[0].path, len(loose))
+    tree.leave_files(f"files beside the {'splits' if whole else 'class folders'}", loose)
     return Layout(splits, class_folders, bool(whole))
 
 
@@ -86,10 +84,7 @@ def _split_classes(tree: Tree, splits: dict[int, Folder]) -> list[tuple[int, Fol
     for part, folder in splits.items():
         classes, loose = tree.inside(folder)
         found += [(part, path) for path in classes]
-        if loose:
-            tree.leave(
-                f"files beside the class folders of {folder.name}/", loose[0].path, len(loose)
-            )
+        tree.leave_files(f"files beside the class folders of {folder.name}/", loose)
     return found
 
 
@@ -141,7 +136,7 @@ def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) ->
 def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
     """Refuse folders such as `fold_1` and `fold_2` with the same class folders inside.
 
-    Where the names tell nothing, sub-folders that are the same in all are said.
+    Under other names, sub-folders that all of them have give a note.
     """
     inside = {folder.name: {sub.name for sub in tree.peek(folder).folders} for folder in classes}
     inside = {name: own for name, own in inside.items() if own}

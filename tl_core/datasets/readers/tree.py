@@ -133,8 +133,7 @@ class Tree:
     def leave_folder(self, folder: Folder, why: str) -> None:
         """Count every file below a folder as not used."""
         files, _ = Tree(self.root.path).below(folder)
-        if files:
-            self.leave(f"files in {folder.name}/, {why}", files[0].path, len(files))
+        self.leave_files(f"files in {folder.name}/, {why}", files)
 
     def images_among(self, files: list[File]) -> list[File]:
         """Those that are images by their suffix; the others are put aside.
@@ -153,7 +152,7 @@ class Tree:
                 kept |= {suffix}
                 continue
             what = f"files that are no images by their suffix {suffix}"
-            self.leave(what if suffix else "files without a suffix", group[0].path, len(group))
+            self.leave_files(what if suffix else "files without a suffix", group)
         return [file for file in files if _suffix(file) in kept]
 
     def each_once(self, files: list[File], places: Sequence[object], where: str) -> list[int]:
@@ -186,9 +185,14 @@ class Tree:
         name = os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
         return printable(name)
 
-    def leave(self, reason: str, path: str, count: int = 1) -> None:
-        """Count what is not used; `path` is an example of it."""
-        self.aside.add(reason, self.relative(path), count)
+    def leave(self, reason: str, path: str) -> None:
+        """Count one path as not used."""
+        self.aside.add(reason, self.relative(path))
+
+    def leave_files(self, reason: str, files: list[File]) -> None:
+        """Count files as not used; the first is the example."""
+        if files:
+            self.aside.add(reason, self.relative(files[0].path), len(files))
 
     def _count_hidden(self, entry: "os.DirEntry[str]") -> None:
         """Count a hidden name unless it is an empty folder."""
