@@ -40,9 +40,9 @@ KNOWN = 5.0
 """Degrees of freedom above which a level's own variance is used without a test: the interval
 is a few percent wider, and a test by residuals that share much is blind."""
 LEAST_OWN = 0.5
-"""Degrees of freedom without which nothing is known of a level's scatter: a single trial."""
+"""Degrees of freedom below which a level's scatter is unknown, such as that of a single trial."""
 FLAT = 1e-20
-"""Variance of accuracies that is rounding: they are alike to ten digits."""
+"""Variance below which accuracies differ by rounding alone: they agree in ten digits."""
 
 POINTS, STRATA = 14, 1024
 """log2 of the quasi-random points for the largest |t|, and how many of their norms are kept."""
@@ -50,7 +50,7 @@ POINTS, STRATA = 14, 1024
 
 @dataclass(frozen=True)
 class Groups:
-    """Whose scatter counts as one level's own.
+    """Which outcomes show the scatter of each level.
 
     Attributes:
         of: (T, N) int64, for each term the outcomes' groups, numbered from 0.
@@ -69,10 +69,10 @@ class Intervals:
         alone: of an effect by itself.
         together: of all effects at once.
         scatters: whether `together` is by the level's and the base's own variances.
-        lonely: whether there is none because too few outcomes tell how the level or its base
-            scatters, such as a single one.
-        flat: whether there is none because no outcome differs from what levels explain, but for
-            rounding: no scatter, nothing to take an error from.
+        lonely: whether there is none because the level or its base has too few outcomes, such as
+            a single one, to tell how they scatter.
+        flat: whether there is none because the levels explain every outcome but for rounding,
+            which leaves no scatter to take an error from.
     """
 
     alone: np.ndarray
@@ -85,7 +85,7 @@ class Intervals:
 def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
     """Intervals of the effects that are `wanted` (T,) bool and estimable.
 
-    The others have none, and do not count among "all at once".
+    The others have none and do not widen the intervals of all at once.
     """
     nothing = np.full(len(wanted), np.nan)
     known = wanted & fit.estimable & (fit.spare >= 1)
@@ -114,12 +114,12 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
 
 
 def _own_variances(fit: Fit, groups: Groups) -> tuple[np.ndarray, ...]:
-    """What the groups' own scatter says of each effect.
+    """Standard errors of the effects from the scatter of the groups.
 
     Returns:
-        (T,) each: its standard error; degrees of freedom of that (Satterthwaite); the lower p
-        value of two F tests, the level's and the base's variance against the rest's; the lower
-        degrees of freedom of the two variances.
+        (T,) each: the standard error; its degrees of freedom (Satterthwaite); the lower p value
+        of two F tests, the level's and the base's variance against the rest's; the lower degrees
+        of freedom of the two variances.
     """
     free = 1.0 - (fit.matrix * fit.inverse.T).sum(axis=1)  # 1 − leverage
     corrected = np.divide(fit.residual**2, free, out=np.zeros_like(free), where=free > 1e-9)

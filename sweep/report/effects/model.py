@@ -1,6 +1,6 @@
 """Least squares on levels: estimates of effects as weighted sums of independent outcomes.
 
-The outcomes are trials or cell means (`design.py`), whichever are independent of each other.
+The outcomes are trials or cell means (`design.py`), whichever are independent.
 
 Source: Montgomery, Design and Analysis of Experiments, 8th ed., sections 4.1 (blocks), 5.3
 (factorials) and 10.3–10.5 (least squares).
@@ -135,7 +135,7 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 
 def crossed_pairs(cells: np.ndarray) -> list[Pair]:
-    """Pairs of factors of which every level has met every level of the other in `cells` (C, F)."""
+    """Pairs of factors all combinations of whose levels occur in `cells` (C, F)."""
     counts = [len(np.unique(column)) for column in cells.T]
     pairs = itertools.combinations(range(cells.shape[1]), 2)
     return [
@@ -161,7 +161,7 @@ def fit_cells(design: Design, cells: np.ndarray, means: np.ndarray, pairs: list[
 
 
 def _astray(fit: Fit, cells: np.ndarray) -> np.ndarray:
-    """The worst of all combinations of two levels, if one alone deviates: (T,).
+    """`Fit.astray` for the worst case that one combination of two levels deviates: (T,).
 
     With z the combination's column, without what levels explain over all combinations: the
     deviation that adds d to the effects' errors (weights @ z)·d adds z'(I − X·pinv(X))z·d² to the
