@@ -35,7 +35,7 @@ def judged(tmp_path, monkeypatch, trial_row, options):
         found = []
 
         def remote(**share):
-            def ask(job, number, values, epoch, keep, threads, **more):
+            def ask(judgings, threads):
                 found.append((share["num_cpus"], share["num_gpus"], threads))
 
             return SimpleNamespace(remote=ask)
