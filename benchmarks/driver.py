@@ -20,8 +20,8 @@ from typing import Any
 
 import psutil
 
-from sweep.driver.ray_cluster import prepare_environment, ray_cluster
 from sweep.driver.ledger import Ledger
+from sweep.driver.ray_cluster import prepare_environment, ray_cluster
 from sweep.driver.tune_run import TimeBudget, tune_trials
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
