@@ -12,7 +12,7 @@ import json
 import re
 import sys
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Set
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -66,9 +66,9 @@ def code_digest(names: Iterable[str]) -> str:
 def user_code(names: Iterable[str]) -> dict[str, bytes]:
     """Texts of the user's modules among those named, and of the user's that these may import.
 
-    A loaded module may be imported by a text in which the last part of its name stands as a word,
-    as in every way to import it. More may be found than are imported; a key may hold more than it
-    needs. The packages that a module lies in count with it.
+    A text may import a module that is loaded, or lies beside it, if the last part of the module's
+    name stands in it as a word, as in every way to import it. More may be found than are imported;
+    a key may hold more than it needs. The packages that a module lies in count with it.
 
     Returns:
         Name → text, in the order of names; of a compiled module its bytes.
@@ -78,6 +78,7 @@ def user_code(names: Iterable[str]) -> dict[str, bytes]:
     for name in modules.keys() - {"__main__"}:
         by_word[name.rpartition(".")[2].encode()].append(name)
     found: dict[str, bytes] = {}
+    listed: dict[Path, frozenset[bytes]] = {}
     waiting = [name for name in names if name in modules]
     while waiting:
         name = waiting.pop()
@@ -85,7 +86,30 @@ def user_code(names: Iterable[str]) -> dict[str, bytes]:
             found[name] = _text(modules[name])
             words = _words(found[name]) | set(name.encode().split(b"."))
             waiting += [other for word in words & by_word.keys() for other in by_word.pop(word)]
+            beside = _not_loaded(name, modules[name], words, listed)
+            modules |= beside
+            waiting += beside
     return dict(sorted(found.items()))
+
+
+def _not_loaded(
+    name: str, module: ModuleType, words: Set[bytes], listed: dict[Path, frozenset[bytes]]
+) -> dict[str, ModuleType]:
+    """Modules of those names, by full name, whose files lie beside a user's module.
+
+    `listed` keeps the names that folders hold.
+    """
+    package = name if "__path__" in _attributes(module) else name.rpartition(".")[0]
+    folder = Path(str(_attributes(module).get("__file__"))).parent
+    if folder not in listed:
+        listed[folder] = frozenset(file.stem.encode() for file in folder.glob("*.py"))
+    found = {}
+    for word in words & listed[folder] - {b"__init__"}:
+        full_name = f"{package}.{word.decode()}".lstrip(".")
+        if full_name not in sys.modules:
+            found[full_name] = ModuleType(full_name)
+            found[full_name].__file__ = str(folder / f"{word.decode()}.py")
+    return found
 
 
 @functools.lru_cache(maxsize=4096)

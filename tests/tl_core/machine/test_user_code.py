@@ -195,6 +195,7 @@ def test_what_was_installed_from_a_commit_counts_by_its_text(project, tmp_path, 
 IMPORTS = [
     ("neighbour_of_user", "import neighbour_of_user\n"),
     ("neighbour_of_user", "def late():\n    import neighbour_of_user\nlate()\n"),
+    ("neighbour_of_user", "def late():\n    import neighbour_of_user\n"),  # not loaded
     ("neighbour_of_user", "__import__('neighbour_of_user')\n"),
     ("pack_of_user____init__", "from pack_of_user.inner import x\n"),
     ("pack_of_user__inner", "from pack_of_user import inner\n"),
