@@ -13,7 +13,7 @@ from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Domain, Limits, fix
 from sweep.options.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
 from sweep.options.sweep_options import AUTO, SweepOptions
-from sweep.search.searchers import EXHAUSTIVE, LEARNING, SEARCHERS
+from sweep.search.searchers import SEARCHERS, is_exhaustive, learns
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -51,12 +51,12 @@ class Search:
     @property
     def is_listed(self) -> bool:
         """Whether all configurations are known before the first is trained: a grid or a design."""
-        return self.design is not None or self.searcher in EXHAUSTIVE
+        return self.design is not None or is_exhaustive(self.searcher)
 
     @property
     def learns(self) -> bool:
         """Whether the next configuration depends on how the last ones did."""
-        return self.searcher in LEARNING
+        return learns(self.searcher)
 
     def __str__(self) -> str:
         scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
@@ -73,7 +73,7 @@ def choose_search(options: SweepOptions, space: SearchSpace) -> Search:
     design, searcher = _design_or_searcher(options, space)
     own = (design, searcher) == (space.design, space.search)
     trials = options.trials or (space.trials if own else None)
-    if trials is None and searcher is not None and searcher not in EXHAUSTIVE:
+    if trials is None and searcher is not None and not is_exhaustive(searcher):
         trials = DEFAULT_TRIALS
     return Search(
         design=design,
@@ -127,7 +127,7 @@ def _design_or_searcher(
 
 def _scheduler(space: SearchSpace, searcher: str | None) -> str:
     replaced = space.search is None and searcher is not None
-    return AUTO if replaced and searcher in (AUTO, *LEARNING) else space.scheduler
+    return AUTO if replaced and (searcher == AUTO or learns(searcher)) else space.scheduler
 
 
 def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:
