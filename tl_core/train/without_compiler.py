@@ -27,7 +27,7 @@ def without_compiler(build: Callable[[], torch.optim.Optimizer]) -> torch.optim.
     finally:
         base.add_param_group = wrapped  # type: ignore[method-assign]
     if isinstance(optimizer, base):
-        optimizer.__class__ = _unwrapped(type(optimizer))
+        optimizer.__class__ = _unwrapped(type(optimizer))  # type: ignore[arg-type]
         base.__setstate__(optimizer, {})  # lets the hooks see the steps of the new class
     return optimizer
 
