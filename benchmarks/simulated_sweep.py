@@ -128,7 +128,7 @@ class Sweep:
             space=SPACE, base=TrainConfig(), limits=lambda name, values: 0, seed=settings.seed,
             trials=settings.trials, study=folder / "study.log", name="s1",
         )  # fmt: skip
-        self.proposer = SEARCHERS[settings.search](context)
+        self.proposer = SEARCHERS[settings.search].build(context)
         seeds = list(range(settings.seeds))
         best, repeats = settings.confirm
         fresh = tuple(range(settings.seeds, settings.seeds + repeats))

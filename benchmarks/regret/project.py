@@ -13,7 +13,7 @@ from sweep.search.default_search import default_search
 from sweep.search.proposer import Proposer, SearchContext
 from sweep.search.rungs import usual_grace
 from sweep.search.schedulers import SchedulerContext, build_scheduler
-from sweep.search.searchers import LEARNING, SEARCHERS
+from sweep.search.searchers import SEARCHERS, learns
 from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
 from tl_core.config import TrainConfig
 
@@ -116,7 +116,7 @@ def project(
         grace: epochs before a trial may be stopped.
         reduction: one in this many configurations goes on at each rung.
     """
-    proposer = SEARCHERS[search] if isinstance(search, str) else search
+    proposer = SEARCHERS[search].build if isinstance(search, str) else search
     return lambda setting: Project(setting, proposer, scheduler, grace, reduction)
 
 
@@ -133,7 +133,7 @@ def default_plan(setting: Setting) -> tuple[str, str, int]:
         seeds=setting.seeds,
         concurrent=setting.workers,
     )
-    grace = usual_grace(EPOCHS, learns=choice.search in LEARNING)
+    grace = usual_grace(EPOCHS, learns=learns(choice.search))
     return choice.search, choice.scheduler, grace
 
 

@@ -59,9 +59,9 @@ class SearchSpace:
     scheduler: str
     """A name from SCHEDULERS or "auto"; by default "auto" for a search, "none" for a design."""
     trials: int | None
-    """Configurations to try; None: all of the design or grid."""
-    seeds: int
-    """Repeats of each configuration; by default 3 for a design and 1 for a search."""
+    """Configurations to try; None: all of a design or grid, DEFAULT_TRIALS of another search."""
+    seeds: int | None
+    """Repeats of each configuration; None: DESIGN_SEEDS of a design, 1 of a search."""
     scratch: dict[str, Any]
     """{field: value} that its scratch runs have in place of the base's and of what varies, where
     the user does not set them."""
@@ -207,8 +207,8 @@ def _search(module: ModuleType, file: str) -> dict[str, Any]:
         "design": design,
         "search": search,
         "scheduler": scheduler or ("none" if design else AUTO),
-        "trials": trials or (None if design or search == "grid" else DEFAULT_TRIALS),
-        "seeds": seeds or (DESIGN_SEEDS[design] if design else 1),
+        "trials": trials,
+        "seeds": seeds,
         "scratch": scratch or {},
     }
 

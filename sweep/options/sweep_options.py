@@ -10,6 +10,7 @@ from pathlib import Path
 from types import NoneType
 from typing import Any
 
+from search_spaces.designs import DESIGNS
 from sweep.options import option_values as read
 from sweep.options.option import (
     DATA,
@@ -98,7 +99,7 @@ class SweepOptions:
         at_source=SAME, flags=("--import",), metavar="FILE.py", pretrain=True,
     )
     design: str | None = option(
-        None, read.text, SEARCH, "one-at-a-time or factorial.", at_source=OWN, explores=True,
+        None, read.text, SEARCH, f"{' or '.join(DESIGNS)}.", at_source=OWN, explores=True,
     )
     search: str | None = option(
         None, read.text, SEARCH,

@@ -6,14 +6,16 @@ from search_spaces.domains import fix
 from sweep.options.sweep_options import ASHA_OPTIONS, flag_of
 from sweep.plan.at_source import transfers_alone
 from sweep.plan.plan import Plan
+from sweep.search.search import unheeded_numbers
 from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
 
 
 def unheeded_options(plan: Plan) -> tuple[str, ...]:
-    """Lines on options that were given and do not count, or not for all that is trained."""
+    """Lines on options, and numbers of the space's file, that do not count for all trials."""
     options = plan.options
     line = transfers_alone(options) if plan.trains_source else None
     notes = [line] if line is not None else []
+    notes += unheeded_numbers(plan.search, options, plan.space)
     of_asha = [name for name in options.given() if name in ASHA_OPTIONS]
     if of_asha and plan.search.scheduler == "none":
         flags = " and ".join(flag_of(name) for name in of_asha)

@@ -15,6 +15,7 @@ from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.schema import FAILURES, USABLE
 from sweep.results.selection import distinct_runs, of_search, phases, rank_configurations
 from sweep.results.tables import read_table
+from sweep.search.searchers import is_exhaustive
 from tl_core.config import SCRATCH
 
 MEANS = ("epochs_trained", "params_total", "params_trained", "train_seconds")
@@ -174,7 +175,7 @@ def sweep_effects(manifest: Manifest, trials: pd.DataFrame, *, anyway: bool = Fa
 def is_searched(manifest: Manifest) -> bool:
     """Whether configurations were chosen by a search or from ranges, not by a design or grid."""
     listed = all(isinstance(levels, list) for levels in manifest.fields.values())
-    return not listed or manifest.search not in (*DESIGNS, "grid")
+    return not listed or not (manifest.search in DESIGNS or is_exhaustive(manifest.search))
 
 
 def _of_space(manifest: Manifest, trials: pd.DataFrame) -> pd.DataFrame:

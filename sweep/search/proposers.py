@@ -20,7 +20,7 @@ def searcher(search: Search, context: SearchContext, design: list[Values]) -> Pr
     """What proposes configurations that are not from scratch: those of `design`, if any."""
     if search.design is not None:
         return ListProposer(once_each(design, context))
-    return SEARCHERS[search.name](context)
+    return SEARCHERS[search.name].build(context)
 
 
 def with_scratch_runs(
@@ -77,7 +77,7 @@ def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainCo
 
 def _grid_points(search: Search, context: SearchContext) -> list[Values]:
     """The configurations of a grid, where no others were proposed before."""
-    grid = SEARCHERS[search.name](_alone(context, search.trials))
+    grid = SEARCHERS[search.name].build(_alone(context, search.trials))
     return list(iter(grid.propose, None))
 
 

@@ -1,7 +1,9 @@
 """How a space is explored: a design or a searcher, how many configurations, seeds, a scheduler.
 
-The space's file decides; options replace it. What the file says of TRIALS and SEEDS belongs to its
-own design or searcher, not to one that an option puts in its place.
+The space's file decides; options replace it. TRIALS and SEEDS of the file hold for its own design
+or searcher. They also hold where one searcher that has to be told a number replaces another. A
+design or a grid in place of a search is asked for whole, and numbers for a design or a grid say
+nothing of a search: there they do not hold, and the user is told.
 """
 
 import math
@@ -12,8 +14,8 @@ from typing import Any
 from search_spaces.designs import DESIGNS, balanced_fraction
 from search_spaces.domains import Domain, Limits, fix
 from sweep.options.spaces import DEFAULT_TRIALS, DESIGN_SEEDS, SearchSpace
-from sweep.options.sweep_options import AUTO, SweepOptions
-from sweep.search.searchers import EXHAUSTIVE, LEARNING, SEARCHERS
+from sweep.options.sweep_options import AUTO, SweepOptions, flag_of
+from sweep.search.searchers import SEARCHERS, is_exhaustive, learns
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -51,12 +53,12 @@ class Search:
     @property
     def is_listed(self) -> bool:
         """Whether all configurations are known before the first is trained: a grid or a design."""
-        return self.design is not None or self.searcher in EXHAUSTIVE
+        return self.design is not None or is_exhaustive(self.searcher)
 
     @property
     def learns(self) -> bool:
         """Whether the next configuration depends on how the last ones did."""
-        return self.searcher in LEARNING
+        return learns(self.searcher)
 
     def __str__(self) -> str:
         scheduler = "no scheduler" if self.scheduler == "none" else self.scheduler
@@ -71,17 +73,42 @@ def choose_search(options: SweepOptions, space: SearchSpace) -> Search:
     """
     _check(options, space)
     design, searcher = _design_or_searcher(options, space)
-    own = (design, searcher) == (space.design, space.search)
-    trials = options.trials or (space.trials if own else None)
-    if trials is None and searcher is not None and searcher not in EXHAUSTIVE:
+    holds = (design, searcher) == (space.design, space.search) or (
+        _takes_a_number(searcher) and _takes_a_number(space.search)
+    )
+    trials = options.trials or (space.trials if holds else None)
+    if trials is None and _takes_a_number(searcher):
         trials = DEFAULT_TRIALS
     return Search(
         design=design,
         searcher=searcher,
         scheduler=options.scheduler or _scheduler(space, searcher),
         trials=trials,
-        seeds=_seeds(options, space, design, own),
+        seeds=_seeds(options, space, design, holds),
     )
+
+
+def _takes_a_number(searcher: str | None) -> bool:
+    """Whether it has to be told how many configurations to try."""
+    return searcher is not None and not is_exhaustive(searcher)
+
+
+def unheeded_numbers(search: Search, options: SweepOptions, space: SearchSpace) -> list[str]:
+    """One line on each number of the file that is left out with the search that it belongs to."""
+    asked = search.asked or search
+    replaced_by = {"search": options.search, "design": options.design, "trials": options.trials}
+    flags = " ".join(f"{flag_of(n)} {value}" for n, value in replaced_by.items() if value)
+    numbers = (
+        ("trials", space.trials, asked.trials),
+        ("seeds", space.seeds, len(asked.seeds)),
+    )
+    own = f"DESIGN = {space.design}" if space.design else f"SEARCH = {space.search}"
+    return [
+        f"{space.path.name}: {name.upper()} = {stated} belongs to {own}, not to {flags}; "
+        f"{flag_of(name)} sets it."
+        for name, stated, used in numbers
+        if getattr(options, name) is None and stated is not None and stated != used
+    ]
 
 
 def _check(options: SweepOptions, space: SearchSpace) -> None:
@@ -127,14 +154,17 @@ def _design_or_searcher(
 
 def _scheduler(space: SearchSpace, searcher: str | None) -> str:
     replaced = space.search is None and searcher is not None
-    return AUTO if replaced and searcher in (AUTO, *LEARNING) else space.scheduler
+    return AUTO if replaced and (searcher == AUTO or learns(searcher)) else space.scheduler
 
 
-def _seeds(options: SweepOptions, space: SearchSpace, design: str | None, own: bool) -> list[int]:
-    """`--seeds` consecutive seeds; a part of a factorial, or another search, repeats nothing."""
+def _seeds(
+    options: SweepOptions, space: SearchSpace, design: str | None, holds: bool
+) -> list[int]:
+    """`--seeds` consecutive seeds; a part of a factorial repeats nothing."""
     part = design is not None and options.trials is not None
-    usual = space.seeds if own else DESIGN_SEEDS[design] if design is not None else 1
-    repeats = options.seeds or (1 if part else usual)
+    usual = DESIGN_SEEDS[design] if design is not None and not part else 1
+    stated = space.seeds if holds and not part else None
+    repeats = options.seeds or stated or usual
     return list(range(options.seed, options.seed + repeats))
 
 

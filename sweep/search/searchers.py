@@ -1,11 +1,15 @@
 """Searchers: a list, chance, or Optuna, behind one small interface.
 
-To add a searcher: one class with the methods of `Proposer` that proposes no configuration twice
-(`context.distinct` tells them apart), and one row of `SEARCHERS`.
+To add a searcher: one class with the methods of `Proposer` that proposes no configuration twice,
+and one row of `SEARCHERS`. One that does not learn, such as points of low discrepancy, is a
+`ListProposer` of `new_configurations`, which leaves out repeats and finds what is left of a nearly
+used-up space. Others ask `context.distinct` for repeats, and `Unseen.nearest` for what is left.
 """
 
+import itertools
 import random
 from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 
 from search_spaces.domains import enumerate_space, sample
 from sweep.configurations.distinct import Values
@@ -13,7 +17,7 @@ from sweep.configurations.unseen import Unseen, all_configurations
 from sweep.search.proposer import Proposer, SearchContext, Verdict, used_up
 from sweep.search.tpe.optuna_proposer import OptunaProposer
 
-RANDOM_ATTEMPTS = 100
+MOST_REPEATS = 100
 """Repeats in a row after which a space is taken as nearly used up."""
 
 
@@ -61,30 +65,46 @@ class RandomProposer(ListProposer):
     """
 
     def __init__(self, context: SearchContext) -> None:
-        super().__init__(self._draw(context))
-
-    @staticmethod
-    def _draw(context: SearchContext) -> Iterator[Values]:
-        assert context.trials is not None
         rng = random.Random(context.seed)
         space, base, limits = context.space, context.base, context.limits
-        taken = repeats = 0
-        while taken < context.trials and repeats < RANDOM_ATTEMPTS:
-            values = sample(space, base, rng, limits)
-            if context.distinct.add(values):
-                taken, repeats = taken + 1, 0
-                yield values
-            else:
-                repeats += 1
+        candidates = (sample(space, base, rng, limits) for _ in itertools.count())
+        super().__init__(new_configurations(candidates, context, rng))
+
+
+def new_configurations(
+    candidates: Iterable[Values], context: SearchContext, rng: random.Random
+) -> Iterator[Values]:
+    """The first `context.trials` configurations that are new to the sweep.
+
+    After `MOST_REPEATS` candidates in a row that are not new, or when there are no more, the space
+    is nearly used up: what is left of it follows in random order. Where that is too little, the
+    user is told.
+
+    Args:
+        candidates: configurations of the space, endless or not, with repeats or without.
+        context: of the search.
+        rng: draws the order of what is left.
+    """
+    assert context.trials is not None
+    candidates = iter(candidates)
+    taken = repeats = 0
+    while taken < context.trials and repeats < MOST_REPEATS:
+        if (values := next(candidates, None)) is None:
+            break
+        if context.distinct.add(values):
+            taken, repeats = taken + 1, 0
+            yield values
+        else:
+            repeats += 1
+    if taken == context.trials:
+        return
+    for values in _left(context, rng):
+        if context.distinct.add(values):
+            taken += 1
+            yield values
         if taken == context.trials:
             return
-        for values in _left(context, rng):  # nearly used up
-            if context.distinct.add(values):
-                taken += 1
-                yield values
-            if taken == context.trials:
-                return
-        context.say(used_up(taken, context.trials))
+    context.say(used_up(taken, context.trials))
 
 
 def _left(context: SearchContext, rng: random.Random) -> Iterator[Values]:
@@ -118,12 +138,29 @@ def _are_more(points: list[Values], context: SearchContext) -> bool:
     return False
 
 
-SEARCHERS: dict[str, Callable[[SearchContext], Proposer]] = {
-    "grid": _grid,
-    "random": RandomProposer,
-    "optuna": OptunaProposer,
+@dataclass(frozen=True)
+class SearcherSpec:
+    """A row of SEARCHERS: how a searcher is made, and what holds for it."""
+
+    build: Callable[[SearchContext], Proposer]
+    learns: bool = False
+    """Whether its next proposal depends on how the last ones did."""
+    exhaustive: bool = False
+    """Whether it lists the space and ends by itself, so that `--trials` may be left out."""
+
+
+SEARCHERS: dict[str, SearcherSpec] = {
+    "grid": SearcherSpec(_grid, exhaustive=True),
+    "random": SearcherSpec(RandomProposer),
+    "optuna": SearcherSpec(OptunaProposer, learns=True),
 }
-EXHAUSTIVE = ("grid",)
-"""Searchers that end by themselves, so that `--trials` may be left out."""
-LEARNING = ("optuna",)
-"""Searchers whose next proposal depends on how the last ones did."""
+
+
+def learns(name: str | None) -> bool:
+    """Whether this row learns; not so where the name is of a design, or unknown."""
+    return name in SEARCHERS and SEARCHERS[name].learns
+
+
+def is_exhaustive(name: str | None) -> bool:
+    """Whether this row lists the space; not so where the name is of a design, or unknown."""
+    return name in SEARCHERS and SEARCHERS[name].exhaustive

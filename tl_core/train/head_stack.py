@@ -24,11 +24,8 @@ from tl_core.machine.device import autocast
 from tl_core.train.epoch import EpochMetrics, stop_reason
 from tl_core.train.heads import HeadRun
 from tl_core.train.loss import image_weights
-from tl_core.train.optim import OPTIMIZERS, SCHEDULES, Plateau
+from tl_core.train.optim import SCHEDULES, Plateau, optimizer_of_groups, optimizer_spec
 from tl_core.train.trainer import Trainer
-
-DECOUPLED = ("adamw",)
-"""Optimizers that decay weights themselves; others add the decay to the gradient."""
 
 
 class HeadStack:
@@ -53,7 +50,8 @@ class HeadStack:
         }
         stacks = list(self.parameters.values())
         group = {"params": stacks, "lr": 1.0, "weight_decay": 0.0}  # rates come after the step
-        self.optimizer = OPTIMIZERS[self.config.optimizer]([group], self.config)
+        self.optimizer = optimizer_of_groups([group], self.config)
+        self.decoupled_decay = optimizer_spec(self.config.optimizer).decoupled_decay
         self.plateaus = [Plateau(config) for config in configs]
         self.peaks = self._column([c.lr * c.head_lr_ratio for c in configs])
         self.decays = self._column([c.weight_decay for c in configs])
@@ -194,7 +192,7 @@ class HeadStack:
         for stack, gradient in zip(stacks, gradients, strict=True):
             if stack.ndim <= 2:
                 continue
-            if self.config.optimizer in DECOUPLED:
+            if self.decoupled_decay:
                 stack.mul_(1 - _beside(rates * self.decays, stack))
             else:
                 gradient.addcmul_(stack, _beside(self.decays, stack))

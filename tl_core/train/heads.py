@@ -15,6 +15,7 @@ from tl_core.frozen.cut import deterministic
 from tl_core.frozen.features import FeatureBatches
 from tl_core.models import head_parameters
 from tl_core.train.epoch import EpochMetrics, stop_reason
+from tl_core.train.optim import optimizer_spec
 from tl_core.train.trainer import Trainer
 
 MEMBER_FIELDS = ("lr", "head_lr_ratio", "weight_decay")
@@ -70,10 +71,12 @@ def stackable(trainer: Trainer) -> bool:
 
     All that trains has to be head, since the body has a rate of its own. Random parts, such as
     dropout, would draw other numbers; layers with statistics, and the loss scaling of fp16, keep a
-    state of their own.
+    state of their own. The row of OPTIMIZERS says whether steps go element by element.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():
+        return False
+    if not optimizer_spec(trainer.config.optimizer).stackable:
         return False
     pieces = (batches.trained, batches.judged)
     head = set(head_parameters(trainer.model))

@@ -4,10 +4,10 @@ A schedule is a pure function of how far training is, so it has no state to save
 schedule listens to the validation loss and keeps a small state of its own.
 """
 
-import inspect
 import math
 from collections.abc import Callable
-from typing import Any, TypeVar, cast
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import nn
@@ -15,6 +15,7 @@ from torch import nn
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import is_head, stages
+from tl_core.train.without_compiler import without_compiler
 
 ParameterGroups = list[dict[str, Any]]
 
@@ -58,53 +59,57 @@ def _distances(model: nn.Module) -> dict[str, int]:
     return {name: n for n, group in enumerate(reversed(groups)) for name in group}
 
 
-Optimizer = TypeVar("Optimizer", bound=type[torch.optim.Optimizer])
-
-
-def without_compiler(optimizer: Optimizer) -> Optimizer:
-    """A subclass that does the same without importing torch's compiler; not differentiable.
-
-    torch wraps these methods so that its compiler, where it is used, keeps off them; the first
-    call imports it: 1 s of a processor and 150 MiB in every process.
-    """
-    names = ("add_param_group", "zero_grad", "state_dict", "load_state_dict")
-    methods = {name: inspect.unwrap(getattr(optimizer, name)) for name in names}
-    methods["step"] = torch.no_grad()(inspect.unwrap(optimizer.step))
-    return cast(Optimizer, type(optimizer.__name__, (optimizer,), methods))
-
-
-SGD = without_compiler(torch.optim.SGD)
-Adam = without_compiler(torch.optim.Adam)
-AdamW = without_compiler(torch.optim.AdamW)
-RMSprop = without_compiler(torch.optim.RMSprop)
-
-
 def _sgd(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
     momentum = config.momentum or 0.0
     nesterov = config.nesterov and momentum > 0
     # Where the loss scaler skips the first step, fused SGD keeps an uninitialized momentum buffer.
     fused = config.precision != "fp16"
-    return SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
+    return torch.optim.SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
 
 
 def _adam(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
-    return Adam(groups, lr=config.lr, fused=True)
+    return torch.optim.Adam(groups, lr=config.lr, fused=True)
 
 
 def _adamw(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
-    return AdamW(groups, lr=config.lr, fused=True)
+    return torch.optim.AdamW(groups, lr=config.lr, fused=True)
 
 
 def _rmsprop(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
-    return RMSprop(groups, lr=config.lr, momentum=config.momentum or 0.0)
+    return torch.optim.RMSprop(groups, lr=config.lr, momentum=config.momentum or 0.0)
 
 
-OPTIMIZERS: dict[str, Callable[[ParameterGroups, TrainConfig], torch.optim.Optimizer]] = {
-    "sgd": _sgd,
-    "adam": _adam,
-    "adamw": _adamw,
-    "rmsprop": _rmsprop,
+OptimizerBuilder = Callable[[ParameterGroups, TrainConfig], torch.optim.Optimizer]
+
+
+@dataclass(frozen=True)
+class OptimizerSpec:
+    """A row of OPTIMIZERS: how an optimizer is made, and what holds for its steps."""
+
+    build: OptimizerBuilder
+    """(parameter groups, config) → the optimizer; torch's classes are called as they are."""
+    decoupled_decay: bool = False
+    """Whether weight decay shrinks the weights by rate × decay, apart from the gradient's step, as
+    in AdamW. Otherwise decay × weight is added to the gradient. Counts for heads in a stack."""
+    stackable: bool = False
+    """Whether many heads may be trained as one tensor (`tl_core.train.head_stack`): each element's
+    step depends on that element alone, and is in proportion to the rate. Not so with norms of
+    whole tensors, as in LAMB and LARS."""
+
+
+OPTIMIZERS: dict[str, OptimizerSpec | OptimizerBuilder] = {
+    "sgd": OptimizerSpec(_sgd, stackable=True),
+    "adam": OptimizerSpec(_adam, stackable=True),
+    "adamw": OptimizerSpec(_adamw, decoupled_decay=True, stackable=True),
+    "rmsprop": OptimizerSpec(_rmsprop, stackable=True),
 }
+"""A plain function is a row too; its heads are trained one by one."""
+
+
+def optimizer_spec(name: str) -> OptimizerSpec:
+    """The row of OPTIMIZERS."""
+    row = OPTIMIZERS[name]
+    return row if isinstance(row, OptimizerSpec) else OptimizerSpec(row)
 
 
 def warmup(epoch: float, config: TrainConfig) -> float:
@@ -195,7 +200,13 @@ class Plateau:
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
     """The optimizer that `config.optimizer` names, over the trainable parameters."""
     check_optimization(config)
-    return OPTIMIZERS[config.optimizer](parameter_groups(model, config), config)
+    return optimizer_of_groups(parameter_groups(model, config), config)
+
+
+def optimizer_of_groups(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
+    """The optimizer that `config.optimizer` names; it loads no compiler."""
+    build = optimizer_spec(config.optimizer).build
+    return without_compiler(lambda: build(groups, config))
 
 
 def take_over_state(optimizer: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:

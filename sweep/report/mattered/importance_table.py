@@ -4,14 +4,14 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
+from search_spaces.designs import DESIGNS
 from sweep.report.importance import Importance
 from sweep.report.summary import SweepResult
+from sweep.search.searchers import SEARCHERS, learns
 from sweep.terminal.values import field_name
 
 BEYOND_CHANCE = 0.05
 """p up to which a field counts as more than chance."""
-NOT_LEARNING = ("random", "grid")
-"""Searches whose proposals do not depend on earlier results."""
 LEARNED = (
     "The search tried good values more often than others, which lowers their importance here."
 )
@@ -32,9 +32,14 @@ def print_importance(result: SweepResult, console: Console) -> None:
     )
     console.print(importance_table(found))
     console.print(escape(sentence(found)), highlight=False)
-    learned = [] if result.manifest.search in NOT_LEARNING else [LEARNED]
+    learned = [LEARNED] if _may_learn(result.manifest.search) else []
     for line in (*learned, *found.notes):
         console.print(escape(line), style="yellow", highlight=False)
+
+
+def _may_learn(search: str) -> bool:
+    """Whether proposals may depend on earlier results, as those of an unknown searcher may."""
+    return learns(search) or not (search in SEARCHERS or search in DESIGNS)
 
 
 def importance_table(found: Importance) -> Table:

@@ -142,7 +142,8 @@ def test_every_end_has_its_row_and_its_study_state(
         def _new(self):
             return wanted[self.proposed][0]
 
-    monkeypatch.setitem(searchers.SEARCHERS, "optuna", InOrder)
+    row = searchers.SearcherSpec(InOrder, learns=True)
+    monkeypatch.setitem(searchers.SEARCHERS, "optuna", row)
     result = run(
         space, imports=(str(FAILING),), trials=len(wanted), search="optuna", scheduler="asha",
         reduction_factor=2.0, confirm=0, cpus=1, results=tmp_path, quiet=True, name="ends",

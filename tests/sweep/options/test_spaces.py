@@ -79,7 +79,7 @@ def test_a_user_file_with_the_two_required_names(write):
         2,
     )
     assert (loaded.design, loaded.search, loaded.scheduler) == (None, "auto", "auto")
-    assert (loaded.trials, loaded.seeds) == (32, 1)
+    assert (loaded.trials, loaded.seeds) == (None, None)
     assert loaded.path.is_absolute()
 
 
@@ -89,7 +89,7 @@ def test_a_user_file_with_a_design_is_repeated_and_not_stopped_early(write):
         None,
         "none",
         None,
-        3,
+        None,
     )
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sweep.report.importance import importance
 from sweep.report.mattered.importance_table import importance_table, print_importance, sentence
+from sweep.search.searchers import SEARCHERS, RandomProposer, SearcherSpec
 
 FIELDS = {
     "lr": "Float(0.001, 1.0, log=True)",
@@ -192,6 +193,18 @@ def test_a_search_is_shown_with_its_importance(keep, page):
     shares = list(importance_table(made.ranking).columns[1].cells)
     assert shares[0].startswith("[bold]")
     assert not any("bold" in share for share in shares[1:])
+
+
+@pytest.mark.parametrize(
+    ("search", "told"),
+    [("new", False), ("random", False), ("optuna", True), ("of another version", True)],
+)
+def test_a_searcher_that_does_not_learn_prefers_no_values(keep, page, monkeypatch, search, told):
+    monkeypatch.setitem(SEARCHERS, "new", SearcherSpec(RandomProposer))
+    print_importance(keep(rows_of(searched(40)), search=search, fields=FIELDS), page)
+    text = " ".join(page.file.getvalue().split())
+    assert "Importance of the fields" in text
+    assert ("The search tried good values more often than others" in text) == told
 
 
 def test_where_chance_may_give_as_much_it_is_said():

@@ -6,6 +6,7 @@ import pytest
 from sweep.report.summary import load_result, sweep_effects, top_configurations
 from sweep.results.selection import best_configurations
 from sweep.results.tables import write_rows
+from sweep.search.searchers import SEARCHERS
 from tl_core.errors import BadInput
 
 WINNER = {
@@ -123,6 +124,12 @@ def test_a_search_has_no_effects(keep, manifest, fields):
 
 def test_a_grid_has_effects(keep):
     assert len(keep(TRIALS, search="grid").effects) == 2
+
+
+def test_a_searcher_that_lists_the_space_has_effects(keep, monkeypatch):
+    assert keep(TRIALS, search="new").effects.empty
+    monkeypatch.setitem(SEARCHERS, "new", SEARCHERS["grid"])
+    assert len(keep(TRIALS, search="new").effects) == 2
 
 
 def test_a_sweep_without_rows_yet(keep):

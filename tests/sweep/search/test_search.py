@@ -24,6 +24,10 @@ FOUR = 'BASE = TrainConfig()\nSPACE = {"lr": Choice(0.1, 0.2), "dropout": Choice
         ('SEARCH = "optuna"\nTRIALS = 7', {"design": "factorial"}, ("factorial", 4, 3)),
         ('SEARCH = "random"\nTRIALS = 7', {}, ("random", 4, 1)),
         ("SEEDS = 2", {}, ("grid", 4, 2)),
+        ('SEARCH = "random"\nTRIALS = 3\nSEEDS = 2', {"search": "optuna"}, ("optuna", 3, 2)),
+        ("TRIALS = 3\nSEEDS = 2", {"search": "random"}, ("random", 3, 2)),
+        ('SEARCH = "grid"\nTRIALS = 3\nSEEDS = 2', {"search": "random"}, ("random", 4, 1)),
+        ('DESIGN = "factorial"\nTRIALS = 3', {"search": "random"}, ("random", 4, 1)),
         ('DESIGN = "factorial"', {"search": "auto"}, ("grid", 4, 1)),
         ('DESIGN = "one-at-a-time"', {"search": "optuna"}, ("optuna", 4, 1)),
     ],
@@ -32,6 +36,39 @@ def test_own_trials_and_seeds_belong_to_the_own_search(write_file, options, file
     path = write_file(FOUR + file)
     made = make_plan(options(path, **asked))
     assert (made.search.name, made.configurations, len(made.search.seeds)) == expected
+
+
+@pytest.mark.parametrize(
+    ("file", "asked", "told"),
+    [
+        ('SEARCH = "optuna"\nTRIALS = 3', {"search": "grid"}, [
+            "my_space.py: TRIALS = 3 belongs to SEARCH = optuna, not to --search grid; "
+            "--trials sets it."
+        ]),
+        ('DESIGN = "factorial"\nTRIALS = 3\nSEEDS = 2', {"search": "random"}, [
+            "my_space.py: TRIALS = 3 belongs to DESIGN = factorial, not to --search random; "
+            "--trials sets it.",
+            "my_space.py: SEEDS = 2 belongs to DESIGN = factorial, not to --search random; "
+            "--seeds sets it.",
+        ]),
+        ('DESIGN = "factorial"\nSEEDS = 2', {"trials": 2}, [
+            "my_space.py: SEEDS = 2 belongs to DESIGN = factorial, not to --trials 2; "
+            "--seeds sets it."
+        ]),
+        ("TRIALS = 3", {"design": "factorial"}, [
+            "my_space.py: TRIALS = 3 belongs to SEARCH = auto, not to --design factorial; "
+            "--trials sets it."
+        ]),
+        ('SEARCH = "optuna"\nTRIALS = 3\nSEEDS = 2', {"search": "random"}, []),
+        ('SEARCH = "optuna"\nTRIALS = 3\nSEEDS = 2', {"search": "grid", "trials": 2, "seeds": 1},
+         []),
+        ("TRIALS = 9\nSEEDS = 2", {}, []),
+        ('DESIGN = "factorial"', {"search": "grid"}, []),
+    ],
+)  # fmt: skip
+def test_numbers_of_the_file_are_not_left_out_in_silence(write_file, options, file, asked, told):
+    notes = make_plan(options(write_file(FOUR + file), **asked)).notes
+    assert [note for note in notes if "my_space.py" in note] == told
 
 
 def test_a_drawn_random_search_finds_every_point_of_a_small_space(write_file, options):

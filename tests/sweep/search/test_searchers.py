@@ -11,9 +11,9 @@ from optuna.trial import TrialState
 from search_spaces.domains import Choice, Float, Int, Points
 from sweep.configurations.distinct import Distinct, by_settings
 from sweep.search.searchers import (
-    EXHAUSTIVE,
     SEARCHERS,
     ListProposer,
+    is_exhaustive,
 )
 from sweep.search.tpe.optuna_proposer import OptunaProposer
 from sweep.search.tune_searcher import TuneSearcher
@@ -53,7 +53,7 @@ def drive(proposer, most=50):
 
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_contract_as_many_valid_configurations_as_asked_for(name, check_point, context):
-    proposer = SEARCHERS[name](context(LEVELS, trials=5))
+    proposer = SEARCHERS[name].build(context(LEVELS, trials=5))
     proposed = drive(proposer)
     assert len(proposed) == 5
     for values in proposed:
@@ -65,15 +65,15 @@ def test_contract_as_many_valid_configurations_as_asked_for(name, check_point, c
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_contract_the_seed_decides(name, context):
     first, again, other = (
-        drive(SEARCHERS[name](context(LEVELS, trials=8, seed=seed))) for seed in (0, 0, 1)
+        drive(SEARCHERS[name].build(context(LEVELS, trials=8, seed=seed))) for seed in (0, 0, 1)
     )
     assert first == again
     assert first != other
 
 
-@pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
+@pytest.mark.parametrize("name", [n for n in SEARCHERS if not is_exhaustive(n)])
 def test_contract_ranges_conditions_and_limits(name, check_point, context):
-    proposed = drive(SEARCHERS[name](context(RANGES, trials=20)))
+    proposed = drive(SEARCHERS[name].build(context(RANGES, trials=20)))
     assert len(proposed) == 20
     for values in proposed:
         check_point(RANGES, values, BASE, lambda name, known: 2)
@@ -85,13 +85,13 @@ def test_contract_ranges_conditions_and_limits(name, check_point, context):
 @pytest.mark.parametrize("name", SEARCHERS)
 def test_contract_no_configuration_twice_and_a_space_that_is_used_up(name, context):
     said = []
-    trials = None if name in EXHAUSTIVE else 40
-    proposer = SEARCHERS[name](context(LEVELS, trials=trials, say=said.append))
+    trials = None if is_exhaustive(name) else 40
+    proposer = SEARCHERS[name].build(context(LEVELS, trials=trials, say=said.append))
     proposed = drive(proposer)
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
     assert proposer.propose() is None
     assert [POINTS] * len(said) == [int(*re.findall(r"its (\d+) different", s)) for s in said]
-    assert len(said) == (name not in EXHAUSTIVE)
+    assert len(said) == (not is_exhaustive(name))
 
 
 ALIKE = {
@@ -108,8 +108,8 @@ ALIKE = {
 def test_contract_proposals_that_train_the_same_are_one(name, case, context):
     space, different = ALIKE[case]
     said = []
-    trials = None if name in EXHAUSTIVE else 20
-    proposer = SEARCHERS[name](context(space, trials, say=said.append))
+    trials = None if is_exhaustive(name) else 20
+    proposer = SEARCHERS[name].build(context(space, trials, say=said.append))
     proposed = []
     while (values := proposer.propose()) is not None:
         proposer.finish(len(proposed), "pruned", None)
@@ -124,9 +124,9 @@ def test_contract_the_sweep_says_what_is_the_same(name, context):
     space = {"weights": Choice("a.pth", "./a.pth", "b.pth"), "lr": Choice(0.1, 0.2)}
     distinct = Distinct(lambda values: (values["weights"][-5], values["lr"]))
     assert distinct.add({"weights": "b.pth", "lr": 0.1})
-    trials = None if name in EXHAUSTIVE else 6
+    trials = None if is_exhaustive(name) else 6
     said = []
-    proposer = SEARCHERS[name](context(space, trials, distinct=distinct, say=said.append))
+    proposer = SEARCHERS[name].build(context(space, trials, distinct=distinct, say=said.append))
     proposed = drive(proposer)
     assert {(values["weights"][-5], values["lr"]) for values in proposed} == {
         ("a", 0.1), ("a", 0.2), ("b", 0.2),
@@ -136,21 +136,21 @@ def test_contract_the_sweep_says_what_is_the_same(name, context):
 
 
 def test_a_random_search_of_a_long_range_ends_with_it(context):
-    assert len(drive(SEARCHERS["random"](context({"width": Int(1, 70)}, 90)), 90)) == 70
+    assert len(drive(SEARCHERS["random"].build(context({"width": Int(1, 70)}, 90)), 90)) == 70
 
 
-@pytest.mark.parametrize("name", sorted(set(SEARCHERS) - set(EXHAUSTIVE)))
+@pytest.mark.parametrize("name", [n for n in SEARCHERS if not is_exhaustive(n)])
 def test_contract_a_range_that_is_rarely_active_is_not_used_up(name, context):
     rates = Choice(*(step / 1000 for step in range(1, 101)))
     space = {"lr": rates, "clip_norm": Float(0.1, 1.0, when={"lr": 0.05})}
     said = []
-    search = SEARCHERS[name](context(space, trials=130, say=said.append))
+    search = SEARCHERS[name].build(context(space, trials=130, say=said.append))
     found = list(iter(search.propose, None))
     assert (len(found), said) == (130, [])
 
 
 def test_a_grid_is_proposed_whole_and_once(context):
-    proposed = drive(SEARCHERS["grid"](context(LEVELS, trials=None)))
+    proposed = drive(SEARCHERS["grid"].build(context(LEVELS, trials=None)))
     assert len({tuple(values.items()) for values in proposed}) == len(proposed) == POINTS
 
 
@@ -158,7 +158,7 @@ def test_a_grid_is_in_order_where_repeats_are_left_out_and_a_part_is_drawn(conte
     rates = tuple(range(1, 13))
     for trials, in_order in ((10, True), (9, False)):
         distinct = Distinct(lambda values: min(values["lr"], 10))  # ten of the twelve
-        grid = SEARCHERS["grid"](context({"lr": Choice(*rates)}, trials, distinct=distinct))
+        grid = SEARCHERS["grid"].build(context({"lr": Choice(*rates)}, trials, distinct=distinct))
         found = [values["lr"] for values in iter(grid.propose, None)]
         assert len(found) == trials
         assert (found == sorted(found)) == in_order

@@ -1,5 +1,6 @@
-"""Who trains a stack of heads, and who finds it trained, without Ray."""
+"""Workers that train a stack of heads, or find it trained, without Ray."""
 
+import dataclasses
 import threading
 from functools import partial
 
@@ -9,6 +10,7 @@ import torch
 from safetensors.torch import save_file
 
 from sweep.judge.judging import judge_in_turn, judge_trial
+from sweep.options.user_modules import read_user_module
 from sweep.trial import head_stacks
 from sweep.trial.head_stacks import REACH, HeadStacks
 from sweep.trial.job import Job
@@ -17,6 +19,7 @@ from tl_core import TrainConfig, Trainer
 from tl_core.frozen.features import FeatureBatches
 from tl_core.train.checkpoint import save_checkpoint
 from tl_core.train.head_stack import HeadStack
+from tl_core.train.optim import OPTIMIZERS
 
 BASE = TrainConfig(
     dataset="digits", width=4, depth=1, freeze_depth=4, epochs=2, threads=1, precision="fp32",
@@ -125,6 +128,38 @@ def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, 
     assert found[0] is not None
     assert found[0][0].config.lr == PLANNED[2]["lr"]
     assert trained == [REACH // 2] * 2
+
+
+LARS = """
+import torch
+from tl_core.train.optim import OPTIMIZERS
+
+class Lars(torch.optim.Optimizer):
+    @torch.no_grad()
+    def step(self, closure=None):
+        for group in self.param_groups:
+            for p in group["params"]:
+                p -= group["lr"] * p.norm() / (p.grad.norm() + 1e-9) * p.grad
+
+OPTIMIZERS["lars"] = lambda groups, config: Lars(groups, {"lr": config.lr})
+"""
+
+
+def test_an_imported_optimizer_with_norms_of_tensors_has_its_own_numbers(
+    job, trained, monkeypatch, write_file
+):
+    """A stack would take the norm of all heads for that of each."""
+    monkeypatch.setitem(OPTIMIZERS, "lars", None)  # the module's row is gone after the test
+    module = read_user_module(write_file(LARS, "lars.py"))
+    told = dataclasses.replace(job(optimizer="lars"), modules=(module,))
+    found = results_of(told, 0)
+    weights = torch.load(told.checkpoint(0), weights_only=True)["model"]
+    alone = Trainer(told.config(PLANNED[0]))
+    expected = [alone.run_epoch().train_loss for _ in found]
+    assert [result["train_loss"] for result in found] == expected
+    assert trained == []
+    for name, weight in alone.best_weights.items():
+        assert torch.equal(weights[name], weight)
 
 
 @pytest.mark.parametrize(

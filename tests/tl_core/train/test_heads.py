@@ -12,7 +12,7 @@ from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
 from tl_core.train.head_stack import HeadStack
 from tl_core.train.heads import shared_config, stackable
-from tl_core.train.optim import OPTIMIZERS, SCHEDULES
+from tl_core.train.optim import OPTIMIZERS, SCHEDULES, OptimizerSpec, optimizer_spec
 
 FIELDS = {
     "width": 4, "depth": 1, "freeze_depth": 4, "epochs": 3, "threads": 1, "device": "cpu",
@@ -71,10 +71,32 @@ def assert_equal_to_each_alone(digits, base, members=MEMBERS):
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
-@pytest.mark.parametrize("optimizer", OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", [n for n in OPTIMIZERS if optimizer_spec(n).stackable])
 def test_every_optimizer(digits, config, optimizer, clip_norm):
     base = config(optimizer=optimizer, clip_norm=clip_norm)
     assert_equal_to_each_alone(digits, base)
+
+
+def nadam(groups, config):
+    """A row as a user writes it: torch's class, and no word of the compiler."""
+    return torch.optim.NAdam(groups, lr=config.lr, decoupled_weight_decay=True)
+
+
+@pytest.mark.parametrize(
+    ("row", "stacked"),
+    [
+        (nadam, False),
+        (OptimizerSpec(nadam, decoupled_decay=True), False),
+        (OptimizerSpec(nadam, decoupled_decay=True, stackable=True), True),
+    ],
+    ids=["function", "not stackable", "stackable"],
+)
+def test_an_optimizer_is_stacked_if_its_row_says_so(digits, config, monkeypatch, row, stacked):
+    monkeypatch.setitem(OPTIMIZERS, "nadam", row)
+    base = config(optimizer="nadam")
+    assert stackable(Trainer(base, digits)) == stacked
+    if stacked:
+        assert_equal_to_each_alone(digits, base)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
