@@ -7,8 +7,13 @@ from tl_core.config import TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 from tl_core.models import stage_count
 
-OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384)
+OTHER_SIZES = (64, 96, 128, 224, 256, 299, 384, 32, 28, 8)
 """Image sizes, in pixels, one of which nearly every model takes."""
+
+
+def sizes_to_try(config: TrainConfig) -> tuple[int, ...]:
+    """Image sizes, in pixels: the configuration's own, then others that its model may take."""
+    return (config.image_size or OTHER_SIZES[0], *OTHER_SIZES)
 
 
 def model_limits(base: TrainConfig) -> Limits:
@@ -24,7 +29,7 @@ def model_limits(base: TrainConfig) -> Limits:
     def limit(name: str, values: dict[str, Any]) -> int:
         config = config_from_dict(values, base)
         refusals = []
-        for size in (config.image_size or OTHER_SIZES[0], *OTHER_SIZES):
+        for size in sizes_to_try(config):
             try:
                 return stage_count(config, channels=3, num_classes=10, image_size=size)
             except BadInput as error:

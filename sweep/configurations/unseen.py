@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 
-from search_spaces.checks import contains
 from search_spaces.domains import (
     MAX_GRID,
     Choice,
@@ -22,6 +21,7 @@ from search_spaces.domains import (
     enumerate_space,
     walk,
 )
+from search_spaces.domains.checks import contains
 from sweep.configurations.distinct import Distinct, Values
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput

@@ -17,9 +17,9 @@ from types import ModuleType
 from typing import Any
 
 import search_spaces
-from search_spaces.checks import check_space
 from search_spaces.designs import DESIGNS
 from search_spaces.domains import Domain
+from search_spaces.domains.checks import check_space
 from sweep.options.sweep_options import AUTO
 from sweep.options.user_modules import UserModule, read_user_module
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict

@@ -1,13 +1,18 @@
 """What was given or would vary but does not count, said before a sweep runs."""
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from search_spaces.domains import fix
+from sweep.configurations.model_limits import sizes_to_try
 from sweep.options.sweep_options import ASHA_OPTIONS, flag_of
 from sweep.plan.at_source import transfers_alone
 from sweep.plan.plan import Plan
 from sweep.search.search import unheeded_numbers
-from tl_core.models.timm_models import OWN_MODEL_FIELDS, PREFIX
+from tl_core.config import TrainConfig, config_from_dict
+from tl_core.errors import BadInput
+from tl_core.models import heeded_fields
+from tl_core.models.heeds import OWN_MODEL_FIELDS
 
 
 def unheeded_options(plan: Plan) -> tuple[str, ...]:
@@ -25,15 +30,42 @@ def unheeded_options(plan: Plan) -> tuple[str, ...]:
             f"--grace-period {options.grace_period}: trials of {plan.searched_epochs} epochs end"
             f" before {plan.search.scheduler} could stop one; give fewer."
         )
+    dead = _dead_fields(plan, plan.named)
+    if dead:
+        which = "it" if len(dead) == 1 else "them"
+        notes.append(f"{', '.join(f'--set {n}' for n in dead)}: {_do_not_heed(plan)} {which}.")
     return tuple(notes)
 
 
 def without_dead_fields(plan: Plan) -> Plan:
-    """Drop factors that the backbone does not heed, such as the pooling of our own models."""
-    dead = [name for name in plan.free if name in OWN_MODEL_FIELDS]
-    backbones = plan.levels("backbone")
-    if not dead or not all(name.startswith(PREFIX) for name in backbones):
+    """Drop factors that no backbone of the plan heeds, such as the width of timm's models."""
+    dead = _dead_fields(plan, plan.free)
+    if not dead:
         return plan
-    verb = "does" if len(backbones) == 1 else "do"
-    note = f"{', '.join(backbones)} {verb} not heed {', '.join(dead)}: not varied."
+    note = f"{_do_not_heed(plan)} {', '.join(dead)}: not varied."
     return replace(plan, free=fix(plan.free, dead), notes=(*plan.notes, note))
+
+
+def _do_not_heed(plan: Plan) -> str:
+    backbones = plan.levels("backbone")
+    return f"{', '.join(backbones)} {'does' if len(backbones) == 1 else 'do'} not heed"
+
+
+def _dead_fields(plan: Plan, fields: Iterable[str]) -> list[str]:
+    """Those of the fields that describe our own models and that no backbone of the plan heeds."""
+    dead = [name for name in fields if name in OWN_MODEL_FIELDS]
+    for values in plan.variants() if dead else ():
+        heeded = _heeded(plan, config_from_dict(values, plan.base), dead)
+        dead = [name for name in dead if name not in heeded]
+    return dead
+
+
+def _heeded(plan: Plan, config: TrainConfig, fields: list[str]) -> Iterable[str]:
+    """Those of the fields that a model heeds; all of them where it cannot be built."""
+    levels = {name: plan.levels(name) for name in plan.varied}
+    for size in sizes_to_try(config):
+        try:
+            return heeded_fields(config, fields, levels, image_size=size)
+        except BadInput:
+            continue
+    return fields

@@ -4,8 +4,8 @@ from collections.abc import Iterable
 from operator import itemgetter
 from typing import Any
 
-from search_spaces.checks import contains
 from search_spaces.domains import Choice, Domain, Points, Space, enumerate_space, walk
+from search_spaces.domains.checks import contains
 from sweep.configurations.model_limits import planning_limits
 from sweep.plan.plan import Plan
 from tl_core.config import ARCHITECTURE, TrainConfig

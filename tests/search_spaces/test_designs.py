@@ -5,8 +5,7 @@ import numpy as np
 import pytest
 from threadpoolctl import threadpool_info, threadpool_limits
 
-from search_spaces import balance
-from search_spaces.designs import DESIGNS, balanced_fraction, factorial, one_at_a_time
+from search_spaces.designs import DESIGNS, balance, balanced_fraction, factorial, one_at_a_time
 from search_spaces.domains import Choice, Float, Points
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput

@@ -5,7 +5,6 @@ from collections import Counter
 
 import pytest
 
-from search_spaces.checks import check_space
 from search_spaces.domains import (
     MAX_GRID,
     Choice,
@@ -18,6 +17,7 @@ from search_spaces.domains import (
     sample,
     walk,
 )
+from search_spaces.domains.checks import check_space
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 
@@ -210,7 +210,7 @@ def test_check_space_accepts_what_is_right():
 def test_search_spaces_import_no_engine():
     code = (
         "import sys, search_spaces.ablation, search_spaces.transfer, search_spaces.designs\n"
-        "import search_spaces.checks\n"
+        "import search_spaces.domains.checks\n"
         "heavy = {'torch', 'ray', 'optuna', 'pandas', 'timm', 'numpy'} & set(sys.modules)\n"
         "print(*heavy, end='')"
     )

@@ -6,9 +6,9 @@ import random
 import numpy as np
 import pytest
 
-from search_spaces.checks import check_space
 from search_spaces.designs import factorial, one_at_a_time
 from search_spaces.domains import Choice, Float, Int, Points, count, enumerate_space, sample
+from search_spaces.domains.checks import check_space
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 

@@ -8,8 +8,8 @@ from typing import Any
 import pytest
 from rich.console import Console
 
-from search_spaces.checks import contains
 from search_spaces.domains import Domain, Limits, Space, walk
+from search_spaces.domains.checks import contains
 from sweep.cli.main import main
 from sweep.options.sweep_options import SweepOptions
 from sweep.results.manifest import Manifest

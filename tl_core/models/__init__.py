@@ -9,14 +9,16 @@ where `build_mine(config, *, channels, num_classes, image_size)` returns an `nn.
 `group_matcher(coarse)` and its head that of `get_classifier()`, both as in timm; without them the
 stages are the top-level children and the last of these is the head. An attribute `first_conv`
 names the convolution that source weights of another number of channels are adapted to. A model
-registered through `timm.models.register_model` needs no row: it is `timm:NAME`.
+registered through `timm.models.register_model` needs no row: it is `timm:NAME`. Of the fields
+that describe our own models, such as `width` and `pooling`, those count that `build_mine` or the
+model's passes read; `heeds=` in the row states them instead.
 """
 
 import difflib
 import functools
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import torch
 from torch import nn
@@ -27,6 +29,7 @@ from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
 from tl_core.models.freezing import freeze
+from tl_core.models.heeds import TIMM_HEEDS, fields_read
 from tl_core.models.hub import hub_cfg
 from tl_core.models.plain import PlainCNN, plan_blocks
 from tl_core.models.residual import ResidualCNN
@@ -37,7 +40,7 @@ from tl_core.weights.weights_file import weights_path
 
 __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model",
-    "head_parameters", "is_head", "model_channels", "stage_count", "stages",
+    "head_parameters", "heeded_fields", "is_head", "model_channels", "stage_count", "stages",
 ]  # fmt: skip
 
 
@@ -59,20 +62,31 @@ class ModelSpec:
     """One line for the list of models."""
     check: Callable[[TrainConfig], object] | None = None
     """Raises BadInput where the config's model fields contradict one another; cheap."""
+    heeds: Collection[str] | None = None
+    """Those of OWN_MODEL_FIELDS that change the model or its passes; None: to be found out."""
+
+
+_ALL_HEED = ("activation", "batch_norm", "dropout", "pooling", "init")
+_BLOCKS = ("channels", "block_layers", "block_pool", "block_norm")
 
 
 def _plain_spec(preset: plain.BlockPlan, description: str) -> ModelSpec:
     build = functools.partial(PlainCNN, preset=preset)
-    return ModelSpec(build, description, check=functools.partial(plan_blocks, preset=preset))
+    check = functools.partial(plan_blocks, preset=preset)
+    return ModelSpec(build, description, check, heeds=(*_ALL_HEED, *_BLOCKS))
 
 
 MODELS: dict[str, ModelSpec] = {
     "residual": ModelSpec(
-        ResidualCNN, "residual CNN, three stages of width, 2 · width, 4 · width channels"
+        ResidualCNN,
+        "residual CNN, three stages of width, 2 · width, 4 · width channels",
+        heeds=(*_ALL_HEED, "width", "depth", "attention"),
     ),
     "plain": _plain_spec(plain.SHALLOW, "plain CNN, four blocks of 32, 128, 256, 512 channels"),
     "plain-deep": _plain_spec(plain.DEEP, "plain CNN, six blocks of 32 to 512 channels"),
-    "baseline": ModelSpec(BaselineCNN, "two convolutions of 32 and 64 channels, dense 128"),
+    "baseline": ModelSpec(
+        BaselineCNN, "two convolutions of 32 and 64 channels, dense 128", heeds=_ALL_HEED
+    ),
 }
 
 
@@ -158,27 +172,68 @@ def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_s
 @functools.lru_cache(maxsize=4096)
 def _stage_count(config: TrainConfig, channels: int, num_classes: int, image_size: int) -> int:
     check_model(config)
-    shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
+    return len(stages(_sketch(config, channels, num_classes, image_size)))
+
+
+def heeded_fields(
+    config: TrainConfig,
+    names: Collection[str],
+    levels: Mapping[str, Sequence[Any]],
+    *,
+    image_size: int,
+) -> frozenset[str]:
+    """Those of the own-model fields that change the model or its passes.
+
+    Where the model's row does not say, the model is built and shown images to find out.
+
+    Args:
+        config: of the model.
+        names: the fields that are asked for, of heeds.OWN_MODEL_FIELDS.
+        levels: field → the values that it may have.
+        image_size: side of images, in pixels.
+
+    Raises:
+        BadInput: the backbone is unknown, or cannot take images of that size.
+    """
+    if config.backbone.startswith(PREFIX):
+        return TIMM_HEEDS.intersection(names)
+    heeds = _row(config.backbone).heeds
+    if heeds is not None:
+        return frozenset(heeds).intersection(names)
+
+    def run(recorded: TrainConfig, training: bool) -> None:
+        _sketch(recorded, 3, 10, image_size, training=training)
+
+    return fields_read(run, config, names, levels)
+
+
+def _sketch(
+    config: TrainConfig, channels: int, num_classes: int, side: int, *, training: bool = False
+) -> nn.Module:
+    """A model that has been shown images, without weights where it can do without."""
+    shape = {"channels": channels, "num_classes": num_classes, "image_size": side}
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
                 model = _random_model(config, **shape)
-            _try_out(model, torch.empty(2, channels, image_size, image_size, device="meta"))
+            _try_out(model, torch.empty(2, channels, side, side, device="meta"), training)
         except Exception:  # perhaps only because it reads values, which are not there
-            model = _random_model(config, **shape)
             try:
-                _try_out(model, torch.zeros(2, channels, image_size, image_size))
+                model = _random_model(config, **shape)
+                _try_out(model, torch.zeros(2, channels, side, side), training)
+            except BadInput:
+                raise
             except Exception as error:
                 raise BadInput(
-                    f"backbone={config.backbone!r} cannot take images of image_size={image_size}"
+                    f"backbone={config.backbone!r} cannot take images of image_size={side}"
                     f" pixels ({first_line(error)}); choose another image_size."
                 ) from error
-    return len(stages(model))
+    return model
 
 
 @torch.no_grad()
-def _try_out(model: nn.Module, images: torch.Tensor) -> None:
-    model.eval()(images)
+def _try_out(model: nn.Module, images: torch.Tensor, training: bool) -> None:
+    model.train(training)(images)
 
 
 def _random_model(

@@ -20,7 +20,7 @@ from tl_core.models.dense_head import replace_head
 from tl_core.models.hub import fetch_hub_weights, hub_cfg
 from tl_core.models.stages import head_parameters
 from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
-from tl_core.weights.source_tensors import choose_tensors, fits
+from tl_core.weights.key_matching import choose_tensors, fits
 from tl_core.weights.weights_file import read_metadata, read_state_dicts, weights_path
 
 # timm's functions that turn other writers' names and sizes into the model's; a convention of its

@@ -25,13 +25,6 @@ TAKEN_ARGUMENTS = {
 )
 
 
-OWN_MODEL_FIELDS = (
-    "width", "depth", "activation", "batch_norm", "pooling", "init",
-    "channels", "block_layers", "block_pool", "block_norm",
-)  # fmt: skip
-"""Fields of TrainConfig that only our own models heed."""
-
-
 def timm_name(backbone: str) -> str:
     """NAME of `timm:NAME`.
 

@@ -41,7 +41,7 @@ class OptunaProposer:
     def __init__(self, context: SearchContext) -> None:
         import optuna
 
-        from sweep.search.tpe.density import Tpe  # with scipy, which other searches do without
+        from sweep.search.tpe.picks import Tpe  # with scipy, which other searches do without
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").propagate = False

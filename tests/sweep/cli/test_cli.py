@@ -14,6 +14,7 @@ from sweep.driver import one_sweep
 from sweep.options import overrides, spaces
 from sweep.options.spaces import builtin_spaces
 from sweep.plan import resources
+from sweep.plan.names import RESERVED_NAMES
 from sweep.results.manifest import run_folder
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -88,6 +89,10 @@ def test_the_command_line_is_as_it_was():
         expected = OTHER_OPTIONS.get(name, SPACE_OPTIONS)
         assert options_of(command) == expected, name
     assert options_of(group) == {"--version": False}
+
+
+def test_no_sweep_may_be_called_like_a_command():
+    assert set(typer.main.get_command(app).commands) - {"PATH.py"} == RESERVED_NAMES
 
 
 def test_help_loads_nothing_heavy():

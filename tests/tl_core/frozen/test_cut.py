@@ -44,6 +44,8 @@ def test_the_pieces_do_what_the_whole_does(make, backbone):
 def test_training_on_the_activations_gives_the_same_gradients(make, backbone):
     model, images = make(backbone)  # with dropout
     depth = len(stages(model)) - 1
+    if depth == 0:
+        pytest.skip("one stage: nothing trains behind a frozen one but the head")
     cut = pieces(model, depth)
     model.train()
     torch.manual_seed(1)

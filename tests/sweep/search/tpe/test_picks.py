@@ -6,8 +6,8 @@ import pytest
 
 from search_spaces.domains import Choice, Float, sample, walk
 from sweep.search.tpe.common_epoch import CommonEpoch
-from sweep.search.tpe.density import CANDIDATES, Tpe
 from sweep.search.tpe.parzen import estimator
+from sweep.search.tpe.picks import CANDIDATES, Tpe
 from tl_core.config import TrainConfig
 
 BASE = TrainConfig()
@@ -75,7 +75,7 @@ def test_many_trials_are_a_bounded_number_of_kernels(count, monkeypatch):
         heard.append(len(values))
         return estimator(domain, values)
 
-    monkeypatch.setattr("sweep.search.tpe.density.estimator", counted)
+    monkeypatch.setattr("sweep.search.tpe.picks.estimator", counted)
     space = {name: Float(0.0, 1.0) for name in ("lr", "momentum", "dropout")}
     tpe = Tpe(told(space, lambda v: v["lr"], count), seed=0)
     picked(tpe, space, 0, 1)

@@ -7,7 +7,7 @@ import random
 import numpy as np
 from threadpoolctl import threadpool_limits
 
-from search_spaces.two_factor import improved, two_factor_model
+from search_spaces.designs.two_factor import improved, two_factor_model
 
 LIGHT = 0.3
 """Weight of a level against a pair of levels at first: exchanges must leave balance to find a

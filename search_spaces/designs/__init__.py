@@ -77,7 +77,7 @@ def balanced_fraction(
     conditions, the share aimed at is that of sampling at random. Nothing is drawn twice.
 
     Source: point exchange after Fedorov, Theory of Optimal Experiments (1972), first on squared
-    deviations from equal counts (`search_spaces.balance`), then `search_spaces.two_factor`.
+    deviations from equal counts (`balance`), then on information (`two_factor`).
 
     Args:
         space: the factors, each a Choice.
@@ -97,7 +97,7 @@ def balanced_fraction(
         )
     if not space:
         return points
-    from search_spaces.balance import best_fraction  # loads numpy, which `--help` does without
+    from search_spaces.designs.balance import best_fraction  # loads numpy; `--help` does not
 
     codes, weights = _coded(space, base, points)
     return [points[i] for i in best_fraction(codes, weights, n, seed)]

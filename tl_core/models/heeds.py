@@ -1,0 +1,76 @@
+"""Which fields of TrainConfig a model heeds, where only its builder can say."""
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from typing import Any
+
+from tl_core.config import TrainConfig
+from tl_core.errors import BadInput
+
+OWN_MODEL_FIELDS = (
+    "width", "depth", "activation", "batch_norm", "dropout", "pooling", "init", "attention",
+    "channels", "block_layers", "block_pool", "block_norm",
+)  # fmt: skip
+"""Fields of TrainConfig that a row of MODELS may heed; every model heeds the others."""
+TIMM_HEEDS = frozenset({"dropout"})
+"""Those of them that count for timm's models too."""
+MOST_TRIED = 64
+"""Configurations that are tried; where there would be more, all fields count."""
+
+
+def fields_read(
+    run: Callable[[TrainConfig, bool], object],
+    config: TrainConfig,
+    names: Collection[str],
+    levels: Mapping[str, Sequence[Any]],
+) -> frozenset[str]:
+    """Those of the fields that are read; all of them where some could be missed.
+
+    The values of a field that is read may decide what else is read: each of them is tried.
+
+    Args:
+        run: (configuration, whether it trains) builds a model and shows it images.
+        config: tried first.
+        names: the fields that are asked for; nothing runs any more once all of them were read.
+        levels: field → the values that it may have; those that it cannot have are left out.
+    """
+    missing, seen, waiting = set(names), {config}, [config]
+    while waiting and missing:
+        if len(seen) > MOST_TRIED:
+            return frozenset(names)
+        config = waiting.pop()
+        recorded, read = _recorded(config)
+        for training in (False, True):
+            if not missing <= read:
+                run(recorded, training)
+        missing -= read
+        others = set(_others(config, read, levels)) - seen
+        seen |= others
+        waiting += others
+    return frozenset(names) - missing
+
+
+def _recorded(config: TrainConfig) -> tuple[TrainConfig, set[str]]:
+    """An equal configuration, and the names of the attributes that are read of it from now on."""
+    names: set[str] = set()
+
+    class Recorded(TrainConfig):
+        def __getattribute__(self, name: str) -> Any:
+            names.add(name)
+            return super().__getattribute__(name)
+
+    recorded = Recorded(**config.to_dict())
+    names.clear()
+    return recorded, names
+
+
+def _others(
+    config: TrainConfig, read: set[str], levels: Mapping[str, Sequence[Any]]
+) -> Iterator[TrainConfig]:
+    """The configurations that differ in one of the fields that were read."""
+    for name in sorted(read & levels.keys()):
+        for value in levels[name]:
+            try:
+                yield dataclasses.replace(config, **{name: value})
+            except BadInput:  # the name of a limit, or None where a condition is off
+                continue
