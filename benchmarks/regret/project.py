@@ -133,8 +133,8 @@ def default_plan(setting: Setting) -> tuple[str, str, int]:
         seeds=setting.seeds,
         concurrent=setting.workers,
     )
-    grace = usual_grace(EPOCHS, learns=learns(choice.search))
-    return choice.search, choice.scheduler, grace
+    grace = usual_grace(EPOCHS, learns=learns(choice.searcher))
+    return choice.searcher, choice.scheduler, grace
 
 
 def default(setting: Setting) -> Method:

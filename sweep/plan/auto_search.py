@@ -44,7 +44,7 @@ def settled(
         search=asked.searcher,
         scheduler=asked.scheduler,
     )
-    chosen = replace(asked, searcher=found.search, scheduler=found.scheduler, asked=asked)
+    chosen = replace(asked, searcher=found.searcher, scheduler=found.scheduler, asked=asked)
     whole = asked.searcher == AUTO and chosen.is_listed
     return replace(chosen, trials=None if whole else asked.trials, reason=found.reason)
 

@@ -1,7 +1,7 @@
 """The searcher and scheduler of `--search auto --scheduler auto`.
 
-The rule looks at what is known before a sweep starts: how much of the space's grid the trials
-cover, how long they train, and how many train side by side.
+The choice depends on what is known before a sweep starts: the share of the space's grid that the
+trials cover, how long they train, and how many train side by side.
 """
 
 from typing import NamedTuple
@@ -9,18 +9,18 @@ from typing import NamedTuple
 from sweep.options.sweep_options import AUTO
 
 STARTUP = 10
-"""Configurations after which TPE begins to learn; those before are spread evenly."""
+"""Configurations that TPE spreads evenly before it begins to learn."""
 WAVES = 2
-"""Trials of each worker below which chance does as well as TPE, since most of them start before
-others have told it much. Own choice: measured in benchmarks/search.py."""
+"""Trials of each worker below which random search does as well as TPE, since most trials start
+before many have ended. Own choice: measured in benchmarks/search.py."""
 SHORT = 4
-"""Trials of fewer epochs are not stopped early: there is next to nothing to save."""
+"""Trials of fewer epochs are not stopped early: too little is saved."""
 
 
 class Choice(NamedTuple):
     """A searcher and a scheduler, and why."""
 
-    search: str
+    searcher: str
     """A name from SEARCHERS."""
     scheduler: str
     """A name from SCHEDULERS."""
@@ -41,17 +41,16 @@ def default_search(
     """Choose how a space is searched.
 
     Args:
-        size: different configurations of the space; None where it has a range or too many to
-            count.
+        size: distinct configurations of the space; None for a range or too many to count.
         trials: configurations to try; None: all of the space.
         epochs: the longest that a trial may train.
         seeds: repeats of each configuration.
-        concurrent: trials side by side; None where that is not known yet.
-        search: a name that is settled, or AUTO.
-        scheduler: a name that is settled, or AUTO.
+        concurrent: trials side by side; None: not known yet.
+        search: the searcher that the user named, or AUTO.
+        scheduler: the scheduler that the user named, or AUTO.
 
     Returns:
-        The names, those that were settled as they were, and the reason of those chosen.
+        The names, with the reason for those that were AUTO.
     """
     chosen, why = _search(size, trials, seeds, concurrent)
     if search != AUTO:
@@ -67,7 +66,7 @@ def default_search(
 def _search(
     size: int | None, trials: int | None, seeds: int, concurrent: int | None
 ) -> tuple[str, str]:
-    """A searcher and why; no reason for the usual one."""
+    """A searcher and the reason; none for the usual one."""
     if trials is None or (size is not None and trials >= size):
         return "grid", f"all {size} configurations are trained"
     if concurrent is not None and trials * seeds <= concurrent:
@@ -83,7 +82,7 @@ def _search(
 
 
 def _scheduler(size: int | None, trials: int | None, epochs: int) -> tuple[str, str]:
-    """A scheduler and why."""
+    """A scheduler and the reason."""
     if epochs < SHORT:
         return "none", f"trials of {epochs} epochs are too short to be stopped early"
     if size is None:

@@ -1,4 +1,4 @@
-"""Epochs at which configurations are compared, and the values that they had there."""
+"""Rungs of successive halving: epochs at which configurations are compared."""
 
 import bisect
 import math
@@ -8,8 +8,8 @@ import statistics
 def usual_grace(epochs: int, *, learns: bool) -> int:
     """Epochs before a trial may be stopped, where the user does not say.
 
-    A third of all where the searcher learns: what the values tell it is worth more than the
-    epochs that an earlier stop saves. Else 1. Measured in benchmarks/search.py.
+    A third of `epochs` where the searcher learns, since longer trials teach it more than an
+    earlier stop saves; else 1. Measured in benchmarks/search.py.
 
     Args:
         epochs: the longest that a trial may train.
@@ -21,7 +21,7 @@ def usual_grace(epochs: int, *, learns: bool) -> int:
 def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list[int]:
     """The epochs of the rungs: the grace period times powers of the reduction factor.
 
-    A last epoch is no rung, since nothing is saved by stopping there.
+    The last epoch is no rung, since stopping there saves nothing.
 
     Args:
         epochs: the longest that a trial may train.
@@ -36,15 +36,15 @@ def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list
     while math.ceil(rung) < epochs:
         if not found or math.ceil(rung) > found[-1]:
             found.append(math.ceil(rung))
-        rung = max(rung * reduction_factor, rung + 0.01)  # a factor of 1 + 1e-12 ends, too
+        rung = max(rung * reduction_factor, rung + 0.01)  # so a factor of 1 + 1e-12 ends too
     return found
 
 
 class Rung:
-    """Values of configurations at one epoch, each replaceable.
+    """The values of configurations at one epoch.
 
     Args:
-        epoch: after which they were measured.
+        epoch: the values were measured after it.
         reduction_factor: one configuration in this many is above the cutoff.
     """
 
@@ -55,20 +55,20 @@ class Rung:
         self.ordered: list[float] = []
 
     def record(self, configuration: int, value: float) -> None:
-        """Set the value of a configuration, in place of one it had."""
+        """Set or replace the value of a configuration."""
         self.remove(configuration)
         self.values[configuration] = value
         bisect.insort(self.ordered, value)
 
     def remove(self, configuration: int) -> None:
-        """Forget the value of a configuration, if it has one."""
+        """Remove the value of a configuration, if it has one."""
         if (old := self.values.pop(configuration, None)) is not None:
             del self.ordered[bisect.bisect_left(self.ordered, old)]
 
     def cutoff(self) -> float:
-        """The value that the best one in `reduction_factor` reach; -inf where there are none.
+        """The value that the best one in `reduction_factor` reach; -inf on an empty rung.
 
-        Between two values it is interpolated, as `numpy.percentile` does.
+        It is interpolated between two values, as in `numpy.percentile`.
         """
         if not self.ordered:
             return -math.inf
@@ -87,11 +87,11 @@ class Seeds:
         last: the last epoch of its trials.
 
     Attributes:
-        epochs: trial that runs → epochs it has reported.
+        epochs: running trial → epochs it has reported.
         ended: how many trials have ended.
-        failed: a trial ended without a result.
-        stopped: it was decided to stop the configuration.
-        kept: it is not stopped any more, since a trial has begun its last epoch.
+        failed: whether a trial ended without a result.
+        stopped: whether the configuration is to stop.
+        kept: whether it can no longer be stopped, since a trial has begun its last epoch.
     """
 
     def __init__(self, configuration: int, last: int) -> None:
@@ -101,32 +101,32 @@ class Seeds:
         self.ended = 0
         self.failed = self.stopped = self.kept = False
         self._values: dict[int, list[float]] = {}
-        self._unjudged: set[int] = set()
+        self._undecided: set[int] = set()
 
     def hear(self, trial: str, epoch: int, value: float, rungs: list[Rung]) -> None:
-        """Take an epoch's value; one that is no number enters no rung."""
+        """Take an epoch's value; NaN and infinity enter no rung."""
         self.epochs[trial] = epoch
         for rung in rungs:
             if rung.epoch == epoch and math.isfinite(value):
                 self._values.setdefault(epoch, []).append(value)
-                self._unjudged.add(epoch)
+                self._undecided.add(epoch)
 
     def end(self, trial: str) -> None:
-        """Hear that a trial has ended."""
+        """Note that a trial has ended."""
         del self.epochs[trial]
         self.ended += 1
 
-    def judge_at(self, rungs: list[Rung]) -> None:
-        """Record the mean in each rung where there are new values and none is waited for.
+    def decide_at(self, rungs: list[Rung]) -> None:
+        """Record the mean of new values in each rung that waits for no other trial.
 
-        `stopped` becomes true where it is below the rung's cutoff, unless it is `kept`.
+        A mean below the rung's cutoff sets `stopped`, unless the configuration is `kept`.
         """
         ending = any(epoch + 1 >= self.last for epoch in self.epochs.values())
         for rung, following in zip(rungs, [*rungs[1:], None], strict=False):
             waits = not (self.kept or ending) and self._waits(rung, following)
-            if rung.epoch not in self._unjudged or waits:
+            if rung.epoch not in self._undecided or waits:
                 continue
-            self._unjudged.remove(rung.epoch)
+            self._undecided.remove(rung.epoch)
             value = statistics.fmean(self._values[rung.epoch]) - self.failed
             rung.remove(self.configuration)
             self.stopped |= value < rung.cutoff() and not self.kept
@@ -134,8 +134,8 @@ class Seeds:
         self.kept |= ending and not self.stopped
 
     def _waits(self, rung: Rung, following: Rung | None) -> bool:
-        """Whether a trial that runs is yet to reach the rung, and none waits at the next."""
+        """Whether a running trial has not reached the rung, and none waits at the next."""
         if not self.epochs:
             return True
         behind = any(epoch < rung.epoch for epoch in self.epochs.values())
-        return behind and (following is None or following.epoch not in self._unjudged)
+        return behind and (following is None or following.epoch not in self._undecided)

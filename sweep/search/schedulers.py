@@ -1,6 +1,6 @@
 """Early-stopping schedulers. To add one: one function and one row of `SCHEDULERS`.
 
-Tune leaves the order of trials to its scheduler too. Ours run them as they were proposed.
+A Tune scheduler also decides the order of trials. These start trials in the order proposed.
 """
 
 from collections.abc import Callable
@@ -17,7 +17,7 @@ from tl_core.config import SCRATCH
 
 @dataclass(frozen=True)
 class SchedulerContext:
-    """What a scheduler is made from.
+    """What a scheduler is built from.
 
     Attributes:
         epochs: the longest a trial of the search may train.
@@ -25,7 +25,7 @@ class SchedulerContext:
         reduction_factor: one in this many configurations goes on at each rung.
         concurrent: trials side by side.
         seeds: trials of each configuration.
-        base_epochs: how long a trial trains whose values do not say; None: `epochs`.
+        base_epochs: epochs of a trial whose values do not say; None: `epochs`.
     """
 
     epochs: int
@@ -39,10 +39,9 @@ class SchedulerContext:
 class Fifo(FIFOScheduler):
     """Every trial trains to its end; trials start in the order of their proposal.
 
-    Two things that Tune's own schedulers do otherwise: FIFO looks through all trials, ended ones
-    too, to find the next, though Tune starts pending trials in order by itself; and Tune keeps
-    one idle worker for the next trial, so where two trials end in the same moment a worker was
-    ended and another started, which takes seconds.
+    It differs from Tune's FIFO in two ways. It does not search all trials, ended ones too, for the
+    next: Tune itself starts pending trials in order. It keeps `concurrent` idle workers where Tune
+    keeps one: when two trials end at once, Tune ends a worker and starts another, taking seconds.
 
     Args:
         concurrent: workers to keep.
@@ -52,43 +51,41 @@ class Fifo(FIFOScheduler):
     _prepared = False
 
     def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
-        """Hear of a new trial; at the first, have as many workers kept as run side by side."""
+        """At the first trial, have as many workers kept as trials run side by side."""
         super().on_trial_add(tune_controller, trial)
         if not self._prepared:
             self._prepared = True
             keep_workers(tune_controller, trial, self.concurrent)
 
     def choose_trial_to_run(self, tune_controller: Any) -> None:
-        """No trial goes before another."""
+        """None: Tune starts pending trials in order."""
         return None
 
 
 class Asha(Fifo):
     """Asynchronous successive halving on `epoch`, one bracket, over configurations.
 
-    A rung holds configurations. One that reaches it goes on if the mean of its seeds there is no
-    worse than the best one in `reduction_factor` of those that were there before; else it is
-    stopped, and all its seeds end: the one that brought the decision at once, others that run at
-    their next epoch. Seeds that have not started are not trained then (see `TuneSearcher`).
+    A configuration that reaches a rung goes on if the mean of its seeds there is no worse than the
+    best one in `reduction_factor` of the configurations that reached the rung before. Otherwise
+    all its seeds stop: the one that reported at once, other running ones at their next epoch.
+    Seeds that have not started are not trained (see `TuneSearcher`).
 
-    - The decision waits for seeds that run and have not reached the rung, but no longer than
-      until one of them reaches the next rung or begins its last epoch. Seeds without a worker are
-      not waited for; when they come to a rung that has been passed, the configuration is judged
-      there again, by the mean of more seeds.
-    - Once a seed has begun its last epoch, its configuration is not stopped any more, so that no
-      configuration is left with a part of its seeds.
-    - A value that is no number enters no mean. A configuration with a seed that diverged or
-      failed is judged by the others' mean, and ranks below all without, as in the choice of the
-      winner (`sweep.results.selection`).
-    - A scratch run, and a trial that belongs to no configuration of the search, train to their
-      end, and what they reach is no measure for others.
+    - The decision waits for running seeds that have not reached the rung, until a seed reaches the
+      next rung or begins its last epoch. It does not wait for seeds without a worker: when such a
+      seed reaches the rung later, the decision is made again, by the mean of more seeds.
+    - A configuration is not stopped once a seed has begun its last epoch, so none keeps only a
+      part of its seeds.
+    - NaN and infinite values enter no mean. A configuration with a seed that diverged or failed
+      has the mean of its other seeds and ranks below all configurations without such a seed, as
+      in the choice of the winner (`sweep.results.selection`).
+    - Scratch runs and trials outside the search train to their end and enter no rung.
 
     Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
 
     Args:
         rungs: ascending.
         seeds: trials of each configuration.
-        epochs: that a trial trains whose values do not say.
+        epochs: epochs of a trial whose values do not say.
     """
 
     def __init__(self, rungs: list[Rung], seeds: int, epochs: int) -> None:
@@ -114,27 +111,27 @@ class Asha(Fifo):
         if (seeds := self._seeds(trial)) is None:
             return TrialScheduler.CONTINUE
         seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
-        seeds.judge_at(self.rungs)
+        seeds.decide_at(self.rungs)
         return TrialScheduler.STOP if seeds.stopped else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
         """Record the last value in its rung."""
         if (seeds := self._seeds(trial)) is None:
             return
-        verdict = end_of(result, error=False)
-        if verdict == "complete":
+        end = end_of(result, error=False)
+        if end == "complete":
             seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
-        seeds.failed |= verdict == "fail"
+        seeds.failed |= end == "fail"
         self._end(trial.trial_id)
 
     def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
-        """The worker of a trial died."""
+        """Mark the configuration as failed: the trial's worker died."""
         if (seeds := self._seeds(trial)) is not None:
             seeds.failed = True
             self._end(trial.trial_id)
 
     def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
-        """A trial ends that no worker had taken."""
+        """End a trial that never started."""
         if self._seeds(trial) is not None:
             self._end(trial.trial_id)
 
@@ -143,11 +140,11 @@ class Asha(Fifo):
         return None if configuration is None else self.open[configuration]
 
     def _end(self, trial_id: str) -> None:
-        """Judge where others waited for this trial; forget a configuration that has ended."""
+        """Decide where others waited for this trial; drop a configuration that has ended."""
         configuration = self.trials.pop(trial_id)
         seeds = self.open[configuration]
         seeds.end(trial_id)
-        seeds.judge_at(self.rungs)
+        seeds.decide_at(self.rungs)
         if seeds.ended == self.seeds:
             del self.open[configuration]
 
@@ -170,7 +167,7 @@ SCHEDULERS: dict[str, Callable[[SchedulerContext], Fifo]] = {
 
 
 def build_scheduler(name: str, context: SchedulerContext) -> Fifo:
-    """The scheduler of that row of SCHEDULERS, judging by validation accuracy."""
+    """The scheduler of that row of SCHEDULERS, on validation accuracy."""
     scheduler = SCHEDULERS[name](context)
     scheduler.concurrent = context.concurrent
     scheduler.set_search_properties("val_accuracy", "max")

@@ -5,11 +5,11 @@ A policy takes `(images, generator, flip)` and returns new images:
 - `images`: (B, C, H, W) uint8 in [0, 255] or float32 in [0, 1]; C = 1 or 3 and H, W ≥ 4.
 - `generator`: a CPU `torch.Generator`. Parameters are drawn on the CPU and then moved to the
   images' device, so the same seed draws the same augmentation on every device.
-- `flip`: whether a horizontal flip keeps the label (not so for digits and letters).
-- the result: uint8 or float32 in [0, 1], same shape and device; the input is left as it was.
+- `flip`: whether a horizontal flip keeps the label (it does not for digits and letters).
+- the result: uint8 or float32 in [0, 1], same shape and device; the input is not changed.
 
 `AUGMENTATIONS` maps names to policies; `normalize` follows the policy, `mix` follows
-`normalize`. Call all of them outside autocast. A policy of one's own is one function and one row:
+`normalize`. Call all of them outside autocast. To add a policy: one function and one row.
 
     from tl_core.augment import AUGMENTATIONS, horizontal_flip
 

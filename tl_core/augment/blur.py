@@ -1,4 +1,4 @@
-"""Gaussian blur with a width of its own for each image.
+"""Gaussian blur, with one standard deviation per image.
 
 Shapes: n images, C channels, H height, W width.
 """
@@ -20,14 +20,14 @@ def random_blur(
     probability: float = 0.5,
     sigma: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Blur each image with the given probability, by its own standard deviation.
+    """Blur each image with the given probability, by a random standard deviation.
 
     Args:
         images: (B, C, H, W) uint8, or float32 in [0, 1].
         generator: CPU generator.
         probability: in [0, 1].
-        sigma: smallest and largest standard deviation in pixels, greater than 0; None: from
-            0.1 to 2 at 224 pixels, the largest in proportion to the side, at least 0.6.
+        sigma: smallest and largest standard deviation in pixels, greater than 0; None: 0.1 and
+            2 / 224 of the shorter side, at least 0.6.
 
     Returns:
         (B, C, H, W) float32 in [0, 1].
@@ -50,7 +50,7 @@ def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
     Args:
         images: (n, C, H, W) float32.
         sigmas: (n,) standard deviations in pixels, greater than 0, on the images' device.
-        radius: pixels on each side that count; less than H and W.
+        radius: pixels on each side, less than H and W.
 
     Returns:
         (n, C, H, W) float32: a weighted mean of the input, so within its range.

@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
-    """(n, 4) boxes → (n, 1, H, W) bool, True inside; a height or width of 0 is nowhere."""
+    """(n, 4) boxes → (n, 1, H, W) bool, True inside; a box without area has none."""
     top, left, tall, wide = boxes[:, :, None].unbind(1)
     rows = torch.arange(height, device=boxes.device)
     columns = torch.arange(width, device=boxes.device)

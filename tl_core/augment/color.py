@@ -14,7 +14,7 @@ from tl_core.augment.pixels import to_float
 
 
 def luminance(images: Tensor) -> Tensor:
-    """(n, C, H, W) → (n, 1, H, W) brightness as seen. Source: ITU-R BT.601 weights."""
+    """(n, C, H, W) → (n, 1, H, W) perceived brightness. Source: ITU-R BT.601 weights."""
     if images.shape[1] != 3:
         return images.mean(1, keepdim=True)
     red, green, blue = images.split(1, dim=1)
@@ -50,7 +50,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     Returns:
         (n, 3, H, W) float32 in [0, 1].
 
-    Source: Smith 1978, Color Gamut Transform Pairs (HSV); the way back is written as
+    Source: Smith 1978, Color Gamut Transform Pairs (HSV); the inverse is computed as
         value - chroma * clamp(min(k, 4 - k), 0, 1) with k = (n + 6 hue) mod 6, n = 5, 3, 1.
     """
     if images.shape[1] != 3:
@@ -59,7 +59,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     chroma = value - images.amin(1, keepdim=True)
     hue = _hue_sixths(images, value, chroma).div_(6).add_(turns.view(-1, 1, 1, 1))
     offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1) / 6
-    # frac needs what is not negative; hue is above -1. Then min(k, 4 - k) = 2 - |k - 2|.
+    # Hue is above -1, so + 1 gives frac_ no negative value; min(k, 4 - k) = 2 - |k - 2|.
     k = (hue + (offsets + 1)).frac_().mul_(6)
     weight = k.sub_(2).abs_().neg_().add_(2).clamp_(0, 1)
     return weight.mul_(chroma).neg_().add_(value).clamp_(0, 1)
@@ -68,7 +68,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
 def adjust_sharpness(images: Tensor, factors: Tensor) -> Tensor:
     """Move every pixel, (n, C, H, W) in [0, 1], away from its 3 × 3 smoothing.
 
-    The outermost pixels have no full neighbourhood and stay.
+    The outermost pixels, which have no full neighbourhood, stay as they are.
 
     Source: PIL's SMOOTH filter, weights [1 1 1; 1 5 1; 1 1 1] / 13.
     """
@@ -89,7 +89,7 @@ def color_jitter(
     saturation: float = 0.4,
     hue: float = 0.1,
 ) -> Tensor:
-    """Change brightness, contrast, saturation and hue, in this order, each image by its own.
+    """Change brightness, contrast, saturation and hue, in this order, at random per image.
 
     Args:
         images: (B, C, H, W) uint8, or float32 in [0, 1].
@@ -103,7 +103,7 @@ def color_jitter(
         (B, C, H, W) float32 in [0, 1].
 
     Source: Howard 2013, Some Improvements on Deep CNN Based Image Classification, for the
-        first three; the ranges are those usual for photographs.
+        first three; the ranges are usual for photographs.
     """
     spreads = torch.tensor([[brightness], [contrast], [saturation], [hue]])
     drawn = (torch.rand(4, len(images), generator=generator) * 2 - 1) * spreads

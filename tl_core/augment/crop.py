@@ -1,6 +1,5 @@
-"""Horizontal flip and padded crop, the augmentation of CIFAR's standard recipe.
+"""Horizontal flip and padded crop, the standard augmentation for CIFAR. Both keep the dtype.
 
-Both keep the dtype (uint8 stays uint8).
 Shapes: B images, C channels, H height, W width.
 """
 
@@ -63,7 +62,7 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
 
     Args:
         images: (B, C, H, W).
-        tops: (B,) int64 in [0, 2 * padding[0]], first row of each crop; padding[0] moves nothing.
+        tops: (B,) int64 in [0, 2 * padding[0]], first row of each crop; padding[0]: no shift.
         lefts: (B,) int64 in [0, 2 * padding[1]], first column of each crop.
         padding: rows above and below, columns left and right.
 
@@ -74,7 +73,7 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
     padded = images.index_select(2, _reflected(height, padding[0]).to(images.device))
     padded = padded.index_select(3, _reflected(width, padding[1]).to(images.device)).contiguous()
     rows_padded, columns_padded = padded.shape[2:]
-    # Every run of W pixels in memory is one record of an overlapping view, so that a crop copies
+    # Each row of this overlapping view is a run of W pixels in memory, so that a crop copies
     # whole rows by index: three times faster on a CPU than gathering single pixels.
     runs = padded.as_strided((max(0, padded.numel() - width + 1), width), (1, 1))
     planes = torch.arange(batch * channels).view(batch, channels, 1) * rows_padded
@@ -84,6 +83,6 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
 
 
 def _reflected(length: int, padding: int) -> Tensor:
-    """Where each pixel of a padded row comes from: length 4, padding 2 → 2 1 0 1 2 3 2 1."""
+    """Source index of each pixel of a padded row: length 4, padding 2 → 2 1 0 1 2 3 2 1."""
     places = torch.arange(-padding, length + padding).abs()
     return torch.where(places < length, places, 2 * (length - 1) - places)

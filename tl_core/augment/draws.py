@@ -1,6 +1,6 @@
-"""Random parameters, always drawn on the CPU from the caller's generator.
+"""Random parameters, drawn on the CPU from the caller's generator, one per image.
 
-Shapes: n images; one parameter each.
+Shapes: n images.
 """
 
 import torch
@@ -13,7 +13,7 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tens
 
 
 def coins(n: int, probability: float, generator: torch.Generator) -> Tensor:
-    """(k,) int64 on the CPU, sorted: which of n images the event of this probability hits."""
+    """(k,) int64 on the CPU, ascending: positions of n images, each chosen with the given probability."""
     return (torch.rand(n, generator=generator) < probability).nonzero().flatten()
 
 

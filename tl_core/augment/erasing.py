@@ -1,4 +1,4 @@
-"""Random erasing: a rectangle of noise over a part of the image.
+"""Random erasing: noise in a random rectangle of the image.
 
 Shapes: n images, C channels, H height, W width; boxes (n, 4) as in boxes.py.
 """
@@ -26,7 +26,7 @@ def random_erasing(
     Args:
         images: (B, C, H, W) uint8, or float32 in [0, 1].
         generator: CPU generator.
-        probability: of an image to be erased, in [0, 1].
+        probability: of erasing an image, in [0, 1].
         area: smallest and largest share of the image, in (0, 1].
         aspect: smallest ratio of height to width, in (0, 1]; the largest is its inverse.
 
@@ -34,7 +34,7 @@ def random_erasing(
         (B, C, H, W), the dtype of `images`.
 
     Source: Zhong et al. 2020, Random Erasing Data Augmentation, algorithm 1, random values;
-        a box that would not fit is cut to the image instead of drawn again.
+        a box that does not fit is clipped to the image, not drawn again.
     """
     chosen = coins(len(images), probability, generator)
     height, width = images.shape[2:]
@@ -53,7 +53,7 @@ def draw_boxes(
     area: tuple[float, float],
     aspect: float,
 ) -> Tensor:
-    """(n, 4) int64 on the CPU: boxes inside the image, by share of its area and by ratio."""
+    """(n, 4) int64 on the CPU: random boxes inside the image, of that area and aspect."""
     pixels = uniform(n, *area, generator) * (height * width)
     ratio = uniform(n, math.log(aspect), -math.log(aspect), generator).exp()
     tall = (pixels * ratio).sqrt().round().long().clamp(1, height)
@@ -64,7 +64,7 @@ def draw_boxes(
 
 
 def erase(images: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
-    """Put the pixels of `fill` where the image's box is.
+    """Replace the pixels in each image's box by those of `fill`.
 
     Args:
         images: (n, C, H, W) uint8 or float.
@@ -80,7 +80,7 @@ def erase(images: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
 
 
 def _noise(shape: tuple[int, ...], generator: torch.Generator) -> Tensor:
-    # Eight bytes a draw: an eighth of the time of drawing them one by one.
+    # Eight bytes a draw take an eighth of the time of single bytes.
     count = math.prod(shape)
     words = torch.empty(-(-count // 8), dtype=torch.int64)
     words.random_(-(2**63), None, generator=generator)

@@ -1,8 +1,8 @@
 """Rotation, translation, scale, shear and perspective, as one homography per image.
 
-A matrix maps a pixel of the result to the place of the input it is taken from:
+A matrix maps a pixel of the result to its source in the input:
 (x, y, w) = matrix @ (column, row, 1), read at (x / w, y / w). Columns and rows count in pixels
-from the image's centre, rows downwards. What lies outside the input is 0 (black).
+from the image's centre, rows downwards. Pixels outside the input are 0 (black).
 
 Shapes: n images, C channels, H height, W width; matrices (n, 3, 3) float32.
 """
@@ -56,7 +56,7 @@ def perspective(right: Tensor, down: Tensor, height: int, width: int) -> Tensor:
 
 
 def source_offsets(matrices: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
-    """Where each pixel of the result is read: x and y, (n, H, W) pixels from the centre."""
+    """Source of each pixel of the result: x and y, (n, H, W), in pixels from the centre."""
     columns = torch.arange(width, device=matrices.device) - (width - 1) / 2
     rows = (torch.arange(height, device=matrices.device) - (height - 1) / 2)[:, None]
     m = matrices[:, :, :, None, None]
@@ -83,7 +83,7 @@ def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def warp_nearest(images: Tensor, matrices: Tensor) -> Tensor:
-    """Warp by taking the nearest pixel, which keeps uint8 as it is and is fast.
+    """Warp by taking the nearest pixel: fast, and keeps uint8.
 
     Args:
         images: (n, C, H, W) uint8 or float.
@@ -94,7 +94,7 @@ def warp_nearest(images: Tensor, matrices: Tensor) -> Tensor:
     """
     channels, height, width = images.shape[1:]
     x, y = source_offsets(matrices.to(images.device), height, width)
-    # A black frame of one pixel stands for everything outside.
+    # Sources outside the input are clamped to a black frame of one pixel.
     padded = F.pad(images, (1, 1, 1, 1)).flatten(2)
     column = x.add_((width - 1) / 2).round_().clamp_(-1, width).add_(1)
     row = y.add_((height - 1) / 2).round_().clamp_(-1, height).add_(1)
@@ -112,13 +112,13 @@ def random_warp(
     slant: float = 0.1,
     tilt: float = 0.15,
 ) -> Tensor:
-    """Rotate, move, scale, shear and tilt each image by its own amounts, in one resampling.
+    """Rotate, move, scale, shear and tilt each image at random, in one resampling.
 
     Args:
         images: (B, C, H, W) uint8, or float32 in [0, 1].
         generator: CPU generator.
         degrees: largest rotation either way.
-        shift: largest move, as a fraction of the width and of the height.
+        shift: largest move, as a fraction of the sides.
         scale: smallest and largest magnification.
         slant: largest shear, pixels of x per pixel of y and the reverse.
         tilt: largest perspective, see `perspective`; less than 0.5.

@@ -1,4 +1,4 @@
-"""Operations that replace each of the 256 pixel values by another: one table per channel.
+"""Operations on pixel values as look-up tables of 256 values, one per channel.
 
 Shapes: n images, C channels, H height, W width; tables (n, C, 256) uint8.
 """
@@ -11,7 +11,7 @@ from tl_core.augment.pixels import to_float, to_uint8
 
 
 def look_up(images: Tensor, tables: Tensor) -> Tensor:
-    """(n, C, H, W) uint8 → the values that the tables hold for them."""
+    """(n, C, H, W) uint8, each value replaced by its entry in the table."""
     return tables.gather(2, images.flatten(2).long()).view(images.shape)
 
 
@@ -55,8 +55,8 @@ def equalize_table(images: Tensor) -> Tensor:
     """Spread each channel's values so that their cumulative histogram is straight.
 
     Value v becomes 255 (c(v) - c(darkest)) / (pixels - c(darkest)), c(v) the number of pixels
-    up to v, rounded; a channel of one value stays. PIL divides by a whole number of pixels
-    instead, which does nothing below 256 pixels and saturates a quarter of a 32 × 32 image.
+    up to v, rounded; a channel of one value stays. PIL divides by a whole number of pixels, which
+    has no effect below 256 pixels and saturates a quarter of a 32 × 32 image.
 
     Source: Gonzalez and Woods, Digital Image Processing, section 3.3.
     """

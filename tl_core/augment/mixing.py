@@ -1,4 +1,4 @@
-"""Mixup and CutMix: two images in one, and their labels in the same proportion.
+"""Mixup and CutMix: combine two images, and their labels in the same proportion.
 
 Shapes: B images, C channels, H height, W width, K classes; boxes (B, 4) as in boxes.py.
 Each image keeps a share of itself (lambda in the papers) and takes the rest from a partner of
@@ -21,7 +21,7 @@ def mix(
     mixup_alpha: float = 0.0,
     cutmix_alpha: float = 0.0,
 ) -> tuple[Tensor, Tensor]:
-    """Mix each image with a partner, by mixup or CutMix; where both are on, one per batch.
+    """Mix each image with a partner, by mixup or CutMix; if both are on, one is drawn per batch.
 
     Args:
         images: (B, C, H, W) float, normalized or not; uint8 becomes float32 in [0, 1].
@@ -72,7 +72,7 @@ def mixup(
 def cutmix(
     images: Tensor, targets: Tensor, partners: Tensor, boxes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Paste a box of its partner into each image; targets by the pixels that each gives.
+    """Paste a box of its partner into each image; targets follow the pixels of each.
 
     Args:
         images: (B, C, H, W) float.
@@ -89,14 +89,14 @@ def cutmix(
 
 def draw_shares(n: int, alpha: float, generator: torch.Generator) -> Tensor:
     """(n,) float32 on the CPU from Beta(alpha, alpha), alpha > 0."""
-    # torch draws no Beta from a generator of the caller's; it seeds NumPy's instead.
+    # torch cannot draw Beta from a given generator, so the generator seeds NumPy's.
     seed = int(torch.randint(2**63 - 1, (), generator=generator))
     drawn = np.random.default_rng(seed).beta(alpha, alpha, size=n)
     return torch.from_numpy(drawn.astype(np.float32))
 
 
 def draw_cuts(shares: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """(n,) shares to keep → (n, 4) int64 boxes to replace, centred anywhere, cut at the edge."""
+    """(n,) shares to keep → (n, 4) int64 boxes to replace, at random centres, clipped to the image."""
     side = (1 - shares).sqrt()
     sizes = (side[:, None] * torch.tensor([height, width])).long()
     edges = torch.tensor([height, width])

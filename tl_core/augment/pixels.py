@@ -8,7 +8,7 @@ from torch import Tensor
 
 
 def to_float(images: Tensor) -> Tensor:
-    """(B, C, H, W) uint8 in [0, 255] → float32 in [0, 1]; floats only change to float32."""
+    """(B, C, H, W) uint8 in [0, 255] → float32 in [0, 1]; floats are cast to float32."""
     if images.dtype == torch.uint8:
         return images.to(torch.float32).div_(255)
     return images.to(torch.float32)
@@ -29,7 +29,7 @@ def replace_images(images: Tensor, chosen: Tensor, new: Tensor) -> Tensor:
         chosen: (k,) int64 on the CPU, different positions in the batch.
         new: (k, C, H, W), the dtype and device of `images`.
     """
-    # Picking from both is three times faster on a CPU than index_copy, which goes row by row.
+    # index_select from both is three times faster on a CPU than index_copy.
     picks = torch.arange(len(images))
     picks[chosen] = len(images) + torch.arange(len(chosen))
     return torch.cat((images, new)).index_select(0, picks.to(images.device))
@@ -58,7 +58,7 @@ class Normalizer:
     """`normalize` by one mean and standard deviation, (C,) float each, on the images' device."""
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
-        # One multiplication and one subtraction per pixel, the division done once per channel.
+        # One multiplication and one subtraction per pixel; divisions are per channel.
         self.scales = {
             range_: (1.0 / (range_ * std.double())).float()[:, None, None]
             for range_ in (1.0, 255.0)

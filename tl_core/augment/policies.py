@@ -1,4 +1,4 @@
-"""The table of augmentation policies, by the name that `augmentation` takes in TrainConfig.
+"""Augmentation policies by name, for `augmentation` of TrainConfig.
 
 Shapes: B images, C channels, H height, W width.
 """
@@ -16,7 +16,7 @@ from tl_core.augment.geometric import random_warp
 from tl_core.augment.randaugment import randaugment
 
 Policy = Callable[[Tensor, torch.Generator, bool], Tensor]
-"""(images, generator, flip) → images: the contract is in the package's docstring."""
+"""(images, generator, flip) → images, as the package's docstring says."""
 
 
 def none(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
@@ -32,7 +32,7 @@ def light(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
 
 
 def blurred(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """`light`, then Gaussian blur of some images: (B, C, H, W), the dtype that blurring gives."""
+    """`light`, then Gaussian blur of some images: (B, C, H, W) float32 in [0, 1]."""
     return random_blur(light(images, generator, flip), generator)
 
 
@@ -55,7 +55,7 @@ def photo(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
     Returns:
         (B, C, H, W) float32 in [0, 1].
 
-    Source: the operations' own files name theirs; their combination is an own choice.
+    Source: see the operations; their combination is an own choice.
     """
     if flip:
         images = horizontal_flip(images, generator)

@@ -1,10 +1,10 @@
 """RandAugment: a few random operations per image, all at one magnitude.
 
-Images are sorted by the operation they drew, so that each operation runs once a step, on a
-contiguous slice. Warps share one resampling and tables one look-up.
+Images are sorted by operation, so that each operation runs once a step, on a contiguous slice.
+All warps share one resampling and all tables one look-up.
 
 Shapes: B images, n of them in a slice, C channels, H height, W width. A level is the signed
-magnitude in [-1, 1]; operations that know no direction use its absolute value.
+magnitude in [-1, 1]; operations without direction use its absolute value.
 """
 
 from collections.abc import Callable, Iterable
@@ -123,7 +123,7 @@ def _filter(grouped: Tensor, levels: Tensor, slices: dict[str, slice]) -> None:
 
 
 def _span(slices: dict[str, slice], names: Iterable[str]) -> slice:
-    """The images of several operations, which lie side by side."""
+    """The slice of several neighbouring operations."""
     parts = [slices[name] for name in names]
     return slice(parts[0].start, parts[-1].stop)
 

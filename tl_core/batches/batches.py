@@ -20,16 +20,16 @@ from tl_core.models import model_channels
 from tl_core.models.source_weights import normalization
 
 EVAL_BATCH_SIZE = {"cpu": 128, "cuda": 1024}
-"""Where the config leaves it open. Own choice: on a CPU 500 took 1.6 to 2 times as long as 128."""
+"""By device, where the config has None. Own choice: on a CPU, 500 took 1.6 to 2 times as long."""
 
 
 class Batches:
     """The batches of one run.
 
     Args:
-        config: the run.
-        data: its data set.
-        device: where the model is.
+        config: of the run.
+        data: the data set.
+        device: of the model.
 
     Raises:
         BadInput: the augmentation policy is unknown, or mean and std do not fit the images.
@@ -52,10 +52,10 @@ class Batches:
         self.view_images: Tensor | None = None
 
     def start_epoch(self, epoch: int) -> None:
-        """Get ready for the batches of epoch `epoch`, from 0."""
+        """Prepare the batches of epoch `epoch`, from 0."""
         view = view_of_epoch(self.config, epoch) if self.config.augmentation != "none" else None
         if view is not None and view != self.view:
-            self.view_images = None  # before the next is drawn, for the memory
+            self.view_images = None  # frees memory before the next is drawn
             self.view_images = whole_view(self.config, self.data.train, self.flip, view)
         self.view = view
 
@@ -69,8 +69,8 @@ class Batches:
             generator: draws the augmentation; lives on the CPU.
 
         Returns:
-            Images (B, C, H, W) float32, labels (B,) int64, and the loss's targets: the labels, or
-            (B, K) float32 shares of classes where images are mixed.
+            Images (B, C, H, W) float32, labels (B,) int64, and the loss's targets: the labels or,
+            where images are mixed, (B, K) float32 shares of classes.
         """
         labels = self.labels(self.data.train, positions)
         if self.view_images is not None:
@@ -93,11 +93,11 @@ class Batches:
             yield self.prepare(self._load(split, positions)), self.labels(split, positions)
 
     def prepare(self, images: Tensor) -> Tensor:
-        """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model sees them."""
+        """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model takes them."""
         return self.layout(self._normalized(images.to(self.device)))
 
     def _normalized(self, images: Tensor) -> Tensor:
-        """Grey images repeated to the model's channels, if need be, and normalized."""
+        """Normalized images; grey ones are repeated to the model's channels."""
         return self.normalize(images.expand(-1, self.channels, -1, -1))
 
     def labels(self, split: Split, positions: np.ndarray) -> Tensor:
@@ -120,6 +120,6 @@ class Batches:
 
 
 def check_augmentation(config: TrainConfig) -> None:
-    """Raise BadInput where the augmentation policy is in no table."""
+    """Raise BadInput for an unknown augmentation policy."""
     if config.augmentation not in AUGMENTATIONS:
         raise BadInput(f"augmentation={config.augmentation!r}: one of {', '.join(AUGMENTATIONS)}.")

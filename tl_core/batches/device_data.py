@@ -1,6 +1,6 @@
-"""Data that live on a GPU: a mapped array is copied there whole, once per process.
+"""Copy a memory-mapped array to the GPU, whole and once per process.
 
-On a CPU there is nothing to copy: batches are taken from the map itself.
+On a CPU, batches are read from the map itself.
 """
 
 import weakref
@@ -10,18 +10,18 @@ import torch
 from torch import Tensor
 
 SHARE_OF_FREE_MEMORY = 0.25
-"""An array that takes more of a GPU's free memory than this is copied batch by batch."""
+"""A larger array than this share of a GPU's free memory is copied batch by batch."""
 _RESIDENT: "weakref.WeakKeyDictionary[object, dict[torch.device, Tensor]]" = (
     weakref.WeakKeyDictionary()
 )
 
 
 def on_device(owner: object, array: np.ndarray | None, device: torch.device) -> Tensor | None:
-    """The whole array as a tensor on a GPU; None on a CPU, or where there is no room for it.
+    """The whole array as a tensor on a GPU; None on a CPU, or if it is too large.
 
     Args:
         owner: the copy lives as long as this object.
-        array: mapped; None where there is no whole array, as in streaming.
+        array: mapped; None where images are streamed.
         device: of the run.
     """
     if array is None or device.type == "cpu":
@@ -35,5 +35,5 @@ def on_device(owner: object, array: np.ndarray | None, device: torch.device) -> 
 
 
 def free_bytes(device: torch.device) -> int:
-    """Memory of a GPU that nothing uses now."""
+    """Free memory of a GPU."""
     return torch.cuda.mem_get_info(device)[0]

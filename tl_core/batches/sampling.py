@@ -10,18 +10,15 @@ from tl_core.config import TrainConfig
 
 
 def epoch_order(config: TrainConfig, labels: np.ndarray, generator: torch.Generator) -> np.ndarray:
-    """N positions in the training split, in the order of an epoch.
+    """Positions in the training split, in the order of an epoch, (N,) int64.
 
-    `shuffled`: each image once. `balanced`: drawn with replacement, so that every class that has
-    images is equally likely.
+    `shuffled`: each image once. `balanced`: drawn with replacement, every class that has images
+    equally likely.
 
     Args:
         config: sampling is read.
         labels: (N,) int, the class of each image.
-        generator: lives on the CPU.
-
-    Returns:
-        (N,) int64.
+        generator: on the CPU.
     """
     if config.sampling == "shuffled":
         return torch.randperm(len(labels), generator=generator).numpy()
@@ -29,4 +26,4 @@ def epoch_order(config: TrainConfig, labels: np.ndarray, generator: torch.Genera
     cumulative = np.cumsum(shares[labels])
     drawn = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
     found = np.searchsorted(cumulative, drawn * cumulative[-1], side="right")
-    return found.clip(max=len(labels) - 1)  # where the product was rounded up
+    return found.clip(max=len(labels) - 1)  # the product may be rounded up

@@ -1,8 +1,8 @@
-"""Views: augmented copies of the training split that are drawn once and come back.
+"""Views: augmented copies of the training split that are drawn once and reused.
 
 With `cached_views` = V, epoch e (from 0) trains on view e mod V of every image. A view depends on
-the data, the policy, `split_seed` and its number, and not on a trial's own seed, so all trials of
-a sweep see the same views and what frozen stages make of them can be kept.
+the data, the policy, `split_seed` and its number, not on a trial's seed. So all trials of a sweep
+see the same views, and activations of frozen stages can be kept.
 
 Shapes: B images of a batch, C channels, S × S pixels, N images of the split.
 """
@@ -19,7 +19,7 @@ from tl_core.datasets import Split
 from tl_core.errors import BadInput
 
 CHUNK = 500
-"""Images augmented at a time; a view depends on it, so it is fixed."""
+"""Images augmented at a time; fixed, since the random draws depend on it."""
 LARGEST_VIEW_BYTES = 8 * 2**30
 
 
@@ -44,7 +44,7 @@ def whole_view(config: TrainConfig, split: Split, flip: bool, number: int) -> Te
     """View `number` of a split in memory: (N, C, S, S) uint8 or float32 on the CPU.
 
     Raises:
-        BadInput: it would take more than 8 GiB.
+        BadInput: it takes more than 8 GiB.
     """
     parts: list[Tensor] = []
     for part in draw_view(config, split, flip, number):
@@ -60,9 +60,9 @@ def whole_view(config: TrainConfig, split: Split, flip: bool, number: int) -> Te
 
 
 def view_of_epoch(config: TrainConfig, epoch: int) -> int | None:
-    """The view that epoch `epoch` (from 0) trains on; None where each draws its own.
+    """The view that epoch `epoch` (from 0) trains on; None if each epoch draws its own.
 
-    Images that are not augmented have one view: themselves.
+    Without augmentation there is one view: the images themselves.
     """
     if config.augmentation == "none":
         return 0

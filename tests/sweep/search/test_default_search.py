@@ -7,7 +7,7 @@ from sweep.search.searchers import SEARCHERS
 
 def names(**about):
     found = default_search(**{"epochs": 27, "concurrent": 4, **about})
-    return found.search, found.scheduler
+    return found.searcher, found.scheduler
 
 
 @pytest.mark.parametrize("size", [None, 1000])
@@ -63,7 +63,7 @@ def test_a_searcher_that_was_chosen_has_a_reason_where_the_scheduler_was_given(t
 @pytest.mark.parametrize("epochs", [1, 5, 200])
 def test_names_are_in_the_tables_and_have_one_line_of_reason(size, trials, epochs):
     found = default_search(size=size, trials=trials, epochs=epochs)
-    assert found.search in SEARCHERS
+    assert found.searcher in SEARCHERS
     assert found.scheduler in SCHEDULERS
     assert found.reason
     assert "\n" not in found.reason

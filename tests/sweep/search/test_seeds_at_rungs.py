@@ -8,7 +8,7 @@ from ray.tune.schedulers import TrialScheduler
 CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
 
-def test_a_configuration_is_judged_by_the_mean_of_its_seeds(scheduled):
+def test_the_mean_of_its_seeds_decides_on_a_configuration(scheduled):
     run = scheduled(seeds=2)
     run.add("a-0", "a-1", "b-0", "b-1")
     run.tell("a-0", 1, 0.5)
@@ -53,7 +53,7 @@ def test_seeds_without_a_worker_are_not_waited_for(scheduled):
     assert run.tell("b-0", 1, 0.4) == STOP
 
 
-def test_a_seed_that_comes_late_has_its_configuration_judged_again(scheduled):
+def test_a_late_seed_has_its_configuration_decided_again(scheduled):
     run = scheduled(seeds=2)
     run.add("a-0", "a-1", "b-0")
     run.tell("a-0", 1, 0.5)
