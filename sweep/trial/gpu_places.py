@@ -1,7 +1,7 @@
-"""Places on a shared GPU: how many trials may use it at once, fewer after one ran out of memory.
+"""Places on a shared GPU: limit the trials that use it at once, fewer after out of memory.
 
-Processes on one machine agree through lock files in a folder of its own temporary directory; a
-process that ends, however it ends, gives its place back.
+Each place is a lock file in the machine's temporary directory. A process that ends in any way
+releases its place.
 """
 
 import contextlib
@@ -19,10 +19,10 @@ class GpuPlaces:
     """The places on one GPU of this machine for the trials of one run of a sweep.
 
     Args:
-        run_id: of the run; others do not share these places.
-        gpu: what identifies the GPU on this machine.
-        places: trials side by side at first.
-        root: folder for the locks (None: the machine's temporary directory).
+        run_id: of the run; other runs have their own places.
+        gpu: identifies the GPU on this machine.
+        places: initial number of places.
+        root: folder for the locks; None: the machine's temporary directory.
     """
 
     def __init__(self, run_id: str, gpu: str, places: int, root: Path | None = None) -> None:
@@ -35,12 +35,12 @@ class GpuPlaces:
         """Trials that may use the GPU at once, now."""
         try:
             return int((self.folder / "allowed").read_text())
-        except (OSError, ValueError):  # nothing ran out of memory yet
+        except (OSError, ValueError):  # no trial has run out of memory
             return self.places
 
     @contextlib.contextmanager
     def taken(self) -> Iterator[int]:
-        """Wait for a free place and hold it; yields how many places there are meanwhile."""
+        """Wait for a free place and hold it; yields the number of places."""
         lock = self._take()
         try:
             yield self.allowed
@@ -48,16 +48,16 @@ class GpuPlaces:
             lock.release()
 
     def reduce(self, had: int) -> None:
-        """Halve the places after a trial ran out of memory while there were `had` of them.
+        """Halve the places after a trial ran out of memory while there were `had`.
 
-        Where another trial had them reduced meanwhile, they stay.
+        If another trial has reduced them since, they stay.
         """
         with FileLock(self.folder / "allowed.lock"):
             if self.allowed == had:
                 (self.folder / "allowed").write_text(str(max(1, had // 2)))
 
     def _take(self) -> FileLock:
-        """A free place among those allowed, once nobody is left on the others."""
+        """Lock a free place among those allowed, once all other places are free."""
         while True:
             allowed = self.allowed
             if all(self._free(place) for place in range(allowed, self.places)):
@@ -76,5 +76,5 @@ class GpuPlaces:
             return False
 
     def _lock(self, place: int) -> FileLock:
-        # not of one thread: a trial that is not heard of again leaves from another
+        # Not thread-local: the idle timer releases it from another thread.
         return FileLock(self.folder / f"place-{place}.lock", thread_local=False)

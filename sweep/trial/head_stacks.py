@@ -1,11 +1,11 @@
-"""Trials of a sweep that are heads on frozen stages, trained many at a time.
+"""Train a sweep's heads on frozen stages as stacks, many trials at a time.
 
     <checkpoints>/heads/<host>/<first trial of the stack>.pt
 
-Where it is known in advance which trials there will be, the worker that meets the first of a stack
-trains all of it and keeps the others' epochs for whoever gets these trials. A worker that meets
-another trial of it meanwhile trains the next stack before it waits. Tune, its scheduler and the
-results see ordinary trials.
+Where all trials are known in advance, the first worker with a trial of a stack trains the whole
+stack and writes all its epochs to this file. A worker that gets another trial of the stack
+meanwhile trains the next stack before it waits. Tune, its scheduler and the results see ordinary
+trials.
 """
 
 import contextlib
@@ -29,20 +29,20 @@ from tl_core.train.heads import HeadRun, shared_config, stackable
 from tl_core.train.trainer import Trainer
 
 REACH = 32
-"""Consecutive trials of which those that are alike are trained together."""
+"""Stacks are formed among this many consecutive trials."""
 BEHIND = 8 * REACH
-"""Trials after which a stack's file is no longer wanted: trials begin in order."""
+"""Number of trials after which a stack's file is deleted: trials begin in order."""
 Facts = dict[str, Any]
 Stack = dict[int, TrainConfig]
 """The trials of a stack, by number."""
 
 
 class HeadStacks:
-    """The stacks of one sweep, as one worker sees them.
+    """The stacks of one sweep in one worker.
 
     Args:
-        job: of the sweep; its `planned` trials are looked through.
-        facts: what the results say of a run that was set up.
+        job: of the sweep, with its `planned` trials.
+        facts: returns the columns known once a run is set up.
     """
 
     def __init__(self, job: Job, facts: Callable[[Trainer], Facts]) -> None:
@@ -53,11 +53,11 @@ class HeadStacks:
         self.read: dict[Path, dict[str, Any]] = {}
 
     def run_of(self, number: int, values: dict[str, Any]) -> tuple[HeadRun, Facts] | None:
-        """A trial's run and its facts; None where it has to train by itself.
+        """A trial's run and its facts; None where it trains alone.
 
         Args:
             number: of the trial.
-            values: what it is to train; not in a stack if something else was planned.
+            values: of the trial; if they are not as planned, it trains alone.
         """
         stack = self._stack_of(number, values)
         if len(stack) < 2:
@@ -78,7 +78,7 @@ class HeadStacks:
         return self._found(path, number)
 
     def weights_at(self, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any] | None:
-        """A trial's best weights up to an epoch, trained again in its stack; None: it has none."""
+        """A trial's best weights up to an epoch, from training its stack again; None: no stack."""
         stack = self._stack_of(number, values)
         if len(stack) < 2:
             return None
@@ -86,12 +86,12 @@ class HeadStacks:
         return runs[number].best_weights if runs else None
 
     def _stack_of(self, number: int, values: dict[str, Any]) -> Stack:
-        """The stack of a trial; empty where something else was planned than it is to train."""
+        """The stack of a trial; empty if its values are not as planned."""
         stack = self._stack(number)
         return stack if stack and stack[number] == self.job.config(values) else {}
 
     def _stack(self, number: int) -> Stack:
-        """The trials that are trained with one, itself too; empty: none."""
+        """The trials of a trial's stack, itself included; empty: none."""
         if self.job.planned_values(number) is None:
             return {}
         start = number - number % REACH
@@ -100,13 +100,13 @@ class HeadStacks:
         return self.blocks[start].get(number, {})
 
     def _block(self, start: int) -> dict[int, Stack]:
-        """Each of REACH trials from `start` on with its stack."""
+        """Trial → its stack, for the REACH trials from `start` on."""
         stacks: dict[TrainConfig, Stack] = {}
         for number in range(start, start + REACH):
             values = self.job.planned_values(number)
             if values is None:
                 continue
-            with contextlib.suppress(BadInput):  # that trial will say so
+            with contextlib.suppress(BadInput):  # that trial will report it
                 config = self.job.config(values)
                 stacks.setdefault(shared_config(config), {})[number] = config
         return {
@@ -123,7 +123,7 @@ class HeadStacks:
         return FileLock(path.with_suffix(".lock"))
 
     def _train_next(self, number: int) -> None:
-        """Train the first stack that nobody has begun, among these trials and as many more."""
+        """Train the first stack that no worker has begun, in this block and the next."""
         start = number - number % REACH
         for other in range(start, start + 2 * REACH):
             stack = self._stack(other)
@@ -135,12 +135,12 @@ class HeadStacks:
             ):
                 if self._path(stack).exists():
                     continue
-                with contextlib.suppress(Exception):  # those whom it concerns will meet it too
+                with contextlib.suppress(Exception):  # its own trials will meet the error
                     self._train(stack)
                 return
 
     def _train(self, stack: Stack) -> None:
-        """Train a stack and keep its runs; none where its trials have to train by themselves."""
+        """Train a stack and write its runs to its file; none where trials must train alone."""
         began = time.perf_counter()
         trainer = Trainer(next(iter(stack.values())))
         startup_seconds = (time.perf_counter() - began) / len(stack)
@@ -170,14 +170,14 @@ class HeadStacks:
 
 
 def _runs(trainer: Trainer, stack: Stack, until: int | None = None) -> dict[int, HeadRun]:
-    """The runs of a stack, trained to their ends or to some epoch; empty if it cannot be one."""
+    """The runs of a stack, trained to epoch `until` or their end; empty if not stackable."""
     if not stackable(trainer):
         return {}
     try:
         runs = HeadStack(trainer, list(stack.values())).train(until)
     except torch.OutOfMemoryError:
         raise
-    except RuntimeError:  # an operation that cannot be batched: alone, they will do
+    except RuntimeError:  # an operation that vmap cannot batch
         return {}
     return dict(zip(stack, runs, strict=True))
 

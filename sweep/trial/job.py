@@ -1,4 +1,4 @@
-"""What all trials of a sweep share, and how each of them is told from the others."""
+"""The data that all trials of a sweep share, and the names and files of single trials."""
 
 import dataclasses
 import secrets
@@ -12,18 +12,18 @@ from tl_core.config import TrainConfig, config_from_dict
 
 @dataclass(frozen=True)
 class Job:
-    """What all trials of a sweep share; sent to each worker once.
+    """The data that all trials of a sweep share; sent to each worker once.
 
     Attributes:
         sweep: name of the sweep.
         base: fields of the base configuration.
         modules: the user's modules, loaded before the first trial.
-        precisions: backbone → what `precision` and `eval_precision` are where they are auto.
+        precisions: backbone → `precision` and `eval_precision` in place of auto.
         checkpoints: folder for the best weights of finished trials.
-        trials_per_gpu: trials that share a GPU; 1 also where there is none.
-        run_id: tells this run of the sweep from others of its name, earlier or elsewhere.
+        trials_per_gpu: trials that share a GPU; 1 also without a GPU.
+        run_id: distinguishes this run from other runs of a sweep of this name.
         planned: values of the trials from number `planned_from` on, where all are known in advance
-            and some may be heads to be trained together.
+            and some may be heads that train together.
     """
 
     sweep: str
@@ -37,13 +37,13 @@ class Job:
     planned_from: int = 0
 
     def with_planned(self, first: int, values: list[dict[str, Any]]) -> "Job":
-        """The job when it is known what the trials from number `first` on will be."""
+        """The job with the values of the trials from number `first` on."""
         if self.planned:
             return dataclasses.replace(self, planned=(*self.planned[:first], *values))
         return dataclasses.replace(self, planned=tuple(values), planned_from=first)
 
     def planned_values(self, number: int) -> dict[str, Any] | None:
-        """What a trial will be; None where it is not known in advance."""
+        """Values of a trial; None if not known in advance."""
         place = number - self.planned_from
         return self.planned[place] if 0 <= place < len(self.planned) else None
 

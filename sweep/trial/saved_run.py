@@ -1,4 +1,4 @@
-"""A run's weights as a file that says how they were made."""
+"""Write a run's weights with their metadata."""
 
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +8,7 @@ from tl_core.weights.weights_file import save_weights
 
 
 def save_run(trainer: Trainer, path: Path, val_accuracy: float) -> None:
-    """Write the weights that a run's model has now, with its configuration, classes and pixels."""
+    """Write the model's current weights with configuration, classes and normalization."""
     save_weights(
         path,
         trainer.model,

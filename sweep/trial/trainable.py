@@ -1,7 +1,7 @@
-"""Where trials run: TrainConfig in, one result an epoch out.
+"""Tune's trainable: trains trials and returns one result an epoch.
 
-An actor trains many trials one after another (`reset_config`): it drops all that a trial made, and
-the Trainer seeds every generator anew.
+An actor trains many trials one after another (`reset_config`): it drops all state of the last
+trial, and the Trainer seeds every generator anew.
 """
 
 import contextlib
@@ -38,16 +38,15 @@ NO_METRICS = EpochMetrics(
 )  # fmt: skip
 """The metrics of an epoch that failed."""
 IDLE_SECONDS = 30.0
-"""How long a trial on a shared GPU may wait for its next epoch before it gives up its place."""
+"""A trial on a shared GPU that waits longer for its next epoch gives up its place."""
 
 
 class TrialActor(tune.Trainable):
     """One worker process: trains the trials it is given, one epoch a `step`.
 
     An exception in a trial becomes its last result, with `status` and the error's last line; the
-    process goes on to the next trial. Where a trial runs out of memory on a GPU that it shares,
-    fewer share it from then on. The trial starts again once there is room, and does not report
-    again what it had reported.
+    process goes on to the next trial. After a trial runs out of memory on a shared GPU, fewer
+    trials share it. That trial starts again once there is room, and does not repeat its reports.
     """
 
     def setup(self, config: dict[str, Any], job: Job) -> None:  # type: ignore[override]
@@ -60,7 +59,7 @@ class TrialActor(tune.Trainable):
         for module in job.modules:
             module.load()
         gc.collect()
-        gc.freeze()  # what is loaded stays: between trials only what they made is searched
+        gc.freeze()  # so collections between trials search only new objects
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
@@ -74,12 +73,12 @@ class TrialActor(tune.Trainable):
         self._leave()
 
     def _leave(self) -> None:
-        """Drop the run and give its place on the GPU to others."""
+        """Drop the run and release its place on the GPU."""
         self.trainer: Trainer | HeadRun | None = None
         self.place.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
-        """Forget the last trial and take the next."""
+        """Drop the last trial and take the next."""
         self._stay()
         self._begin(new_config)
         free_memory()
@@ -91,10 +90,10 @@ class TrialActor(tune.Trainable):
             self.idle = None
 
     def _leave_when_idle(self) -> None:
-        """Leave if no epoch is asked for in a while.
+        """Release the place if no epoch is requested in IDLE_SECONDS.
 
-        Tune does not tell a worker that its trial was stopped, and other trials may wait for its
-        place on the GPU.
+        Tune does not tell a worker that its trial was stopped, and other trials may wait for the
+        place.
         """
         self.idle = threading.Timer(IDLE_SECONDS, self._leave_idle)
         self.idle.daemon = True
@@ -135,7 +134,7 @@ class TrialActor(tune.Trainable):
             try:
                 return self._next_epoch()
             except torch.OutOfMemoryError:
-                if self.places <= 1:  # it has the GPU for itself
+                if self.places <= 1:  # it does not share the GPU
                     raise
             self._leave()
             free_memory()
@@ -153,7 +152,7 @@ class TrialActor(tune.Trainable):
         return metrics
 
     def _begun(self) -> tuple[Trainer | HeadRun, dict[str, Any]]:
-        """The trial, ready for its first epoch, and what is known of it by then."""
+        """The trial, ready for its first epoch, and its facts."""
         stacked = self.stacks.run_of(self.number, self.values)
         if stacked is not None:
             return stacked
@@ -193,11 +192,11 @@ class TrialActor(tune.Trainable):
 
 
 HEARD = ("epoch", "val_accuracy", "best_val_accuracy", "status", "done")
-"""What searchers and schedulers read of a result."""
+"""Fields of a result that searchers and schedulers read."""
 
 
 def pack(result: dict[str, Any]) -> dict[str, Any]:
-    """A result as it travels: Tune keeps statistics of every number it can see in one."""
+    """Wrap a result in a list: Tune keeps statistics of every number at the top level."""
     return {**{name: result[name] for name in HEARD}, "report": list(result.items())}
 
 
@@ -207,7 +206,7 @@ def unpack(result: dict[str, Any]) -> dict[str, Any]:
 
 
 def free_memory() -> None:
-    """Give back what a dropped run held."""
+    """Return the memory of a dropped run to the system."""
     gc.collect()
     give_back_memory()
     if torch.cuda.is_available():
@@ -215,7 +214,7 @@ def free_memory() -> None:
 
 
 def run_facts(trainer: Trainer) -> dict[str, Any]:
-    """What is known of a run once it is set up: sizes, device and host."""
+    """Columns that are known once a run is set up: sizes, device and host."""
     sizes = {name: parameter.numel() for name, parameter in trainer.model.named_parameters()}
     return {
         "params_total": sum(sizes.values()),
@@ -227,6 +226,6 @@ def run_facts(trainer: Trainer) -> dict[str, Any]:
 
 
 def failure_status(error: BaseException) -> str:
-    """`out_of_memory` for what torch and Python raise when memory is short, else `failed`."""
+    """`out_of_memory` for errors of torch and Python when memory is short, else `failed`."""
     short = isinstance(error, torch.OutOfMemoryError | MemoryError)
     return "out_of_memory" if short or "can't allocate memory" in str(error) else "failed"

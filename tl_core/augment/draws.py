@@ -13,7 +13,7 @@ def uniform(n: int, low: float, high: float, generator: torch.Generator) -> Tens
 
 
 def coins(n: int, probability: float, generator: torch.Generator) -> Tensor:
-    """(k,) int64 on the CPU, ascending: positions of n images, each chosen with the given probability."""
+    """(k,) int64 on the CPU, ascending: which of n images are chosen, each by `probability`."""
     return (torch.rand(n, generator=generator) < probability).nonzero().flatten()
 
 

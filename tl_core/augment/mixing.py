@@ -96,7 +96,7 @@ def draw_shares(n: int, alpha: float, generator: torch.Generator) -> Tensor:
 
 
 def draw_cuts(shares: Tensor, height: int, width: int, generator: torch.Generator) -> Tensor:
-    """(n,) shares to keep → (n, 4) int64 boxes to replace, at random centres, clipped to the image."""
+    """(n,) shares to keep → (n, 4) int64 boxes to replace, centred at random, clipped."""
     side = (1 - shares).sqrt()
     sizes = (side[:, None] * torch.tensor([height, width])).long()
     edges = torch.tensor([height, width])

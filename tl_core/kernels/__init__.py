@@ -57,7 +57,7 @@ def layer_library() -> ctypes.CDLL | None:
     if os.environ.get(SWITCH_VARIABLE) == "0" or compiler is None:
         return None
     try:
-        file = _compiled(compiler)
+        file = library_file(compiler)
         library = ctypes.CDLL(str(file)) if file else None
     except (OSError, subprocess.SubprocessError):  # a read-only disk, another compiler's flags
         return None
@@ -70,13 +70,11 @@ def layer_library() -> ctypes.CDLL | None:
     return library
 
 
-def _compiled(compiler: str) -> Path | None:
-    """The library's file, compiled first where it is not there; others wait meanwhile.
-
-    None where no folder is this user's own.
+def library_file(compiler: str) -> Path | None:
+    """The library's file, compiled under a lock if need be; None without a private folder.
 
     Warns:
-        UserWarning: names the folder that is not.
+        UserWarning: there is no private folder.
     """
     preferred = cache_folder(None) / "kernels"
     folder = private_folder([preferred, Path(DEFAULT_CACHE).expanduser() / "kernels"], "*.so")

@@ -24,7 +24,7 @@ def private_folder(candidates: Iterable[Path], pattern: str) -> Path | None:
     for folder in candidates:
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            if not _is_ours(folder.stat()):
+            if not is_ours(folder.stat()):
                 continue
             if folder.stat().st_mode & OTHERS_WRITE:
                 folder.chmod(0o700)
@@ -43,9 +43,9 @@ def is_private(file: Path) -> bool:
         about = file.stat()
     except OSError:
         return False
-    return _is_ours(about) and not about.st_mode & OTHERS_WRITE
+    return is_ours(about) and not about.st_mode & OTHERS_WRITE
 
 
-def _is_ours(about: os.stat_result) -> bool:
+def is_ours(about: os.stat_result) -> bool:
     """Links are followed; where there are no user ids, every file is this user's."""
     return not hasattr(os, "getuid") or about.st_uid == os.getuid() == os.geteuid()

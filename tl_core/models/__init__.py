@@ -1,17 +1,16 @@
 """The models: one row of MODELS each, and `timm:NAME` for every model that timm knows.
 
-Adding one's own, from a module given to `--import`, takes one row:
+To add a model from a module given to `--import`, add one row:
 
     MODELS["mine"] = ModelSpec(build=build_mine, description="…")
 
 where `build_mine(config, *, channels, num_classes, image_size)` returns an `nn.Module` that maps
-(B, channels, image_size, image_size) to (B, num_classes) logits. Its stages are those of its
-`group_matcher(coarse)` and its head that of `get_classifier()`, both as in timm; without them the
-stages are the top-level children and the last of these is the head. An attribute `first_conv`
-names the convolution that source weights of another number of channels are adapted to. A model
-registered through `timm.models.register_model` needs no row: it is `timm:NAME`. Of the fields
-that describe our own models, such as `width` and `pooling`, those count that `build_mine` or the
-model's passes read; `heeds=` in the row states them instead.
+(B, channels, image_size, image_size) to (B, num_classes) logits. `group_matcher(coarse)` gives its
+stages and `get_classifier()` its head, both as in timm; without them the stages are the top-level
+children, the last of which is the head. An attribute `first_conv` names the convolution to which
+source weights of another number of channels are adapted. A model registered through
+`timm.models.register_model` needs no row: it is `timm:NAME`. Of the fields for our own models,
+such as `width` and `pooling`, the model heeds those that its code reads, or those in `heeds=`.
 """
 
 import difflib
@@ -45,7 +44,7 @@ __all__ = [
 
 
 class ModelBuilder(Protocol):
-    """Makes a model with random weights for images (B, channels, image_size, image_size)."""
+    """Builds a model with random weights for images (B, channels, image_size, image_size)."""
 
     def __call__(
         self, config: TrainConfig, *, channels: int, num_classes: int, image_size: int
@@ -61,9 +60,9 @@ class ModelSpec:
     description: str
     """One line for the list of models."""
     check: Callable[[TrainConfig], object] | None = None
-    """Raises BadInput where the config's model fields contradict one another; cheap."""
+    """Raises BadInput, quickly, where the config's model fields contradict each other."""
     heeds: Collection[str] | None = None
-    """Those of OWN_MODEL_FIELDS that change the model or its passes; None: to be found out."""
+    """Those of OWN_MODEL_FIELDS that change the model; None: found by running its code."""
 
 
 _ALL_HEED = ("activation", "batch_norm", "dropout", "pooling", "init")
@@ -98,21 +97,21 @@ def build_model(
     image_size: int,
     classes: Sequence[str] | None = None,
 ) -> nn.Module:
-    """The model that the config describes: initialized, source weights loaded, stages frozen.
+    """Build the config's model: initialized, source weights loaded, stages frozen.
 
     Random numbers come from torch's global generator. With source weights, the attribute `loaded`
-    is the `tl_core.models.source_weights.Loaded` that says what did not fit.
+    is a `tl_core.models.source_weights.Loaded`.
 
     Args:
         config: the model and transfer fields are read.
-        channels: of the images as the model sees them (`model_channels`).
-        num_classes: logits; a head of another number in the source is left out.
+        channels: of the model's input (`model_channels`).
+        num_classes: logits; a source's head for another number is not loaded.
         image_size: side of the images, in pixels.
-        classes: names of the logits; a head for others in the source is left out. None: their
-            number alone decides.
+        classes: names of the logits; a source's head for others is not loaded. None: only their
+            number matters.
 
     Raises:
-        BadInput: an unknown backbone or arguments, weights that cannot be had or do not fit, or a
+        BadInput: an unknown backbone or argument, weights that are missing or do not fit, or a
             freeze depth beyond the model's stages.
     """
     check_model(config)
@@ -129,11 +128,11 @@ def build_model(
 
 
 def check_model(config: TrainConfig) -> None:
-    """Refuse, without building anything, a model or source weights that cannot be.
+    """Check the model and source weights without building anything.
 
     Raises:
-        BadInput: the backbone is unknown, the model's arguments contradict one another, or
-            there are no such weights.
+        BadInput: the backbone is unknown, its arguments contradict each other, or there are no
+            such weights.
     """
     if config.backbone.startswith(PREFIX):
         timm_name(config.backbone)
@@ -154,16 +153,15 @@ def check_model(config: TrainConfig) -> None:
 
 
 def model_channels(config: TrainConfig, image_channels: int) -> int:
-    """Channels that the model takes: 3 where grey images are repeated, else the images' own."""
+    """Input channels of the model: 3 where grey images are repeated, else the images' own."""
     return 3 if config.input_adapt == "repeat" and image_channels == 1 else image_channels
 
 
 def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_size: int) -> int:
-    """Number of stages that `freeze_depth` may count, without allocating the weights.
+    """Number of the model's stages, found without its weights where possible.
 
     Raises:
-        BadInput: as build_model does, but for the weights, which are not looked at; or the model
-            cannot take images of that size.
+        BadInput: the model is unknown, or cannot take images of that size.
     """
     structure = TrainConfig(**{name: getattr(config, name) for name in STRUCTURE_FIELDS})
     return _stage_count(structure, channels, num_classes, image_size)
@@ -182,14 +180,14 @@ def heeded_fields(
     *,
     image_size: int,
 ) -> frozenset[str]:
-    """Those of the own-model fields that change the model or its passes.
+    """Those of the fields that change the model.
 
-    Where the model's row does not say, the model is built and shown images to find out.
+    Where the model's row does not say, the model is built and run to find out.
 
     Args:
         config: of the model.
-        names: the fields that are asked for, of heeds.OWN_MODEL_FIELDS.
-        levels: field → the values that it may have.
+        names: fields to check, of heeds.OWN_MODEL_FIELDS.
+        levels: field → its possible values.
         image_size: side of images, in pixels.
 
     Raises:
@@ -210,14 +208,14 @@ def heeded_fields(
 def _sketch(
     config: TrainConfig, channels: int, num_classes: int, side: int, *, training: bool = False
 ) -> nn.Module:
-    """A model that has been shown images, without weights where it can do without."""
+    """A model after one forward pass, on the meta device (no weights) where possible."""
     shape = {"channels": channels, "num_classes": num_classes, "image_size": side}
     with torch.random.fork_rng(devices=[]):
         try:
             with torch.device("meta"):
                 model = _random_model(config, **shape)
             _try_out(model, torch.empty(2, channels, side, side, device="meta"), training)
-        except Exception:  # perhaps only because it reads values, which are not there
+        except Exception:  # perhaps only since it reads values: meta tensors have none
             try:
                 model = _random_model(config, **shape)
                 _try_out(model, torch.zeros(2, channels, side, side), training)

@@ -1,4 +1,4 @@
-"""Squeeze-and-excitation: each channel of a feature map weighted by what the whole map shows.
+"""Squeeze-and-excitation: weight each channel by a function of all channels' means.
 
 Shapes: B images, C channels, H × W pixels.
 Source: Hu et al. 2018 "Squeeze-and-Excitation Networks", reduction ratio 16.
@@ -10,11 +10,11 @@ from tl_core.models.layers import Act
 
 REDUCTION = 16
 FEWEST_UNITS = 4
-"""Own choice: a narrow network's bottleneck would otherwise be one or two units."""
+"""Own choice: narrow networks would otherwise have a bottleneck of one or two units."""
 
 
 class AttendAct(Act):
-    """pool(act(attention(x) + residual)), (B, C, H, W) → the same shape, or halved by `pool`."""
+    """pool(act(attention(x) + residual)), (B, C, H, W) → the same shape, or halved by pooling."""
 
     def __init__(self, channels: int, act: nn.Module, pool: nn.Module | None = None) -> None:
         from torchvision.ops import SqueezeExcitation  # loads a compiler

@@ -1,7 +1,7 @@
 """`baseline`: two convolutions of 32 and 64 channels with max-pooling, dense 128, the classes.
 
 Shapes: B images, C channels, S × S pixels, K classes.
-Source: the usual introductory CNN, against which transfer learning is compared.
+Source: the usual introductory CNN, a reference for transfer learning.
 """
 
 from typing import Any

@@ -1,4 +1,4 @@
-"""A head of one hidden layer in place of a model's own: dense → ReLU → dropout → dense.
+"""Replace a model's head by one with a hidden layer: dense → ReLU → dropout → dense.
 
 Shapes: B images, F features, K classes.
 """
@@ -11,15 +11,15 @@ from tl_core.models.stages import classifiers
 
 
 def replace_head(model: nn.Module, config: TrainConfig, num_classes: int) -> None:
-    """Put a dense head in the place of the classifier, (B, F) → (B, K) as before.
+    """Replace the classifier by a dense head, (B, F) → (B, K).
 
     Args:
-        model: changed in place; F is what its classifier's first dense layer takes.
+        model: changed in place; F is the input size of its classifier's first dense layer.
         config: head_units and head_dropout are read.
         num_classes: K.
 
     Raises:
-        BadInput: the model has several classifiers, or one that does not begin with a dense layer.
+        BadInput: the model has several classifiers, or one with other layers than dense ones.
     """
     found = classifiers(model)
     paths = [path for path, module in model.named_modules() if module in found]

@@ -1,4 +1,4 @@
-"""Freezing: the first stages of a model keep every number they hold, to the bit."""
+"""Freezing: the first stages of a model keep all parameters and buffers, to the bit."""
 
 from collections.abc import Iterator
 
@@ -12,14 +12,14 @@ from tl_core.models.stages import stages
 def freeze(model: nn.Module, depth: int) -> None:
     """Freeze the first `depth` stages and unfreeze the others.
 
-    Frozen parameters need no gradient. Modules of frozen stages stay in eval mode whatever
-    `train()` is called on, so neither normalization statistics nor dropout move. A module without
-    parameters goes with its neighbours: with the one before it if it keeps buffers, such as
-    statistics, else with the one after it, so that dropout before the head stays the head's.
+    Frozen parameters need no gradient. Modules of frozen stages stay in eval mode even after
+    `train()`, so normalization statistics keep their values and dropout is off. A module without
+    parameters is frozen with its neighbour: the one before it if it has buffers, such as
+    statistics, else the one after it, so that dropout before the head belongs to the head.
 
     Args:
         model: changed in place.
-        depth: number of stages from the input; all of them leave the head alone to train.
+        depth: number of stages from the input; if all, only the head trains.
 
     Raises:
         BadInput: the model has fewer stages.
@@ -43,7 +43,7 @@ def freeze(model: nn.Module, depth: int) -> None:
 
 
 def depth_of_epoch(config: TrainConfig, epoch: int) -> int:
-    """Frozen stages in epoch `epoch`, from 0: fewer as progressive unfreezing goes on.
+    """Number of frozen stages in epoch `epoch`, from 0, under progressive unfreezing.
 
     Source: gradual unfreezing, Howard & Ruder 2018 "Universal Language Model Fine-tuning".
     """
@@ -61,7 +61,7 @@ def moving_tensors(model: nn.Module) -> tuple[str, ...]:
 
 
 class _StayInEval:
-    """Stands in for `module.train`; an object, so that copies of the model get copies of it."""
+    """Replaces `module.train`; an object, so that copies of the model get copies of it."""
 
     def __init__(self, module: nn.Module) -> None:
         self.module = module
@@ -73,13 +73,13 @@ class _StayInEval:
 def _frozen_modules(
     module: nn.Module, frozen: set[int], *, before: bool, after: bool
 ) -> Iterator[nn.Module]:
-    """Modules of which all parameters are frozen, and those without that lie among them.
+    """Modules whose parameters are all frozen, and modules without parameters among them.
 
     Args:
-        module: where to look.
+        module: searched with its children.
         frozen: ids of the frozen parameters.
-        before: whether what comes before `module` is frozen.
-        after: whether what comes after it is.
+        before: whether the parameter before `module` is frozen.
+        after: whether the parameter after it is.
     """
     states = [id(parameter) in frozen for parameter in module.parameters()]
     keeps_buffers = next(module.buffers(), None) is not None

@@ -1,4 +1,4 @@
-"""Which fields of TrainConfig a model heeds, where only its builder can say."""
+"""Find the fields of TrainConfig that a model heeds by recording what its code reads."""
 
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
@@ -13,9 +13,9 @@ OWN_MODEL_FIELDS = (
 )  # fmt: skip
 """Fields of TrainConfig that a row of MODELS may heed; every model heeds the others."""
 TIMM_HEEDS = frozenset({"dropout"})
-"""Those of them that count for timm's models too."""
+"""Those that timm's models heed."""
 MOST_TRIED = 64
-"""Configurations that are tried; where there would be more, all fields count."""
+"""Most configurations that are tried; beyond them, all fields count as read."""
 
 
 def fields_read(
@@ -24,15 +24,15 @@ def fields_read(
     names: Collection[str],
     levels: Mapping[str, Sequence[Any]],
 ) -> frozenset[str]:
-    """Those of the fields that are read; all of them where some could be missed.
+    """Those of the fields that are read; all fields after MOST_TRIED configurations.
 
-    The values of a field that is read may decide what else is read: each of them is tried.
+    The value of a field may decide which other fields are read, so each value is tried.
 
     Args:
-        run: (configuration, whether it trains) builds a model and shows it images.
+        run: (configuration, whether it trains) builds a model and runs it on images.
         config: tried first.
-        names: the fields that are asked for; nothing runs any more once all of them were read.
-        levels: field → the values that it may have; those that it cannot have are left out.
+        names: fields to check; the search ends once all were read.
+        levels: field → its possible values; invalid ones are left out.
     """
     missing, seen, waiting = set(names), {config}, [config]
     while waiting and missing:
@@ -51,7 +51,7 @@ def fields_read(
 
 
 def _recorded(config: TrainConfig) -> tuple[TrainConfig, set[str]]:
-    """An equal configuration, and the names of the attributes that are read of it from now on."""
+    """An equal configuration, and the set to which it adds each attribute that is read."""
     names: set[str] = set()
 
     class Recorded(TrainConfig):
@@ -67,7 +67,7 @@ def _recorded(config: TrainConfig) -> tuple[TrainConfig, set[str]]:
 def _others(
     config: TrainConfig, read: set[str], levels: Mapping[str, Sequence[Any]]
 ) -> Iterator[TrainConfig]:
-    """The configurations that differ in one of the fields that were read."""
+    """Configurations that differ in one of the fields that were read."""
     for name in sorted(read & levels.keys()):
         for value in levels[name]:
             try:

@@ -1,4 +1,4 @@
-"""timm's published weights: are they on this disk, and fetching them where they are not."""
+"""timm's published weights: find them on this disk, or download them."""
 
 import os
 from pathlib import Path
@@ -18,7 +18,7 @@ HUB_FILES = ("model.safetensors", "pytorch_model.bin")
 
 
 class WeightsUnavailable(BadInput):
-    """The hub's weights are not on this disk and cannot be downloaded."""
+    """Published weights are not on this disk and cannot be downloaded."""
 
 
 def hub_weights_on_disk(backbone: str) -> bool:
@@ -31,7 +31,7 @@ def hub_weights_on_disk(backbone: str) -> bool:
 
 
 def hub_file(backbone: str) -> Path | None:
-    """Where the published weights of `timm:NAME` lie on this disk; None where they do not.
+    """Path of the published weights of `timm:NAME` on this disk, or None.
 
     Raises:
         BadInput: the backbone is no timm model, or has no published weights.
@@ -49,9 +49,9 @@ def hub_file(backbone: str) -> Path | None:
 
 
 def fetch_hub_weights(backbone: str) -> Path:
-    """Download the published weights of `timm:NAME`, with a progress bar, unless they are here.
+    """Download the published weights of `timm:NAME`, with a progress bar, unless on this disk.
 
-    Whether the hub can be reached is asked first, for a few seconds at most.
+    A probe of a few seconds at most finds first whether the hub can be reached.
 
     Returns:
         The file.

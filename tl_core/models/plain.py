@@ -1,8 +1,8 @@
 """`plain` and `plain-deep`: blocks of convolutions with max-pooling, then a three-layer head.
 
 Block: n × (conv 3×3 → BN → activation), then max-pooling 2 where the block has it. Head: dense 512
-→ activation → dropout → dense 256 → activation → dropout → dense K. A block's pooling is left out
-where the maps are already 1 pixel wide, so that small images pass every preset.
+→ activation → dropout → dense 256 → activation → dropout → dense K. Maps 1 pixel wide are not
+pooled, so that every preset takes small images.
 
 Shapes: B images, C channels, S × S pixels, K classes.
 Source: Simonyan & Zisserman 2015 (stacked 3×3 convolutions); channels of `plain` as published for
@@ -30,7 +30,7 @@ HEAD_UNITS = (512, 256)
 
 @dataclass(frozen=True)
 class BlockPlan:
-    """Per block: channels, number of convolutions, max-pooling, batch normalization."""
+    """Per block: channels, number of convolutions, max-pooling."""
 
     channels: tuple[int, ...]
     layers: tuple[int, ...]
@@ -44,10 +44,10 @@ DEEP = BlockPlan(
 
 
 def plan_blocks(config: TrainConfig, preset: BlockPlan) -> list[tuple[int, int, bool, bool]]:
-    """(channels, layers, pool, norm) of each block: the config's tuples over the preset's.
+    """(channels, layers, pool, norm) of each block, from the config's tuples or the preset's.
 
-    With as many blocks as the preset has, what the config leaves out is the preset's; otherwise
-    every block gets the preset's first number of layers and is pooled.
+    With another number of blocks than the preset's, blocks without a tuple get the preset's first
+    number of layers and are pooled.
 
     Raises:
         BadInput: two tuples of the config, or one of them and the preset, differ in length.
@@ -89,10 +89,10 @@ class PlainBlock(nn.Module):
 
 
 class PlainCNN(nn.Module):
-    """(B, C, S, S) float → (B, K) logits; S, at least 1, decides which blocks can pool.
+    """(B, C, S, S) float → (B, K) logits; S is at least 1.
 
     Config: channels, block_layers, block_pool, block_norm, batch_norm, activation, dropout (in the
-    head), pooling (`none` flattens, the published habit), init.
+    head), pooling (`none` flattens, as published), init.
 
     Raises:
         BadInput: the config's tuples differ in length.

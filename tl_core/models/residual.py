@@ -1,6 +1,4 @@
-"""`residual`: a stem, three stages of residual blocks, a head.
-
-The stages have width, 2 · width and 4 · width channels.
+"""`residual`: a stem, three stages of residual blocks (width × 1, 2, 4 channels), a head.
 
 Block: conv 3×3 → BN → activation → dropout2d → conv 3×3 → BN → attention, plus the shortcut (1×1
 conv → BN where the shape changes), activation. The first and the second stage end with
@@ -32,9 +30,9 @@ STAGE_FACTORS = (1, 2, 4)
 class ResidualBlock(nn.Module):
     """(B, inputs, S, S) → (B, outputs, S, S); with `halve` the output's sides are ceil(S / 2).
 
-    Sides are halved by max-pooling: own choice, as fast as strided convolutions in the next block,
-    whose 1×1 shortcut then sees every pixel. The last BN does not start at gamma 0, as in deep
-    networks: that cost 7 points of accuracy after two short epochs (own choice).
+    Max-pooling halves the sides (own choice): as fast as strided convolutions in the next block,
+    and the 1×1 shortcut sees every pixel. The last BN does not start at gamma 0 as in deep
+    networks (own choice): gamma 0 cost 7 points of accuracy after two short epochs.
     """
 
     def __init__(self, inputs: int, outputs: int, config: TrainConfig, *, halve: bool) -> None:
@@ -66,7 +64,7 @@ class ResidualBlock(nn.Module):
 
 
 class ResidualCNN(nn.Module):
-    """(B, C, S, S) float → (B, K) logits. S matters only where pooling is `none`.
+    """(B, C, S, S) float → (B, K) logits. S matters only if pooling is `none`.
 
     Config: width, depth, activation, batch_norm (off: convolutions have biases instead), dropout,
     attention, pooling, init. Width 64 is the published 64, 128, 256.
@@ -106,7 +104,7 @@ class ResidualCNN(nn.Module):
         }
 
     def get_classifier(self) -> nn.Module:
-        """The layer that depends on the classes."""
+        """The dense layer of the classes."""
         return self.head
 
 

@@ -1,4 +1,4 @@
-"""A finished model from its file: what `save_weights` wrote, ready to be used.
+"""Load a trained model from a file that `save_weights` wrote.
 
 Shapes: B images, C channels, S × S pixels, K classes.
 """
@@ -20,7 +20,7 @@ from tl_core.weights.weights_file import read_metadata
 
 @dataclass(frozen=True)
 class SavedModel:
-    """A trained model with what goes with it."""
+    """A trained model and its metadata."""
 
     path: Path
     model: nn.Module
@@ -35,7 +35,7 @@ class SavedModel:
     image_size: int
     """S."""
     white_levels: WhiteLevels
-    """How images of more than 8 bits become 8."""
+    """How images of more than 8 bits are scaled to 8."""
     accuracy: float | None
     """On its validation split."""
 
@@ -46,14 +46,14 @@ class SavedModel:
 
     @property
     def eval_precision(self) -> str:
-        """In which it was judged: fp32, bf16 or fp16."""
+        """Precision of its evaluation: fp32, bf16 or fp16."""
         precision = self.config.eval_precision
         return "fp32" if precision == "auto" else precision
 
 
 @dataclass(frozen=True)
 class Description:
-    """What a weights file of ours says of itself, all of it there."""
+    """Complete metadata of a weights file of ours."""
 
     config: dict[str, Any]
     classes: tuple[str, ...]
@@ -68,7 +68,7 @@ def described_weights(path: str | Path) -> Description:
     """Config, classes, normalization and image size of a weights file.
 
     Raises:
-        BadInput: the file is missing, damaged, or says less of itself.
+        BadInput: the file is missing or damaged, or lacks some of them.
     """
     about = asdict(read_metadata(path))
     levels = about.pop("white_levels")
@@ -83,11 +83,10 @@ def described_weights(path: str | Path) -> Description:
 
 
 def load_model(path: str | Path) -> SavedModel:
-    """Read a model that a sweep or `pretrain` kept.
+    """Load a model that a sweep or `pretrain` wrote.
 
     Raises:
-        BadInput: the file is missing, damaged, or says too little of itself to build the model;
-            or its architecture is no longer what the file was written with.
+        BadInput: the file is missing or damaged, lacks metadata, or does not fill the model.
     """
     about = described_weights(path)
     config = config_from_dict(about.config)
@@ -116,7 +115,7 @@ def load_model(path: str | Path) -> SavedModel:
 
 
 def resized(images: Tensor, side: int) -> Tensor:
-    """(B, C, S, S) float → (B, C, side, side), bilinear, antialiased; itself where it fits."""
+    """(B, C, S, S) float → (B, C, side, side), bilinear, antialiased, if the sides differ."""
     if images.shape[-1] == side:
         return images
     return nn.functional.interpolate(

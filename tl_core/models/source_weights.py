@@ -1,4 +1,4 @@
-"""Source weights into a model, and the normalization that goes with them.
+"""Load source weights into a model, and find the normalization they were trained with.
 
 Shapes: B images, C channels, H × W pixels, K classes.
 """
@@ -23,28 +23,28 @@ from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
 from tl_core.weights.key_matching import choose_tensors, fits
 from tl_core.weights.weights_file import read_metadata, read_state_dicts, weights_path
 
-# timm's functions that turn other writers' names and sizes into the model's; a convention of its
-# modules, and a name that is missed only leaves tensors of such files in `Loaded.unexpected`.
+# Names that timm's modules give to the function that turns other writers' names and sizes into the
+# model's. A name missing here only leaves tensors of such files in `Loaded.unexpected`.
 TIMM_FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn")
 
 ADAPTABLE = (1, 3)
-"""Channels of a source's images from which a first convolution is adapted to others."""
+"""Numbers of channels from which a source's first convolution can be adapted."""
 
 
 @dataclass(frozen=True)
 class Loaded:
-    """What did not go over from source weights as it is, and where in the file they were."""
+    """Tensors of source weights that were not copied unchanged, and their keys in the file."""
 
     missing: tuple[str, ...] = ()
-    """Tensors of the model that kept their initial values (the head of other classes is here)."""
+    """Tensors of the model that kept their initial values, such as a head of other classes."""
     unexpected: tuple[str, ...] = ()
-    """Tensors of the file that filled nothing, by name or by shape."""
+    """Tensors of the file that the model lacks by name or shape."""
     adapted: tuple[str, ...] = ()
-    """First convolutions that were adapted to the image's number of channels."""
+    """First convolutions that were adapted to the images' number of channels."""
     wrapper: str = ""
-    """Keys in the file that led to the tensors, such as `state_dict`; empty: none."""
+    """Keys of the file above the tensors, such as `state_dict`; empty: none."""
     prefix: str = ""
-    """What was taken off their names, such as `module.`; empty: nothing."""
+    """Prefix removed from their names, such as `module.`; empty: none."""
     aside: tuple[str, ...] = ()
     """Other sets of tensors in the file that fit too, such as `model` beside `ema`."""
 
@@ -57,21 +57,20 @@ def load_source(
 ) -> Loaded:
     """Copy into the model every tensor of a weights file that fits by name and shape.
 
-    A key under which the tensors lie and a prefix of their names are taken off (`choose_tensors`).
-
-    The first convolution is adapted to the model's number of channels: to one by the sum or the
-    mean over the file's, from one by repetition divided by the number. The head is taken over
-    whole or not at all, and not if the file says that it knows other classes.
+    Keys above the tensors and a prefix of their names are removed (`choose_tensors`). The first
+    convolution is adapted to the model's number of channels: to one by the sum or mean over
+    channels, from one by repetition divided by the number. The head is copied whole or not at all,
+    and not if the file names other classes.
 
     Args:
         model: changed in place.
         weights: path of a .safetensors or .pth file.
         input_adapt: sum or mean; anything else is the sum.
-        classes: names of the model's logits; None: their number alone decides.
+        classes: names of the model's logits; None: only their number matters.
 
     Raises:
-        BadInput: the file is missing, damaged, holds code, fits nothing of the model's body, or
-            has NaN or infinite values in what fits.
+        BadInput: the file is missing or damaged, holds code, or fits nothing of the model's body;
+            or tensors that fit have NaN or infinite values.
     """
     state_dicts = read_state_dicts(weights_path(weights))
     own, head = model.state_dict(), head_parameters(model)
@@ -100,14 +99,13 @@ def load_source(
 def load_hub_weights(
     config: TrainConfig, *, channels: int, num_classes: int, image_size: int
 ) -> nn.Module:
-    """The timm model with its published weights, fetched first where they are not on this disk.
+    """The timm model with its published weights, downloaded if they are not on this disk.
 
-    The network is not used where they are. The attribute `loaded` is a `Loaded`.
+    The attribute `loaded` is a `Loaded`.
 
     Raises:
         WeightsUnavailable: they are not on this disk and cannot be downloaded.
-        BadInput: the backbone has no published weights, the file does not fit, or it has NaN or
-            infinite values.
+        BadInput: there are no published weights, they do not fit, or have NaN or infinite values.
     """
     cfg = hub_cfg(config.backbone)
     file = fetch_hub_weights(config.backbone)
@@ -142,12 +140,12 @@ def normalization(
 ) -> tuple[tuple[float, ...], tuple[float, ...]]:
     """Mean and standard deviation per channel, of [0, 1] pixels.
 
-    The config's own come first, then those that the source weights were trained with (as their
-    file says, else as timm knows the backbone), then the training split's. Three values become
-    one by their mean, one becomes three by repetition.
+    The config's own come first, then those of the source weights (from their file, else timm's for
+    the backbone), then the training split's. Three values become one by their mean, one becomes
+    three by repetition.
 
     Raises:
-        BadInput: another number of values than `channels`.
+        BadInput: the number of values is not `channels`.
     """
     if config.mean is not None and config.std is not None:
         mean, std = config.mean, config.std
@@ -207,7 +205,7 @@ def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
 
 
 def _in_timm_names(model: nn.Module, source: dict[str, Tensor]) -> dict[str, Tensor]:
-    """The source as timm's own loading sees it: renamed, position embeddings resized."""
+    """The source through timm's own filter: renamed, position embeddings resized."""
     for cls in type(model).__mro__:
         module = sys.modules.get(cls.__module__)
         for name in TIMM_FILTERS if cls.__module__.startswith("timm.") else ():
@@ -225,7 +223,7 @@ def _filtered(
             return dict(function(*arguments))
         except TypeError:  # timm's older filters take the tensors alone
             continue
-        except Exception:  # a file of another architecture; what fits will show
+        except Exception:  # a file of another architecture
             break
     return source
 
@@ -239,7 +237,7 @@ def _first_convs(model: nn.Module) -> list[str]:
 def _adapt_first_convs(
     model: nn.Module, weights: str, source: dict[str, Tensor], input_adapt: str
 ) -> tuple[dict[str, Tensor], list[str]]:
-    """The source with first convolutions for the model's channels, and the names of those."""
+    """The source with first convolutions for the model's channels, and their names."""
     adapted: dict[str, Tensor] = {}
     for name in (f"{conv}.weight" for conv in _first_convs(model)):
         there, here = source.get(name), dict(model.named_parameters()).get(name)
@@ -259,7 +257,7 @@ def _adapt_first_convs(
 
 
 def _with_channels(weight: Tensor, channels: int) -> Tensor:
-    """A convolution (O, C, K, L) for other channels: their sum for one, else repeated, scaled."""
+    """A convolution (O, C, K, L) for `channels`: summed to one, else repeated and scaled."""
     own = weight.shape[1]
     if channels == 1:
         return weight.float().sum(1, keepdim=True).to(weight.dtype)
@@ -268,7 +266,7 @@ def _with_channels(weight: Tensor, channels: int) -> Tensor:
 
 
 def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
-    """Raise UnsoundWeights for NaN and infinity, also if only the model's precision has them."""
+    """Raise UnsoundWeights for values that are NaN or infinite in the model's dtype."""
     broken = {}
     for name, tensor in fitting.items():
         count = int((~torch.isfinite(tensor.to(own[name].dtype))).sum())

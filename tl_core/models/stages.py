@@ -1,7 +1,7 @@
-"""Stages: a model's parameters in ordered groups from the input, and the head apart from them.
+"""Stages: a model's parameters in ordered groups from the input, without the head.
 
-Any model works that follows timm's convention (`group_matcher(coarse)`, `get_classifier()`);
-one without them is grouped by its top-level children, the last of which is taken for the head.
+Models with timm's `group_matcher(coarse)` and `get_classifier()` are grouped by them, others by
+their top-level children, the last of which is the head.
 """
 
 from collections.abc import Iterator
@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from torch import nn
 
 REGISTERS = "reg_token"
-"""Parameter of the stem that timm before 1.0.28 puts after the last stage."""
+"""A parameter of the stem that timm before 1.0.28 groups after the last stage."""
 
 
 def stages(model: nn.Module) -> list[list[str]]:
-    """Names of the parameters of each stage, from the input; the head's are in none.
+    """Names of the parameters of each stage, from the input; the stem is in the first.
 
-    Every other parameter is in exactly one stage. The stem is in the first.
+    Every parameter is in exactly one stage, except the head's, which are in none.
     """
     head = head_parameters(model)
     groups = ([name for name in group if name not in head] for group in _groups(model))
@@ -23,7 +23,7 @@ def stages(model: nn.Module) -> list[list[str]]:
 
 
 def head_parameters(model: nn.Module) -> frozenset[str]:
-    """Names of the parameters of the classifier, which is replaced for other classes."""
+    """Names of the classifier's parameters."""
     members = _head_members(model)
     return frozenset(n for n, parameter in model.named_parameters() if id(parameter) in members)
 
@@ -63,7 +63,7 @@ def _children_groups(model: nn.Module) -> Iterator[list[str]]:
         group = own + [f"{child}.{name}" for name, _ in module.named_parameters()]
         if group:
             yield group
-            own = []  # a position embedding of the model itself goes with the stem
+            own = []  # the model's own parameters, such as a position embedding, join the stem
     if own:
         yield own
 

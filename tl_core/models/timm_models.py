@@ -1,4 +1,4 @@
-"""`timm:NAME`: every model that timm knows, or that a user's module registers with timm."""
+"""`timm:NAME`: every model of timm, or that a user's module registers with timm."""
 
 import ast
 import difflib
@@ -29,7 +29,7 @@ def timm_name(backbone: str) -> str:
     """NAME of `timm:NAME`.
 
     Raises:
-        BadInput: timm knows no such model, or no such tag of it; the nearest names are given.
+        BadInput: timm has no such model or tag; the error suggests near names.
     """
     import timm
 
@@ -54,12 +54,12 @@ def timm_name(backbone: str) -> str:
 
 
 def pretrained_cfg(backbone: str) -> "PretrainedCfg | None":
-    """What timm knows of that model's weights: source, normalization, first convolution.
+    """timm's description of a model's weights: source, normalization, first convolution.
 
-    None for a model registered without it.
+    None for a model registered without one.
 
     Raises:
-        BadInput: timm knows no such model.
+        BadInput: timm has no such model.
     """
     import timm
 
@@ -67,13 +67,13 @@ def pretrained_cfg(backbone: str) -> "PretrainedCfg | None":
 
 
 def parse_model_args(text: str) -> dict[str, Any]:
-    """Keyword arguments that `KEY=VALUE,KEY=VALUE` means: whole numbers, numbers, booleans, text.
+    """Parse `KEY=VALUE,KEY=VALUE` into keyword arguments: integers, floats, booleans, text.
 
     >>> parse_model_args("pad_type=same,drop_path_rate=0.1,qkv_bias=true")
     {'pad_type': 'same', 'drop_path_rate': 0.1, 'qkv_bias': True}
 
     Raises:
-        BadInput: a part is no KEY=VALUE, or KEY is an argument that other fields decide.
+        BadInput: a part is not KEY=VALUE, or other fields set the argument KEY.
     """
     arguments: dict[str, Any] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
@@ -102,8 +102,8 @@ def create_timm_model(
         config: backbone, model_args and dropout are read.
         channels: of the images.
         num_classes: logits.
-        image_size: side of the images, in pixels; handed on to the models that need it.
-        pretrained_file: the hub's weights on this disk; None for random weights.
+        image_size: side of the images, in pixels; given to models of a fixed size.
+        pretrained_file: the published weights; None: random weights.
 
     Raises:
         BadInput: the name is unknown, or timm refuses the arguments, the size or the weights.
@@ -120,7 +120,7 @@ def create_timm_model(
         return _create(config, arguments)
     except BadInput:
         raise
-    except Exception as error:  # any model's constructor may refuse in its own way
+    except Exception as error:  # each model's constructor raises its own errors
         weights = f" and {pretrained_file}" if pretrained_file else ""
         raise BadInput(
             f"backbone={config.backbone!r} cannot be built with model_args={config.model_args!r}"

@@ -1,7 +1,7 @@
-"""Many heads trained at once: one batched product a step in place of many small ones.
+"""Train many heads at once: one batched product a step replaces many small ones.
 
-Each weight (…) of a head becomes one (M, …) of all; every run's numbers are those that it would
-have had by itself, to rounding. Rates at which training is unstable magnify that.
+The weights (…) of M heads become one tensor (M, …). Each run gives the numbers of training alone,
+up to rounding, which unstable learning rates magnify.
 
 Shapes: M heads, B images of a batch, N of a split, K classes; activations are (B, …).
 """
@@ -29,11 +29,11 @@ from tl_core.train.trainer import Trainer
 
 
 class HeadStack:
-    """The heads of M runs, in training.
+    """The heads of M runs, trained together.
 
     Args:
-        trainer: one of the runs, `stackable`, not begun; it is left as it is.
-        configs: the runs, equal but for MEMBER_FIELDS.
+        trainer: one of the runs, `stackable` and not begun; not changed.
+        configs: of the runs, equal except in MEMBER_FIELDS.
     """
 
     def __init__(self, trainer: Trainer, configs: Sequence[TrainConfig]) -> None:
@@ -49,7 +49,7 @@ class HeadStack:
             for name, parameter in self.batches.trained.named_parameters()
         }
         stacks = list(self.parameters.values())
-        group = {"params": stacks, "lr": 1.0, "weight_decay": 0.0}  # rates come after the step
+        group = {"params": stacks, "lr": 1.0, "weight_decay": 0.0}  # _optimize applies the rates
         self.optimizer = optimizer_of_groups([group], self.config)
         self.decoupled_decay = optimizer_spec(self.config.optimizer).decoupled_decay
         self.plateaus = [Plateau(config) for config in configs]
@@ -64,7 +64,7 @@ class HeadStack:
         return torch.tensor(values, dtype=torch.float32, device=self.trainer.device)
 
     def train(self, until: int | None = None) -> list[HeadRun]:
-        """Train every run to its end, or to some epoch."""
+        """Train every run to its end, or to epoch `until`."""
         epoch = 0
         while any(self.running) and epoch != until:
             self._run_epoch(epoch)
@@ -106,7 +106,7 @@ class HeadStack:
             self._take(head, metrics)
 
     def _take(self, head: int, metrics: EpochMetrics) -> None:
-        """Keep a run's epoch, and its weights if they are its best; see whether it goes on."""
+        """Record a run's epoch, keep its weights if best, and stop it where it ends."""
         self.epochs[head].append(metrics)
         if metrics.val_accuracy > self.best[head][0]:
             self.best[head] = (metrics.val_accuracy, metrics.epoch)
@@ -161,7 +161,7 @@ class HeadStack:
             return vmap(head)(self.parameters).float()
 
     def _losses(self, logits: Tensor, targets: Tensor, *, plain: bool = False) -> Tensor:
-        """Mean cross-entropy (M,), as the runs optimize it, or `plain`, as they validate."""
+        """Mean cross-entropy (M,): the training loss or, if `plain`, the validation loss."""
         heads, images, _ = logits.shape
         class_weights = None if plain else self.trainer.loss.class_weights
         each = F.cross_entropy(
@@ -178,9 +178,9 @@ class HeadStack:
 
     @torch.no_grad()
     def _optimize(self, rates: Tensor) -> None:
-        """Step each head at its own rate: p ← p + rate · (step at rate 1), which is linear in it.
+        """Step each head at its own rate: p ← p + rate · (step at rate 1).
 
-        Weights of one dimension do not decay, as in `parameter_groups`.
+        One-dimensional weights do not decay, as in `parameter_groups`.
         """
         stacks = list(self.parameters.values())
         gradients = [stack.grad for stack in stacks if stack.grad is not None]
@@ -215,5 +215,5 @@ class HeadStack:
 
 
 def _beside(values: Tensor, stack: Tensor) -> Tensor:
-    """(M,) as (M, 1, …), to go with a stack (M, …)."""
+    """(M,) → (M, 1, …), to broadcast over a stack (M, …)."""
     return values.view(-1, *[1] * (stack.ndim - 1))

@@ -1,7 +1,7 @@
-"""Which runs are heads that can be trained together, and what became of each.
+"""Decide which heads can be trained together, and replay the results of each run.
 
-Runs that differ in rates and decay alone, with all stages frozen, see the same activations in the
-same order, so their heads can be trained as one stack (`head_stack`).
+Runs with all stages frozen that differ only in learning rates and weight decay see the same
+activations in the same order, so `head_stack` can train their heads as one.
 """
 
 import dataclasses
@@ -19,22 +19,22 @@ from tl_core.train.optim import optimizer_spec
 from tl_core.train.trainer import Trainer
 
 MEMBER_FIELDS = ("lr", "head_lr_ratio", "weight_decay")
-"""Fields in which runs that are trained together may differ."""
+"""Fields in which runs of a stack may differ."""
 MOST_WORK = 2**20
-"""Parameters × batch size up to which a stack pays: a step of a smaller head is mostly overhead.
+"""Largest parameters × batch size of a stacked head: a step of a smaller one is mostly overhead.
 Own choice, from about 0.4 ms of overhead a step and 50 GFLOP/s of a core."""
 MOST_STEPS = 2_000
-"""Steps of a run up to which it is stacked: nothing is reported, and nobody stopped, before the
-whole stack has been trained, which takes 32 heads of 2,000 steps 2 to 8 s. Own choice."""
+"""Most steps of a stacked run: no run reports or stops before the whole stack is trained, 2 to 8 s
+for 32 heads of 2,000 steps. Own choice."""
 
 
 class HeadRun:
-    """One run of a stack that was trained, told again an epoch at a time, as a `Trainer` would.
+    """A trained run of a stack that reports one epoch at a time, as a `Trainer` does.
 
     Args:
-        config: the run.
-        epochs: its epochs, to its end.
-        best_weights: name → tensor, of its best epoch; empty if none ended with a finite loss.
+        config: of the run.
+        epochs: all its epochs.
+        best_weights: name → tensor, of the best epoch; empty if no epoch had a finite loss.
     """
 
     def __init__(
@@ -61,17 +61,17 @@ class HeadRun:
 
 
 def shared_config(config: TrainConfig) -> TrainConfig:
-    """The configuration without what may differ in a stack: equal for runs that can share one."""
+    """The configuration with MEMBER_FIELDS at their defaults: equal for runs of one stack."""
     default = {name: getattr(TrainConfig(), name) for name in MEMBER_FIELDS}
     return dataclasses.replace(config, **default)
 
 
 def stackable(trainer: Trainer) -> bool:
-    """Whether a run is a small, short head on activations whose steps are the same in a stack.
+    """Whether a run is a small, short head on activations that trains the same in a stack.
 
-    All that trains has to be head, since the body has a rate of its own. Random parts, such as
-    dropout, would draw other numbers; layers with statistics, and the loss scaling of fp16, keep a
-    state of their own. The row of OPTIMIZERS says whether steps go element by element.
+    Only the head may train, since the body has another rate. Dropout would draw other numbers;
+    normalization statistics and fp16's loss scaling are state per run. The row of OPTIMIZERS says
+    whether its steps are elementwise.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():

@@ -1,4 +1,4 @@
-"""How many runs fit on one GPU side by side, by what one of them takes of it."""
+"""Measure one run's load on a GPU, and how many such runs fit side by side."""
 
 import time
 from dataclasses import dataclass
@@ -12,27 +12,27 @@ from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData
 from tl_core.train.trainer import Trainer
 
-USABLE_MEMORY = 0.9  # the rest is for what grows: other libraries' workspaces, fragments
-MOST_RUNS = 16  # own choice: beyond it processes cost more than they bring
+USABLE_MEMORY = 0.9  # the rest is for workspaces and fragmentation
+MOST_RUNS = 16  # own choice: more processes cost more than they gain
 WARM_UP_STEPS = 3
 TIMED_STEPS = 10
 
 
 @dataclass(frozen=True)
 class Load:
-    """What one run takes of a GPU."""
+    """One run's load on a GPU."""
 
     memory_bytes: int
-    """Of the device, the process's own share included."""
+    """On the device, including the process's CUDA context."""
     total_bytes: int
     """Memory of the device."""
     busy: float
     """Share of a training step's time in which the GPU computes, in (0, 1]."""
 
     def runs(self) -> int:
-        """Runs side by side: as many as keep the GPU busy and fit into its memory; at least 1.
+        """Runs side by side, at least 1: as many as keep the GPU busy and fit into its memory.
 
-        Processes take turns on a GPU, so more than 1 / `busy` of them bring nothing.
+        Processes take turns on a GPU, so more than 1 / `busy` of them gain nothing.
         """
         by_memory = int(USABLE_MEMORY * self.total_bytes / max(self.memory_bytes, 1))
         by_time = round(1 / max(self.busy, 1 / MOST_RUNS))
@@ -40,13 +40,13 @@ class Load:
 
 
 def measure_load(config: TrainConfig, data: ImageData) -> Load:
-    """Train and evaluate a few batches on the GPU that this process sees, and measure.
+    """Train and evaluate a few batches on this process's GPU, and measure the load.
 
-    Memory of other processes on the GPU counts as the run's, which errs on the safe side.
+    Memory of other processes on the GPU counts too, which errs on the safe side.
 
     Args:
-        config: the run; precision must be resolved for the figures to be those of its trials.
-        data: its data set.
+        config: of the run, precision resolved.
+        data: the data set.
     """
     trainer = Trainer(config, data)
     device = trainer.device

@@ -1,4 +1,4 @@
-"""Device and arithmetic: which device a run uses, and where reduced precision is faster."""
+"""Resolve `auto` precision: measure whether bf16 is faster than fp32, and remember it."""
 
 import contextlib
 import dataclasses
@@ -25,17 +25,17 @@ from tl_core.models import MODELS, build_model, model_channels
 from tl_core.models.timm_models import PREFIX
 
 PHASES = ("precision", "eval_precision")
-"""The fields of TrainConfig that may be `auto`: of training, of evaluation."""
-MIN_SPEEDUP = 1.1  # reduced precision must win by this much: below it, noise decides
+"""The fields of TrainConfig that may be `auto`: training, evaluation."""
+MIN_SPEEDUP = 1.1  # bf16 must be faster by this factor, which is above the noise
 TIMED_STEPS = 3
-LARGEST_BATCH = 64  # enough to tell, and quick on a CPU
+LARGEST_BATCH = 64  # own choice: quick on a CPU
 
 
 def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
-    """The config with every `auto` precision replaced: `measured_precision`, or fp32 without it.
+    """`measured_precision`; where measuring fails, the config with fp32 for `auto`.
 
     Warns:
-        UserWarning: says why nothing could be measured.
+        UserWarning: says why measuring failed.
     """
     try:
         return measured_precision(config, data)
@@ -51,27 +51,27 @@ def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
 def measured_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
     """The config with every `auto` precision replaced by the faster of fp32 and bf16.
 
-    Training and evaluation are measured apart, on random images for a few steps, with the global
-    generators left as they were. The answer is remembered in the cache folder for this model,
-    image size, batch, device, number of threads and version of torch.
+    Training and evaluation are measured separately, for a few steps on random images, without a
+    change to the global generators. The cache folder keeps the result for this model, image
+    size, batch, device, number of threads and version of torch.
 
     Raises:
-        Exception: whatever the model raises that does not take images of that size or number.
+        Exception: any error of the model.
     """
     config = remembered_precision(config, data)
     for phase in PHASES:
         if getattr(config, phase) == "auto":
             faster = _faster(config, data, phase)
-            file = _memory(config, data)
+            file = memory_file(config, data)
             _write(file, {**_read(file), phase: faster})
             config = config_from_dict({phase: faster}, config)
     return config
 
 
 def remembered_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
-    """The config with `auto` replaced where such a run was measured on this machine before."""
+    """The config with `auto` replaced where this machine has measured such a run before."""
     auto = [phase for phase in PHASES if getattr(config, phase) == "auto"]
-    known = _read(_memory(config, data)) if auto else {}
+    known = _read(memory_file(config, data)) if auto else {}
     return config_from_dict({phase: known[phase] for phase in auto if phase in known}, config)
 
 
@@ -81,11 +81,11 @@ def _faster(config: TrainConfig, data: ImageData, phase: str) -> str:
 
 
 def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase: str) -> float:
-    """Shortest time of a step on at most 64 random images, source weights left out.
+    """Shortest time of a step on at most 64 random images, from random weights.
 
     Args:
-        config: the run.
-        data: whose shape the images have.
+        config: of the run.
+        data: gives the images' shape.
         precision: fp32, bf16 or fp16.
         phase: `precision` for forward and backward, `eval_precision` for forward alone.
     """
@@ -110,7 +110,7 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
 
 
 def _batch(config: TrainConfig, data: ImageData) -> int:
-    """Images of a timed step: those of a step of the run, but not more than are enough to tell."""
+    """Images of a timed step: the run's batch, at most LARGEST_BATCH."""
     return min(config.batch_size, len(data.train), LARGEST_BATCH)
 
 
@@ -142,8 +142,8 @@ def _eval_step(model: nn.Module, images: Tensor, precision: str) -> None:
         model(images).float().sum().item()
 
 
-def _memory(config: TrainConfig, data: ImageData) -> Path:
-    """The file that remembers what was measured for such a run."""
+def memory_file(config: TrainConfig, data: ImageData) -> Path:
+    """The file that keeps the precision measured for such a run."""
     model = {name: getattr(config, name) for name in ARCHITECTURE}
     device = resolve_device(config.device)
     about = {
@@ -164,7 +164,7 @@ def _memory(config: TrainConfig, data: ImageData) -> Path:
 
 
 def _builder_hash(backbone: str) -> str:
-    """What makes the model: a user's may be another one under the same name."""
+    """Hash of the code that builds the model: a user may change it under the same name."""
     if backbone.startswith(PREFIX):
         import timm
 
@@ -181,5 +181,5 @@ def _read(file: Path) -> dict[str, str]:
 
 
 def _write(file: Path, known: dict[str, str]) -> None:
-    with contextlib.suppress(OSError), whole_file(file) as temporary:  # lost: only the memory
+    with contextlib.suppress(OSError), whole_file(file) as temporary:  # then it is measured again
         temporary.write_text(json.dumps(known))

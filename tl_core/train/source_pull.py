@@ -13,11 +13,11 @@ from tl_core.models import head_parameters
 
 
 class SourcePull:
-    """The gradient of strength / 2 · ‖w − w₀‖² for each weight w that came from the source as w₀.
+    """The gradient of strength / 2 · ‖w − w₀‖² for each weight w whose source value is w₀.
 
     Args:
-        model: source weights loaded.
-        strength: 0 for none of it.
+        model: with its source weights.
+        strength: 0: off.
         moving: names of the tensors that may train.
     """
 
@@ -35,7 +35,7 @@ class SourcePull:
 
     @torch.no_grad()
     def add_gradients(self) -> None:
-        """Add it to the gradients of the weights that have one."""
+        """Add the pull to the gradients of the weights that have one."""
         for parameter, source in self.pairs:
             if parameter.grad is not None:
                 parameter.grad.add_(parameter - source, alpha=self.strength)

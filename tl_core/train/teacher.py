@@ -1,4 +1,4 @@
-"""The teacher of knowledge distillation: a finished model that sees what the student sees.
+"""The teacher of knowledge distillation: a trained model on the student's images.
 
 Shapes: B images, C channels, S × S pixels, K classes.
 """
@@ -15,15 +15,15 @@ from tl_core.models.saved_model import described_weights, load_model, resized
 
 
 class Teacher:
-    """A finished model's answers on a run's batches.
+    """A trained model that gives logits for a run's batches.
 
     Args:
-        path: its weights, as a sweep or `pretrain` kept them.
-        batches: what the run trains on.
+        path: weights file that a sweep or `pretrain` wrote.
+        batches: of the run.
         precision: fp32, bf16 or fp16.
 
     Raises:
-        BadInput: the file cannot be read, or the model knows other classes.
+        BadInput: as check_teacher does.
     """
 
     def __init__(self, path: str, batches: Batches, precision: str) -> None:
@@ -41,7 +41,7 @@ class Teacher:
 
     @torch.no_grad()
     def logits(self, images: Tensor) -> Tensor:
-        """(B, K) float32 of images (B, C, S, S) as the student's model sees them."""
+        """(B, K) float32 of images (B, C, S, S), normalized for the student."""
         pixels = images * self.batches.std[:, None, None] + self.batches.mean[:, None, None]
         if self.channels != pixels.shape[1]:
             pixels = pixels.mean(1, keepdim=True).expand(-1, self.channels, -1, -1)
@@ -51,10 +51,10 @@ class Teacher:
 
 
 def check_teacher(path: str, classes: Sequence[str]) -> None:
-    """Refuse a teacher that cannot teach these classes.
+    """Refuse a teacher of other classes.
 
     Raises:
-        BadInput: the file cannot be read, does not say how it was made, or has other classes.
+        BadInput: the file cannot be read, lacks our metadata, or has other classes.
     """
     known = described_weights(path).classes
     if known != tuple(classes):

@@ -1,8 +1,8 @@
-"""Which tensors of a weights file are a model's: other writers' wrappers and prefixes taken off.
+"""Find a model's tensors in a weights file, under the keys and prefixes of other writers.
 
-A training run's checkpoint holds its weights under a key ("state_dict", "model", "ema"), and its
-tensors have a prefix where the network was a part of another module ("model.", "module.",
-"encoder_q."). What the model has decides which key and prefix are meant.
+A checkpoint may hold its weights under a key ("state_dict", "model", "ema"), and their names have
+a prefix where the network was part of another module ("model.", "module.", "encoder_q."). The key
+and prefix that fit the model's own names best are chosen.
 """
 
 from collections import Counter
@@ -15,34 +15,34 @@ from torch import Tensor
 from tl_core.errors import BadInput
 
 TRANSPARENT = ("_orig_mod", "_fsdp_wrapped_module", "_checkpoint_wrapped_module")
-"""Parts that torch.compile and its like put anywhere into a name."""
+"""Parts that wrappers such as torch.compile insert anywhere in a name."""
 AVERAGED = ("ema", "swa", "averaged")
-"""Words, in any case, in keys and prefixes of running averages, which win where several sets of
-tensors fit alike: as in timm's `load_checkpoint`."""
+"""Words, in any case, in keys and prefixes of running averages. They win where several sets of
+tensors fit equally well, as in timm's `load_checkpoint`."""
 PREFERRED = ("teacher", "encoder_q", "base_encoder", "online_encoder", "online_network")
-"""Keys and prefixes that win likewise: of what DINO, MoCo and BYOL evaluate and hand on."""
+"""Keys and prefixes that win likewise: of the networks that DINO, MoCo and BYOL evaluate."""
 MOST_PREFIX_PARTS = 4
 MOST_PREFIXES = 8
-"""Prefixes that are tried of each set of tensors, those first that most of the model fits."""
+"""Prefixes that are tried of each set of tensors, the most frequent first."""
 
 
 @dataclass(frozen=True)
 class SourceTensors:
-    """Tensors of a weights file, under the names that the model would have for them."""
+    """Tensors of a weights file, under the model's names."""
 
     tensors: dict[str, Tensor]
     wrapper: str
-    """Keys that lead to them in the file, with dots between them; empty: none."""
+    """Keys of the file above the tensors, joined by dots; empty: none."""
     prefix: str
-    """What was taken off their names, its dot included; empty: nothing."""
+    """Prefix removed from their names, with its dot; empty: none."""
     fits: int
-    """How many of the model's body they fill."""
+    """Number of the model's body tensors that they fill."""
     aside: tuple[str, ...] = ()
     """Other sets of tensors in the file that fill at least half as many."""
 
     @property
     def label(self) -> str:
-        """What tells them from others in the file."""
+        """Wrapper and prefix, for messages."""
         return ": ".join(filter(None, (self.wrapper, self.prefix))) or "its own names"
 
 
@@ -52,19 +52,19 @@ def choose_tensors(
     rename: Callable[[dict[str, Tensor]], dict[str, Tensor]],
     weights: str,
 ) -> SourceTensors:
-    """The set of tensors of a file, and the prefix of their names, that fit the model best.
+    """Choose the set of tensors, and the prefix of their names, that fit the model best.
 
     Args:
         state_dicts: wrapper → name → tensor.
         body: name → parameter of the model, without its head.
-        rename: turns other writers' names into the model's, once the prefix is off.
+        rename: turns other writers' names, without the prefix, into the model's.
         weights: the file, for the error.
 
     Returns:
-        The best of them; one that fills nothing where none fits.
+        The best; if none fits, one that fills nothing.
 
     Raises:
-        BadInput: two sets fit alike, and neither is known to be the one that is used.
+        BadInput: two sets fit equally well, and neither is preferred.
     """
     options = []
     for wrapper, tensors in state_dicts.items():
@@ -77,7 +77,7 @@ def choose_tensors(
                 and len(state_dicts) == 1
                 and body.keys() <= tensors.keys()
             ):
-                return option  # as it is: nothing to choose
+                return option  # fits as it is
     most = max(option.fits for option in options)
     if most == 0:
         return max(
@@ -98,7 +98,7 @@ def _aside(
     beside: Iterable[str],
     body: Mapping[str, Tensor],
 ) -> tuple[str, ...]:
-    """Other sets that fill at least half as many: under other keys, and other prefixes beside."""
+    """Labels of other sets, under other keys or prefixes, that fill at least half as many."""
     others: dict[str, SourceTensors] = {}
     for option in _outermost(options):
         known = others.get(option.wrapper)
@@ -114,7 +114,7 @@ def _aside(
 
 
 def _prefixes(names: Collection[str], body: Mapping[str, Tensor]) -> list[str]:
-    """Prefixes before the model's names, and those that at least half of the names share."""
+    """Prefixes of the model's names, and those that at least half of all names share."""
     found = [prefix for prefix, _ in _before_own(names, body).most_common(MOST_PREFIXES)]
     shared: Counter[str] = Counter()
     for name in names:
@@ -126,7 +126,7 @@ def _prefixes(names: Collection[str], body: Mapping[str, Tensor]) -> list[str]:
 
 
 def _before_own(names: Iterable[str], body: Mapping[str, Tensor]) -> Counter[str]:
-    """Prefix → names of the model that come after it."""
+    """Prefix → number of the model's names that have it."""
     found: Counter[str] = Counter()
     for name in names:
         parts = name.split(".")
@@ -141,7 +141,7 @@ def _plain(parts: Iterable[str]) -> str:
 
 
 def _without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with the prefix taken off where they have it, and the others as they are."""
+    """The tensors with the prefix removed from the names that have it."""
     others = {n: t for n, t in tensors.items() if not prefix or not n.startswith(prefix)}
     found = {_plain(name.split(".")): tensor for name, tensor in others.items()}
     for name, tensor in tensors.items():
@@ -151,7 +151,7 @@ def _without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
 
 
 def fits(there: Tensor, here: Tensor) -> bool:
-    """Whether a file's tensor can be copied into a model's."""
+    """Whether a file's tensor can be copied into the model's."""
     return there.shape == here.shape and there.is_floating_point() == here.is_floating_point()
 
 
@@ -164,7 +164,7 @@ def _shared(option: SourceTensors, body: Mapping[str, Tensor]) -> int:
 
 
 def _outermost(options: list[SourceTensors]) -> list[SourceTensors]:
-    """Of options that differ in a prefix that the model's renaming takes off too, the longest."""
+    """Those with the longest prefix, where the model's renaming removes a prefix too."""
     return [
         option
         for option in options
@@ -179,7 +179,7 @@ def _outermost(options: list[SourceTensors]) -> list[SourceTensors]:
 
 
 def _one_of(tied: list[SourceTensors], weights: str) -> SourceTensors:
-    """The one that is meant among sets that fit alike."""
+    """The preferred one of sets that fit equally well."""
     tied = _outermost(tied)
     preferred = [option for option in tied if _is_preferred(option)] or tied
     first, *others = preferred

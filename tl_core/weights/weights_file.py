@@ -1,8 +1,8 @@
-"""Weights in a file: what is in it, read safely; and our own, written whole or not at all.
+"""Read weights files without running their code; write our own whole or not at all.
 
-Our files are safetensors whose metadata (JSON strings) says how the weights were made: `config`,
-`classes`, `mean`, `std`, `image_size`, `white_levels`, `accuracy`. Others'
-.safetensors and .pth files are read too.
+Our files are safetensors with metadata (JSON strings) on how the weights were made: `config`,
+`classes`, `mean`, `std`, `image_size`, `white_levels`, `accuracy`. The .safetensors and .pth files
+of others are read too.
 """
 
 import argparse
@@ -30,19 +30,19 @@ from tl_core.machine.user_path import expanded
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 NO_WEIGHTS = ("optim", "scheduler", "scaler")
-"""What a key's name holds, below which there are tensors but no weights."""
+"""Parts of key names whose tensors are no weights."""
 MOST_WRAPPERS = 3
-"""Dicts in dicts that are looked into for tensors."""
+"""Depth of nested dicts that are searched for tensors."""
 SIGNS_OF_CODE = (
     "Unsupported global", "unsupported GLOBAL", "Unsupported class", "Trying to call reduce",
 )  # fmt: skip
 A_PICKLE, SIGN_OF_PICKLE = b"\x80", "Unsupported operand"
-"""How a pickle that torch.save did not write begins, and what torch says of one."""
+"""First byte of a pickle that torch.save did not write, and torch's error for it."""
 
 
 @dataclass(frozen=True)
 class WeightsMetadata:
-    """What a weights file says of itself; None where it says nothing."""
+    """Metadata of a weights file; None where it has none."""
 
     config: dict[str, Any] | None = None
     """Field name → value of the TrainConfig that trained it (lists where tuples were)."""
@@ -55,18 +55,17 @@ class WeightsMetadata:
     image_size: int | None = None
     """Side of the images trained on, in pixels."""
     white_levels: dict[str, float | None] | None = None
-    """Kind of images of more than 8 bits ("integers", "floats") → the value that is white; null
-    where no training image was of the kind. Files written before images were scaled by what they
-    hold do not say."""
+    """Kind of images of more than 8 bits ("integers", "floats") → the value of white; null if no
+    training image was of that kind. Older files lack it."""
     accuracy: float | None = None
-    """Accuracy in [0, 1] that the writer measured."""
+    """Validation accuracy, in [0, 1]."""
 
 
 def weights_path(weights: str) -> Path:
     """The file that `weights` names.
 
     Raises:
-        BadInput: there is no such file, or its suffix is of neither format.
+        BadInput: there is no such file, or its suffix is unknown.
     """
     path = expanded(weights)
     if not path.is_file():
@@ -84,12 +83,11 @@ def weights_path(weights: str) -> Path:
 def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
     """Every set of named tensors in the file, on the CPU: wrapper → name → tensor.
 
-    The wrapper is the keys that lead there, such as `state_dict`, with dots between them; empty
-    where the file holds the tensors themselves. No code in the file is run: a .pth file is read
-    with `weights_only=True`.
+    The wrapper is the keys above the tensors, such as `state_dict`, joined by dots; empty if there
+    are none. No code in the file is run: a .pth file is read with `weights_only=True`.
 
     Raises:
-        BadInput: the file is truncated, holds something other than tensors, or pickled code.
+        BadInput: the file is truncated, or holds pickled code or no tensors.
     """
     if path.suffix == ".safetensors":
         try:
@@ -103,12 +101,10 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
 
 
 def read_metadata(path: str | Path) -> WeightsMetadata:
-    """What the file says of itself: config, classes, normalization, accuracy.
-
-    Fields that are absent are None; so are all for a .pth file or one that others wrote.
+    """Metadata of a weights file. Absent fields are None: all of them in files of others.
 
     Raises:
-        BadInput: the file is missing, or cut off.
+        BadInput: the file is missing or truncated.
     """
     path = weights_path(str(path))
     if path.suffix != ".safetensors":
@@ -137,18 +133,18 @@ def save_weights(
 ) -> None:
     """Write parameters and buffers to a safetensors file that `weights=PATH` loads.
 
-    The file is written under another name and renamed, so that a reader sees it whole or not.
+    The file is written under another name and renamed, so a reader never sees a part of it.
 
     Args:
-        path: ends in .safetensors; its folder is made if need be.
+        path: ends in .safetensors; its folder is created.
         model: on any device, in any memory layout.
-        config: how it was trained.
+        config: that trained it.
         classes: names in the order of the logits.
         mean: normalization of its inputs, per channel, of [0, 1] pixels.
         std: likewise.
         image_size: side of its inputs, in pixels.
         white_levels: as in WeightsMetadata.
-        accuracy: in [0, 1], of whatever split the caller names elsewhere.
+        accuracy: on the validation split, in [0, 1].
     """
     path = Path(path)
     about = {
@@ -161,7 +157,7 @@ def save_weights(
         "accuracy": accuracy,
     }
     metadata = {name: json.dumps(value) for name, value in about.items() if value is not None}
-    # Copies: safetensors refuses tensors that share memory, as tied weights do.
+    # Copies, since safetensors refuses tensors that share memory, such as tied weights.
     tensors = {
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
@@ -177,7 +173,7 @@ def save_weights(
 
 def _torch_load(path: Path) -> Any:
     try:
-        # Warnings come of pickles that torch.save did not write.
+        # torch warns about pickles that torch.save did not write.
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_data()):
             return torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -187,12 +183,12 @@ def _torch_load(path: Path) -> Any:
             f"weights {path} holds pickled code, which is not run{_named_code(str(error))}; save"
             " the model's state_dict alone, as .safetensors or with torch.save."
         ) from error
-    except Exception as error:  # a damaged file fails in whichever part reads it
+    except Exception as error:  # a damaged file may raise anything
         raise _unreadable(path, error) from error
 
 
 def _holds_code(path: Path, error: str) -> bool:
-    if SIGN_OF_PICKLE in error:  # in a text, too
+    if SIGN_OF_PICKLE in error:  # a text file gives this error too
         with open(path, "rb") as file:
             return file.read(1) == A_PICKLE
     return any(sign in error for sign in SIGNS_OF_CODE) or zipfile.is_zipfile(path)
@@ -206,9 +202,9 @@ def _unreadable(path: Path, reason: Exception | str) -> BadInput:
 
 
 def _data() -> list[Any]:
-    """Types that training runs keep beside their weights and that hold values, not code.
+    """Types of plain values that training scripts keep beside their weights.
 
-    timm's and DINO's scripts keep an argparse.Namespace, others NumPy's numbers and paths.
+    timm's and DINO's scripts keep an argparse.Namespace, others NumPy numbers and paths.
     """
     named = [argparse.Namespace, pathlib.PosixPath, np.ndarray, np.dtype]
     kinds = [type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"]
@@ -241,7 +237,7 @@ def _state_dicts(content: Any, wrapper: str = "") -> Iterator[tuple[str, dict[st
 
 
 def _has_values(value: Any) -> bool:
-    """Whether it is a tensor whose values are there as they are: not meta, quantized or sparse."""
+    """Whether it is a tensor with plain values: not meta, quantized or sparse."""
     return (
         isinstance(value, Tensor)
         and not (value.is_meta or value.is_quantized)
@@ -252,5 +248,5 @@ def _has_values(value: Any) -> bool:
 def _json(text: str | None) -> Any:
     try:
         return None if text is None else json.loads(text)
-    except json.JSONDecodeError:  # another writer's plain text under one of our names
+    except json.JSONDecodeError:  # another writer's text under one of our names
         return None

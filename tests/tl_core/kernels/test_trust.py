@@ -95,7 +95,7 @@ def compiled(tmp_path, monkeypatch):
     compiler.chmod(0o755)
     monkeypatch.setenv("CXX", str(compiler))
     monkeypatch.delenv(kernels.SWITCH_VARIABLE, raising=False)
-    return lambda: kernels._compiled(str(compiler))
+    return lambda: kernels.library_file(str(compiler))
 
 
 def test_the_library_can_be_written_by_this_user_alone(compiled, tmp_path):
@@ -136,5 +136,5 @@ def test_another_users_library_is_not_loaded(compiled, monkeypatch, another_user
 
 def test_a_cache_of_another_user_leaves_the_one_at_home(compiled, tmp_path, monkeypatch):
     theirs = compiled().parent.stat()
-    monkeypatch.setattr(trust, "_is_ours", lambda about: about.st_ino != theirs.st_ino)
+    monkeypatch.setattr(trust, "is_ours", lambda about: about.st_ino != theirs.st_ino)
     assert compiled().parent == tmp_path / "home" / ".cache" / "tl-sweep" / "kernels"

@@ -11,7 +11,7 @@ import torch
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.machine.device import autocast, resolve_device
-from tl_core.models import MODELS, ModelSpec
+from tl_core.models import MODELS, ModelSpec, build_model
 from tl_core.train import precision
 from tl_core.train.checkpoint import seed_everything
 from tl_core.train.precision import resolve_precision, seconds_per_step
@@ -147,7 +147,7 @@ def test_another_model_of_the_same_name_is_measured_for_itself(monkeypatch, tmp_
     for width in (4, 256, 4):
         spec = ModelSpec(functools.partial(MODELS["baseline"].build, width=width), "mine")
         monkeypatch.setitem(MODELS, "mine", spec)
-        found.add(precision._memory(config, data))
+        found.add(precision.memory_file(config, data))
     assert len(found) == 2
 
 
@@ -168,10 +168,12 @@ def test_a_model_that_cannot_be_measured_runs_in_fp32_with_a_warning(monkeypatch
 def test_a_step_is_timed_with_no_more_images_than_a_step_of_the_run(monkeypatch, data):
     seen = []
 
-    def step(model, images, name):
-        seen.append(tuple(images.shape))
+    def watched(*given, **shape):
+        model = build_model(*given, **shape)
+        model.register_forward_pre_hook(lambda module, inputs: seen.append(inputs[0].shape))
+        return model
 
-    monkeypatch.setattr(precision, "_train_step", step)
+    monkeypatch.setattr(precision, "build_model", watched)
     for batch_size in (2, 4, 1_000):
         config = TrainConfig(**{**TINY, "batch_size": batch_size})
         seconds_per_step(config, data, "fp32", "precision")
