@@ -4,18 +4,18 @@
         --weights FILE
 
 TREE is the root of another checkout. Both run this checkout's spaces in fp32, by command lines
-that older checkouts take too, each with a cache folder of its own that one small sweep of every
-case fills beforehand (decoded images, native library) and a new results folder every time; kept
+that older checkouts also accept. Each has its own cache folder, which one small sweep of every
+case fills beforehand (decoded images, native library), and a new results folder every time; kept
 activations are removed. The first and the third pair begin with TREE, the second with this
 checkout. A ratio is this checkout's time over the other's, of one pair:
 
     prompt    seconds from the command to its end: start, trials, judging, pictures
     trial     seconds from the command to the end of its last trial, by the number of trials
 
-Both without the confirmation of a search, whose seconds are a row: older checkouts have none.
+Neither has the confirmation of a search, which older checkouts lack; its seconds are a row.
 A case is slower where all ratios of one kind are above 1.1; the exit code is 1 then. The case
-`start` has what runs no trial: `--help` and `--dry-run`. Cases e and f (each checkout's own
-`driver.py`) run where `--cases` names them. The short form of case b has half its trials.
+`start` runs no trial: `--help` and `--dry-run`. Cases e and f (each checkout's own `driver.py`)
+run only if `--cases` names them. The short form of case b has half its trials.
 """
 
 import argparse

@@ -1,4 +1,4 @@
-"""The sweeps that compare.py and against.py time, and the commands that start them."""
+"""The sweeps that compare.py and against.py time, and their commands."""
 
 import argparse
 import os

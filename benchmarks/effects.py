@@ -6,8 +6,8 @@
 
 The space is that of the sweep `ablation`: five factors, eight levels other than the base's. A
 draw is a sweep: mean accuracies by level (and by two levels, where interactions are planted), 0.2
-points between seeds, 0.4 points between trials of a configuration. `before` is the method that
-this one replaced: least squares on the trials, seeds as blocks, one variance, t intervals.
+points between seeds, 0.4 points between trials of a configuration. `before` is the method used
+previously: least squares on the trials, seeds as blocks, one variance, t intervals.
 """
 
 import argparse

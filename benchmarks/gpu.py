@@ -1,12 +1,12 @@
-"""What does one GPU do with this project's work, and what does it wait for?
+"""How fast is this project on one GPU, and what limits it?
 
     python benchmarks/gpu.py --dataset parquet:PATH_TO_CIFAR10 --weights FILE
     python benchmarks/gpu.py --only steps,probes        # some parts
     python benchmarks/gpu.py --device cpu --tiny        # tries every part on a CPU in minutes
 
 At most 8 minutes. Each part runs in processes of its own under its own time limit; its rows are
-printed and written to gpu.json and gpu.md in --out at once, so that a run that is ended keeps
-what it measured. FILE has the weights of `mobilenetv1_025` in safetensors; without a data set
+printed and written to gpu.json and gpu.md in --out at once, so an interrupted run keeps its
+rows. FILE has the weights of `mobilenetv1_025` in safetensors; without a data set
 ($CIFAR10) the images are synthetic. Parts:
 
     machine   device, driver, versions, cores, memory; images decoded into the cache

@@ -4,7 +4,7 @@
 
 DATASET is the data set, such as cifar10 or parquet:PATH; WEIGHTS a .safetensors file with ImageNet
 weights of `mobilenetv2_100` in TensorFlow's padding, trained on pixels normalized by 0.5 and 0.5.
-The tables are printed, rows and pictures (curves among them) are left in `--results`.
+It prints the tables and writes rows and pictures, with curves, to `--results`.
 """
 
 import argparse

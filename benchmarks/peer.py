@@ -1,11 +1,11 @@
 """The peer: a hyperparameter sweep as Ray Tune's PyTorch tutorial shows it, and a plain loop.
 
 A function trainable that loads its data with torchvision, transforms PIL images in a DataLoader
-of two workers, trains in fp32 and reports once an epoch; ASHA; Tune's default loggers. To be as
-fast as that pattern can be, its DataLoader workers stay between epochs, it saves no checkpoints
-and two trials run side by side with a thread each; a job may name a device, the CPUs in all and a
-trial's share of both. Model, optimizer, schedule and source weights
-are made by the project's own functions, so that both sides train the same.
+of two workers, trains in fp32 and reports once an epoch; ASHA; Tune's default loggers. For speed
+its DataLoader workers stay between epochs, it saves no checkpoints and two trials run side by side
+with a thread each; a job may name a device, the CPUs in all and a trial's share of both. The
+project's own functions build model, optimizer, schedule and source weights, so both sides train
+the same.
 
     python benchmarks/peer.py JOB.json OUT.json [--loop TRIALS]
 """

@@ -1,8 +1,8 @@
 """How soon does the residual CNN, trained alone by its default recipe, pass 76.4% on CIFAR-10?
 
-76.43% test accuracy is published for a CNN of this kind after 55 epochs. The script trains with
-the Trainer, evaluates the test split after every epoch (to draw the curve; nothing is chosen by
-it) and prints one line an epoch.
+76.43% test accuracy is published for such a CNN after 55 epochs. The script trains with the
+Trainer, evaluates the test split after every epoch (for the curve; nothing is chosen by it) and
+prints one line an epoch.
 
     python benchmarks/residual_recipe.py parquet:PATH_TO_CIFAR10 --epochs 4
 """

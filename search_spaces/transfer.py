@@ -1,7 +1,8 @@
 """Which backbone, how deep to freeze it, and which rates transfer best from ImageNet?
 
 Command:   python -m sweep transfer
-Trials:    32, at most 10 epochs each, proposed by Optuna, the worse ones stopped early by ASHA
+Trials:    32 of at most 10 epochs, by TPE and ASHA (by random search and ASHA on more than 16
+           workers); scratch runs and the confirmation come on top
 Data:      CIFAR-10 enlarged to 64 pixels, 45,000 training and 5,000 validation images
 Hardware, wall time, accuracy: not yet measured
 """
