@@ -60,7 +60,7 @@ class GpuPlaces:
         """Lock a free place among those allowed, once all other places are free."""
         while True:
             allowed = self.allowed
-            if all(self._free(place) for place in range(allowed, self.places)):
+            if all(self.is_free(place) for place in range(allowed, self.places)):
                 for place in range(allowed):
                     lock = self._lock(place)
                     with contextlib.suppress(Timeout):
@@ -68,7 +68,8 @@ class GpuPlaces:
                         return lock
             time.sleep(WAIT_SECONDS)
 
-    def _free(self, place: int) -> bool:
+    def is_free(self, place: int) -> bool:
+        """Whether no process holds that place."""
         try:
             with self._lock(place).acquire(timeout=0):
                 return True

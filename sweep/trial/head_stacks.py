@@ -68,7 +68,7 @@ class HeadStacks:
             try:
                 lock.acquire(blocking=False)
             except Timeout:
-                self._train_next(number)
+                self.train_next(number)
                 lock.acquire()
             try:
                 if not path.exists():
@@ -122,7 +122,7 @@ class HeadStacks:
         path.parent.mkdir(parents=True, exist_ok=True)
         return FileLock(path.with_suffix(".lock"))
 
-    def _train_next(self, number: int) -> None:
+    def train_next(self, number: int) -> None:
         """Train the first stack that no worker has begun, in this block and the next."""
         start = number - number % REACH
         for other in range(start, start + 2 * REACH):

@@ -67,7 +67,7 @@ class HeadStack:
         """Train every run to its end, or to epoch `until`."""
         epoch = 0
         while any(self.running) and epoch != until:
-            self._run_epoch(epoch)
+            self.run_epoch(epoch)
             epoch += 1
         return [
             HeadRun(config, epochs, weights)
@@ -76,7 +76,8 @@ class HeadStack:
             )
         ]
 
-    def _run_epoch(self, epoch: int) -> None:
+    def run_epoch(self, epoch: int) -> None:
+        """Train and validate epoch `epoch`, from 0, of every head that still runs."""
         heads = len(self.configs)
         start = time.perf_counter()
         losses, accuracies, images = self._train_epoch(epoch)
@@ -144,14 +145,14 @@ class HeadStack:
     def _train_step(self, positions: np.ndarray, rates: Tensor) -> tuple[Tensor, Tensor]:
         """One step of every head, at rates (M,); the mean losses (M,) and hits (M,)."""
         activations, labels, targets = self.batches.train(positions, self.order)
-        logits = self._logits(self.batches.trained, activations, self.trainer.precision)
+        logits = self.logits_of(self.batches.trained, activations, self.trainer.precision)
         losses = self._losses(logits, targets)
         self.optimizer.zero_grad(set_to_none=True)
         losses.sum().backward()
         self._optimize(rates)
         return losses.detach(), (logits.detach().argmax(2) == labels).sum(1)
 
-    def _logits(self, piece: nn.Module, activations: Tensor, precision: str) -> Tensor:
+    def logits_of(self, piece: nn.Module, activations: Tensor, precision: str) -> Tensor:
         """Logits (M, B, K) float32 of activations (B, …)."""
 
         def head(parameters: dict[str, Tensor]) -> Tensor:
@@ -208,7 +209,7 @@ class HeadStack:
         losses = torch.zeros(len(self.configs), device=self.trainer.device)
         correct = torch.zeros_like(losses)
         for activations, labels in self.batches.evaluation(split):
-            logits = self._logits(self.batches.judged, activations, self.trainer.eval_precision)
+            logits = self.logits_of(self.batches.judged, activations, self.trainer.eval_precision)
             losses += self._losses(logits, labels, plain=True) * len(labels)
             correct += (logits.argmax(2) == labels).sum(1)
         return (losses / len(split)).tolist(), (correct / len(split)).tolist()

@@ -100,7 +100,7 @@ def test_the_best_weights_are_kept_for_the_winner(job):
 
 def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    original = HeadStack._run_epoch
+    original = HeadStack.run_epoch
 
     def slowly(self, epoch):
         if threading.current_thread().name == "first":
@@ -108,14 +108,14 @@ def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, 
             assert go_on.wait(50)
         original(self, epoch)
 
-    monkeypatch.setattr(HeadStack, "_run_epoch", slowly)
+    monkeypatch.setattr(HeadStack, "run_epoch", slowly)
     first = threading.Thread(target=lambda: worker(job()).run_of(0, PLANNED[0]), name="first")
     first.start()
     assert begun.wait(50)
     found = []
     second = threading.Thread(target=lambda: found.append(worker(job()).run_of(2, PLANNED[2])))
     second.start()
-    file = worker(job())._path(worker(job())._stack(1))
+    file = worker(job()).folder / "00001.pt"
     for _ in range(1000):
         if file.exists():
             break
@@ -192,7 +192,7 @@ def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
         tried.append(1)
         raise RuntimeError("no batching rule")
 
-    monkeypatch.setattr(HeadStack, "_logits", fail)
+    monkeypatch.setattr(HeadStack, "logits_of", fail)
     assert results_of(job(), 0)[-1]["status"] == "completed"
     assert results_of(job(), 2)[-1]["status"] == "completed"
     assert len(tried) == 1
@@ -222,7 +222,7 @@ def test_what_fails_in_the_next_stack_does_not_fail_this_trial(job, monkeypatch)
         raise RuntimeError("broken")
 
     monkeypatch.setattr(head_stacks, "Trainer", fail)
-    stacks._train_next(0)
+    stacks.train_next(0)
     monkeypatch.setattr(head_stacks, "Trainer", Trainer)
     assert stacks.run_of(0, PLANNED[0]) is not None
 

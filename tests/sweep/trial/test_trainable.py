@@ -64,7 +64,7 @@ def run(monkeypatch, tmp_path):
 
 def free_places(count):
     view = gpu_places.GpuPlaces("run", "0", count)
-    return sum(view._free(place) for place in range(count))
+    return sum(view.is_free(place) for place in range(count))
 
 
 def test_a_packing_that_runs_out_of_memory_backs_off(run):
