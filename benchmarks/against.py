@@ -49,7 +49,7 @@ STARTS = {
     "--dry-run": ("ablation", "--dataset", "digits", "--dry-run"),
 }
 
-Times = dict[str, float]  # seconds by what they are of
+Times = dict[str, float]  # seconds by kind
 
 
 @dataclasses.dataclass(frozen=True)
@@ -133,7 +133,7 @@ def _compare(
 
 
 def measure_of(name: str, args: argparse.Namespace) -> Callable[[Checkout], Times]:
-    """What runs one case in a checkout."""
+    """The function that times one case in a checkout."""
     if name == "start":
         return _starts
     if name in CASES:

@@ -56,7 +56,7 @@ def with_data(names: Sequence[str], args: argparse.Namespace, console: Console) 
 def options_of(
     case: Case, args: argparse.Namespace, results: Path, cache: Path | None = None
 ) -> SweepOptions:
-    """What the project is asked to do."""
+    """The project's options for a case."""
     return SweepOptions(
         space=str(HERE / "spaces" / case.space),
         dataset="mnist" if case.data == "mnist" else args.cifar10,

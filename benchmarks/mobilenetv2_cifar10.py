@@ -21,7 +21,7 @@ SETTINGS = {
     "mean": (0.5,) * 3,
     "std": (0.5,) * 3,
     "model_args": "pad_type=same",
-    "cached_views": 2,  # what is frozen is computed once
+    "cached_views": 2,  # activations of frozen stages are computed once for each view
 }
 
 

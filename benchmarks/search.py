@@ -77,7 +77,7 @@ def main(
 
 
 def _read(flag: str, read: Callable[..., list[Any]], text: str, *arguments: Any) -> list[Any]:
-    """What a reader makes of an option's text; an error of it names the option."""
+    """The value of an option's text by a reader, whose errors name the option."""
     try:
         return read(text, *arguments)
     except ValueError as error:

@@ -39,7 +39,7 @@ CONFIGURATIONS = [(lr, wd) for lr in SPACE["lr"].values for wd in SPACE["weight_
 
 
 class World(Protocol):
-    """What training would give."""
+    """Results that training would give."""
 
     epochs: int
 
@@ -49,7 +49,7 @@ class World(Protocol):
 
 @dataclass(frozen=True)
 class Settings:
-    """How a sweep is run.
+    """Settings of a simulated sweep.
 
     Attributes:
         search, scheduler: names of rows of SEARCHERS and SCHEDULERS.
@@ -80,7 +80,7 @@ class Settings:
 
 @dataclass
 class Outcome:
-    """What became of a sweep.
+    """Outcome of a simulated sweep.
 
     Attributes:
         trials: its rows, as read back.

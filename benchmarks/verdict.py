@@ -183,7 +183,7 @@ class Row:
 
 
 def row_of(world: NoisyWorld, settings: Settings, outcome: Outcome) -> Row | None:
-    """What a simulated sweep says, held against the truth; None where nothing was measured."""
+    """Compare a simulated sweep's verdict with the truth; None where nothing was measured."""
     trials = outcome.trials[list(RANKED)]
     said, expected = verdict(trials), best_by_rule(trials)
     if said is None:

@@ -17,7 +17,7 @@ from tl_core.config import SCRATCH
 
 @dataclass(frozen=True)
 class SchedulerContext:
-    """What a scheduler is built from.
+    """Arguments for building a scheduler.
 
     Attributes:
         epochs: the longest a trial of the search may train.

@@ -1,4 +1,4 @@
-"""Which training images an epoch sees, and in which order.
+"""The order of training images in an epoch.
 
 Shapes: N images of the training split.
 """

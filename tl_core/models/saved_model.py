@@ -26,7 +26,7 @@ class SavedModel:
     model: nn.Module
     """(B, C, S, S) float32, normalized → logits (B, K); in eval mode, on the CPU."""
     config: TrainConfig
-    """How it was trained."""
+    """Configuration that trained it."""
     classes: tuple[str, ...]
     """K names, in the order of the logits."""
     mean: tuple[float, ...]
@@ -35,7 +35,7 @@ class SavedModel:
     image_size: int
     """S."""
     white_levels: WhiteLevels
-    """How images of more than 8 bits are scaled to 8."""
+    """White values by which images of more than 8 bits are scaled to 8."""
     accuracy: float | None
     """On its validation split."""
 

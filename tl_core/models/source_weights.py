@@ -155,7 +155,7 @@ def normalization(
 
 
 def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
-    """What weights and freezing amount to: scratch, probe, partial, progressive or full.
+    """The strategy by weights and freezing: scratch, probe, partial, progressive or full.
 
     Args:
         config: of the run.
@@ -171,9 +171,9 @@ def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
 
 
 def weights_fingerprint(config: TrainConfig) -> str | None:
-    """What identifies the source weights by content: None for random weights.
+    """Identity of the source weights by content; None for random weights.
 
-    A local file gives its hash (16 hexadecimal digits), `pretrained` the hub's name for it.
+    A file gives its hash (16 hexadecimal digits), `pretrained` the hub's name for it.
 
     Raises:
         BadInput: there is no such file, or the backbone has no published weights.
