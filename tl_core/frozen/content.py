@@ -113,9 +113,10 @@ class _Walk:
             met, _ = self.code.setdefault(id(value), (number, value))
             if met != number:
                 return ["met", met]
-            of_class = isinstance(value, type)
-            inside = self._class(value) if of_class else self._function(value)
-            return [self._named(value), *inside]
+            named = self._named(value)
+            if isinstance(value, type):
+                return [named, *self._class(value)]
+            return [named, *self._function(value)]
         if isinstance(value, functools.partial):
             return ["partial", *self._all(value.func, value.args, value.keywords)]
         if isinstance(value, MethodType):
