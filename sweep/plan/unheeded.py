@@ -2,8 +2,9 @@
 
 from collections.abc import Iterable
 from dataclasses import replace
+from typing import Any
 
-from search_spaces.domains import fix
+from search_spaces.domains import Float, Int, fix
 from sweep.configurations.model_limits import sizes_to_try
 from sweep.options.sweep_options import ASHA_OPTIONS, flag_of
 from sweep.plan.at_source import transfers_alone
@@ -12,7 +13,7 @@ from sweep.search.search import unheeded_numbers
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.errors import BadInput
 from tl_core.models import heeded_fields
-from tl_core.models.heeds import OWN_MODEL_FIELDS
+from tl_core.models.heeds import MOST_TRIED, OWN_MODEL_FIELDS
 
 
 def unheeded_options(plan: Plan) -> tuple[str, ...]:
@@ -62,10 +63,23 @@ def _dead_fields(plan: Plan, fields: Iterable[str]) -> list[str]:
 
 def _heeded(plan: Plan, config: TrainConfig, fields: list[str]) -> Iterable[str]:
     """Those of the fields that a model heeds; all of them where it cannot be built."""
-    levels = {name: plan.levels(name) for name in plan.varied}
+    levels = {name: _values(plan, name) for name in plan.varied}
     for size in sizes_to_try(config):
         try:
             return heeded_fields(config, fields, levels, image_size=size)
         except BadInput:
             continue
     return fields
+
+
+def _values(plan: Plan, name: str) -> tuple[Any, ...]:
+    """Values of a field to try: of a range of whole numbers all, of another its quarters too."""
+    domain, found = plan.free.get(name), plan.levels(name)
+    if isinstance(domain, Int):
+        low, high = domain.low, domain.high
+        most = high if isinstance(high, int) else MOST_TRIED
+        return (*found, *range(low + 1, most))
+    if isinstance(domain, Float):
+        step = (domain.high - domain.low) / 4
+        return (*found, *(domain.low + quarter * step for quarter in (1, 2, 3)))
+    return found

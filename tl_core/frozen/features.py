@@ -21,7 +21,7 @@ from tl_core.batches.device_data import on_device
 from tl_core.batches.views import draw_view, view_of_epoch
 from tl_core.config import TrainConfig
 from tl_core.datasets import Split
-from tl_core.frozen.content import content_key, prefix_key, prefix_text
+from tl_core.frozen.content import content_key, prefix_key, settings_key
 from tl_core.frozen.cut import Cut, NotCuttable, agrees, cut_model
 from tl_core.frozen.feature_cache import Activations, FeatureCache
 from tl_core.machine.cache_folder import cache_folder
@@ -231,14 +231,14 @@ def _in_memory(parts: Parts) -> Activations:
     return Activations.of(torch.cat(list(parts())))
 
 
-_PROBES: dict[tuple[str, torch.Size], Probe | None] = {}
-"""What was found of a frozen part at an image size, None where the pieces do not do what the whole
-model does; structure decides it, not weights."""
+_PROBES: dict[tuple[str, str, torch.Size], Probe | None] = {}
+"""What was found of two pieces at an image size, None where they do not do what the whole model
+does; structure and settings decide it, not weights."""
 
 
 def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
     """Try the pieces on a few images (B, C, S, S), once a process."""
-    key = (prefix_text(cut.prefix), images.shape)
+    key = (settings_key(cut.prefix), settings_key(cut.judged), images.shape)
     if key not in _PROBES:
         _PROBES[key] = _measured(cut, images) if agrees(cut, model, images) else None
     found = _PROBES[key]

@@ -125,6 +125,11 @@ def has_text(name: str) -> bool:
     return top in _STANDARD or "__file__" in known or LOADED_SOURCE in known
 
 
+def is_users(name: str) -> bool:
+    """Whether a module is loaded and the user's own."""
+    return name in sys.modules and _is_users(name, sys.modules[name])
+
+
 def _attributes(module: object) -> dict[str, Any]:
     """A module's own: some, such as `torch.ops`, make up whatever else they are asked for."""
     return getattr(module, "__dict__", {})

@@ -13,6 +13,7 @@ source weights of another number of channels are adapted. A model registered thr
 such as `width` and `pooling`, the model heeds those that its code reads, or those in `heeds=`.
 """
 
+import contextlib
 import difflib
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
@@ -65,6 +66,8 @@ class ModelSpec:
     """Those of OWN_MODEL_FIELDS that change the model; None: found by running its code."""
 
 
+OTHER_CLASSES, OTHER_SIDES = (2, 1000), (28, 224)
+"""Numbers of classes and sides of images, in pixels, that `heeded_fields` tries besides."""
 _ALL_HEED = ("activation", "batch_norm", "dropout", "pooling", "init")
 _BLOCKS = ("channels", "block_layers", "block_pool", "block_norm")
 
@@ -182,7 +185,8 @@ def heeded_fields(
 ) -> frozenset[str]:
     """Those of the fields that change the model.
 
-    Where the model's row does not say, the model is built and run to find out.
+    Where the model's row does not say, the model is built and shown images to find out: grey and
+    coloured ones, of few and of many classes, small and large unless the config has their size.
 
     Args:
         config: of the model.
@@ -199,8 +203,15 @@ def heeded_fields(
     if heeds is not None:
         return frozenset(heeds).intersection(names)
 
+    sides = [] if config.image_size else OTHER_SIDES
+    others = [(1, 10, image_size), *((3, n, image_size) for n in OTHER_CLASSES)]
+    others += [(3, 10, side) for side in sides]
+
     def run(recorded: TrainConfig, training: bool) -> None:
-        _sketch(recorded, 3, 10, image_size, training=training)
+        stages(_sketch(recorded, 3, 10, image_size, training=training))
+        for shape in others if training else ():
+            with contextlib.suppress(BadInput):  # images that it does not take
+                _sketch(recorded, *shape, training=True)
 
     return fields_read(run, config, names, levels)
 
@@ -229,9 +240,11 @@ def _sketch(
     return model
 
 
-@torch.no_grad()
 def _try_out(model: nn.Module, images: torch.Tensor, training: bool) -> None:
-    model.train(training)(images)
+    with torch.set_grad_enabled(training):
+        logits = model.train(training)(images)
+    if isinstance(logits, torch.Tensor) and logits.requires_grad:
+        logits.sum().backward()
 
 
 def _random_model(

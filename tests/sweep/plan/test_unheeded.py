@@ -87,3 +87,28 @@ def test_a_field_is_varied_where_another_factor_wakes_it(plan, write_file, monke
     space = "SPACE = {'batch_norm': Choice(True, False), 'depth': Int(1, 3), 'width': Int(4, 8)}"
     made = plan(write_file(f"BASE = TrainConfig()\n{space}"), backbone="lazy")
     assert set(made.free) == {"batch_norm", "depth"}
+
+
+@pytest.mark.parametrize(
+    ("steering", "woken"),
+    [
+        ("'depth': Int(1, 5)", "'activation': Choice('elu', 'relu')"),
+        ("'dropout': Float(0.0, 0.6)", "'init': Choice('default', 'he')"),
+    ],
+)
+def test_a_field_that_counts_within_a_range_alone_is_varied(
+    plan, write_file, monkeypatch, steering, woken
+):
+    def inside(config, *, channels, num_classes, image_size):
+        from torch import nn
+
+        assert config.depth != 3 or config.activation
+        assert not 0.2 < config.dropout < 0.4 or config.init
+        body = nn.Sequential(nn.AdaptiveAvgPool2d(1), nn.Flatten())
+        return nn.Sequential(body, nn.Linear(channels, num_classes))
+
+    monkeypatch.setitem(MODELS, "inside", ModelSpec(inside, "a user's"))
+    space = f"SPACE = {{{steering}, {woken}, 'width': Int(4, 8)}}"
+    path = write_file(f"BASE = TrainConfig(dropout=0.0)\n{space}")
+    made = plan(path, backbone="inside")
+    assert set(made.free) == {steering.split("'")[1], woken.split("'")[1]}

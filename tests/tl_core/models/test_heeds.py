@@ -146,3 +146,46 @@ def test_a_model_that_cannot_be_built_is_refused_in_one_line(monkeypatch):
     monkeypatch.setitem(MODELS, "broken", ModelSpec(lambda config, **shape: 1 / 0, "a user's"))
     with pytest.raises(BadInput, match=r"'broken' cannot take images.*division by zero"):
         heeded_fields(TrainConfig(backbone="broken"), ("width",), {}, image_size=8)
+
+
+def by_shape(config, *, channels, num_classes, image_size):
+    """Reads one field for each kind of images and classes, and one in a stage's name."""
+    if channels == 1:
+        assert config.width
+    if num_classes > 100:
+        assert config.depth
+    if num_classes < 5:
+        assert config.init
+    if image_size > 100:
+        assert config.activation
+    if image_size < 40:
+        assert config.attention
+    return Grouped(config, channels, num_classes)
+
+
+class Grouped(nn.Module):
+    """Reads its dropout in its gradient, and its pooling where its stages are asked for."""
+
+    def __init__(self, config, channels, num_classes):
+        super().__init__()
+        self.config, self.stem = config, nn.Conv2d(channels, 4, 1)
+        self.head = nn.Linear(4, num_classes)
+
+    def forward(self, images):
+        means = self.stem(images).mean((2, 3))
+        if means.requires_grad:
+            means.register_hook(lambda gradient: gradient * self.config.dropout)
+        return self.head(means)
+
+    def group_matcher(self, coarse=False):
+        return {"stem": "^stem" if self.config.pooling == "avg" else "^"}
+
+
+def test_what_is_read_for_some_images_or_classes_alone_counts(monkeypatch):
+    monkeypatch.setitem(MODELS, "shaped", ModelSpec(by_shape, "a user's"))
+    config = TrainConfig(backbone="shaped")
+    found = {"width", "depth", "init", "dropout", "pooling"}
+    sides = {"activation", "attention"}
+    assert heeded_fields(config, OWN_MODEL_FIELDS, {}, image_size=64) == found | sides
+    sized = TrainConfig(backbone="shaped", image_size=64)
+    assert heeded_fields(sized, OWN_MODEL_FIELDS, {}, image_size=64) == found
