@@ -1,9 +1,9 @@
 """A hash of all that decides what a source's sweep comes to, by which a kept source is found.
 
 Data, weights and teachers count by content. All code of the trainer counts, the files of
-`--import`, what the space's file defines besides its plain data, and the user's modules that these
-import. Versions of torch, torchvision and timm do not count: a new one changes numbers by rounding
-alone.
+`--import`, what the space's file defines besides its plain data, the user's modules that these
+import, and the versions of other libraries. Versions of torch, torchvision, NumPy and timm do not
+count: a new one changes numbers by rounding alone.
 """
 
 import ast
@@ -15,7 +15,7 @@ from sweep.plan.plan import Plan
 from sweep.results.sources import PRETRAINED
 from tl_core.config import FIELDS, config_from_dict
 from tl_core.datasets import load_data
-from tl_core.machine.user_code import digest, package_digest, user_code
+from tl_core.machine.user_code import digest, libraries, package_digest, user_code
 from tl_core.models.source_weights import file_fingerprint
 
 PLAIN_DATA = frozenset((
@@ -66,8 +66,9 @@ def _content(file: str | None) -> str | None:
 
 
 def _code(module: UserModule) -> str:
-    """Hash of a module's code and of the user's modules that it imports."""
-    return digest(user_code([module.load().__name__]))
+    """Hash of a module's code and of all that it imports, libraries by their versions."""
+    texts = user_code([module.load().__name__])
+    return digest(texts, libraries(texts.values()))
 
 
 def _space_code(module: UserModule) -> list[str]:
@@ -76,11 +77,12 @@ def _space_code(module: UserModule) -> list[str]:
     found = [ast.dump(part) for part in body if not (_is_plain_data(part) or _is_text(part))]
     name = module.load().__name__
     imported = {n: text for n, text in user_code([name]).items() if n != name}
-    return [*found, digest(imported)]
+    texts = [*map(str.encode, found), *imported.values()]
+    return [*found, digest(imported), *libraries(texts)]
 
 
 def _is_plain_data(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Assign | ast.AnnAssign):
+    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
         return False
     targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     nodes = [node for target in targets for node in ast.walk(target)]

@@ -60,7 +60,30 @@ def code_digest(names: Iterable[str]) -> str:
     names = set(names)
     tops = sorted({"numpy", "torch", *(name.partition(".")[0] for name in names)})
     versions = [(top, str(getattr(sys.modules.get(top), "__version__", None))) for top in tops]
-    return digest(package_digest(), versions, user_code(names))
+    texts = user_code(names)
+    return digest(package_digest(), versions, texts, libraries(texts.values()))
+
+
+def libraries(texts: Iterable[bytes]) -> list[str]:
+    """Names and versions of the installed libraries that users' texts may import.
+
+    Those in `COMPILED`, and timm, are left to the caller. As in `user_code` words count.
+    """
+    names = {word.decode() for text in texts for word in _words(text) if word.isascii()}
+    names -= {*COMPILED, *PACKAGES, *_STANDARD, "timm"}
+    folders = {Path(entry).absolute() for entry in sys.path}
+    folders |= {_home(sys.modules[name]) for name in names & sys.modules.keys()}
+    brought = [(folder, names & _brought(folder).keys()) for folder in folders]
+    return sorted(
+        {about for folder, tops in brought for top in tops for about in _brought(folder)[top]}
+    )
+
+
+def _home(module: ModuleType) -> Path:
+    """The folder that a top-level module lies in, links followed."""
+    known = _attributes(module)
+    paths = [*known.get("__path__", ()), known.get("__file__") or "."]
+    return Path(paths[0]).resolve().parent
 
 
 def user_code(names: Iterable[str]) -> dict[str, bytes]:
@@ -179,14 +202,19 @@ def _is_library(folder: Path, top: str) -> bool:
 
 
 @functools.lru_cache(maxsize=256)
-def _brought(folder: Path, *, changing: bool = False) -> frozenset[str]:
-    """Top-level modules that distributions in a folder brought; those that may change, or all."""
-    found: set[str] = set()
+def _brought(folder: Path, *, changing: bool = False) -> dict[str, list[str]]:
+    """Top-level modules that distributions in a folder brought, those that may change or all.
+
+    Returns:
+        Module → name and version of its distributions.
+    """
+    found = defaultdict(list)
     for record in folder.glob("*.dist-info/RECORD"):
         if not changing or _changes(record.with_name("direct_url.json")):
             with contextlib.suppress(OSError):
-                found |= set(_FIRST_PART.findall(record.read_text(errors="replace")))
-    return frozenset(found)
+                for top in set(_FIRST_PART.findall(record.read_text(errors="replace"))):
+                    found[top].append(record.parent.stem)
+    return dict(found)
 
 
 def _changes(origin: Path) -> bool:

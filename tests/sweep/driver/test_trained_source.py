@@ -91,6 +91,7 @@ CHANGES = {
     "code of the space's file": (STUDY + "\ndef build():\n    return 1\n", {}, True),
     "the transfers": (STUDY.replace("Choice(0, 2)", "Choice(0, 1)"), {}, False),
     "how they are searched": (STUDY + "TRIALS, SEEDS = 2, 3\n", {}, False),
+    "how many, by another way to write it": (STUDY + "SEEDS = 2\nSEEDS += 1\n", {}, False),
     "the question": (STUDY.replace("Does it?", "Does it really?"), {}, False),
     "a comment": (STUDY + "# a comment\n", {}, False),
     "options of the transfers": (STUDY, {"epochs": 3, "limit_train": 50, "trials": 1}, False),
@@ -144,6 +145,29 @@ def test_changed_code_beside_the_space_trains_anew(study, source, terminal, tmp_
     (tmp_path / "beside.py").write_text("RATE = 12345\n")
     trained_source(study(text), terminal)
     assert len(source.trained) == 2
+
+
+@pytest.mark.parametrize("importing", ["import", "space"])
+def test_another_version_of_a_library_of_models_trains_anew(
+    study, source, terminal, tmp_path, monkeypatch, importing
+):
+    def install(version):
+        folder = tmp_path / version / "site-packages"
+        about = folder / f"user_library-{version}.dist-info"
+        about.mkdir(parents=True)
+        (about / "RECORD").write_text("user_library/__init__.py,,\n")
+        (folder / "user_library").mkdir()
+        (folder / "user_library" / "__init__.py").write_text(f"VERSION = {version!r}\n")
+        monkeypatch.syspath_prepend(str(folder))
+
+    mine = tmp_path / "mine.py"
+    mine.write_text("import user_library\n" if importing == "import" else "")
+    text = STUDY if importing == "import" else f"import user_library\n{STUDY}"
+    for count, version in enumerate(("1.0", "2.0"), start=1):
+        install(version)
+        for _ in range(2):
+            trained_source(study(text, imports=(str(mine),)), terminal)
+            assert len(source.trained) == count
 
 
 @pytest.mark.parametrize("field", ["weights", "teacher"])

@@ -125,6 +125,8 @@ def test_a_library_goes_by_its_version_wherever_it_lies(
     library_key = code_digest(["lib_of_user.m0"])
     monkeypatch.setattr(sys.modules["lib_of_user"], "__version__", "1.1", raising=False)
     assert code_digest(["lib_of_user.m0"]) != library_key
+    (folder / "a_project-1.0.dist-info").rename(folder / "a_project-1.1.dist-info")
+    assert key_of() != one
 
 
 def test_a_library_without_its_metadata_counts_by_its_text_and_soon(
