@@ -95,7 +95,7 @@ class SweepOptions:
     )
     imports: tuple[str, ...] = option(
         (), read.paths, MODEL,
-        "Your module with models, data sets or augmentations; repeatable.",
+        "Your module with models, data sets, augmentations or optimizers; repeatable.",
         at_source=SAME, flags=("--import",), metavar="FILE.py", pretrain=True,
     )
     design: str | None = option(
