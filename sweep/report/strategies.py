@@ -228,9 +228,8 @@ def unlike_runs(frame: pd.DataFrame) -> list[str]:
 
 def _sizes(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:
     """The rows of each number of images, and words for it: empty where there is one number."""
-    groups = frame.groupby("limit_train", dropna=False, sort=False)
-    for _, here in groups:
-        images = images_of(here["limit_train"].iloc[0])
+    groups = frame.groupby(frame["limit_train"].map(images_of), sort=False)
+    for images, here in groups:
         yield f" with {images} images" if len(groups) > 1 else "", here
 
 
