@@ -112,17 +112,21 @@ def tune_trials(
             trial_name_creator=_trial_name,
             trial_dirname_creator=_trial_name,
         ),
-        run_config=tune.RunConfig(
-            name="engine",
-            storage_path=str(folder),
-            verbose=0,
-            checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-            callbacks=[ledger],
-            stop=budget,
-        ),
+        run_config=_run_config(folder, ledger, budget),
     )
     with signals_kept():
         tuner.fit()
+
+
+def _run_config(folder: Path, ledger: Ledger, budget: TimeBudget) -> tune.RunConfig:
+    return tune.RunConfig(
+        name="engine",
+        storage_path=str(folder),
+        verbose=0,
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        callbacks=[ledger],
+        stop=budget,
+    )
 
 
 @contextlib.contextmanager
