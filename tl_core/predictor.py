@@ -17,7 +17,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from tl_core.augment import normalize
+from tl_core.augment import Normalizer
 from tl_core.datasets.images.decode import decode_with_remark
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.unreadable import result_or_reason
@@ -127,8 +127,8 @@ class Predictor:
     @torch.inference_mode()
     def probabilities(self, saved: SavedModel, images: np.ndarray) -> Tensor:
         """(B, K) float64, on the CPU, of images (B, C, S, S) uint8."""
-        mean, std = torch.tensor(saved.mean), torch.tensor(saved.std)
-        pixels = normalize(torch.from_numpy(images).to(self.device), mean, std)
+        mean, std = torch.tensor([saved.mean, saved.std], device=self.device)
+        pixels = Normalizer(mean, std)(torch.from_numpy(images).to(self.device))
         with autocast(self.device, saved.eval_precision):
             logits = saved.model(pixels.contiguous(memory_format=torch.channels_last))
         return logits.double().softmax(1).cpu()

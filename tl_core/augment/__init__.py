@@ -8,10 +8,12 @@ A policy takes `(images, generator, flip)` and returns new images:
 - `flip`: whether a horizontal flip keeps the label (it does not for digits and letters).
 - the result: uint8 or float32 in [0, 1], same shape and device; the input is not changed.
 
-`AUGMENTATIONS` maps names to policies; `normalize` follows the policy, `mix` follows
-`normalize`. Call all of them outside autocast. To add a policy: one function and one row.
+The operations of which policies are made take `images` and `generator` likewise. `Normalizer`
+follows the policy, `mix` follows `Normalizer`. Call all of them outside autocast. To add a policy:
+one function and one row.
 
-    from tl_core.augment import AUGMENTATIONS, horizontal_flip
+    from tl_core.augment import AUGMENTATIONS
+    from tl_core.augment.crop import horizontal_flip
 
     def mirror_only(images, generator, flip):
         return horizontal_flip(images, generator) if flip else images
@@ -19,29 +21,8 @@ A policy takes `(images, generator, flip)` and returns new images:
     AUGMENTATIONS["mirror-only"] = mirror_only
 """
 
-from tl_core.augment.blur import random_blur
-from tl_core.augment.color import color_jitter
-from tl_core.augment.crop import horizontal_flip, padded_crop
-from tl_core.augment.erasing import random_erasing
-from tl_core.augment.geometric import random_warp
-from tl_core.augment.mixing import cutmix, mix, mixup
-from tl_core.augment.pixels import Normalizer, normalize
+from tl_core.augment.mixing import mix
+from tl_core.augment.pixels import Normalizer
 from tl_core.augment.policies import AUGMENTATIONS, Policy
-from tl_core.augment.randaugment import randaugment
 
-__all__ = [
-    "AUGMENTATIONS",
-    "Normalizer",
-    "Policy",
-    "color_jitter",
-    "cutmix",
-    "horizontal_flip",
-    "mix",
-    "mixup",
-    "normalize",
-    "padded_crop",
-    "randaugment",
-    "random_blur",
-    "random_erasing",
-    "random_warp",
-]
+__all__ = ["AUGMENTATIONS", "Normalizer", "Policy", "mix"]

@@ -20,17 +20,10 @@ def random_blur(
     probability: float = 0.5,
     sigma: tuple[float, float] | None = None,
 ) -> Tensor:
-    """Blur each image with the given probability, by a random standard deviation.
+    """Blur each image with that probability: (B, C, H, W) uint8 or float32 → float32 in [0, 1].
 
-    Args:
-        images: (B, C, H, W) uint8, or float32 in [0, 1].
-        generator: CPU generator.
-        probability: in [0, 1].
-        sigma: smallest and largest standard deviation in pixels, greater than 0; None: 0.1 and
-            2 / 224 of the shorter side, at least 0.6.
-
-    Returns:
-        (B, C, H, W) float32 in [0, 1].
+    `sigma` is the range of the standard deviation in pixels, greater than 0; None: from 0.1 to
+    2 / 224 of the shorter side, at least 0.6.
 
     Source: Chen et al. 2020 (SimCLR), appendix A; the scaling is an own choice.
     """
@@ -45,15 +38,12 @@ def random_blur(
 
 
 def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
-    """Convolve with a Gaussian cut off at `radius`, borders mirrored.
+    """Convolve (n, C, H, W) float32 in [0, 1] with Gaussians; borders are mirrored.
 
     Args:
-        images: (n, C, H, W) float32.
+        images: (n, C, H, W) float32 in [0, 1].
         sigmas: (n,) standard deviations in pixels, greater than 0, on the images' device.
-        radius: pixels on each side, less than H and W.
-
-    Returns:
-        (n, C, H, W) float32: a weighted mean of the input, so within its range.
+        radius: pixels on each side, less than H and W, where the Gaussians are cut off.
     """
     distances = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (distances / sigmas[:, None]) ** 2)

@@ -41,14 +41,9 @@ def adjust_saturation(images: Tensor, factors: Tensor) -> Tensor:
 
 
 def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
-    """Turn the hue, keeping saturation and value.
+    """Turn the hue of (n, 3, H, W) float32 in [0, 1], keeping saturation and value.
 
-    Args:
-        images: (n, 3, H, W) float32 in [0, 1].
-        turns: (n,) in [-0.5, 0.5], fractions of the colour circle: 1/3 makes red green.
-
-    Returns:
-        (n, 3, H, W) float32 in [0, 1].
+    `turns` are (n,) in [-0.5, 0.5], fractions of the colour circle: 1/3 makes red green.
 
     Source: Smith 1978, Color Gamut Transform Pairs (HSV); the inverse is computed as
         value - chroma * clamp(min(k, 4 - k), 0, 1) with k = (n + 6 hue) mod 6, n = 5, 3, 1.
@@ -91,16 +86,8 @@ def color_jitter(
 ) -> Tensor:
     """Change brightness, contrast, saturation and hue, in this order, at random per image.
 
-    Args:
-        images: (B, C, H, W) uint8, or float32 in [0, 1].
-        generator: CPU generator.
-        brightness: factors are uniform in [1 - brightness, 1 + brightness].
-        contrast: likewise.
-        saturation: likewise.
-        hue: turns are uniform in [-hue, hue]; at most 0.5.
-
-    Returns:
-        (B, C, H, W) float32 in [0, 1].
+    (B, C, H, W) uint8 or float32 → float32 in [0, 1]. Factors are uniform in [1 - x, 1 + x], x
+    being `brightness`, `contrast` or `saturation`, turns in [-hue, hue], `hue` at most 0.5.
 
     Source: Howard 2013, Some Improvements on Deep CNN Based Image Classification, for the
         first three; the ranges are usual for photographs.

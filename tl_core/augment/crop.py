@@ -13,16 +13,7 @@ from tl_core.augment.pixels import replace_images
 def horizontal_flip(
     images: Tensor, generator: torch.Generator, probability: float = 0.5
 ) -> Tensor:
-    """Mirror each image left to right with the given probability.
-
-    Args:
-        images: (B, C, H, W) uint8 or float.
-        generator: CPU generator.
-        probability: in [0, 1].
-
-    Returns:
-        (B, C, H, W), the dtype of `images`.
-    """
+    """Mirror each image (B, C, H, W) left to right with that probability."""
     return flip_images(images, coins(len(images), probability, generator))
 
 
@@ -35,16 +26,10 @@ def flip_images(images: Tensor, chosen: Tensor) -> Tensor:
 def padded_crop(
     images: Tensor, generator: torch.Generator, padding: tuple[int, int] | None = None
 ) -> Tensor:
-    """Pad by reflection, then crop each image back to its size at a random place.
+    """Pad (B, C, H, W) by reflection, then crop each image back to its size at a random place.
 
-    Args:
-        images: (B, C, H, W) uint8 or float.
-        generator: CPU generator.
-        padding: pixels above and below, pixels left and right; None: a sixteenth of the
-            height and of the width, at least 1 (2 pixels at 32).
-
-    Returns:
-        (B, C, H, W), the dtype of `images`: each moved by at most the padding.
+    `padding` is in pixels: above and below, left and right. None: a sixteenth of the height and of
+    the width, at least 1 (2 pixels at 32).
 
     Source: He et al. 2016, Deep Residual Learning for Image Recognition, section 4.2, with 4
         pixels of zeros; 2 reflected ones as in Jordan 2024, 94% on CIFAR-10 in 3.29 Seconds,
@@ -58,16 +43,13 @@ def padded_crop(
 
 
 def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int, int]) -> Tensor:
-    """Crop the images, padded by reflection, at given places.
+    """Crop the images (B, C, H, W), padded by reflection, at given places.
 
     Args:
-        images: (B, C, H, W).
+        images: any dtype.
         tops: (B,) int64 in [0, 2 * padding[0]], first row of each crop; padding[0]: no shift.
         lefts: (B,) int64 in [0, 2 * padding[1]], first column of each crop.
         padding: rows above and below, columns left and right.
-
-    Returns:
-        (B, C, H, W).
     """
     batch, channels, height, width = images.shape
     padded = images.index_select(2, _reflected(height, padding[0]).to(images.device))

@@ -1,6 +1,6 @@
 """Random erasing: noise in a random rectangle of the image.
 
-Shapes: n images, C channels, H height, W width; boxes (n, 4) as in boxes.py.
+Shapes: n images, C channels, H height, W width; boxes (n, 4) int64 as top, left, height, width.
 """
 
 import math
@@ -8,9 +8,8 @@ import math
 import torch
 from torch import Tensor
 
-from tl_core.augment.boxes import box_mask
 from tl_core.augment.draws import below, coins, uniform
-from tl_core.augment.pixels import replace_images, to_float
+from tl_core.augment.pixels import box_mask, replace_images, to_float
 
 
 def random_erasing(
@@ -21,7 +20,7 @@ def random_erasing(
     area: tuple[float, float] = (0.02, 0.4),
     aspect: float = 0.3,
 ) -> Tensor:
-    """Fill a random rectangle of each chosen image with uniform noise.
+    """Fill a random rectangle of each chosen image with uniform noise; the dtype stays.
 
     Args:
         images: (B, C, H, W) uint8, or float32 in [0, 1].
@@ -29,9 +28,6 @@ def random_erasing(
         probability: of erasing an image, in [0, 1].
         area: smallest and largest share of the image, in (0, 1].
         aspect: smallest ratio of height to width, in (0, 1]; the largest is its inverse.
-
-    Returns:
-        (B, C, H, W), the dtype of `images`.
 
     Source: Zhong et al. 2020, Random Erasing Data Augmentation, algorithm 1, random values;
         a box that does not fit is clipped to the image, not drawn again.
@@ -64,16 +60,7 @@ def draw_boxes(
 
 
 def erase(images: Tensor, boxes: Tensor, fill: Tensor) -> Tensor:
-    """Replace the pixels in each image's box by those of `fill`.
-
-    Args:
-        images: (n, C, H, W) uint8 or float.
-        boxes: (n, 4) int64 on the images' device.
-        fill: (n, C, H, W), the dtype of `images`.
-
-    Returns:
-        (n, C, H, W), the dtype of `images`.
-    """
+    """Replace the pixels in each image's box by those of `fill`, (n, C, H, W) of one dtype."""
     inside = box_mask(boxes, *images.shape[2:])
     # Exact, and several times faster on a CPU than torch.where on uint8.
     return images * ~inside + fill * inside

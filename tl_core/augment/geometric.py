@@ -4,7 +4,7 @@ A matrix maps a pixel of the result to its source in the input:
 (x, y, w) = matrix @ (column, row, 1), read at (x / w, y / w). Columns and rows count in pixels
 from the image's centre, rows downwards. Pixels outside the input are 0 (black).
 
-Shapes: n images, C channels, H height, W width; matrices (n, 3, 3) float32.
+Shapes: n images, C channels, H height, W width; matrices (n, 3, 3) float32, on any device.
 """
 
 import torch
@@ -42,14 +42,8 @@ def scaling(factor: Tensor) -> Tensor:
 def perspective(right: Tensor, down: Tensor, height: int, width: int) -> Tensor:
     """Tilt the image plane: w rises from 1 at the centre to 1 + right at the right edge.
 
-    Args:
-        right: (n,) in (-0.5, 0.5); positive magnifies the right side, negative the left.
-        down: (n,) in (-0.5, 0.5); positive magnifies the lower side, negative the upper.
-        height: H.
-        width: W.
-
-    Returns:
-        (n, 3, 3).
+    `right` and `down` are (n,) in (-0.5, 0.5): positive values magnify the right and the lower
+    side, negative ones the others → (n, 3, 3).
     """
     zero, one = right * 0, torch.ones_like(right)
     return _matrix(one, zero, zero, zero, one, zero, right * 2 / width, down * 2 / height, one)
@@ -67,15 +61,7 @@ def source_offsets(matrices: Tensor, height: int, width: int) -> tuple[Tensor, T
 
 
 def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
-    """Warp with bilinear interpolation.
-
-    Args:
-        images: (n, C, H, W) float32 in [0, 1].
-        matrices: (n, 3, 3) on any device.
-
-    Returns:
-        (n, C, H, W) float32 in [0, 1].
-    """
+    """Warp (n, C, H, W) float32 in [0, 1] with bilinear interpolation."""
     height, width = images.shape[2:]
     x, y = source_offsets(matrices.to(images.device), height, width)
     grid = torch.stack((x.mul_(2 / width), y.mul_(2 / height)), dim=3)
@@ -83,15 +69,7 @@ def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
 
 
 def warp_nearest(images: Tensor, matrices: Tensor) -> Tensor:
-    """Warp by taking the nearest pixel: fast, and keeps uint8.
-
-    Args:
-        images: (n, C, H, W) uint8 or float.
-        matrices: (n, 3, 3) on any device.
-
-    Returns:
-        (n, C, H, W), the dtype of `images`.
-    """
+    """Warp (n, C, H, W) by taking the nearest pixel: fast, and keeps the dtype."""
     channels, height, width = images.shape[1:]
     x, y = source_offsets(matrices.to(images.device), height, width)
     # Sources outside the input are clamped to a black frame of one pixel.
@@ -115,16 +93,13 @@ def random_warp(
     """Rotate, move, scale, shear and tilt each image at random, in one resampling.
 
     Args:
-        images: (B, C, H, W) uint8, or float32 in [0, 1].
+        images: (B, C, H, W) uint8 or float32 → float32 in [0, 1].
         generator: CPU generator.
         degrees: largest rotation either way.
         shift: largest move, as a fraction of the sides.
         scale: smallest and largest magnification.
         slant: largest shear, pixels of x per pixel of y and the reverse.
         tilt: largest perspective, see `perspective`; less than 0.5.
-
-    Returns:
-        (B, C, H, W) float32 in [0, 1].
 
     Source: own choice of the ranges.
     """

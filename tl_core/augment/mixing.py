@@ -1,16 +1,17 @@
 """Mixup and CutMix: combine two images, and their labels in the same proportion.
 
-Shapes: B images, C channels, H height, W width, K classes; boxes (B, 4) as in boxes.py.
-Each image keeps a share of itself (lambda in the papers) and takes the rest from a partner of
-the same batch.
+Each image keeps a share in [0, 1] of itself (lambda in the papers) and takes the rest from a
+partner of the same batch.
+
+Shapes: B images, C channels, H height, W width, K classes; targets (B, K) float, one-hot or soft;
+partners (B,) int64, positions in the batch; boxes (B, 4) int64 as top, left, height, width.
 """
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from tl_core.augment.boxes import box_mask
-from tl_core.augment.pixels import to_float
+from tl_core.augment.pixels import box_mask, to_float
 
 
 def mix(
@@ -23,19 +24,8 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """Mix each image with a partner, by mixup or CutMix; if both are on, one is drawn per batch.
 
-    Args:
-        images: (B, C, H, W) float, normalized or not; uint8 becomes float32 in [0, 1].
-        targets: (B, K) float, one-hot or soft labels.
-        generator: CPU generator.
-        mixup_alpha: parameter of mixup's Beta(alpha, alpha), ≥ 0; 0: off.
-        cutmix_alpha: parameter of CutMix's Beta(alpha, alpha), ≥ 0; 0: off.
-
-    Returns:
-        images (B, C, H, W) float and targets (B, K) float; rows of targets keep their sum.
-
-    Example:
-        >>> labels = torch.nn.functional.one_hot(torch.tensor([0, 1]), 3).float()
-        >>> images, labels = mix(images, labels, generator, mixup_alpha=0.2)
+    Images (B, C, H, W) are float, normalized or not; uint8 becomes float32 in [0, 1]. Rows of
+    targets keep their sum. The alphas, ≥ 0, are those of Beta(alpha, alpha); 0: off.
 
     Source: Zhang et al. 2018, mixup, equation 1; Yun et al. 2019, CutMix, equations 1 and 2.
         One share per image instead of one per batch is an own choice.
@@ -57,14 +47,7 @@ def mix(
 def mixup(
     images: Tensor, targets: Tensor, partners: Tensor, shares: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Blend each image, and its target, with its partner's.
-
-    Args:
-        images: (B, C, H, W) float.
-        targets: (B, K) float.
-        partners: (B,) int64, positions in the batch.
-        shares: (B,) float in [0, 1], what each image keeps.
-    """
+    """Blend each image (B, C, H, W) float, and its target, with its partner's; shares (B,)."""
     weights = shares.to(images)[:, None, None, None]
     return _blend(images, targets, partners, weights, shares)
 
@@ -72,14 +55,7 @@ def mixup(
 def cutmix(
     images: Tensor, targets: Tensor, partners: Tensor, boxes: Tensor
 ) -> tuple[Tensor, Tensor]:
-    """Paste a box of its partner into each image; targets follow the pixels of each.
-
-    Args:
-        images: (B, C, H, W) float.
-        targets: (B, K) float.
-        partners: (B,) int64, positions in the batch.
-        boxes: (B, 4) int64 inside the image.
-    """
+    """Paste a box of its partner into each image (B, C, H, W) float; targets follow the pixels."""
     height, width = images.shape[2:]
     # Weights of exactly 0 and 1: lerp then copies, and is faster on a CPU than torch.where.
     weights = 1 - box_mask(boxes.to(images.device), height, width).to(images.dtype)

@@ -1,4 +1,4 @@
-"""Pixel values: uint8 in [0, 255], float32 in [0, 1], and normalized float32.
+"""Pixel values: uint8 in [0, 255], float32 in [0, 1], and normalized float32; boxes of pixels.
 
 Shapes: B images, C channels, H height, W width.
 """
@@ -22,12 +22,9 @@ def to_uint8(images: Tensor) -> Tensor:
 
 
 def replace_images(images: Tensor, chosen: Tensor, new: Tensor) -> Tensor:
-    """A copy of the batch with some images replaced.
+    """A copy of the batch (B, C, H, W) with the images at `chosen` replaced by `new`.
 
-    Args:
-        images: (B, C, H, W).
-        chosen: (k,) int64 on the CPU, different positions in the batch.
-        new: (k, C, H, W), the dtype and device of `images`.
+    `chosen` are (k,) int64 on the CPU, different; `new` (k, C, H, W) of the same dtype and device.
     """
     # index_select from both is three times faster on a CPU than index_copy.
     picks = torch.arange(len(images))
@@ -35,27 +32,21 @@ def replace_images(images: Tensor, chosen: Tensor, new: Tensor) -> Tensor:
     return torch.cat((images, new)).index_select(0, picks.to(images.device))
 
 
-def normalize(images: Tensor, mean: Tensor, std: Tensor) -> Tensor:
-    """Subtract the mean and divide by the standard deviation, channel by channel.
-
-    Args:
-        images: (B, C, H, W) uint8 in [0, 255] or float in [0, 1].
-        mean: (C,) float, of pixels in [0, 1].
-        std: (C,) float, of pixels in [0, 1], greater than 0.
-
-    Returns:
-        (B, C, H, W) float32 on the images' device: `(pixels - mean) / std`.
-
-    Example:
-        >>> white = torch.full((1, 1, 2, 2), 255, dtype=torch.uint8)
-        >>> normalize(white, torch.tensor([0.5]), torch.tensor([0.25]))[0, 0, 0, 0]
-        tensor(2.)
-    """
-    return Normalizer(mean.to(images.device), std.to(images.device))(images)
+def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
+    """(n, 4) int64 boxes as top, left, height, width → (n, 1, H, W) bool, True inside."""
+    top, left, tall, wide = boxes[:, :, None].unbind(1)
+    rows = torch.arange(height, device=boxes.device)
+    columns = torch.arange(width, device=boxes.device)
+    in_rows = (rows >= top) & (rows < top + tall)
+    in_columns = (columns >= left) & (columns < left + wide)
+    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
 
 
 class Normalizer:
-    """`normalize` by one mean and standard deviation, (C,) float each, on the images' device."""
+    """Subtract the mean and divide by the standard deviation, channel by channel.
+
+    Both are (C,) float, of pixels in [0, 1], on the images' device; the latter is greater than 0.
+    """
 
     def __init__(self, mean: Tensor, std: Tensor) -> None:
         # One multiplication and one subtraction per pixel; divisions are per channel.

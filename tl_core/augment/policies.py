@@ -1,7 +1,4 @@
-"""Augmentation policies by name, for `augmentation` of TrainConfig.
-
-Shapes: B images, C channels, H height, W width.
-"""
+"""Augmentation policies by name, for `augmentation` of TrainConfig."""
 
 from collections.abc import Callable
 
@@ -25,22 +22,19 @@ def none(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
 
 
 def light(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Flip and padded crop: (B, C, H, W), the dtype of `images`."""
+    """Flip and padded crop; keeps the dtype."""
     if flip:
         images = horizontal_flip(images, generator)
     return padded_crop(images, generator)
 
 
 def blurred(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """`light`, then Gaussian blur of some images: (B, C, H, W) float32 in [0, 1]."""
+    """`light`, then Gaussian blur of some images; the result is float32 in [0, 1]."""
     return random_blur(light(images, generator, flip), generator)
 
 
 def standard(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """`light`, RandAugment (2 steps, magnitude 9) and random erasing of a quarter of the images.
-
-    Returns:
-        (B, C, H, W), the dtype of `images`.
+    """`light`, RandAugment (2 steps, magnitude 9), random erasing of a quarter; keeps the dtype.
 
     Source: Cubuk et al. 2020 for N and M; erasing half as often as Zhong et al. 2020 did
         without RandAugment is an own choice.
@@ -50,10 +44,7 @@ def standard(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
 
 
 def photo(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """For photographs: flip, one warp (rotation, affine, perspective), blur, colour jitter.
-
-    Returns:
-        (B, C, H, W) float32 in [0, 1].
+    """For photographs: flip, one warp, blur, colour jitter; the result is float32 in [0, 1].
 
     Source: see the operations; their combination is an own choice.
     """
@@ -64,9 +55,5 @@ def photo(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
 
 
 AUGMENTATIONS: dict[str, Policy] = {
-    "none": none,
-    "light": light,
-    "blurred": blurred,
-    "standard": standard,
-    "photo": photo,
-}
+    "none": none, "light": light, "blurred": blurred, "standard": standard, "photo": photo,
+}  # fmt: skip

@@ -51,17 +51,9 @@ def randaugment(
 ) -> Tensor:
     """Apply `steps` operations to each image, drawn with replacement from OPERATIONS.
 
-    Args:
-        images: (B, C, H, W) uint8, or float32 in [0, 1], which is rounded to 8 bits first.
-        generator: CPU generator.
-        steps: operations per image, N in the paper.
-        magnitude: M in the paper, in [0, 30]; the direction is drawn per image and step.
-
-    Returns:
-        (B, C, H, W), the dtype of `images`.
-
-    Example:
-        >>> stronger = randaugment(images, torch.Generator().manual_seed(0), magnitude=15)
+    Images (B, C, H, W) keep their dtype, uint8 or float32 in [0, 1], which is rounded to 8 bits
+    first. `steps` and `magnitude`, in [0, 30], are N and M in the paper; the direction is drawn
+    per image and step.
 
     Source: Cubuk et al. 2020, RandAugment; the range of each operation follows AutoAugment
         (Cubuk et al. 2019, table 6).
@@ -75,15 +67,9 @@ def randaugment(
 
 
 def apply_operations(images: Tensor, operations: Tensor, levels: Tensor) -> Tensor:
-    """Apply one operation to each image.
+    """Apply one operation to each image (B, C, H, W) uint8.
 
-    Args:
-        images: (B, C, H, W) uint8.
-        operations: (B,) int64 on the CPU, positions in OPERATIONS.
-        levels: (B,) float in [-1, 1] on the CPU.
-
-    Returns:
-        (B, C, H, W) uint8.
+    `operations` (B,) int64 are positions in OPERATIONS, `levels` (B,) in [-1, 1]; both on the CPU.
     """
     order = operations.argsort(stable=True)
     levels = levels[order]

@@ -18,7 +18,7 @@ from torch import Tensor, nn
 
 from sweep.report.summary import SweepResult
 from sweep.results.tables import read_table
-from tl_core.augment import normalize
+from tl_core.augment import Normalizer
 from tl_core.datasets.images.decode import decode
 from tl_core.errors import BadInput
 from tl_core.models import build_model
@@ -47,7 +47,7 @@ def draw_feature_maps(result: SweepResult, layer: str) -> Path:
         raise BadInput(f"{result.name} has no winner's weights, so there is nothing to show.")
     saved = load_model(winner["weights"])
     images = _images(result, winner["trial_id"], saved)
-    seen = normalize(images, torch.tensor(saved.mean), torch.tensor(saved.std))
+    seen = Normalizer(*torch.tensor([saved.mean, saved.std]))(images)
     maps = {
         "before": layer_output(_before(saved), layer, seen),
         "after": layer_output(saved.model, layer, seen),

@@ -1,15 +1,6 @@
 import torch
 
-from tl_core.augment.boxes import box_mask
 from tl_core.augment.erasing import draw_boxes, erase, random_erasing
-
-
-def test_box_mask_by_hand():
-    mask = box_mask(torch.tensor([[1, 2, 2, 1], [0, 0, 4, 4], [3, 1, 0, 2]]), 4, 4)
-    assert mask.shape == (3, 1, 4, 4)
-    assert mask[0, 0].nonzero().tolist() == [[1, 2], [2, 2]]
-    assert mask[1].all()
-    assert not mask[2].any()
 
 
 def test_erase_by_hand():
