@@ -1,5 +1,8 @@
 """Errors that the user can mend; their messages name the way out."""
 
+import difflib
+from collections.abc import Iterable
+
 
 class BadInput(ValueError):
     """A value given by the user breaks a rule.
@@ -14,6 +17,12 @@ class UnsoundWeights(BadInput):
 
     The command line exits with code 1, as where every trial diverged.
     """
+
+
+def near_names(name: str, known: Iterable[str], otherwise: str) -> str:
+    """`did you mean A or B?`, the known names nearest to a misspelt one; else `otherwise`."""
+    near = difflib.get_close_matches(name, list(known), n=3)
+    return f"did you mean {' or '.join(near)}?" if near else otherwise
 
 
 def first_line(error: BaseException) -> str:

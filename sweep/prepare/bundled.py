@@ -16,7 +16,7 @@ from sweep.terminal.loading import loading
 from sweep.trial.saved_run import save_run
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import DownloadFailed, load_data, on_disk
-from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
+from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights
 from tl_core.train.trainer import Trainer
 
 DATASET = "digits"
@@ -76,8 +76,7 @@ def _lacks_weights(plan: Plan) -> bool:
     wanted = dict.fromkeys(c.backbone for c in configs if c.weights == PRETRAINED)
     try:
         for backbone in wanted:
-            if not hub_weights_on_disk(backbone):
-                fetch_hub_weights(backbone)
+            fetch_hub_weights(backbone)
     except WeightsUnavailable:
         if {"backbone", "weights"} & set(plan.named):
             raise

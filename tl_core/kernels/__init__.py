@@ -58,10 +58,10 @@ def layer_library() -> ctypes.CDLL | None:
         return None
     try:
         file = library_file(compiler)
-        library = ctypes.CDLL(str(file)) if file else None
+        if file is None:
+            return None
+        library = ctypes.CDLL(str(file))
     except (OSError, subprocess.SubprocessError):  # a read-only disk, another compiler's flags
-        return None
-    if library is None:
         return None
     for name, types in _ARGUMENTS.items():
         for dtype in ("float32", "bfloat16"):
@@ -87,13 +87,15 @@ def library_file(compiler: str) -> Path | None:
         )
         return None
     sources = [file.read_bytes() for file in sorted(SOURCE.parent.glob("*.[hc]*"))]
-    about = (sources, repr(FLAGS), _version(compiler), _processor())
+    asked = [compiler, "--version"]
+    version = subprocess.check_output(asked, stderr=subprocess.DEVNULL, text=True, timeout=30)
+    about = (sources, repr(FLAGS), version, _processor())
     key = hashlib.blake2b(repr(about).encode(), digest_size=8).hexdigest()
-    file = _whole(folder, key)
-    if file is None:
-        with FileLock(folder / f"{key}.lock"):
-            file = _whole(folder, key) or _compile(compiler, folder, key)
-    return file
+    found = _whole(folder, key)
+    if found:
+        return found
+    with FileLock(folder / f"{key}.lock"):
+        return _whole(folder, key) or _compile(compiler, folder, key)
 
 
 def _whole(folder: Path, key: str) -> Path | None:
@@ -118,11 +120,6 @@ def _compile(compiler: str, folder: Path, key: str) -> Path:
     for damaged in folder.glob(f"{key}-*.so"):
         damaged.unlink()
     return partial.replace(folder / _file_name(key, partial))
-
-
-def _version(compiler: str) -> str:
-    command = [compiler, "--version"]
-    return subprocess.run(command, capture_output=True, text=True, check=True, timeout=30).stdout
 
 
 def _processor() -> str:

@@ -19,21 +19,14 @@ from torch.autograd.function import once_differentiable
 from tl_core.kernels import layer_library, native_function, pointer, readable
 
 IDENTITY = 0
-NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {
-    nn.Identity: IDENTITY,
-    nn.ReLU: 1,
-    nn.ELU: 2,
-}
+NATIVE_ACTIVATIONS: dict[type[nn.Module], int] = {nn.Identity: IDENTITY, nn.ReLU: 1, nn.ELU: 2}
 """Activation modules that the native functions know, with their numbers there."""
 
 
 class NormAct(nn.BatchNorm2d):
     """pool(act(norm(x) + residual)), (B, C, H, W) → the same shape, or what `pool` makes of it.
 
-    Args:
-        channels: C.
-        act: the activation, a module without parameters.
-        pool: a module without parameters; None: nothing is pooled.
+    `act` and `pool` are modules without parameters.
     """
 
     def __init__(self, channels: int, act: nn.Module, pool: nn.Module | None = None) -> None:
@@ -49,53 +42,36 @@ class NormAct(nn.BatchNorm2d):
 def norm_act(
     norm: nn.BatchNorm2d, x: Tensor, act: nn.Module, residual: Tensor | None = None
 ) -> Tensor:
-    """act(norm(x) + residual); running statistics move as `norm` says.
-
-    Args:
-        norm: the statistics, the weights and the mode (`train()`, `eval()`).
-        x: (B, C, H, W).
-        act: the activation, a module without parameters.
-        residual: (B, C, H, W) or None.
-    """
-    library = layer_library() if knows(norm, x, residual) else None
+    """act(norm(x) + residual), both (B, C, H, W); running statistics move as `norm` says."""
+    library = layer_library() if _is_native(norm, x, residual) else None
     if library is None:
         y = nn.BatchNorm2d.forward(norm, x)
         return act(y if residual is None else y + residual)
-    code = activation_code(act)
-    train = norm.training
-    mean, inverse = batch_statistics(library, norm, x) if train else running_statistics(norm)
-    function = _NormAct.apply if train else _apply
-    terms = (norm.weight, norm.bias, mean, inverse)
-    out = function(library, code or IDENTITY, x, residual, *terms)
+    code = None if getattr(act, "alpha", 1.0) != 1.0 else NATIVE_ACTIVATIONS.get(type(act))
+    if norm.training:
+        mean, inverse = _batch_statistics(library, norm, x)
+    else:
+        mean, variance = _running(norm)
+        inverse = torch.rsqrt(variance + norm.eps)
+    function = _NormAct.apply if norm.training else _apply
+    out = function(library, code or IDENTITY, x, residual, norm.weight, norm.bias, mean, inverse)
     return act(out) if code is None else out
 
 
-def knows(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
+def _is_native(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:
     """Whether this is a case for which there are native functions."""
     tensors = [x] if residual is None else [x, residual]
+    weights = [norm.weight, norm.bias]
+    differentiated = torch.is_grad_enabled() and any(t.requires_grad for t in tensors + weights)
     return (
         all(readable(t) and (t.dtype, t.shape) == (x.dtype, x.shape) for t in tensors)
         and x.numel() > x.shape[1]  # several values a channel
-        and all(
-            t.dtype == torch.float32 and t.is_contiguous()
-            for t in (norm.weight, norm.bias, *_running(norm))
-        )
-        and (norm.training or not _differentiated(norm, tensors))
+        and all(t.dtype == torch.float32 and t.is_contiguous() for t in weights + _running(norm))
+        and (norm.training or not differentiated)
     )
 
 
-def _differentiated(norm: nn.BatchNorm2d, tensors: list[Tensor]) -> bool:
-    return torch.is_grad_enabled() and any(
-        t.requires_grad for t in [*tensors, norm.weight, norm.bias]
-    )
-
-
-def activation_code(act: nn.Module) -> int | None:
-    """The activation's number; None where the native functions do not know it."""
-    return None if getattr(act, "alpha", 1.0) != 1.0 else NATIVE_ACTIVATIONS.get(type(act))
-
-
-def batch_statistics(
+def _batch_statistics(
     library: ctypes.CDLL, norm: nn.BatchNorm2d, x: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Mean and 1 / standard deviation of x by channel, (C,) each; moves the running statistics."""
@@ -111,16 +87,10 @@ def batch_statistics(
     return mean, inverse
 
 
-def running_statistics(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
-    """Mean and 1 / standard deviation by channel, (C,) each, as evaluation takes them."""
-    mean, variance = _running(norm)
-    return mean, torch.rsqrt(variance + norm.eps)
-
-
-def _running(norm: nn.BatchNorm2d) -> tuple[Tensor, Tensor]:
+def _running(norm: nn.BatchNorm2d) -> list[Tensor]:
     assert norm.running_mean is not None
     assert norm.running_var is not None
-    return norm.running_mean, norm.running_var
+    return [norm.running_mean, norm.running_var]
 
 
 def _apply(

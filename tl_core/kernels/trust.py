@@ -12,14 +12,8 @@ def private_folder(candidates: Iterable[Path], pattern: str) -> Path | None:
     """The first folder that belongs to this user and can be made or kept private to them.
 
     A folder is created with mode 0700. One of the user's own that others could write is closed to
-    them, and the files in it, which they may have put there, are removed.
-
-    Args:
-        candidates: folders, the preferred one first.
-        pattern: of the files that are loaded from it.
-
-    Returns:
-        None where each belongs to another user, or is empty and cannot be written.
+    them, and the files of that pattern in it, which they may have put there, are removed. None
+    where each belongs to another user, or is without such files and cannot be written.
     """
     for folder in candidates:
         try:

@@ -14,7 +14,6 @@ such as `width` and `pooling`, the model heeds those that its code reads, or tho
 """
 
 import contextlib
-import difflib
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -24,7 +23,7 @@ import torch
 from torch import nn
 
 from tl_core.config import PRETRAINED, STRUCTURE_FIELDS, TrainConfig
-from tl_core.errors import BadInput, first_line
+from tl_core.errors import BadInput, first_line, near_names
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
@@ -34,23 +33,23 @@ from tl_core.models.hub import hub_cfg
 from tl_core.models.plain import PlainCNN, plan_blocks
 from tl_core.models.residual import ResidualCNN
 from tl_core.models.source_weights import load_hub_weights, load_source
-from tl_core.models.stages import head_parameters, is_head, stages
+from tl_core.models.stages import head_parameters, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
 from tl_core.weights.weights_file import weights_path
 
 __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model",
-    "head_parameters", "heeded_fields", "is_head", "model_channels", "stage_count", "stages",
+    "head_parameters", "heeded_fields", "model_channels", "stage_count", "stages",
 ]  # fmt: skip
 
 
 class ModelBuilder(Protocol):
-    """Builds a model with random weights for images (B, channels, image_size, image_size)."""
+    """Builds a model with random weights."""
 
     def __call__(
         self, config: TrainConfig, *, channels: int, num_classes: int, image_size: int
     ) -> nn.Module:
-        """The model, with `num_classes` logits."""
+        """(B, channels, image_size, image_size) → (B, num_classes) logits."""
 
 
 @dataclass(frozen=True)
@@ -103,15 +102,9 @@ def build_model(
     """Build the config's model: initialized, source weights loaded, stages frozen.
 
     Random numbers come from torch's global generator. With source weights, the attribute `loaded`
-    is a `tl_core.models.source_weights.Loaded`.
-
-    Args:
-        config: the model and transfer fields are read.
-        channels: of the model's input (`model_channels`).
-        num_classes: logits; a source's head for another number is not loaded.
-        image_size: side of the images, in pixels.
-        classes: names of the logits; a source's head for others is not loaded. None: only their
-            number matters.
+    is a `tl_core.models.source_weights.Loaded`. A source's head for another number of classes, or
+    where `classes` names the logits for other ones, is not loaded. `channels` are those of
+    `model_channels`, `image_size` is in pixels.
 
     Raises:
         BadInput: an unknown backbone or argument, weights that are missing or do not fit, or a
@@ -131,11 +124,9 @@ def build_model(
 
 
 def check_model(config: TrainConfig) -> None:
-    """Check the model and source weights without building anything.
+    """Raise BadInput for an unknown model, contradicting arguments or missing source weights.
 
-    Raises:
-        BadInput: the backbone is unknown, its arguments contradict each other, or there are no
-            such weights.
+    Nothing is built.
     """
     if config.backbone.startswith(PREFIX):
         timm_name(config.backbone)
@@ -144,8 +135,8 @@ def check_model(config: TrainConfig) -> None:
         spec = _row(config.backbone)
         if config.model_args:
             raise BadInput(
-                f"model_args={config.model_args!r}: only timm models take them; {config.backbone}"
-                " has width, depth, channels and the like as fields of their own."
+                f"model_args={config.model_args!r}: only timm models take them; for"
+                f" {config.backbone} set width, depth, channels and the like."
             )
         if spec.check is not None:
             spec.check(config)
@@ -187,12 +178,7 @@ def heeded_fields(
 
     Where the model's row does not say, the model is built and shown images to find out: grey and
     coloured ones, of few and of many classes, small and large unless the config has their size.
-
-    Args:
-        config: of the model.
-        names: fields to check, of heeds.OWN_MODEL_FIELDS.
-        levels: field → its possible values.
-        image_size: side of images, in pixels.
+    `names` are of heeds.OWN_MODEL_FIELDS, `levels` gives the possible values of each field.
 
     Raises:
         BadInput: the backbone is unknown, or cannot take images of that size.
@@ -221,30 +207,25 @@ def _sketch(
 ) -> nn.Module:
     """A model after one forward pass, on the meta device (no weights) where possible."""
     shape = {"channels": channels, "num_classes": num_classes, "image_size": side}
-    with torch.random.fork_rng(devices=[]):
+    for device in ("meta", "cpu"):  # a model may read values, which meta tensors do not have
         try:
-            with torch.device("meta"):
-                model = _random_model(config, **shape)
-            _try_out(model, torch.empty(2, channels, side, side, device="meta"), training)
-        except Exception:  # perhaps only since it reads values: meta tensors have none
-            try:
-                model = _random_model(config, **shape)
-                _try_out(model, torch.zeros(2, channels, side, side), training)
-            except BadInput:
-                raise
-            except Exception as error:
-                raise BadInput(
-                    f"backbone={config.backbone!r} cannot take images of image_size={side}"
-                    f" pixels ({first_line(error)}); choose another image_size."
-                ) from error
-    return model
-
-
-def _try_out(model: nn.Module, images: torch.Tensor, training: bool) -> None:
-    with torch.set_grad_enabled(training):
-        logits = model.train(training)(images)
-    if isinstance(logits, torch.Tensor) and logits.requires_grad:
-        logits.sum().backward()
+            with torch.random.fork_rng(devices=[]):
+                with torch.device(device):
+                    model = _random_model(config, **shape)
+                    images = torch.zeros(2, channels, side, side)
+                with torch.set_grad_enabled(training):
+                    logits = model.train(training)(images)
+                if isinstance(logits, torch.Tensor) and logits.requires_grad:
+                    logits.sum().backward()
+                return model
+        except Exception as error:
+            failure = error
+    if isinstance(failure, BadInput):
+        raise failure
+    raise BadInput(
+        f"backbone={config.backbone!r} cannot take images of image_size={side} pixels"
+        f" ({first_line(failure)}); choose another image_size."
+    ) from failure
 
 
 def _random_model(
@@ -260,10 +241,7 @@ def _random_model(
 
 def _row(backbone: str) -> ModelSpec:
     if backbone not in MODELS:
-        near = difflib.get_close_matches(backbone, MODELS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(MODELS)},"
-        raise BadInput(
-            f"backbone={backbone!r}: no such model; {hint}"
-            + ("" if near else " or timm:NAME for a timm model.")
-        )
+        otherwise = f"one of {', '.join(MODELS)}, or timm:NAME for a timm model."
+        hint = near_names(backbone, MODELS, otherwise)
+        raise BadInput(f"backbone={backbone!r}: no such model; {hint}")
     return MODELS[backbone]

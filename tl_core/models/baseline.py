@@ -4,19 +4,10 @@ Shapes: B images, C channels, S × S pixels, K classes.
 Source: the usual introductory CNN, a reference for transfer learning.
 """
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
-from tl_core.models.layers import (
-    conv_layer,
-    dense_head,
-    initialize,
-    norm_act_layer,
-    pooled_features,
-    pooling_layer,
-)
+from tl_core.models.layers import conv_layer, dense_head, initialize, norm_act_layer, pooling_layer
 
 CHANNELS = (32, 64)
 HEAD_UNITS = (128,)
@@ -37,16 +28,11 @@ class BaselineCNN(nn.Module):
         super().__init__()
         self.convs = nn.Sequential()
         for outputs in CHANNELS:
-            self.convs.append(
-                nn.Sequential(
-                    conv_layer(channels, outputs, 3, bias=not config.batch_norm),
-                    norm_act_layer(outputs, config.batch_norm, config.activation),
-                    nn.MaxPool2d(2),
-                )
-            )
+            conv = conv_layer(channels, outputs, 3, bias=not config.batch_norm)
+            norm_act = norm_act_layer(outputs, config.batch_norm, config.activation)
+            self.convs.append(nn.Sequential(conv, norm_act, nn.MaxPool2d(2)))
             channels, image_size = outputs, image_size // 2
-        self.pool = pooling_layer(config.pooling)
-        features = pooled_features(config.pooling, channels, image_size)
+        self.pool, features = pooling_layer(config.pooling, channels, image_size)
         self.head = dense_head(features, HEAD_UNITS, num_classes, config)
         initialize(self, config.init)
 
@@ -54,7 +40,7 @@ class BaselineCNN(nn.Module):
         """Logits (B, K) of normalized images (B, C, S, S)."""
         return self.head(self.pool(self.convs(images)))
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
         """Stages in timm's convention: one group a convolution."""
         return {"convs": r"^convs\.(\d+)"}
 

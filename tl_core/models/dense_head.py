@@ -1,7 +1,4 @@
-"""Replace a model's head by one with a hidden layer: dense → ReLU → dropout → dense.
-
-Shapes: B images, F features, K classes.
-"""
+"""Replace a model's head by one with a hidden layer."""
 
 from torch import nn
 
@@ -11,12 +8,7 @@ from tl_core.models.stages import classifiers
 
 
 def replace_head(model: nn.Module, config: TrainConfig, num_classes: int) -> None:
-    """Replace the classifier by a dense head, (B, F) → (B, K).
-
-    Args:
-        model: changed in place; F is the input size of its classifier's first dense layer.
-        config: head_units and head_dropout are read.
-        num_classes: K.
+    """Replace the classifier by dense → ReLU → dropout → dense.
 
     Raises:
         BadInput: the model has several classifiers, or one with other layers than dense ones.
@@ -24,7 +16,9 @@ def replace_head(model: nn.Module, config: TrainConfig, num_classes: int) -> Non
     found = classifiers(model)
     paths = [path for path, module in model.named_modules() if module in found]
     dense = [m for module in found for m in module.modules() if isinstance(m, nn.Linear)]
-    if len(found) != 1 or len(paths) != 1 or not dense or _other_weights(found[0]):
+    covered = {id(p) for m in dense for p in m.parameters(recurse=False)}
+    others = [p for module in found for p in module.parameters() if id(p) not in covered]
+    if len(found) != 1 or len(paths) != 1 or not dense or others:
         raise BadInput(
             f"head_units={config.head_units}: {type(model).__name__}'s head is no stack of dense"
             " layers that could be replaced; use head_units=none."
@@ -36,12 +30,3 @@ def replace_head(model: nn.Module, config: TrainConfig, num_classes: int) -> Non
         nn.Linear(config.head_units or 0, num_classes),
     )
     model.set_submodule(paths[0], head)
-
-
-def _other_weights(head: nn.Module) -> bool:
-    """Whether anything but dense layers has weights in the head."""
-    return any(
-        next(module.parameters(recurse=False), None) is not None
-        for module in head.modules()
-        if not isinstance(module, nn.Linear)
-    )

@@ -10,16 +10,12 @@ from tl_core.models.stages import stages
 
 
 def freeze(model: nn.Module, depth: int) -> None:
-    """Freeze the first `depth` stages and unfreeze the others.
+    """Freeze the first `depth` stages, counted from the input, and unfreeze the others.
 
     Frozen parameters need no gradient. Modules of frozen stages stay in eval mode even after
     `train()`, so normalization statistics keep their values and dropout is off. A module without
     parameters is frozen with its neighbour: the one before it if it has buffers, such as
     statistics, else the one after it, so that dropout before the head belongs to the head.
-
-    Args:
-        model: changed in place.
-        depth: number of stages from the input; if all, only the head trains.
 
     Raises:
         BadInput: the model has fewer stages.
@@ -75,11 +71,8 @@ def _frozen_modules(
 ) -> Iterator[nn.Module]:
     """Modules whose parameters are all frozen, and modules without parameters among them.
 
-    Args:
-        module: searched with its children.
-        frozen: ids of the frozen parameters.
-        before: whether the parameter before `module` is frozen.
-        after: whether the parameter after it is.
+    `frozen` has the ids of the frozen parameters; `before` and `after` tell whether the parameters
+    next to `module` are frozen.
     """
     states = [id(parameter) in frozen for parameter in module.parameters()]
     keeps_buffers = next(module.buffers(), None) is not None

@@ -26,13 +26,9 @@ def fields_read(
 ) -> frozenset[str]:
     """Those of the fields that are read; all fields after MOST_TRIED configurations.
 
-    The value of a field may decide which other fields are read, so each value is tried.
-
-    Args:
-        run: (configuration, whether it trains) builds a model and runs it on images.
-        config: tried first.
-        names: fields to check; the search ends once all were read.
-        levels: field → its possible values; invalid ones are left out.
+    The value of a field may decide which other fields are read, so each value in `levels` is
+    tried, except invalid ones. `run`, given a configuration and whether it trains, builds a model
+    and runs it on images. The search starts at `config` and ends once all `names` were read.
     """
     missing, seen, waiting = set(names), {config}, [config]
     while waiting and missing:

@@ -21,22 +21,7 @@ class WeightsUnavailable(BadInput):
     """Published weights are not on this disk and cannot be downloaded."""
 
 
-def hub_weights_on_disk(backbone: str) -> bool:
-    """Whether the weights of `weights="pretrained"` are in the local cache. No network is used.
-
-    Raises:
-        BadInput: the backbone is no timm model, or has no published weights.
-    """
-    return hub_file(backbone) is not None
-
-
-def hub_file(backbone: str) -> Path | None:
-    """Path of the published weights of `timm:NAME` on this disk, or None.
-
-    Raises:
-        BadInput: the backbone is no timm model, or has no published weights.
-    """
-    cfg = hub_cfg(backbone)
+def _on_disk(cfg: "PretrainedCfg") -> Path | None:
     if not cfg.hf_hub_id:
         path = _url_path(cfg)
         return path if path.is_file() else None
@@ -49,30 +34,29 @@ def hub_file(backbone: str) -> Path | None:
 
 
 def fetch_hub_weights(backbone: str) -> Path:
-    """Download the published weights of `timm:NAME`, with a progress bar, unless on this disk.
+    """The file of the published weights of `timm:NAME`, downloaded with a progress bar if need be.
 
     A probe of a few seconds at most finds first whether the hub can be reached.
-
-    Returns:
-        The file.
 
     Raises:
         WeightsUnavailable: the hub cannot be reached or the download fails.
         BadInput: the backbone is no timm model, or has no published weights.
     """
-    found = hub_file(backbone)
+    cfg = hub_cfg(backbone)
+    found = _on_disk(cfg)
     if found is not None:
         return found
-    cfg = hub_cfg(backbone)
-    offline = bool(cfg.hf_hub_id) and huggingface_hub.constants.HF_HUB_OFFLINE
-    if offline or not reachable([_probe_url(cfg)]):
-        raise _unavailable(
-            backbone, "offline mode is on" if offline else "the hub does not answer"
-        )
     try:
+        if cfg.hf_hub_id and huggingface_hub.constants.HF_HUB_OFFLINE:
+            raise OSError("offline mode is on")
+        if not reachable([_probe_url(cfg)]):
+            raise OSError("the hub does not answer")
         return _download(cfg)
     except Exception as error:  # the hub's clients raise many kinds
-        raise _unavailable(backbone, first_line(error)) from error
+        raise WeightsUnavailable(
+            f"the pretrained weights of {backbone} are not on this disk and cannot be downloaded"
+            f" ({first_line(error)}); give a file with --weights FILE, or --weights none."
+        ) from error
 
 
 def hub_cfg(backbone: str) -> "PretrainedCfg":
@@ -134,10 +118,3 @@ def _probe_url(cfg: "PretrainedCfg") -> str:
         return _url(cfg)
     repository, revision = _repository(cfg)
     return huggingface_hub.hf_hub_url(repository, _file_names(cfg)[0], revision=revision)
-
-
-def _unavailable(backbone: str, reason: str) -> WeightsUnavailable:
-    return WeightsUnavailable(
-        f"the pretrained weights of {backbone} are not on this disk and cannot be downloaded"
-        f" ({reason}); give a file with --weights FILE, or --weights none."
-    )

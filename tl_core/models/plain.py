@@ -10,20 +10,12 @@ CIFAR-10, the head's sizes and `plain-deep` are own choices.
 """
 
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
-from tl_core.models.layers import (
-    conv_layer,
-    dense_head,
-    initialize,
-    norm_act_layer,
-    pooled_features,
-    pooling_layer,
-)
+from tl_core.models.layers import conv_layer, dense_head, initialize, norm_act_layer, pooling_layer
 
 HEAD_UNITS = (512, 256)
 
@@ -73,7 +65,7 @@ class PlainBlock(nn.Module):
     """(B, inputs, S, S) → (B, outputs, S, S), or S // 2 with `pool`."""
 
     def __init__(
-        self, inputs: int, outputs: int, layers: int, *, pool: bool, norm: bool, activation: str
+        self, inputs: int, outputs: int, layers: int, activation: str, *, pool: bool, norm: bool
     ) -> None:
         super().__init__()
         self.layers = nn.Sequential()
@@ -114,14 +106,10 @@ class PlainCNN(nn.Module):
         side = image_size
         for outputs, layers, pool, norm in plan_blocks(config, preset):
             pool = pool and side >= 2
-            self.blocks.append(
-                PlainBlock(
-                    channels, outputs, layers, pool=pool, norm=norm, activation=config.activation
-                )
-            )
+            shape = (channels, outputs, layers)
+            self.blocks.append(PlainBlock(*shape, config.activation, pool=pool, norm=norm))
             channels, side = outputs, side // 2 if pool else side
-        self.pool = pooling_layer(config.pooling)
-        features = pooled_features(config.pooling, channels, side)
+        self.pool, features = pooling_layer(config.pooling, channels, side)
         self.head = dense_head(features, HEAD_UNITS, num_classes, config)
         initialize(self, config.init)
 
@@ -131,7 +119,7 @@ class PlainCNN(nn.Module):
             images = block(images)
         return self.head(self.pool(images))
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
         """Stages in timm's convention: one group a block (a convolution where fine)."""
         return {"blocks": r"^blocks\.(\d+)" if coarse else r"^blocks\.(\d+)\.layers\.(\d+)"}
 

@@ -8,19 +8,16 @@ Shapes: B images, C channels, S × S pixels, K classes.
 Source: He et al. 2016 "Deep residual learning for image recognition"; ELU: Clevert et al. 2016.
 """
 
-from typing import Any
-
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
-from tl_core.models.attention import AttendAct
 from tl_core.models.layers import (
-    activation_layer,
+    ACTIVATIONS,
+    AttendAct,
     conv_layer,
     dropout_layer,
     initialize,
     norm_act_layer,
-    pooled_features,
     pooling_layer,
 )
 
@@ -42,13 +39,13 @@ class ResidualBlock(nn.Module):
         self.norm1 = norm_act_layer(outputs, config.batch_norm, config.activation)
         self.drop = dropout_layer(config.dropout, spatial=True)
         self.conv2 = conv_layer(outputs, outputs, 3, bias=bias)
-        halving = nn.MaxPool2d(2, ceil_mode=True) if halve else None
+        halving = nn.MaxPool2d(2, ceil_mode=True) if halve else nn.Identity()
         self.attend: AttendAct | None = None
         if config.attention == "none":
             self.norm2 = norm_act_layer(outputs, config.batch_norm, config.activation, halving)
         else:
             self.norm2 = norm_act_layer(outputs, config.batch_norm)
-            self.attend = AttendAct(outputs, activation_layer(config.activation), halving)
+            self.attend = AttendAct(outputs, ACTIVATIONS[config.activation](), halving)
         self.shortcut: nn.Module = nn.Identity()
         if inputs != outputs:
             projection = conv_layer(inputs, outputs, 1, bias=bias)
@@ -88,20 +85,18 @@ class ResidualCNN(nn.Module):
             halve = number < len(STAGE_FACTORS) - 1
             self.stages.append(_stage(width, outputs, config, halve=halve))
             width, side = outputs, -(-side // 2) if halve else side
-        self.pool = pooling_layer(config.pooling)
-        self.head = nn.Linear(pooled_features(config.pooling, width, side), num_classes)
+        self.pool, features = pooling_layer(config.pooling, width, side)
+        self.head = nn.Linear(features, num_classes)
         initialize(self, config.init)
 
     def forward(self, images: Tensor) -> Tensor:
         """Logits (B, K) of normalized images (B, C, S, S)."""
         return self.head(self.pool(self.stages(self.stem(images))))
 
-    def group_matcher(self, coarse: bool = False) -> dict[str, Any]:
+    def group_matcher(self, coarse: bool = False) -> dict[str, str]:
         """Stages in timm's convention: the stem, then one group a stage (a block where fine)."""
-        return {
-            "stem": r"^stem",
-            "stages": r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.(\d+)",
-        }
+        stages = r"^stages\.(\d+)" if coarse else r"^stages\.(\d+)\.(\d+)"
+        return {"stem": r"^stem", "stages": stages}
 
     def get_classifier(self) -> nn.Module:
         """The dense layer of the classes."""

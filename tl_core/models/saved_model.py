@@ -18,15 +18,8 @@ from tl_core.models.source_weights import load_source
 from tl_core.weights.weights_file import read_metadata
 
 
-@dataclass(frozen=True)
-class SavedModel:
-    """A trained model and its metadata."""
-
-    path: Path
-    model: nn.Module
-    """(B, C, S, S) float32, normalized → logits (B, K); in eval mode, on the CPU."""
-    config: TrainConfig
-    """Configuration that trained it."""
+@dataclass(frozen=True, kw_only=True)
+class _Trained:
     classes: tuple[str, ...]
     """K names, in the order of the logits."""
     mean: tuple[float, ...]
@@ -38,6 +31,25 @@ class SavedModel:
     """White values by which images of more than 8 bits are scaled to 8."""
     accuracy: float | None
     """On its validation split."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Description(_Trained):
+    """Complete metadata of a weights file of ours."""
+
+    config: dict[str, Any]
+    """Field name → value of the TrainConfig that trained it, as of the version that wrote it."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SavedModel(_Trained):
+    """A trained model and its metadata."""
+
+    path: Path
+    model: nn.Module
+    """(B, C, S, S) float32, normalized → logits (B, K); in eval mode, on the CPU."""
+    config: TrainConfig
+    """Configuration that trained it."""
 
     @property
     def channels(self) -> int:
@@ -51,21 +63,8 @@ class SavedModel:
         return "fp32" if precision == "auto" else precision
 
 
-@dataclass(frozen=True)
-class Description:
-    """Complete metadata of a weights file of ours."""
-
-    config: dict[str, Any]
-    classes: tuple[str, ...]
-    mean: tuple[float, ...]
-    std: tuple[float, ...]
-    image_size: int
-    white_levels: WhiteLevels
-    accuracy: float | None
-
-
 def described_weights(path: str | Path) -> Description:
-    """Config, classes, normalization and image size of a weights file.
+    """The metadata of a weights file.
 
     Raises:
         BadInput: the file is missing or damaged, or lacks some of them.
@@ -101,17 +100,7 @@ def load_model(path: str | Path) -> SavedModel:
     if loaded.missing or loaded.unexpected:
         name = (loaded.missing or loaded.unexpected)[0]
         raise BadInput(f"{path} does not fill {config.backbone} ({name}); train it again.")
-    return SavedModel(
-        path=Path(path),
-        model=model.eval(),
-        config=config,
-        classes=about.classes,
-        mean=about.mean,
-        std=about.std,
-        image_size=about.image_size,
-        white_levels=about.white_levels,
-        accuracy=about.accuracy,
-    )
+    return SavedModel(**{**vars(about), "config": config}, path=Path(path), model=model.eval())
 
 
 def resized(images: Tensor, side: int) -> Tensor:

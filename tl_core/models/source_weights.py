@@ -1,15 +1,11 @@
-"""Load source weights into a model, and find the normalization they were trained with.
-
-Shapes: B images, C channels, H × W pixels, K classes.
-"""
+"""Load source weights into a model, and find the normalization they were trained with."""
 
 import functools
 import hashlib
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -29,6 +25,9 @@ TIMM_FILTERS = ("checkpoint_filter_fn", "pretrained_filter_fn", "_filter_fn")
 
 ADAPTABLE = (1, 3)
 """Numbers of channels from which a source's first convolution can be adapted."""
+
+Normalization = tuple[tuple[float, ...], tuple[float, ...]]
+"""Mean and standard deviation, a value per channel each."""
 
 
 @dataclass(frozen=True)
@@ -50,23 +49,14 @@ class Loaded:
 
 
 def load_source(
-    model: nn.Module,
-    weights: str,
-    input_adapt: str = "sum",
-    classes: Sequence[str] | None = None,
+    model: nn.Module, weights: str, input_adapt: str = "sum", classes: Sequence[str] | None = None
 ) -> Loaded:
     """Copy into the model every tensor of a weights file that fits by name and shape.
 
     Keys above the tensors and a prefix of their names are removed (`choose_tensors`). The first
-    convolution is adapted to the model's number of channels: to one by the sum or mean over
-    channels, from one by repetition divided by the number. The head is copied whole or not at all,
-    and not if the file names other classes.
-
-    Args:
-        model: changed in place.
-        weights: path of a .safetensors or .pth file.
-        input_adapt: sum or mean; anything else is the sum.
-        classes: names of the model's logits; None: only their number matters.
+    convolution is adapted to the model's number of channels: to one by the sum over channels, or
+    the mean if `input_adapt` is `mean`, from one by repetition divided by the number. The head is
+    copied whole or not at all, and not if the file names other classes than `classes`.
 
     Raises:
         BadInput: the file is missing or damaged, holds code, or fits nothing of the model's body;
@@ -99,29 +89,22 @@ def load_source(
 def load_hub_weights(
     config: TrainConfig, *, channels: int, num_classes: int, image_size: int
 ) -> nn.Module:
-    """The timm model with its published weights, downloaded if they are not on this disk.
-
-    The attribute `loaded` is a `Loaded`.
+    """The timm model with its published weights, downloaded if need be; `loaded` is a `Loaded`.
 
     Raises:
         WeightsUnavailable: they are not on this disk and cannot be downloaded.
         BadInput: there are no published weights, they do not fit, or have NaN or infinite values.
     """
     cfg = hub_cfg(config.backbone)
-    file = fetch_hub_weights(config.backbone)
-    model = create_timm_model(
-        config,
-        channels=channels,
-        num_classes=num_classes,
-        image_size=image_size,
-        pretrained_file=str(file),
-    )
+    file = str(fetch_hub_weights(config.backbone))
+    shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
+    model = create_timm_model(config, **shape, pretrained_file=file)
     if config.head_units is not None:
         replace_head(model, config, num_classes)
     new_head = config.head_units is not None or num_classes != cfg.num_classes
     head = head_parameters(model) if new_head else ()
     own = model.state_dict()
-    _check_finite(str(file), {n: t for n, t in own.items() if n not in head}, own)
+    _check_finite(file, {n: t for n, t in own.items() if n not in head}, own)
     convs = _first_convs(model) if channels != cfg.input_size[0] else []
     if channels == 1 and config.input_adapt == "mean":  # timm takes the sum
         for name in convs:
@@ -137,7 +120,7 @@ def load_hub_weights(
 
 def normalization(
     config: TrainConfig, data_mean: Sequence[float], data_std: Sequence[float], channels: int
-) -> tuple[tuple[float, ...], tuple[float, ...]]:
+) -> Normalization:
     """Mean and standard deviation per channel, of [0, 1] pixels.
 
     The config's own come first, then those of the source weights (from their file, else timm's for
@@ -155,12 +138,7 @@ def normalization(
 
 
 def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
-    """The strategy by weights and freezing: scratch, probe, partial, progressive or full.
-
-    Args:
-        config: of the run.
-        stage_count: stages of its model.
-    """
+    """The strategy by weights and freezing: scratch, probe, partial, progressive or full."""
     if config.weights is None:
         return SCRATCH
     if config.freeze_depth == 0:
@@ -171,9 +149,7 @@ def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
 
 
 def weights_fingerprint(config: TrainConfig) -> str | None:
-    """Identity of the source weights by content; None for random weights.
-
-    A file gives its hash (16 hexadecimal digits), `pretrained` the hub's name for it.
+    """Hash of the source weights' file, the hub's name of `pretrained`, None for random weights.
 
     Raises:
         BadInput: there is no such file, or the backbone has no published weights.
@@ -206,18 +182,12 @@ def _file_hash(path: Path, size: int, mtime_ns: int) -> str:
 
 def _in_timm_names(model: nn.Module, source: dict[str, Tensor]) -> dict[str, Tensor]:
     """The source through timm's own filter: renamed, position embeddings resized."""
-    for cls in type(model).__mro__:
-        module = sys.modules.get(cls.__module__)
-        for name in TIMM_FILTERS if cls.__module__.startswith("timm.") else ():
-            function = getattr(module, name, None)
-            if callable(function):
-                return _filtered(function, model, source)
-    return source
-
-
-def _filtered(
-    function: Callable[..., Any], model: nn.Module, source: dict[str, Tensor]
-) -> dict[str, Tensor]:
+    names = [cls.__module__ for cls in type(model).__mro__ if cls.__module__.startswith("timm.")]
+    modules = [sys.modules.get(name) for name in names]
+    found = [getattr(module, name, None) for module in modules for name in TIMM_FILTERS]
+    function = next(filter(callable, found), None)
+    if function is None:
+        return source
     for arguments in ((dict(source), model), (dict(source),)):
         try:
             return dict(function(*arguments))
@@ -239,23 +209,24 @@ def _adapt_first_convs(
 ) -> tuple[dict[str, Tensor], list[str]]:
     """The source with first convolutions for the model's channels, and their names."""
     adapted: dict[str, Tensor] = {}
+    parameters = dict(model.named_parameters())
     for name in (f"{conv}.weight" for conv in _first_convs(model)):
-        there, here = source.get(name), dict(model.named_parameters()).get(name)
+        there, here = source.get(name), parameters.get(name)
         if there is None or here is None or there.ndim != 4 or here.ndim != 4:
             continue
-        if there.shape[1] != here.shape[1]:
-            if there.shape[1] not in ADAPTABLE:
+        own, wanted = there.shape[1], here.shape[1]
+        if own != wanted:
+            if own not in ADAPTABLE:
                 raise BadInput(
-                    f"weights={weights!r} are for images of {there.shape[1]} channels, the model"
-                    f" takes {here.shape[1]}; give a source of grey or RGB images."
+                    f"weights={weights!r} are for images of {own} channels, the model takes"
+                    f" {wanted}; give a source of grey or RGB images."
                 )
-            with torch.no_grad():
-                new = _with_channels(there, here.shape[1])
-                to_mean = input_adapt == "mean" and here.shape[1] == 1
-                adapted[name] = new / there.shape[1] if to_mean else new
+            new = _with_channels(there, wanted)
+            adapted[name] = new / own if input_adapt == "mean" and wanted == 1 else new
     return {**source, **adapted}, list(adapted)
 
 
+@torch.no_grad()
 def _with_channels(weight: Tensor, channels: int) -> Tensor:
     """A convolution (O, C, K, L) for `channels`: summed to one, else repeated and scaled."""
     own = weight.shape[1]
@@ -267,17 +238,14 @@ def _with_channels(weight: Tensor, channels: int) -> Tensor:
 
 def _check_finite(weights: str, fitting: dict[str, Tensor], own: dict[str, Tensor]) -> None:
     """Raise UnsoundWeights for values that are NaN or infinite in the model's dtype."""
-    broken = {}
-    for name, tensor in fitting.items():
-        count = int((~torch.isfinite(tensor.to(own[name].dtype))).sum())
-        if count:
-            broken[name] = count
+    counts = {n: int((~t.to(own[n].dtype).isfinite()).sum()) for n, t in fitting.items()}
+    broken = [name for name, count in counts.items() if count]
     if broken:
-        name, count = next(iter(broken.items()))
+        name = broken[0]
         more = f", and {len(broken) - 1} more tensors have such" if len(broken) > 1 else ""
         raise UnsoundWeights(
-            f"weights={weights!r} are NaN or infinite in {count} of {fitting[name].numel()} values"
-            f" of {name}{more}; give the weights of a run that did not diverge."
+            f"weights={weights!r} are NaN or infinite in {counts[name]} of"
+            f" {fitting[name].numel()} values of {name}{more}; give those of a sound run."
         )
 
 
@@ -300,9 +268,7 @@ def _misfit(model: nn.Module, weights: str, source: dict[str, Tensor], body: lis
     )
 
 
-def _weights_normalization(
-    config: TrainConfig,
-) -> tuple[tuple[float, ...], tuple[float, ...]] | None:
+def _weights_normalization(config: TrainConfig) -> Normalization | None:
     if config.weights is None:
         return None
     if config.weights != PRETRAINED:

@@ -24,17 +24,8 @@ def stages(model: nn.Module) -> list[list[str]]:
 
 def head_parameters(model: nn.Module) -> frozenset[str]:
     """Names of the classifier's parameters."""
-    members = _head_members(model)
+    members = {id(p) for module in classifiers(model) for p in module.parameters()}
     return frozenset(n for n, parameter in model.named_parameters() if id(parameter) in members)
-
-
-def is_head(model: nn.Module, parameter_name: str) -> bool:
-    """Whether that parameter belongs to the classifier."""
-    return id(model.get_parameter(parameter_name)) in _head_members(model)
-
-
-def _head_members(model: nn.Module) -> set[int]:
-    return {id(parameter) for module in classifiers(model) for parameter in module.parameters()}
 
 
 def _groups(model: nn.Module) -> Iterator[list[str]]:

@@ -1,13 +1,12 @@
 """`timm:NAME`: every model of timm, or that a user's module registers with timm."""
 
 import ast
-import difflib
 from typing import TYPE_CHECKING, Any
 
 from torch import nn
 
 from tl_core.config import TrainConfig
-from tl_core.errors import BadInput, first_line
+from tl_core.errors import BadInput, first_line, near_names
 
 if TYPE_CHECKING:  # timm takes a second to load, and not every sweep uses its models
     from timm.models import PretrainedCfg
@@ -36,10 +35,7 @@ def timm_name(backbone: str) -> str:
     name = backbone.removeprefix(PREFIX)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        near = difflib.get_close_matches(architecture, timm.list_models(), n=3)
-        hint = (
-            f"did you mean {' or '.join(PREFIX + n for n in near)}?" if near else "see `models`."
-        )
+        hint = near_names(architecture, timm.list_models(), "see `models`.")
         raise BadInput(f"backbone={backbone!r}: timm knows no model {architecture!r}; {hint}")
     if tag:
         try:
@@ -54,9 +50,7 @@ def timm_name(backbone: str) -> str:
 
 
 def pretrained_cfg(backbone: str) -> "PretrainedCfg | None":
-    """timm's description of a model's weights: source, normalization, first convolution.
-
-    None for a model registered without one.
+    """timm's description of a model's weights; None for a model registered without one.
 
     Raises:
         BadInput: timm has no such model.
@@ -69,9 +63,6 @@ def pretrained_cfg(backbone: str) -> "PretrainedCfg | None":
 def parse_model_args(text: str) -> dict[str, Any]:
     """Parse `KEY=VALUE,KEY=VALUE` into keyword arguments: integers, floats, booleans, text.
 
-    >>> parse_model_args("pad_type=same,drop_path_rate=0.1,qkv_bias=true")
-    {'pad_type': 'same', 'drop_path_rate': 0.1, 'qkv_bias': True}
-
     Raises:
         BadInput: a part is not KEY=VALUE, or other fields set the argument KEY.
     """
@@ -81,9 +72,8 @@ def parse_model_args(text: str) -> dict[str, Any]:
         if not equals or not key.isidentifier() or not value:
             raise BadInput(f"model_args={text!r}: {part!r} is not KEY=VALUE, as in pad_type=same.")
         if key in TAKEN_ARGUMENTS:
-            raise BadInput(
-                f"model_args={text!r}: {key} cannot be set here; {TAKEN_ARGUMENTS[key]}."
-            )
+            why = TAKEN_ARGUMENTS[key]
+            raise BadInput(f"model_args={text!r}: {key} cannot be set here; {why}.")
         arguments[key] = _literal(value)
     return arguments
 
@@ -98,12 +88,8 @@ def create_timm_model(
 ) -> nn.Module:
     """timm's model for images (B, channels, image_size, image_size), with `num_classes` logits.
 
-    Args:
-        config: backbone, model_args and dropout are read.
-        channels: of the images.
-        num_classes: logits.
-        image_size: side of the images, in pixels; given to models of a fixed size.
-        pretrained_file: the published weights; None: random weights.
+    `pretrained_file` holds the published weights; None: random weights. Only models of a fixed
+    size are told `image_size`, in pixels.
 
     Raises:
         BadInput: the name is unknown, or timm refuses the arguments, the size or the weights.
@@ -138,9 +124,8 @@ def _create(config: TrainConfig, arguments: dict[str, Any]) -> nn.Module:
         if "drop_rate" not in str(error):
             raise
         if config.dropout > 0:
-            raise BadInput(
-                f"dropout={config.dropout}: {config.backbone} takes no dropout; use 0."
-            ) from error
+            why = f"dropout={config.dropout}: {config.backbone} takes no dropout; use 0."
+            raise BadInput(why) from error
         del arguments["drop_rate"]
         return timm.create_model(name, **arguments)
 

@@ -14,7 +14,7 @@ from torch import nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
-from tl_core.models import is_head, stages
+from tl_core.models import head_parameters, stages
 from tl_core.train.without_compiler import without_compiler
 
 ParameterGroups = list[dict[str, Any]]
@@ -33,10 +33,11 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
         BadInput: nothing is left to train.
     """
     distances = _distances(model) if config.layer_lr_decay < 1 else {}
+    heads = head_parameters(model)
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
-            head = is_head(model, name)
+            head = name in heads
             rate = (
                 config.head_lr_ratio if head else config.layer_lr_decay ** distances.get(name, 0)
             )

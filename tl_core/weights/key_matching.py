@@ -70,24 +70,14 @@ def choose_tensors(
     for wrapper, tensors in state_dicts.items():
         for prefix in _prefixes(tensors, body):
             named = rename(_without(prefix, tensors))
-            option = SourceTensors(named, wrapper, prefix, _count_fits(named, body))
+            number = sum(n in body and fits(t, body[n]) for n, t in named.items())
+            option = SourceTensors(named, wrapper, prefix, number)
             options.append(option)
-            if (
-                option.fits == len(body)
-                and len(state_dicts) == 1
-                and body.keys() <= tensors.keys()
-            ):
+            if number == len(body) and len(state_dicts) == 1 and body.keys() <= tensors.keys():
                 return option  # fits as it is
     most = max(option.fits for option in options)
     if most == 0:
-        return max(
-            options,
-            key=lambda option: (
-                _shared(option, body),
-                all(name.startswith(option.prefix) for name in state_dicts[option.wrapper]),
-                len(option.prefix),
-            ),
-        )
+        return max(options, key=lambda option: _likeness(option, state_dicts, body))
     best = _one_of([option for option in options if option.fits == most], weights)
     return replace(best, aside=_aside(best, options, state_dicts[best.wrapper], body))
 
@@ -141,13 +131,9 @@ def _plain(parts: Iterable[str]) -> str:
 
 
 def _without(prefix: str, tensors: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """The tensors with the prefix removed from the names that have it."""
-    others = {n: t for n, t in tensors.items() if not prefix or not n.startswith(prefix)}
-    found = {_plain(name.split(".")): tensor for name, tensor in others.items()}
-    for name, tensor in tensors.items():
-        if prefix and name.startswith(prefix):
-            found[_plain(name.removeprefix(prefix).split("."))] = tensor
-    return found
+    """The tensors with the prefix removed from the names that have it; these win over others."""
+    others_first = sorted(tensors, key=lambda name: name.startswith(prefix))
+    return {_plain(name.removeprefix(prefix).split(".")): tensors[name] for name in others_first}
 
 
 def fits(there: Tensor, here: Tensor) -> bool:
@@ -155,40 +141,36 @@ def fits(there: Tensor, here: Tensor) -> bool:
     return there.shape == here.shape and there.is_floating_point() == here.is_floating_point()
 
 
-def _count_fits(tensors: Mapping[str, Tensor], body: Mapping[str, Tensor]) -> int:
-    return sum(name in body and fits(tensor, body[name]) for name, tensor in tensors.items())
-
-
-def _shared(option: SourceTensors, body: Mapping[str, Tensor]) -> int:
-    return sum(name in body for name in option.tensors)
+def _likeness(
+    option: SourceTensors, state_dicts: Mapping[str, dict[str, Tensor]], body: Mapping[str, Tensor]
+) -> tuple[int, bool, int]:
+    """Ranks sets that fill nothing: by shared names, then by a long prefix of all names."""
+    shared = sum(name in body for name in option.tensors)
+    of_all = all(name.startswith(option.prefix) for name in state_dicts[option.wrapper])
+    return shared, of_all, len(option.prefix)
 
 
 def _outermost(options: list[SourceTensors]) -> list[SourceTensors]:
     """Those with the longest prefix, where the model's renaming removes a prefix too."""
-    return [
-        option
-        for option in options
-        if not any(
-            other.wrapper == option.wrapper
-            and other.fits == option.fits
-            and other.prefix != option.prefix
-            and other.prefix.startswith(option.prefix)
-            for other in options
-        )
-    ]
+
+    def is_outer(option: SourceTensors, other: SourceTensors) -> bool:
+        alike = (other.wrapper, other.fits) == (option.wrapper, option.fits)
+        return alike and option.prefix != other.prefix and other.prefix.startswith(option.prefix)
+
+    return [one for one in options if not any(is_outer(one, other) for other in options)]
 
 
 def _one_of(tied: list[SourceTensors], weights: str) -> SourceTensors:
     """The preferred one of sets that fit equally well."""
     tied = _outermost(tied)
-    preferred = [option for option in tied if _is_preferred(option)] or tied
+    preferred = list(filter(_is_preferred, tied)) or tied
     first, *others = preferred
     if all(_equal(first.tensors, other.tensors) for other in others):
         return first
+    labels = ", ".join(option.label for option in preferred)
     raise BadInput(
-        f"weights={weights!r} holds several sets of tensors that fit alike"
-        f" ({', '.join(option.label for option in preferred)}); save the one that is meant as a"
-        " file of its own."
+        f"weights={weights!r} holds several sets of tensors that fit alike ({labels}); save the"
+        " one that is meant as a file of its own."
     )
 
 

@@ -62,21 +62,16 @@ class WeightsMetadata:
 
 
 def weights_path(weights: str) -> Path:
-    """The file that `weights` names.
-
-    Raises:
-        BadInput: there is no such file, or its suffix is unknown.
-    """
+    """The file that `weights` names; BadInput if there is none, or its suffix is unknown."""
     path = expanded(weights)
     if not path.is_file():
         raise BadInput(
-            f"weights={weights!r}: no such file; give a .safetensors / .pth file,"
-            " pretrained or none."
+            f"weights={weights!r}: no such file; give a .safetensors or .pth file, pretrained or"
+            " none."
         )
     if path.suffix not in (".safetensors", *TORCH_SUFFIXES):
-        raise BadInput(
-            f"weights={weights!r}: {path.suffix or 'no suffix'} is not .safetensors / .pth."
-        )
+        suffix = path.suffix or "no suffix"
+        raise BadInput(f"weights={weights!r}: {suffix} is not .safetensors / .pth.")
     return path
 
 
@@ -128,32 +123,23 @@ def save_weights(
     mean: Sequence[float],
     std: Sequence[float],
     image_size: int | None = None,
-    white_levels: Mapping[str, float | None] | None = None,
+    white_levels: dict[str, float | None] | None = None,
     accuracy: float | None = None,
 ) -> None:
     """Write parameters and buffers to a safetensors file that `weights=PATH` loads.
 
-    The file is written under another name and renamed, so a reader never sees a part of it.
-
-    Args:
-        path: ends in .safetensors; its folder is created.
-        model: on any device, in any memory layout.
-        config: that trained it.
-        classes: names in the order of the logits.
-        mean: normalization of its inputs, per channel, of [0, 1] pixels.
-        std: likewise.
-        image_size: side of its inputs, in pixels.
-        white_levels: as in WeightsMetadata.
-        accuracy: on the validation split, in [0, 1].
+    The file is written under another name and renamed, so a reader never sees a part of it. Its
+    folder is created. The model may be on any device, in any memory layout. The other arguments
+    are those of WeightsMetadata.
     """
     path = Path(path)
     about = {
         "config": config.to_dict(),
         "classes": list(classes),
-        "mean": [float(value) for value in mean],
-        "std": [float(value) for value in std],
+        "mean": list(map(float, mean)),
+        "std": list(map(float, std)),
         "image_size": image_size,
-        "white_levels": None if white_levels is None else dict(white_levels),
+        "white_levels": white_levels,
         "accuracy": accuracy,
     }
     metadata = {name: json.dumps(value) for name, value in about.items() if value is not None}
@@ -171,7 +157,7 @@ def save_weights(
         partial.unlink(missing_ok=True)
 
 
-def _torch_load(path: Path) -> Any:
+def _torch_load(path: Path) -> object:
     try:
         # torch warns about pickles that torch.save did not write.
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_data()):
@@ -179,9 +165,11 @@ def _torch_load(path: Path) -> Any:
     except pickle.UnpicklingError as error:
         if not _holds_code(path, str(error)):
             raise _unreadable(path, "torch.save did not write it") from error
+        found = re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error))
+        named = f" ({found[1]})" if found else ""
         raise BadInput(
-            f"weights {path} holds pickled code, which is not run{_named_code(str(error))}; save"
-            " the model's state_dict alone, as .safetensors or with torch.save."
+            f"weights {path} holds pickled code, which is not run{named}; save the model's"
+            " state_dict alone, as .safetensors or with torch.save."
         ) from error
     except Exception as error:  # a damaged file may raise anything
         raise _unreadable(path, error) from error
@@ -202,14 +190,11 @@ def _unreadable(path: Path, reason: Exception | str) -> BadInput:
 
 
 def _data() -> list[Any]:
-    """Types of plain values that training scripts keep beside their weights.
-
-    timm's and DINO's scripts keep an argparse.Namespace, others NumPy numbers and paths.
-    """
+    """Types of plain values that scripts keep beside weights: argparse's, NumPy's and paths."""
     named = [argparse.Namespace, pathlib.PosixPath, np.ndarray, np.dtype]
     kinds = [type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"]
     makers = {"scalar": np.float64(0), "_reconstruct": np.zeros(1)}
-    functions: list[Any] = [
+    functions = [
         (value.__reduce__()[0], f"numpy.{core}.multiarray.{name}")
         for name, value in makers.items()
         for core in ("core", "_core")  # NumPy 1 and 2
@@ -217,12 +202,7 @@ def _data() -> list[Any]:
     return [*named, *kinds, *functions]
 
 
-def _named_code(error: str) -> str:
-    found = re.search(r"(?:GLOBAL|class) ([\w.]+)", error)
-    return f" ({found[1]})" if found else ""
-
-
-def _state_dicts(content: Any, wrapper: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
+def _state_dicts(content: object, wrapper: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
     if not isinstance(content, Mapping):
         return
     named = {name: value for name, value in content.items() if isinstance(name, str)}
@@ -236,13 +216,10 @@ def _state_dicts(content: Any, wrapper: str = "") -> Iterator[tuple[str, dict[st
             yield from _state_dicts(value, f"{wrapper}.{name}" if wrapper else name)
 
 
-def _has_values(value: Any) -> bool:
+def _has_values(value: object) -> bool:
     """Whether it is a tensor with plain values: not meta, quantized or sparse."""
-    return (
-        isinstance(value, Tensor)
-        and not (value.is_meta or value.is_quantized)
-        and value.layout == torch.strided
-    )
+    plain = isinstance(value, Tensor) and value.layout == torch.strided
+    return plain and not (value.is_meta or value.is_quantized)
 
 
 def _json(text: str | None) -> Any:

@@ -24,7 +24,6 @@ class World:
         self.asked = []
         monkeypatch.setattr(bundled, "on_disk", lambda config: self.data_on_disk)
         monkeypatch.setattr(bundled, "load_data", self.load_data)
-        monkeypatch.setattr(bundled, "hub_weights_on_disk", lambda name: self.weights_on_disk)
         monkeypatch.setattr(bundled, "fetch_hub_weights", self.fetch)
         monkeypatch.setattr(bundled, "bundled_source", lambda *rest: "/kept/source.safetensors")
 
@@ -34,6 +33,8 @@ class World:
             raise DownloadFailed(f"{config.dataset} cannot be downloaded")
 
     def fetch(self, backbone):
+        if self.weights_on_disk:
+            return
         self.asked.append(backbone)
         if not self.network:
             raise WeightsUnavailable(f"{backbone} cannot be downloaded")

@@ -12,7 +12,7 @@ from tl_core.models.timm_models import parse_model_args
     [
         ({"backbone": "residul"}, "did you mean residual"),
         ({"backbone": "xyzzy"}, "one of residual, plain, plain-deep, baseline, or timm:NAME"),
-        ({"backbone": "timm:resnet19"}, "did you mean timm:resnet"),
+        ({"backbone": "timm:resnet19"}, "no model 'resnet19'; did you mean resnet"),
         ({"backbone": "timm:resnet18.nobody"}, "no weights tagged 'nobody'"),
         ({"backbone": "timm:test_vit", "model_args": "same"}, "'same' is not KEY=VALUE"),
         ({"backbone": "timm:test_vit", "model_args": "num_classes=3"}, "the data set decides"),
@@ -20,10 +20,7 @@ from tl_core.models.timm_models import parse_model_args
         ({"backbone": "plain", "block_pool": (True, False)}, r"block_pool=.* has 2 .* 4 blocks"),
         ({"backbone": "plain", "channels": (8, 8), "block_layers": (1,)}, r"channels=\(8, 8\)"),
         ({"backbone": "residual", "weights": "pretrained"}, "no published weights"),
-        (
-            {"backbone": "timm:vit_giant_patch14_224", "weights": "pretrained"},
-            "no published weights",
-        ),
+        ({"backbone": "timm:vit_giant_patch14_224", "weights": "pretrained"}, "no published w"),
         ({"backbone": "residual", "weights": "nowhere.pth"}, "no such file"),
     ],
 )

@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 
 from tl_core import BadInput
 from tl_core.models import head_parameters, hub
-from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights, hub_weights_on_disk
+from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights
 
 
 @pytest.fixture
@@ -25,13 +25,12 @@ def empty_cache(tmp_path, monkeypatch):
 
 
 def test_hub_weights_that_cannot_be_had_name_the_way_out(empty_cache, make):
-    assert not hub_weights_on_disk("timm:test_resnet")
     with pytest.raises(WeightsUnavailable, match="--weights FILE, or --weights none"):
         fetch_hub_weights("timm:test_resnet")
     with pytest.raises(WeightsUnavailable, match="the hub does not answer"):
         make("timm:test_resnet", weights="pretrained")
     with pytest.raises(BadInput, match="no published weights"):
-        hub_weights_on_disk("residual")
+        fetch_hub_weights("residual")
 
 
 def publish(cache, model):
@@ -54,7 +53,7 @@ def test_hub_weights_on_disk_are_used_without_the_network(empty_cache, make):
     torch.manual_seed(7)
     published = timm.create_model("test_resnet")  # 1000 classes, as the hub's
     publish(empty_cache, published)
-    assert hub_weights_on_disk("timm:test_resnet")
+    assert fetch_hub_weights("timm:test_resnet").is_relative_to(empty_cache)
     model, _ = make("timm:test_resnet", weights="pretrained", colours=1)
     assert torch.equal(model.layer1[0].conv1.weight, published.layer1[0].conv1.weight)
     assert set(model.loaded.missing) == head_parameters(model)
