@@ -40,10 +40,8 @@ def random_blur(
 def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:
     """Convolve (n, C, H, W) float32 in [0, 1] with Gaussians; borders are mirrored.
 
-    Args:
-        images: (n, C, H, W) float32 in [0, 1].
-        sigmas: (n,) standard deviations in pixels, greater than 0, on the images' device.
-        radius: pixels on each side, less than H and W, where the Gaussians are cut off.
+    `sigmas` are (n,) standard deviations in pixels, greater than 0, on the images' device. The
+    Gaussians are cut off `radius` pixels, less than H and W, from their centre.
     """
     distances = torch.arange(-radius, radius + 1, device=images.device)
     weights = torch.exp(-0.5 * (distances / sigmas[:, None]) ** 2)

@@ -45,11 +45,8 @@ def padded_crop(
 def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int, int]) -> Tensor:
     """Crop the images (B, C, H, W), padded by reflection, at given places.
 
-    Args:
-        images: any dtype.
-        tops: (B,) int64 in [0, 2 * padding[0]], first row of each crop; padding[0]: no shift.
-        lefts: (B,) int64 in [0, 2 * padding[1]], first column of each crop.
-        padding: rows above and below, columns left and right.
+    `tops` and `lefts` are (B,) int64, the first row and column of each crop in the padded image,
+    in [0, 2 · padding]; a place equal to the padding moves nothing.
     """
     batch, channels, height, width = images.shape
     padded = images.index_select(2, _reflected(height, padding[0]).to(images.device))

@@ -20,14 +20,11 @@ def random_erasing(
     area: tuple[float, float] = (0.02, 0.4),
     aspect: float = 0.3,
 ) -> Tensor:
-    """Fill a random rectangle of each chosen image with uniform noise; the dtype stays.
+    """Fill a random rectangle of each image chosen by `probability` with uniform noise.
 
-    Args:
-        images: (B, C, H, W) uint8, or float32 in [0, 1].
-        generator: CPU generator.
-        probability: of erasing an image, in [0, 1].
-        area: smallest and largest share of the image, in (0, 1].
-        aspect: smallest ratio of height to width, in (0, 1]; the largest is its inverse.
+    (B, C, H, W) uint8 or float32 in [0, 1] keep their dtype. `area` is the smallest and largest
+    share of the image, in (0, 1]; `aspect` the smallest ratio of height to width, in (0, 1], and
+    the largest is its inverse.
 
     Source: Zhong et al. 2020, Random Erasing Data Augmentation, algorithm 1, random values;
         a box that does not fit is clipped to the image, not drawn again.

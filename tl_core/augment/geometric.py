@@ -92,14 +92,10 @@ def random_warp(
 ) -> Tensor:
     """Rotate, move, scale, shear and tilt each image at random, in one resampling.
 
-    Args:
-        images: (B, C, H, W) uint8 or float32 → float32 in [0, 1].
-        generator: CPU generator.
-        degrees: largest rotation either way.
-        shift: largest move, as a fraction of the sides.
-        scale: smallest and largest magnification.
-        slant: largest shear, pixels of x per pixel of y and the reverse.
-        tilt: largest perspective, see `perspective`; less than 0.5.
+    (B, C, H, W) uint8 or float32 → float32 in [0, 1]. The largest rotation is in `degrees`, either
+    way; the largest move a fraction of the sides; `scale` the smallest and largest magnification;
+    `slant` the largest shear, pixels of x per pixel of y and the reverse; `tilt` the largest
+    perspective, less than 0.5.
 
     Source: own choice of the ranges.
     """

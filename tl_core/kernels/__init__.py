@@ -1,19 +1,11 @@
 """Batch normalization, residual sum and activation as one native layer of our own models on a CPU.
 
-With ELU, the default, a training step takes less than half as long: 11 ms instead of 25 for 64
-grey images of 28 × 28 and the shallow CNN, 38 instead of 91 for 64 images of 32 × 32 and the
-residual CNN of width 16 (benchmarks/README.md; PyTorch's slow ELU is the larger part of that).
-
-The machine's own C++ compiler makes the library once, when a layer first gets images on a CPU;
-where a GPU trains it is not compiled:
-
-    <cache>/kernels/<key>-<hash of the file>.so
-
-where <cache> is $TL_SWEEP_CACHE or ~/.cache/tl-sweep and the key is a hash of the sources,
-the compiler and the processor. A file that is not what its name says is compiled again: loading
-one that was cut short may end the process. The folder is this user's alone: where that of
-$TL_SWEEP_CACHE is another user's, the one in ~/.cache/tl-sweep serves. Without a compiler, or with
-TL_SWEEP_KERNELS=0, PyTorch's own operations give the same numbers to rounding, more slowly.
+With ELU, the default, a training step takes less than half as long (benchmarks/README.md). The
+machine's own C++ compiler makes the library when a layer first gets images on a CPU. It is kept as
+<cache>/kernels/<key>-<hash of the file>.so, the key a hash of the sources, the compiler and the
+processor; a file that is not what its name says is compiled again, as loading one that was cut
+short may end the process. Without a compiler, or with TL_SWEEP_KERNELS=0, PyTorch's own operations
+give the same numbers to rounding, more slowly.
 """
 
 import ctypes
@@ -24,8 +16,8 @@ import platform
 import shutil
 import subprocess
 import warnings
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import torch
 from filelock import FileLock
@@ -77,7 +69,7 @@ def library_file(compiler: str) -> Path | None:
         UserWarning: there is no private folder.
     """
     preferred = cache_folder(None) / "kernels"
-    folder = private_folder([preferred, Path(DEFAULT_CACHE).expanduser() / "kernels"], "*.so")
+    folder = private_folder([preferred, Path(DEFAULT_CACHE).expanduser() / "kernels"])
     if folder is None:
         warnings.warn(
             f"{preferred} belongs to another user or cannot be written, so native layers are off "
@@ -132,7 +124,7 @@ def _processor() -> str:
     return "\n".join(dict.fromkeys(line for line in lines if line.startswith(wanted)))
 
 
-def native_function(library: ctypes.CDLL, name: str, dtype: torch.dtype) -> Any:
+def native_function(library: ctypes.CDLL, name: str, dtype: torch.dtype) -> Callable[..., None]:
     """The function of layers.cpp for float32 or bfloat16."""
     return getattr(library, f"{name}_{str(dtype).removeprefix('torch.')}")
 

@@ -36,26 +36,21 @@ class NormAct(nn.BatchNorm2d):
 
     def forward(self, x: Tensor, residual: Tensor | None = None) -> Tensor:
         """The activation of x normalized, plus a residual of the same shape where there is one."""
-        return self.pool(norm_act(self, x, self.act, residual))
-
-
-def norm_act(
-    norm: nn.BatchNorm2d, x: Tensor, act: nn.Module, residual: Tensor | None = None
-) -> Tensor:
-    """act(norm(x) + residual), both (B, C, H, W); running statistics move as `norm` says."""
-    library = layer_library() if _is_native(norm, x, residual) else None
-    if library is None:
-        y = nn.BatchNorm2d.forward(norm, x)
-        return act(y if residual is None else y + residual)
-    code = None if getattr(act, "alpha", 1.0) != 1.0 else NATIVE_ACTIVATIONS.get(type(act))
-    if norm.training:
-        mean, inverse = _batch_statistics(library, norm, x)
-    else:
-        mean, variance = _running(norm)
-        inverse = torch.rsqrt(variance + norm.eps)
-    function = _NormAct.apply if norm.training else _apply
-    out = function(library, code or IDENTITY, x, residual, norm.weight, norm.bias, mean, inverse)
-    return act(out) if code is None else out
+        library = layer_library() if _is_native(self, x, residual) else None
+        if library is None:
+            y = super().forward(x)
+            return self.pool(self.act(y if residual is None else y + residual))
+        if self.training:
+            mean, inverse = _batch_statistics(library, self, x)
+        else:
+            mean, variance = _running(self)
+            inverse = torch.rsqrt(variance + self.eps)
+        terms = (self.weight, self.bias, mean, inverse)
+        alpha = getattr(self.act, "alpha", 1.0)  # ELU's
+        code = NATIVE_ACTIVATIONS.get(type(self.act)) if alpha == 1.0 else None
+        function = _NormAct.apply if self.training else _apply
+        out = function(library, code or IDENTITY, x, residual, *terms)
+        return self.pool(self.act(out) if code is None else out)
 
 
 def _is_native(norm: nn.BatchNorm2d, x: Tensor, residual: Tensor | None) -> bool:

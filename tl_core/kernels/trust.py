@@ -5,15 +5,16 @@ import stat
 from collections.abc import Iterable
 from pathlib import Path
 
+LIBRARIES = "*.so"
 OTHERS_WRITE = stat.S_IWGRP | stat.S_IWOTH
 
 
-def private_folder(candidates: Iterable[Path], pattern: str) -> Path | None:
+def private_folder(candidates: Iterable[Path]) -> Path | None:
     """The first folder that belongs to this user and can be made or kept private to them.
 
     A folder is created with mode 0700. One of the user's own that others could write is closed to
-    them, and the files of that pattern in it, which they may have put there, are removed. None
-    where each belongs to another user, or is without such files and cannot be written.
+    them, and the libraries in it, which they may have put there, are removed. None where each
+    belongs to another user, or has no library and cannot be written.
     """
     for folder in candidates:
         try:
@@ -22,9 +23,9 @@ def private_folder(candidates: Iterable[Path], pattern: str) -> Path | None:
                 continue
             if folder.stat().st_mode & OTHERS_WRITE:
                 folder.chmod(0o700)
-                for file in folder.glob(pattern):
+                for file in folder.glob(LIBRARIES):
                     file.unlink()
-            if os.access(folder, os.W_OK) or any(folder.glob(pattern)):
+            if os.access(folder, os.W_OK) or any(folder.glob(LIBRARIES)):
                 return folder
         except OSError:  # a file in its place, a read-only disk
             continue

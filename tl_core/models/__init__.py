@@ -17,7 +17,7 @@ import contextlib
 import functools
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Protocol
 
 import torch
 from torch import nn
@@ -68,13 +68,13 @@ class ModelSpec:
 OTHER_CLASSES, OTHER_SIDES = (2, 1000), (28, 224)
 """Numbers of classes and sides of images, in pixels, that `heeded_fields` tries besides."""
 _ALL_HEED = ("activation", "batch_norm", "dropout", "pooling", "init")
-_BLOCKS = ("channels", "block_layers", "block_pool", "block_norm")
 
 
 def _plain_spec(preset: plain.BlockPlan, description: str) -> ModelSpec:
     build = functools.partial(PlainCNN, preset=preset)
     check = functools.partial(plan_blocks, preset=preset)
-    return ModelSpec(build, description, check, heeds=(*_ALL_HEED, *_BLOCKS))
+    blocks = ("channels", "block_layers", "block_pool", "block_norm")
+    return ModelSpec(build, description, check, heeds=(*_ALL_HEED, *blocks))
 
 
 MODELS: dict[str, ModelSpec] = {
@@ -170,7 +170,7 @@ def _stage_count(config: TrainConfig, channels: int, num_classes: int, image_siz
 def heeded_fields(
     config: TrainConfig,
     names: Collection[str],
-    levels: Mapping[str, Sequence[Any]],
+    levels: Mapping[str, Sequence[object]],
     *,
     image_size: int,
 ) -> frozenset[str]:

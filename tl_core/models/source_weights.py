@@ -185,7 +185,7 @@ def _in_timm_names(model: nn.Module, source: dict[str, Tensor]) -> dict[str, Ten
     names = [cls.__module__ for cls in type(model).__mro__ if cls.__module__.startswith("timm.")]
     modules = [sys.modules.get(name) for name in names]
     found = [getattr(module, name, None) for module in modules for name in TIMM_FILTERS]
-    function = next(filter(callable, found), None)
+    function = next((one for one in found if one is not None), None)
     if function is None:
         return source
     for arguments in ((dict(source), model), (dict(source),)):

@@ -60,13 +60,13 @@ def pretrained_cfg(backbone: str) -> "PretrainedCfg | None":
     return timm.get_pretrained_cfg(timm_name(backbone), allow_unregistered=True)
 
 
-def parse_model_args(text: str) -> dict[str, Any]:
+def parse_model_args(text: str) -> dict[str, int | float | str]:
     """Parse `KEY=VALUE,KEY=VALUE` into keyword arguments: integers, floats, booleans, text.
 
     Raises:
         BadInput: a part is not KEY=VALUE, or other fields set the argument KEY.
     """
-    arguments: dict[str, Any] = {}
+    arguments: dict[str, int | float | str] = {}
     for part in filter(None, (part.strip() for part in text.split(","))):
         key, equals, value = (piece.strip() for piece in part.partition("="))
         if not equals or not key.isidentifier() or not value:
@@ -95,7 +95,7 @@ def create_timm_model(
         BadInput: the name is unknown, or timm refuses the arguments, the size or the weights.
     """
     cfg = pretrained_cfg(config.backbone)
-    arguments = parse_model_args(config.model_args)
+    arguments: dict[str, Any] = {**parse_model_args(config.model_args)}
     arguments |= {"num_classes": num_classes, "in_chans": channels, "drop_rate": config.dropout}
     if cfg is not None and cfg.fixed_input_size:
         arguments["img_size"] = image_size
@@ -130,7 +130,7 @@ def _create(config: TrainConfig, arguments: dict[str, Any]) -> nn.Module:
         return timm.create_model(name, **arguments)
 
 
-def _literal(text: str) -> Any:
+def _literal(text: str) -> int | float | str:
     if text.lower() in ("true", "false"):
         return text.lower() == "true"
     try:

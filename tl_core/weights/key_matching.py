@@ -54,14 +54,9 @@ def choose_tensors(
 ) -> SourceTensors:
     """Choose the set of tensors, and the prefix of their names, that fit the model best.
 
-    Args:
-        state_dicts: wrapper → name → tensor.
-        body: name → parameter of the model, without its head.
-        rename: turns other writers' names, without the prefix, into the model's.
-        weights: the file, for the error.
-
-    Returns:
-        The best; if none fits, one that fills nothing.
+    `state_dicts` is wrapper → name → tensor, `body` the model's parameters without its head.
+    `rename` turns other writers' names, without the prefix, into the model's. If none fits, the
+    result fills nothing.
 
     Raises:
         BadInput: two sets fit equally well, and neither is preferred.

@@ -1,8 +1,7 @@
 """Read weights files without running their code; write our own whole or not at all.
 
-Our files are safetensors with metadata (JSON strings) on how the weights were made: `config`,
-`classes`, `mean`, `std`, `image_size`, `white_levels`, `accuracy`. The .safetensors and .pth files
-of others are read too.
+Our files are safetensors with the fields of WeightsMetadata as JSON strings. The .safetensors and
+.pth files of others are read too.
 """
 
 import argparse
@@ -218,8 +217,9 @@ def _state_dicts(content: object, wrapper: str = "") -> Iterator[tuple[str, dict
 
 def _has_values(value: object) -> bool:
     """Whether it is a tensor with plain values: not meta, quantized or sparse."""
-    plain = isinstance(value, Tensor) and value.layout == torch.strided
-    return plain and not (value.is_meta or value.is_quantized)
+    if not isinstance(value, Tensor) or value.layout != torch.strided:
+        return False
+    return not (value.is_meta or value.is_quantized)
 
 
 def _json(text: str | None) -> Any:

@@ -26,7 +26,7 @@ def another_user(monkeypatch):
 
 
 def test_a_folder_is_made_for_this_user_alone(tmp_path):
-    assert private_folder([tmp_path / "a" / "kernels"], "*.so") == tmp_path / "a" / "kernels"
+    assert private_folder([tmp_path / "a" / "kernels"]) == tmp_path / "a" / "kernels"
     assert mode(tmp_path / "a" / "kernels") == 0o700
 
 
@@ -37,7 +37,7 @@ def test_ones_own_folder_that_others_could_write_is_closed_and_emptied(tmp_path,
     (folder / "planted.so").write_text("code")
     (folder / "notes.txt").write_text("text")
     folder.chmod(loose)
-    assert private_folder([folder], "*.so") == folder
+    assert private_folder([folder]) == folder
     assert mode(folder) == 0o700
     assert [file.name for file in folder.iterdir()] == ["notes.txt"]
 
@@ -47,9 +47,9 @@ def test_another_users_folder_is_left_alone_for_the_next(tmp_path, another_user)
     theirs.mkdir(mode=0o777)
     (theirs / "code.so").write_text("code")
     blocked.write_text("no folder")
-    assert private_folder([blocked / "kernels", ours], "*.so") == ours
+    assert private_folder([blocked / "kernels", ours]) == ours
     another_user()
-    assert private_folder([theirs], "*.so") is None
+    assert private_folder([theirs]) is None
     assert (theirs / "code.so").exists()
 
 
@@ -57,16 +57,16 @@ def test_a_folder_that_cannot_be_written_serves_with_what_is_in_it(tmp_path, mon
     image, home = tmp_path / "image", tmp_path / "home"
     image.mkdir(mode=0o700)
     monkeypatch.setattr(os, "access", lambda path, how: path != image)
-    assert private_folder([image, home], "*.so") == home
+    assert private_folder([image, home]) == home
     (image / "built.so").write_text("code")
-    assert private_folder([image, home], "*.so") == image
+    assert private_folder([image, home]) == image
 
 
 def test_links_count_by_what_they_lead_to(tmp_path, another_user):
     folder = tmp_path / "real"
     folder.mkdir(mode=0o700)
     (tmp_path / "link").symlink_to(folder)
-    assert private_folder([tmp_path / "link" / "kernels"], "*.so") == tmp_path / "link/kernels"
+    assert private_folder([tmp_path / "link" / "kernels"]) == tmp_path / "link/kernels"
     open_file = tmp_path / "open.so"
     open_file.write_text("code")
     open_file.chmod(0o722)
