@@ -232,9 +232,7 @@ def test_columns_that_the_metadata_names(tmp_path: Path) -> None:
     assert said[1] == "images from column img, labels from column kind"
     two = {**features, "coarse": {"_type": "ClassLabel", "names": ["x", "y"]}}
     coarse = table.append_column("coarse", pa.array(LABELS))
-    with pytest.raises(
-        BadInput, match=r"has 2 columns of labels \(kind, coarse\); rename the one"
-    ):
+    with pytest.raises(BadInput, match=r"has 2 columns of labels \(kind, coarse\); rename"):
         load(save("train-1.parquet", two, coarse))
     renamed = coarse.rename_columns(["id", "img", "kind", "label"])
     two["label"] = two.pop("coarse")
@@ -250,6 +248,6 @@ def test_only_image_columns_are_read(tmp_path: Path) -> None:
     from tl_core.datasets.readers.parquet import ParquetImages
     from tl_core.datasets.readers.parquet.columns import open_table
 
-    found, before = ParquetImages([open_table(path)], path), pa.total_allocated_bytes()
+    found, before = ParquetImages([open_table(path, 0)], path), pa.total_allocated_bytes()
     assert found[3] == RAW[3]
     assert pa.total_allocated_bytes() - before < 3 * len(RAW[0]) * 16
