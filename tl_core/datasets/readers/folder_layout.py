@@ -58,7 +58,7 @@ def find_layout(tree: Tree) -> Layout:
     _check_same_inside(tree, [folder for part, folder in class_folders if part == TRAIN])
     for _, folder in class_folders:
         expanded(folder.path)  # refuses a name that is no UTF-8 text, which no table could hold
-    tree.leave_files(f"files beside the {'splits' if whole else 'class folders'}", loose)
+    tree.leave(f"files beside the {'splits' if whole else 'class folders'}", *loose)
     return Layout(splits, class_folders, bool(whole))
 
 
@@ -84,7 +84,7 @@ def _split_classes(tree: Tree, splits: dict[int, Folder]) -> list[tuple[int, Fol
     for part, folder in splits.items():
         classes, loose = tree.inside(folder)
         found += [(part, path) for path in classes]
-        tree.leave_files(f"files beside the class folders of {folder.name}/", loose)
+        tree.leave(f"files beside the class folders of {folder.name}/", *loose)
     return found
 
 
@@ -96,7 +96,7 @@ def _check_beside(
     for folder in top:
         if folder.within[-1] in used:
             if folder not in splits.values():
-                tree.leave("links to a split that is read already", folder.path)
+                tree.leave("links to a split that is read already", folder)
             continue
         sub_folders = {sub.name for sub in tree.peek(folder).folders}
         if part_of(folder.name) is not None or (parts_in(folder.name) and sub_folders & classes):
@@ -112,7 +112,7 @@ def _check_beside(
                 "it; put it into a split or move it elsewhere."
             )
         files, _ = Tree(tree.root.path).below(folder)
-        tree.leave_files(f"files in {folder.name}/, which is no split", files)
+        tree.leave(f"files in {folder.name}/, which is no split", *files)
 
 
 def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) -> None:

@@ -25,10 +25,7 @@ _DAMAGE = (OSError, RuntimeError, ValueError, EOFError, LookupError, zlib.error,
 
 
 class DownloadFailed(BadInput):
-    """A data set is not on disk and cannot be downloaded.
-
-    The message names the folder to put its files in and the bundled data sets.
-    """
+    """A data set is not on disk and cannot be downloaded; says where to put its files."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -86,22 +86,21 @@ class Tree:
             linked = entry.is_symlink()
             if is_hidden(entry.name):
                 if not _is_empty_folder(entry):
-                    self.leave("hidden or thumbnail names", entry.path)
+                    self.leave("hidden or thumbnail names", entry)
                 continue
             if _holds(entry.is_dir):
                 real = f"{folder.within[-1]}/{entry.name}"
                 if linked:
                     real = os.path.realpath(entry.path)
                     if any(PurePath(above).is_relative_to(real) for above in folder.within):
-                        self.leave("links to a folder above them", entry.path)
+                        self.leave("links to a folder above them", entry)
                         continue
                 found.folders.append(Folder(entry.path, (*folder.within, real)))
             elif _holds(entry.is_file):
                 inode = entry.stat().st_ino if linked else entry.inode()
                 found.files.append(File(entry.path, inode, linked))
             else:
-                kind = "broken links" if linked else "special files, such as pipes"
-                self.leave(kind, entry.path)
+                self.leave("broken links" if linked else "special files, such as pipes", entry)
                 continue
             if linked:
                 self.links.append(os.path.join(folder.path, os.readlink(entry.path)))
@@ -119,7 +118,7 @@ class Tree:
 
         def visit(where: Folder, linked: bool) -> None:
             if where.within[-1] in seen:
-                self.leave("links to a folder that is read already", where.path)
+                self.leave("links to a folder that is read already", where)
                 return
             seen.add(where.within[-1])
             listing = self.inside(where)
@@ -153,7 +152,7 @@ class Tree:
                 kept.add(suffix)
                 continue
             what = f"files that are no images by their suffix {suffix}"
-            self.leave_files(what if suffix else "files without a suffix", group)
+            self.leave(what if suffix else "files without a suffix", *group)
         return [file for file in files if _suffix(file) in kept]
 
     def each_once(self, files: list[File], places: Sequence[object], where: str) -> list[int]:
@@ -184,14 +183,10 @@ class Tree:
         name = os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
         return printable(name)
 
-    def leave(self, reason: str, path: str) -> None:
-        """Count one path as not used."""
-        self.aside.add(reason, self.relative(path))
-
-    def leave_files(self, reason: str, files: list[File]) -> None:
-        """Count files as not used; the first is the example."""
-        if files:
-            self.aside.add(reason, self.relative(files[0].path), len(files))
+    def leave(self, reason: str, *met: "File | Folder | os.DirEntry[str]") -> None:
+        """Count what was met as not used; the first is the example."""
+        if met:
+            self.aside.add(reason, self.relative(met[0].path), len(met))
 
 
 def is_hidden(name: str) -> bool:
