@@ -67,15 +67,13 @@ def white_level(kind: Kind, largest: float) -> float:
     """
     standard = STANDARD[1:] if kind == Kind.INTEGERS else STANDARD
     white = next((level for level in standard if level >= largest), None)
-    if white is None or (kind == Kind.FLOATS and largest < white * FEWEST_LEVELS / 255):
-        return _two_digits(largest) or 1.0
+    if white is None or (kind == Kind.FLOATS and 0 < largest < white * FEWEST_LEVELS / 255):
+        return _two_digits(largest)
     return white
 
 
 def _two_digits(value: float) -> float:
-    """Rounded up to two significant digits; 0 stays 0."""
-    if value <= 0:
-        return 0.0
+    """A value above 0, rounded up to two significant digits."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     rounded = math.ceil(value / unit * (1 - 1e-9)) * unit
     return float(f"{rounded:.6g}") if rounded > 0 else value

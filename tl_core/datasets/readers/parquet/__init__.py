@@ -20,8 +20,6 @@ from tl_core.datasets.readers.parquet.labels import join_labels
 from tl_core.datasets.records import TRAIN, Contents, Records, Request
 from tl_core.errors import BadInput
 
-__all__ = ["ParquetImages", "contents", "files", "read"]
-
 
 def read(request: Request) -> Records:
     """Labels and class names of all files; images are read when asked for.

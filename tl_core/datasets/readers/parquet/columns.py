@@ -5,7 +5,6 @@ import json
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -88,7 +87,7 @@ def _is_bytes(kind: pa.DataType) -> bool:
     return any(is_binary(kind) for is_binary in binary)
 
 
-def _features(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, Any], bool]:
+def _features(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, object], bool]:
     """Hugging Face's description of each column, and whether it is damaged."""
     if b"huggingface" not in metadata:
         return {}, False
@@ -99,10 +98,10 @@ def _features(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, Any], bool]:
     return (features, False) if isinstance(features, dict) else ({}, True)
 
 
-def _column(path: Path, columns: list[str], features: dict[str, Any], name: str, kind: str) -> str:
+def _column(path: Path, columns: list[str], about: dict[str, object], name: str, kind: str) -> str:
     """The column of that name, or the only one of that kind."""
-    about = {c: features.get(c) for c in columns}
-    typed = [c for c, f in about.items() if isinstance(f, dict) and f.get("_type") == kind]
+    described = ((c, about.get(c)) for c in columns)
+    typed = [c for c, own in described if isinstance(own, dict) and own.get("_type") == kind]
     found = [c for c in columns if c == name] or typed
     if len(found) == 1:
         return found[0]

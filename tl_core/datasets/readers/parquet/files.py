@@ -49,17 +49,9 @@ def find_files(root: Path) -> tuple[list[PartFile], list[Path], LeftAside]:
     files, _ = tree.below(tree.root)
     tables = {Path(f.path): f for f in files if f.path.lower().endswith(".parquet")}
     others = sorted({Path(f.path) for f in files} - tables.keys())
-    names = {path: tree.relative(str(path)) for path in tables}
-    parts = {path: _part_of(root, name) for path, name in names.items()}
-    if all(part is None for part in parts.values()):
-        parts = dict.fromkeys(parts, TRAIN)
-    for path, part in parts.items():
-        if part is None:
-            tree.aside.add("Parquet files of no split", names[path])
-    of_split = [PartFile(p, names[p], part) for p, part in parts.items() if part is not None]
-    found = sorted(of_split, key=lambda file: (file.part, file.name))
+    found = _by_part(root, tree, list(tables))
     if not found or found[0].part != TRAIN:
-        seen = sorted(names.values()) or [tree.relative(str(path)) for path in others]
+        seen = sorted(tree.relative(str(path)) for path in tables or others)
         there = f"it has {', '.join(seen[:5])}" if seen else "it is empty"
         raise BadInput(
             f"{root} has no train*.parquet ({there}); name its files train*.parquet and "
@@ -69,6 +61,20 @@ def find_files(root: Path) -> tuple[list[PartFile], list[Path], LeftAside]:
     found = [found[at] for at in tree.each_once(own, [file.part for file in found], "splits")]
     _check_together(root, found)
     return found, others, tree.aside
+
+
+def _by_part(root: Path, tree: Tree, tables: list[Path]) -> list[PartFile]:
+    """By part and then by name; all are TRAIN where no name tells a split."""
+    named = [(path, tree.relative(str(path))) for path in tables]
+    parts = [_part_of(root, name) for _, name in named]
+    told = any(part is not None for part in parts)
+    found = []
+    for (path, name), part in zip(named, parts, strict=True):
+        if told and part is None:
+            tree.aside.add("Parquet files of no split", name)
+        else:
+            found.append(PartFile(path, name, TRAIN if part is None else part))
+    return sorted(found, key=lambda file: (file.part, file.name))
 
 
 def _part_of(root: Path, name: str) -> int | None:

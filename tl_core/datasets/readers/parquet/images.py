@@ -80,7 +80,7 @@ class ParquetImages:
             if table.paths is None or _has_all_bytes(table, group):
                 continue
             rows = self._rows(place)
-            for row in range(len(rows.paths)):
+            for row in range(table.file.metadata.row_group(group).num_rows):
                 path = None if _bytes(rows, row) else self._path(table, rows, row)
                 if path is not None:
                     yield path
