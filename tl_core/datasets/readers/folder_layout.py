@@ -72,10 +72,8 @@ def _one_for_each(tree: Tree, named: dict[Folder, int]) -> dict[int, Folder]:
             raise BadInput(f"{tree.root.path} has {both}; join, rename or remove one.")
     if TRAIN not in found:
         there = " and ".join(f"{folder.name}/" for folder in found.values())
-        raise BadInput(
-            f"{tree.root.path} has {there} but no train/ with class folders; add it, or rename "
-            "what is no split."
-        )
+        what = f"{there} but no train/ with class folders"
+        raise BadInput(f"{tree.root.path} has {what}; add it, or rename what is no split.")
     return dict(sorted(found.items()))
 
 
@@ -107,10 +105,8 @@ def _check_beside(
                 "class folders, or move it elsewhere."
             )
         if folder.name in classes:
-            raise BadInput(
-                f"{folder.path} is named like a class of {splits[TRAIN].name}/ and lies beside "
-                "it; put it into a split or move it elsewhere."
-            )
+            what = f"is named like a class of {splits[TRAIN].name}/ and lies beside it"
+            raise BadInput(f"{folder.path} {what}; put it into a split or move it elsewhere.")
         files, _ = Tree(tree.root.path).below(folder)
         tree.leave(f"files in {folder.name}/, which is no split", *files)
 

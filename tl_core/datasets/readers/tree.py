@@ -170,10 +170,8 @@ class Tree:
             for other in others:
                 name = self.relative(files[other].path)
                 if places[one] != places[other]:
-                    raise BadInput(
-                        f"{self.relative(files[one].path)} and {name} are one file (a link), in"
-                        f" two {where}; remove one of them."
-                    )
+                    both = f"{self.relative(files[one].path)} and {name}"
+                    raise BadInput(f"{both} are one file (a link), in two {where}; remove one.")
                 self.aside.add("further names of files that are used", name)
             further |= set(others)
         return [at for at in range(len(files)) if at not in further]
