@@ -33,7 +33,7 @@ from tl_core.datasets.decoded.store import ImageStore
 from tl_core.datasets.describe import describe_data, describe_dataset
 from tl_core.datasets.image_data import ImageData, Split
 from tl_core.datasets.load import check_dataset, load_data, on_disk
-from tl_core.datasets.readers.download import DownloadFailed
+from tl_core.datasets.readers.published import DownloadFailed
 from tl_core.datasets.records import TEST, TRAIN, VAL, Contents, DatasetSpec, Records, Request
 from tl_core.datasets.table import DATASETS
 

@@ -51,7 +51,7 @@ def test_row_groups_are_evicted_and_come_back(
     path = write_parquet("all.parquet", [0, 1] * 50, rows_per_group=7)
     stored = [row["bytes"] for row in pq.read_table(path).column("image").to_pylist()]
     monkeypatch.setattr(images_module, "KEPT_BYTES", 1)
-    images = images_module.ParquetImages([open_table(path), open_table(path)], path)
+    images = images_module.ParquetImages([open_table(path, 0), open_table(path, 0)], path)
     assert len(images) == 200
     for index in (0, 99, 6, 7, 100, 199, 0):
         assert images[index] == stored[index % 100]

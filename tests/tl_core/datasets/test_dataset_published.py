@@ -11,7 +11,7 @@ from published_files import WRITERS
 
 from tl_core import BadInput, TrainConfig
 from tl_core.datasets import DownloadFailed, ImageData, load_data, on_disk
-from tl_core.datasets.readers import download, published
+from tl_core.datasets.readers import published
 from tl_core.datasets.readers.idx import read_idx
 
 NO_SERVER = ["http://127.0.0.1:9/nothing"]
@@ -20,7 +20,7 @@ IDX_KIND = ("mnist", "emnist-letters", "fashion-mnist")
 
 @pytest.fixture(autouse=True)
 def no_network(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(download, "reachable", lambda urls: False)
+    monkeypatch.setattr(published, "reachable", lambda urls: False)
 
 
 @pytest.fixture(autouse=True)
@@ -136,7 +136,7 @@ def test_download_is_tried_when_the_network_answers(
         assert options["download"]
         WRITERS["mnist"](root)
 
-    monkeypatch.setattr(download, "reachable", lambda urls: "mnist" in urls[0])
+    monkeypatch.setattr(published, "reachable", lambda urls: "mnist" in urls[0])
     monkeypatch.setattr("torchvision.datasets.MNIST.__init__", fetch)
     assert load_data(config("mnist", tmp_path / "new")).num_classes == 10
 
@@ -147,7 +147,7 @@ def test_a_download_that_breaks_off_is_one_line(
     def fetch(*args: object, **options: object) -> None:
         raise RuntimeError("Error downloading train:\nTried one mirror\nTried another")
 
-    monkeypatch.setattr(download, "reachable", lambda urls: True)
+    monkeypatch.setattr(published, "reachable", lambda urls: True)
     monkeypatch.setattr("torchvision.datasets.MNIST.__init__", fetch)
     with pytest.raises(DownloadFailed, match="download: Error downloading train") as caught:
         load_data(config("mnist", tmp_path))

@@ -158,9 +158,9 @@ def test_images_over_pillows_limit_are_named_as_such(
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 50)
     (note,) = open_again(dataset=f"folder:{root}", image_size=4).notes
     assert "Skipped 1 of 121 files" in note
-    assert "a/large.png (144 pixels are over Pillow's limit of 100; make it smaller" in note
+    assert "a/large.png (Image size (144 pixels) exceeds limit of 100 pixels" in note
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 4)
-    with pytest.raises(BadInput, match=r"None of the 121 files can be read.*limit of 8;"):
+    with pytest.raises(BadInput, match=r"None of the 121 files can be read.*limit of 8 pixels"):
         open_again(dataset=f"folder:{root}", image_size=5, cache_dir=str(root.parent / "two"))
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     (note,) = open_again(

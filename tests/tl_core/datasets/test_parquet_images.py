@@ -16,6 +16,8 @@ from tl_core import BadInput, TrainConfig
 from tl_core.datasets import ImageData, describe_dataset, load_data
 from tl_core.datasets import load as loading
 from tl_core.datasets.images.decode import decode
+from tl_core.datasets.readers.parquet.columns import open_table
+from tl_core.datasets.readers.parquet.images import ParquetImages
 
 RAW = [encode(noise((4, 4), seed)) for seed in range(16)]
 SAME = [encode(noise((4, 4), seed), "BMP") for seed in range(16)]  # all of one length
@@ -232,9 +234,7 @@ def test_columns_that_the_metadata_names(tmp_path: Path) -> None:
     assert said[1] == "images from column img, labels from column kind"
     two = {**features, "coarse": {"_type": "ClassLabel", "names": ["x", "y"]}}
     coarse = table.append_column("coarse", pa.array(LABELS))
-    with pytest.raises(
-        BadInput, match=r"has 2 columns of labels \(kind, coarse\); rename the one"
-    ):
+    with pytest.raises(BadInput, match=r"has 2 columns of labels \(kind, coarse\); rename"):
         load(save("train-1.parquet", two, coarse))
     renamed = coarse.rename_columns(["id", "img", "kind", "label"])
     two["label"] = two.pop("coarse")
@@ -247,9 +247,6 @@ def test_only_image_columns_are_read(tmp_path: Path) -> None:
     """A wide column beside the images costs nothing."""
     images = pa.array([{"bytes": raw, "path": "x", "more": raw * 100} for raw in RAW])
     path = write(tmp_path / "all.parquet", images, extra=pa.array([b"x" * 1000] * 16))
-    from tl_core.datasets.readers.parquet import ParquetImages
-    from tl_core.datasets.readers.parquet.columns import open_table
-
-    found, before = ParquetImages([open_table(path)], path), pa.total_allocated_bytes()
+    found, before = ParquetImages([open_table(path, 0)], path), pa.total_allocated_bytes()
     assert found[3] == RAW[3]
     assert pa.total_allocated_bytes() - before < 3 * len(RAW[0]) * 16

@@ -1,8 +1,6 @@
 """Decoding of encoded images and arrays to (C, size, size) uint8, many of them in threads.
 
-PIL releases the interpreter's lock while it decodes and resizes, so threads are enough for all
-but tiny images.
-Shapes: C = 1 (grey) or 3 (RGB).
+PIL releases the interpreter's lock while it decodes and resizes. Shapes: C = 1 (grey) or 3 (RGB).
 """
 
 import io
@@ -56,7 +54,14 @@ def decode_with_remark(
     if isinstance(raw, np.ndarray):
         image = Image.fromarray(raw[..., 0] if raw.shape[2:] == (1,) else raw)
     else:
-        image, remark = _opened(raw, whites)
+        image = Image.open(io.BytesIO(raw))
+        kind = kind_of(image)
+        if kind == Kind.BYTES:
+            ImageOps.exif_transpose(image, in_place=True)
+        else:
+            wide = read_wide(raw, image, kind)
+            remark = whites.remark(kind, wide.largest)
+            image = to_bytes(wide, whites.of(kind, wide.largest))
     image = _plain(image, "L" if channels == 1 else "RGB")
     if image.size != (size, size):
         image = image.resize((size, size), Image.Resampling.BILINEAR)
@@ -93,7 +98,7 @@ def read_header(raw: bytes) -> Header | str:
     def read() -> Header:
         with Image.open(io.BytesIO(raw)) as image:
             kind, size = kind_of(image), image.size
-            return Header(_is_grey(image), *size, kind, _has_frames(image))
+            return Header(_is_grey(image), *size, kind, _has_frames(image, raw))
 
     return result_or_reason(read, raw)
 
@@ -153,33 +158,17 @@ def _run(work: Callable[[range], T], blocks: list[range]) -> Iterator[T]:
             pool.shutdown(wait=True, cancel_futures=True)
 
 
-def _opened(raw: bytes, whites: WhiteLevels) -> tuple[Image.Image, str | None]:
-    """The image, upright, with 8 bits, and the remark on its scale."""
-    image = Image.open(io.BytesIO(raw))
-    kind = kind_of(image)
-    if kind != Kind.BYTES:
-        wide = read_wide(raw, image, kind)
-        white = whites.of(kind, wide.largest)
-        return to_bytes(wide, white), whites.remark(kind, wide.largest)
-    ImageOps.exif_transpose(image, in_place=True)
-    return image, None
-
-
-def _has_frames(image: Image.Image) -> bool:
-    try:
-        return image.format in SEVERAL_FRAMES and bool(getattr(image, "is_animated", False))
-    except MemoryError:
-        raise
-    except Exception:  # further frames are damaged: the first may be whole
-        return False
+def _has_frames(image: Image.Image, raw: bytes) -> bool:
+    """False where further frames are damaged: the first may be whole."""
+    animated = result_or_reason(lambda: bool(getattr(image, "is_animated", False)), raw)
+    return image.format in SEVERAL_FRAMES and animated is True
 
 
 def _is_grey(image: Image.Image) -> bool:
     if image.mode in ("P", "PA"):
         red, green, blue = _plain(image, "RGB").split()
         return red.tobytes() == green.tobytes() == blue.tobytes()
-    wide_grey = image.mode.startswith("I") or raw_mode(image) == GREY_WITH_ALPHA
-    return image.mode in _GREY_MODES or wide_grey
+    return image.mode[0] == "I" or image.mode in _GREY_MODES or raw_mode(image) == GREY_WITH_ALPHA
 
 
 def _plain(image: Image.Image, mode: str) -> Image.Image:

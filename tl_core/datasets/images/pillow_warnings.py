@@ -11,7 +11,7 @@ import threading
 import warnings
 from collections.abc import Iterator
 from types import ModuleType
-from typing import TextIO
+from typing import Any
 
 import PIL
 
@@ -46,17 +46,12 @@ def _start() -> None:
     with _LOCK:
         _COLLECTING += 1
         if _COLLECTING == 1:
-            _forget_shown()
+            for module in tuple(vars(PIL).values()):
+                if isinstance(module, ModuleType):  # Python asks no filter on what it has shown
+                    getattr(module, "__warningregistry__", {}).clear()
             # Not by filterwarnings, which makes Python repeat all warnings that it has shown.
             warnings.filters.insert(0, FILTER)  # type: ignore[attr-defined]
             _PREVIOUS, warnings.showwarning = warnings.showwarning, _show
-
-
-def _forget_shown() -> None:
-    """Of Pillow's warnings alone: Python drops what it has shown before it asks any filter."""
-    for module in tuple(vars(PIL).values()):
-        if isinstance(module, ModuleType):
-            getattr(module, "__warningregistry__", {}).clear()
 
 
 def _stop() -> None:
@@ -71,16 +66,10 @@ def _stop() -> None:
                 warnings.showwarning = _PREVIOUS
 
 
-def _show(
-    message: Warning | str,
-    category: type[Warning],
-    filename: str,
-    lineno: int,
-    file: TextIO | None = None,
-    line: str | None = None,
-) -> None:
+def _show(message: Warning | str, *args: Any, **kwargs: Any) -> None:
+    """In place of `warnings.showwarning`."""
     messages = getattr(_LOCAL, "messages", None)
     if messages is None:
-        _PREVIOUS(message, category, filename, lineno, file, line)
+        _PREVIOUS(message, *args, **kwargs)
     else:
         messages.append(" ".join(str(message).split()).rstrip("."))

@@ -1,7 +1,6 @@
 """Why an image file cannot be read, in one line."""
 
 import io
-import re
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -10,8 +9,8 @@ from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedI
 
 from tl_core.errors import first_line
 
-TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
-BIG_TIFF = 43
+_TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+_BIG_TIFF = 43
 NO_IMAGE = "damaged, or in no format that is known"
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex float"}
@@ -25,13 +24,9 @@ class UnusablePixels(ValueError):
 
 def reader() -> str:
     """Pillow's version and settings, which decide what files can be read."""
-    settings = (
-        Image.MAX_IMAGE_PIXELS,
-        ImageFile.LOAD_TRUNCATED_IMAGES,
-        PngImagePlugin.MAX_TEXT_CHUNK,
-        PngImagePlugin.MAX_TEXT_MEMORY,
-    )
-    return repr((PIL.__version__, *settings))
+    text_bytes = (PngImagePlugin.MAX_TEXT_CHUNK, PngImagePlugin.MAX_TEXT_MEMORY)
+    pixels, truncated = Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES
+    return repr((PIL.__version__, pixels, truncated, *text_bytes))
 
 
 def result_or_reason(work: Callable[[], T], raw: bytes) -> T | str:
@@ -48,18 +43,13 @@ def _reason(error: Exception, raw: bytes) -> str:
     if not raw:
         return "empty, or not readable"
     if isinstance(error, UnidentifiedImageError):
-        tiff = _tiff_samples(raw) if raw.startswith(TIFF_STARTS) else None
+        tiff = _tiff_samples(raw) if raw.startswith(_TIFF_STARTS) else None
         if tiff is not None:
             return f"a TIFF of {tiff} samples, damaged or not known to Pillow; save it with 8 bits"
         return _complaint(raw) or NO_IMAGE
     if isinstance(error, Image.DecompressionBombError):
-        pixels = re.search(r"\((\d+) pixels\)", str(error))
-        limit = 2 * (Image.MAX_IMAGE_PIXELS or 0)
-        return (
-            f"{int(pixels[1]) if pixels else limit + 1:,} pixels are over Pillow's limit of"
-            f" {limit:,}; make it smaller, or raise PIL.Image.MAX_IMAGE_PIXELS in a module given"
-            " by --import"
-        )
+        way_out = "raise PIL.Image.MAX_IMAGE_PIXELS in a module given by --import"
+        return f"{first_line(error)}; make it smaller, or {way_out}"
     return first_line(error)
 
 
@@ -81,7 +71,7 @@ def _complaint(raw: bytes) -> str | None:
 def _tiff_samples(raw: bytes) -> str | None:
     """Such as "3 × 32-bit float"; None where the file's directory cannot be read."""
     try:
-        header_bytes = 16 if BIG_TIFF in raw[2:4] else 8
+        header_bytes = 16 if _BIG_TIFF in raw[2:4] else 8
         directory = TiffImagePlugin.ImageFileDirectory_v2(raw[:header_bytes])
         file = io.BytesIO(raw)
         file.seek(directory.next)

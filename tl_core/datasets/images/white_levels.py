@@ -1,8 +1,8 @@
 """Which value of an image of more than 8 bits is white.
 
-A 16-bit, 32-bit or float file does not say which value its camera, scanner or program meant by
-white: 12-bit sensors and 8-bit pictures are stored in 16 bits, shares of 1 in floats. So it is
-decided once per data set, on the images of its training split, and kept with the model.
+A 16-bit, 32-bit or float file does not say which value was meant by white: 12-bit sensors and
+8-bit pictures are stored in 16 bits, shares of 1 in floats. So it is decided once per data set, on
+the images of its training split, and kept with the model.
 """
 
 import math
@@ -29,15 +29,14 @@ class Kind(StrEnum):
 class WhiteLevels:
     """The value that becomes 255, for each kind of images of more than 8 bits.
 
-    None where no training image is of that kind: then the level that suits an image's own largest
-    value serves.
+    None where no training image is of that kind: each image's own largest value then decides.
     """
 
     integers: float | None = None
     floats: float | None = None
 
     def of(self, kind: Kind, largest: float) -> float:
-        """The white level of an image of INTEGERS or FLOATS whose largest value is given."""
+        """The white level of an image of INTEGERS or FLOATS by its largest value."""
         white = self.integers if kind == Kind.INTEGERS else self.floats
         return white_level(kind, largest) if white is None else white
 
@@ -46,15 +45,11 @@ class WhiteLevels:
         white = self.integers if kind == Kind.INTEGERS else self.floats
         if white is None:
             called = "a float image" if kind == Kind.FLOATS else "an image of more than 8 bits"
-            return (
-                f"{called}, as no training image is: scaled by {white_level(kind, largest):,g}"
-                f" after its own largest value {largest:,g}"
-            )
-        if largest > white:
-            return (
-                f"values up to {largest:,g} are cut off at {white:,g}, the training images' white"
-            )
-        return None
+            by = f"{white_level(kind, largest):,g} after its own largest value {largest:,g}"
+            return f"{called}, as no training image is: scaled by {by}"
+        if largest <= white:
+            return None
+        return f"values up to {largest:,g} are cut off at {white:,g}, the training images' white"
 
 
 OWN_LEVELS = WhiteLevels()
@@ -68,21 +63,17 @@ def white_level(kind: Kind, largest: float) -> float:
 
     It is the smallest of STANDARD that covers the value, from 255 for integers. Where none does,
     and where floats would fill fewer than FEWEST_LEVELS of 256 grey levels, it is the value
-    itself, rounded up to two digits.
-
-    Source: own choice.
+    itself, rounded up to two digits. Source: own choice.
     """
     standard = STANDARD[1:] if kind == Kind.INTEGERS else STANDARD
     white = next((level for level in standard if level >= largest), None)
-    if white is None or (kind == Kind.FLOATS and largest < white * FEWEST_LEVELS / 255):
-        return _two_digits(largest) or 1.0
+    if white is None or (kind == Kind.FLOATS and 0 < largest < white * FEWEST_LEVELS / 255):
+        return _two_digits(largest)
     return white
 
 
 def _two_digits(value: float) -> float:
-    """Rounded up to two significant digits; 0 stays 0."""
-    if value <= 0:
-        return 0.0
+    """A value above 0, rounded up to two significant digits."""
     unit = 10.0 ** (math.floor(math.log10(value)) - 1)
     rounded = math.ceil(value / unit * (1 - 1e-9)) * unit
     return float(f"{rounded:.6g}") if rounded > 0 else value

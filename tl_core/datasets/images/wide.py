@@ -25,11 +25,8 @@ COLOURS = {
 }  # fmt: skip
 """Pillow's raw mode without byte order → its mode."""
 GREY_WITH_ALPHA = "LA;16B"
-_NATIVE, _OTHER = ("L", "B") if sys.byteorder == "little" else ("B", "L")
-SWAPPED = {"N": _OTHER, "L": "B", "B": "L"}
+SWAPPED = {"N": "B" if sys.byteorder == "little" else "L", "L": "B", "B": "L"}
 _PLANAR, _BITS, _PHOTOMETRIC = 284, 258, 262
-_PPM, _PPM_PLAIN = "ppm", "ppm_plain"
-"""Pillow's names of what reads colours that a PPM holds as bytes, and as written numbers."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -40,8 +37,7 @@ class WideImage:
     """(H, W, C), integers or float32; none is NaN or infinite."""
     mode: str
     """Pillow's mode of the same image at 8 bits: L, LA, RGB, RGBA or CMYK."""
-    kind: Kind
-    white_is_zero: bool = False
+    white_is_zero: bool
     """Whether 0 is white and the white level black, as a TIFF may say."""
 
     @property
@@ -53,10 +49,7 @@ class WideImage:
 
 def raw_mode(image: Image.Image) -> str:
     """How Pillow will read an opened file, such as RGB;16B; "" where it does not say."""
-    tiles = getattr(image, "tile", None)
-    if not tiles:
-        return ""
-    args = tiles[0].args
+    args = tiles[0].args if (tiles := getattr(image, "tile", None)) else ""
     first = args[0] if isinstance(args, tuple) and args else args
     return first if isinstance(first, str) else ""
 
@@ -66,38 +59,32 @@ def kind_of(image: Image.Image) -> Kind:
     if image.mode == "F":
         return Kind.FLOATS
     raw = raw_mode(image)
-    if image.mode.startswith("I") or raw == GREY_WITH_ALPHA or raw[:-1] in COLOURS:
-        return Kind.INTEGERS
-    wide = _planar_bits(image) > 8 or _ppm_white(image) > 255
+    wide = image.mode.startswith("I") or raw == GREY_WITH_ALPHA or raw[:-1] in COLOURS
+    wide = wide or _planar_bits(image) > 8 or _ppm_white(image) > 255
     return Kind.INTEGERS if wide else Kind.BYTES
 
 
 def read_wide(raw: bytes, image: Image.Image, kind: Kind) -> WideImage:
-    """All values of an image of INTEGERS or FLOATS.
-
-    Args:
-        raw: the file.
-        image: the same, opened and not yet loaded.
-        kind: `kind_of(image)`.
+    """All values of the file `raw`, of INTEGERS or FLOATS; `image` is opened and not yet loaded.
 
     Raises:
         UnusablePixels: a value is NaN, infinite or below black, or Pillow cannot read them all.
     """
-    if image.mode in COLOURS.values() and _planar_bits(image) > 8:
-        raise UnusablePixels(
-            f"{_planar_bits(image)}-bit colour in separate planes, which Pillow cannot read;"
-            " save it interleaved or as 8 bits"
-        )
-    mode, values = _values(raw, image)
+    if image.mode in COLOURS.values() and (bits := _planar_bits(image)) > 8:
+        way_out = "which Pillow cannot read; save it interleaved or as 8 bits"
+        raise UnusablePixels(f"{bits}-bit colour in separate planes, {way_out}")
+    mode, values = _stored(raw, image)
+    transparent = image.info.get("transparency")
+    if transparent is not None and mode in ("L", "RGB"):
+        opaque = (values != np.array(transparent)).any(axis=2)
+        mode, values = f"{mode}A", np.dstack([values, opaque * 65535])
     if kind == Kind.FLOATS and not np.isfinite(values).all():
         raise UnusablePixels("it holds NaN or infinite values; replace them by numbers from 0 up")
-    found = WideImage(values, mode, kind, _tag(image, _PHOTOMETRIC) == 0)
+    found = WideImage(values, mode, white_is_zero=_tag(image, _PHOTOMETRIC) == 0)
     lowest, largest = float(values.min()), found.largest
     if lowest < 0 and lowest < -max(largest, 0) / 510:  # more than half a grey level
-        raise UnusablePixels(
-            f"it holds values down to {lowest:g}, and 0 is black; shift or rescale the values"
-            " to 0 or more"
-        )
+        black = f"values down to {lowest:g}, and 0 is black"
+        raise UnusablePixels(f"it holds {black}; shift or rescale the values to 0 or more")
     return found
 
 
@@ -112,20 +99,8 @@ def to_bytes(wide: WideImage, white: float) -> Image.Image:
     scaled = np.rint(wide.values.clip(0, levels) * (255 / levels)).astype(np.uint8)
     if wide.white_is_zero:
         scaled = 255 - scaled
-    if wide.mode == "L":
-        return Image.fromarray(scaled[..., 0])
     height, width = scaled.shape[:2]
     return Image.frombytes(wide.mode, (width, height), scaled.tobytes())
-
-
-def _values(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
-    """(8-bit mode, values (H, W, C)), upright; a transparent value becomes alpha."""
-    mode, values = _stored(raw, image)
-    transparent = image.info.get("transparency")
-    if transparent is None or mode not in ("L", "RGB"):
-        return mode, values
-    opaque = (values != np.array(transparent)).any(axis=2)
-    return f"{mode}A", np.dstack([values, opaque * 65535])
 
 
 def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
@@ -134,9 +109,9 @@ def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
     if layout == GREY_WITH_ALPHA:
         halves = _upright(image, "RGBA").astype(np.uint16)  # the four bytes of a pixel as they are
         return "LA", halves[..., 0::2] << 8 | halves[..., 1::2]
-    mode = COLOURS.get(layout[:-1])
     if _ppm_white(image) > 255:
         return "RGB", _ppm_colours(raw, image)
+    mode = COLOURS.get(layout[:-1])
     if mode is None:
         return "L", _upright(image)[..., None]
     parts, order = layout[:-1].upper(), layout[-1]  # Pillow divides by alpha at 8 bits: not here
@@ -152,7 +127,7 @@ def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
 def _ppm_white(image: Image.Image) -> int:
     """The value that a PPM's header calls white; 0 for what is no PPM of colours."""
     tiles = getattr(image, "tile", None)
-    if not tiles or image.mode != "RGB" or tiles[0].codec_name not in (_PPM, _PPM_PLAIN):
+    if not tiles or image.mode != "RGB" or tiles[0].codec_name not in ("ppm", "ppm_plain"):
         return 0
     return int(tiles[0].args[1])
 
@@ -161,9 +136,9 @@ def _ppm_colours(raw: bytes, image: Image.Image) -> np.ndarray:
     """(H, W, 3) of a PPM, with 65,535 for its header's white, as Pillow gives a grey one's."""
     (tile,) = image.tile  # type: ignore[attr-defined]
     count = image.width * image.height * 3
-    if tile.codec_name == _PPM:
+    if tile.codec_name == "ppm":
         values = np.frombuffer(raw, ">u2", count, tile.offset)
-    else:
+    else:  # written numbers
         numbers = re.sub(rb"#[^\r\n]*", b"", raw[tile.offset :]).split()[:count]
         values = np.array(numbers, dtype=np.int64)
     scaled = np.rint(values * (65535 / _ppm_white(image))).clip(0, 65535)
@@ -173,10 +148,11 @@ def _ppm_colours(raw: bytes, image: Image.Image) -> np.ndarray:
 def _upright(image: Image.Image, layout: str | None = None) -> np.ndarray:
     """Pixels after turning by EXIF, read by another raw mode where one is given."""
     if layout is not None:
-        image.tile = [  # type: ignore[attr-defined]
-            tile._replace(args=layout if isinstance(tile.args, str) else (layout, *tile.args[1:]))
-            for tile in image.tile  # type: ignore[attr-defined]
-        ]
+        tiles = []
+        for tile in image.tile:  # type: ignore[attr-defined]
+            args = layout if isinstance(tile.args, str) else (layout, *tile.args[1:])
+            tiles.append(tile._replace(args=args))
+        image.tile = tiles  # type: ignore[attr-defined]
     ImageOps.exif_transpose(image, in_place=True)
     return np.asarray(image)
 

@@ -1,7 +1,7 @@
 """The two data sets that need neither files nor a network: `digits` and `shapes`."""
 
+import functools
 import importlib.util
-from collections.abc import Mapping
 from pathlib import Path
 
 import numpy as np
@@ -23,7 +23,7 @@ def read_digits(request: Request) -> Records:
 
     digits = load_digits()
     images = np.round(digits.images * (255 / 16)).astype(np.uint8)
-    classes = tuple(str(name) for name in digits.target_names)
+    classes = tuple(map(str, digits.target_names))
     return Records(images=images, labels=digits.target.astype(np.int64), classes=classes)
 
 
@@ -36,17 +36,11 @@ def digits_files(request: Request) -> list[Path]:
 
 
 def read_shapes(request: Request) -> Records:
-    """3,000 generated RGB images, a third each of circles, squares and triangles.
-
-    They are of 32 px where no size is asked for, and drawn anew at any other size.
-    """
+    """Generated RGB images, a third each of circles, squares and triangles, drawn at any size."""
     labels = np.arange(SHAPES_COUNT) % len(SHAPES)
-
-    def draw(size: int) -> Shapes:
-        return Shapes(labels, size, seed=0)
-
+    draw = functools.partial(Shapes, labels, seed=0)
     own = draw(SHAPES_SIZE)
-    images = np.stack([own[i] for i in range(len(own))])
+    images = np.stack([own[i] for i in range(SHAPES_COUNT)])
     return Records(images=images, labels=labels, classes=SHAPES, draw=draw)
 
 
@@ -58,16 +52,11 @@ def shapes_files(request: Request) -> list[Path]:
 class Shapes:
     """Images of one shape each, drawn when asked for: (size, size, 3) uint8.
 
-    Each has its own size, place, angle, colours, background and noise. Radii are 18–42% of the
-    side, and a shape never leaves its image. The shape differs from its background by 0.25–0.75
-    of the range in each channel, Gaussian noise of each pixel has a standard deviation of 0–0.1,
-    and the background brightens by up to 0.3 from one side to the other. Images of different
-    sizes differ in their noise alone.
-
-    Args:
-        labels: (N,) positions in `SHAPES`.
-        size: side, in pixels.
-        seed: the source of all randomness.
+    `labels` (N,) are positions in `SHAPES`. Each image has its own radius, place, angle, colours,
+    background and noise. Radii are 18–42% of the side, and a shape never leaves its image. The
+    shape differs from its background by 0.25–0.75 of the range in each channel, Gaussian noise of
+    each pixel has a standard deviation of 0–0.1, and the background brightens by up to 0.3 from
+    one side to the other. Images of different sizes differ in their noise alone.
 
     Source: own choice.
     """
@@ -83,7 +72,10 @@ class Shapes:
         self.ink = (self.paper + contrast) % 1
         self.slope = rng.uniform(-0.3, 0.3, (2, count)).astype(np.float32)
         self.noise = rng.uniform(0, 0.1, count).astype(np.float32)
-        self.noise_states = [_state_before_noise(rng, size) for _ in labels]
+        self.noise_states = []
+        for _ in labels:
+            self.noise_states.append(rng.bit_generator.state)
+            rng.standard_normal((size, size, 3), dtype=np.float32)  # the noise of this image
 
     def __len__(self) -> int:
         return len(self.labels)
@@ -100,13 +92,6 @@ class Shapes:
         rng.bit_generator.state = self.noise_states[index]
         pixels += self.noise[index] * rng.standard_normal(pixels.shape, dtype=np.float32)
         return np.round(np.clip(pixels, 0, 1) * 255).astype(np.uint8)
-
-
-def _state_before_noise(rng: np.random.Generator, size: int) -> Mapping[str, object]:
-    """The generator's state; the noise of one image is then drawn, so that the next follows."""
-    state = rng.bit_generator.state
-    rng.standard_normal((size, size, 3), dtype=np.float32)
-    return state
 
 
 def signed_distance(

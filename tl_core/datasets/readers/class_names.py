@@ -6,11 +6,7 @@ from collections.abc import Iterable
 
 
 def hint(name: str, others: Iterable[str]) -> str:
-    """For messages: the one of `others` that differs in case, space or the coding of accents.
-
-    Returns:
-        Text in parentheses that follows a space; empty where there is none.
-    """
+    """For messages: " (it has …)", where one of `others` differs in writing alone; else empty."""
     alike = [other for other in others if _plain(other) == _plain(name)]
     return f" (it has {alike[0]!r}, written otherwise: use one name)" if alike else ""
 

@@ -33,8 +33,7 @@ class FileImages:
 
     def __getitem__(self, index: int, /) -> bytes:
         try:
-            with open(self._paths[index], "rb") as file:
-                return file.read()
+            return Path(self._paths[index]).read_bytes()
         except OSError:
             return b""
 
@@ -80,23 +79,16 @@ def files(request: Request) -> list[Path]:
 
 
 def contents(request: Request) -> Contents:
-    """Splits, classes and counts, and what is left aside.
-
-    Raises:
-        BadInput: as `read`.
-    """
+    """Splits, classes and counts, and what is left aside; raises BadInput as `read`."""
     found = _find(request)
     images = Counter(found.places)
-    layout = found.layout
-    return Contents(
-        counts={
-            part: {name: images[part, label] for label, name in enumerate(found.classes)}
-            for part in sorted({part for part, _ in images})
-        },
-        sources={p: f"{f.name}/" for p, f in layout.splits.items()} if layout.is_split else {},
-        aside=found.tree.aside.lines(),
-        notes=tuple(found.tree.notes),
-    )
+    counts = {
+        part: {name: images[part, label] for label, name in enumerate(found.classes)}
+        for part in sorted({part for part, _ in images})
+    }
+    splits = found.layout.splits if found.layout.is_split else {}
+    sources = {part: f"{folder.name}/" for part, folder in splits.items()}
+    return Contents(counts, sources, found.tree.aside.lines(), tuple(found.tree.notes))
 
 
 def _find(request: Request) -> _Found:
@@ -121,32 +113,27 @@ def _find(request: Request) -> _Found:
 
 def _classes(tree: Tree, layout: Layout) -> tuple[str, ...]:
     """The class folders of train, sorted; those of val and test are among them."""
+    train = layout.splits[TRAIN].path
     trained = [folder for part, folder in layout.class_folders if part == TRAIN]
     names = tuple(sorted({folder.name for folder in trained}))
     if len(names) < 2:
-        raise BadInput(_one_class(tree, layout, trained[0]))
+        text = f"{train} has one class folder ({trained[0].name}) and needs two"
+        raise BadInput(f"{text}{_ways_out(tree, layout, trained[0])}.")
     for _, folder in layout.class_folders:
         if folder.name not in names:
-            raise BadInput(
-                f"{folder.path} is a class that {layout.splits[TRAIN].path} lacks"
-                f"{hint(folder.name, names)}; "
-                "add or remove it."
-            )
+            lacks = f"{train} lacks{hint(folder.name, names)}"
+            raise BadInput(f"{folder.path} is a class that {lacks}; add or remove it.")
     return names
 
 
-def _one_class(tree: Tree, layout: Layout, folder: Folder) -> str:
-    text = (
-        f"{layout.splits[TRAIN].path} has one class folder ({folder.name}); a classifier needs 2 "
-        "or more"
-    )
-    deeper = ", ".join(sub.name for sub in tree.inside(folder).folders[:3])
+def _ways_out(tree: Tree, layout: Layout, only: Folder) -> str:
+    """What to do where there is one class folder, by the folders in it."""
+    deeper = ", ".join(sub.name for sub in tree.inside(only).folders[:3])
     if not deeper:
-        return f"{text}."
+        return ""
     if layout.is_split:
-        return f"{text}: move what is in it ({deeper}, …) up, in every split."
-    what = f"its folders ({deeper}, …) are splits or classes"
-    return f"{text}: if {what}, give folder:{folder.path}."
+        return f": move what is in it ({deeper}, …) up, in every split"
+    return f": if its folders ({deeper}, …) are splits or classes, give folder:{only.path}"
 
 
 def _images_of(tree: Tree, folder: Folder, *, needed: bool) -> list[File]:

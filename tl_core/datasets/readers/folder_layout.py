@@ -1,6 +1,5 @@
 """Which folders of a `folder:PATH` are splits, which are classes, and which are neither."""
 
-import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -10,12 +9,14 @@ from tl_core.datasets.readers.split_names import PART_NAMES, part_of, parts_in, 
 from tl_core.datasets.readers.tree import Folder, Tree
 from tl_core.datasets.records import TRAIN
 from tl_core.errors import BadInput
+from tl_core.machine.user_path import expanded
 
 _NUMBER = re.compile(r"[\d\W_]+")
 _NUMBERED = {
     "fold", "kfold", "cv", "split", "part", "partition", "batch", "chunk", "shard", "subset",
 }  # fmt: skip
 """Words that stand before the numbers of a data set's parts."""
+_WAY_OUT = "put images into train/CLASS/, val/CLASS/ and test/CLASS/, or rename what is a class."
 
 
 @dataclass(frozen=True)
@@ -45,9 +46,9 @@ def find_layout(tree: Tree) -> Layout:
             "or such folders into train, val and test."
         )
     named = {folder: part for folder in top if (part := part_of(folder.name)) is not None}
-    whole = [folder for folder in named if tree.peek(folder).folders]
+    whole = {folder: part for folder, part in named.items() if tree.peek(folder).folders}
     if whole:
-        splits = _one_for_each(tree, {folder: named[folder] for folder in whole})
+        splits = _one_for_each(tree, whole)
         class_folders = _split_classes(tree, splits)
         _check_beside(tree, splits, top, {folder.name for _, folder in class_folders})
     else:
@@ -55,8 +56,9 @@ def find_layout(tree: Tree) -> Layout:
         _check_no_splits(tree, top, named)
         class_folders = [(TRAIN, folder) for folder in top]
     _check_same_inside(tree, [folder for part, folder in class_folders if part == TRAIN])
-    _check_names(class_folders)
-    tree.leave_files(f"files beside the {'splits' if whole else 'class folders'}", loose)
+    for _, folder in class_folders:
+        expanded(folder.path)  # refuses a name that is no UTF-8 text, which no table could hold
+    tree.leave(f"files beside the {'splits' if whole else 'class folders'}", *loose)
     return Layout(splits, class_folders, bool(whole))
 
 
@@ -66,16 +68,12 @@ def _one_for_each(tree: Tree, named: dict[Folder, int]) -> dict[int, Folder]:
     for folder, part in named.items():
         first = found.setdefault(part, folder)
         if first.within[-1] != folder.within[-1]:
-            raise BadInput(
-                f"{tree.root.path} has {first.name}/ and {folder.name}/, both names of the "
-                f"{PART_NAMES[part]} split; join, rename or remove one."
-            )
+            both = f"{first.name}/ and {folder.name}/, both names of the {PART_NAMES[part]} split"
+            raise BadInput(f"{tree.root.path} has {both}; join, rename or remove one.")
     if TRAIN not in found:
         there = " and ".join(f"{folder.name}/" for folder in found.values())
-        raise BadInput(
-            f"{tree.root.path} has {there} but no train/ with class folders; add it, or rename "
-            "what is no split."
-        )
+        what = f"{there} but no train/ with class folders"
+        raise BadInput(f"{tree.root.path} has {what}; add it, or rename what is no split.")
     return dict(sorted(found.items()))
 
 
@@ -84,7 +82,7 @@ def _split_classes(tree: Tree, splits: dict[int, Folder]) -> list[tuple[int, Fol
     for part, folder in splits.items():
         classes, loose = tree.inside(folder)
         found += [(part, path) for path in classes]
-        tree.leave_files(f"files beside the class folders of {folder.name}/", loose)
+        tree.leave(f"files beside the class folders of {folder.name}/", *loose)
     return found
 
 
@@ -96,7 +94,7 @@ def _check_beside(
     for folder in top:
         if folder.within[-1] in used:
             if folder not in splits.values():
-                tree.leave("links to a split that is read already", folder.path)
+                tree.leave("links to a split that is read already", folder)
             continue
         sub_folders = {sub.name for sub in tree.peek(folder).folders}
         if part_of(folder.name) is not None or (parts_in(folder.name) and sub_folders & classes):
@@ -107,11 +105,10 @@ def _check_beside(
                 "class folders, or move it elsewhere."
             )
         if folder.name in classes:
-            raise BadInput(
-                f"{folder.path} is named like a class of {splits[TRAIN].name}/ and lies beside "
-                "it; put it into a split or move it elsewhere."
-            )
-        tree.leave_folder(folder, "which is no split")
+            what = f"is named like a class of {splits[TRAIN].name}/ and lies beside it"
+            raise BadInput(f"{folder.path} {what}; put it into a split or move it elsewhere.")
+        files, _ = Tree(tree.root.path).below(folder)
+        tree.leave(f"files in {folder.name}/, which is no split", *files)
 
 
 def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) -> None:
@@ -120,17 +117,13 @@ def _check_no_splits(tree: Tree, top: list[Folder], named: dict[Folder, int]) ->
     trains = others and [folder.name.lower() for folder in named] == ["train"]
     if named and not trains and (others != 1 or len(set(named.values())) > 1):
         there = " and ".join(f"{folder.name}/" for folder in named)
-        raise BadInput(
-            f"{there} in {tree.root.path}: a name of splits, and no class folders inside; put "
-            "the images into train/CLASS/, val/CLASS/ and test/CLASS/, or rename what is a class."
-        )
+        what = f"{there} in {tree.root.path}: a name of splits, and no class folders inside"
+        raise BadInput(f"{what}; {_WAY_OUT}")
     for one, other in combinations([folder for folder in top if parts_in(folder.name)], 2):
         alike = without_split(one.name) == without_split(other.name)
         if alike and parts_in(one.name) != parts_in(other.name):
-            raise BadInput(
-                f"{one.name}/ and {other.name}/ in {tree.root.path} look like splits; call them "
-                "train, val or test with class folders directly inside, or rename the classes."
-            )
+            both = f"{one.name}/ and {other.name}/ in {tree.root.path}"
+            raise BadInput(f"{both} look like splits; {_WAY_OUT}")
 
 
 def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
@@ -145,22 +138,9 @@ def _check_same_inside(tree: Tree, classes: list[Folder]) -> None:
         return
     names, below = ", ".join(list(inside)[:3]), ", ".join(same[:3])
     if {_NUMBER.sub("", name.lower()) for name in inside} <= _NUMBERED:
-        raise BadInput(
-            f"{tree.root.path}: {names} look like parts of one data set with the classes "
-            f"{below}; put the images into train/CLASS/, val/CLASS/ and test/CLASS/, or rename "
-            "what is a class."
-        )
+        what = f"{names} look like parts of one data set with the classes {below}"
+        raise BadInput(f"{tree.root.path}: {what}; {_WAY_OUT}")
     tree.notes.append(
         f"{names} are classes, though each has the folders {below}: if those are the classes, "
         "put them into train, val and test"
     )
-
-
-def _check_names(class_folders: list[tuple[int, Folder]]) -> None:
-    """Refuse class names that are no text, which no table could hold."""
-    for _, folder in class_folders:
-        try:
-            folder.name.encode()
-        except UnicodeEncodeError:
-            printable = os.fsencode(folder.path).decode(errors="replace")
-            raise BadInput(f"The folder name {printable} is no UTF-8 text; rename it.") from None

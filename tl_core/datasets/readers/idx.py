@@ -7,6 +7,12 @@ from pathlib import Path
 import numpy as np
 
 
+def or_packed(path: Path) -> Path:
+    """`path`, or the same with .gz appended where that alone exists."""
+    packed = path.with_name(f"{path.name}.gz")
+    return packed if packed.exists() and not path.exists() else path
+
+
 def read_idx(path: Path) -> np.ndarray:
     """The uint8 array in the idx file `path`, or else in `path` with .gz appended.
 
@@ -19,8 +25,8 @@ def read_idx(path: Path) -> np.ndarray:
 
     Source: Y. LeCun, "The MNIST database", file formats.
     """
-    packed = path.with_name(path.name + ".gz")
-    data = path.read_bytes() if path.exists() else gzip.decompress(packed.read_bytes())
+    path = or_packed(path)
+    data = gzip.decompress(path.read_bytes()) if path.suffix == ".gz" else path.read_bytes()
     if len(data) < 8 or data[:3] != b"\0\0\x08" or not data[3]:
         raise ValueError(f"{path.name} is no idx file of bytes")
     axes = data[3]

@@ -1,31 +1,23 @@
 """Files of a data set that are not used, counted by reason."""
 
-from collections import Counter
-
 
 class LeftAside:
-    """Counts of unused files; one short line for each reason."""
+    """Counts of unused files and the first example of each reason."""
 
     def __init__(self) -> None:
-        self._counts: Counter[str] = Counter()
-        self._examples: dict[str, str] = {}
+        self._found: dict[str, tuple[int, str]] = {}
 
     def add(self, reason: str, example: str, count: int = 1) -> None:
-        """Count `count` more of `reason`, a plural such as "broken links".
-
-        The first path or name that is given as the `example` of a reason is kept.
-        """
-        self._counts[reason] += count
-        self._examples.setdefault(reason, example)
+        """Count `count` more of `reason`, a plural such as "broken links"."""
+        before, first = self._found.get(reason, (0, example))
+        self._found[reason] = (before + count, first)
 
     def lines(self) -> tuple[str, ...]:
         """`broken links: 12, such as dark/x.png`, in the order in which reasons were met."""
-        return tuple(
-            f"{reason}: {count:,}, such as {self._examples[reason]}"
-            for reason, count in self._counts.items()
-        )
+        found = self._found.items()
+        return tuple(f"{reason}: {count:,}, such as {path}" for reason, (count, path) in found)
 
     def pass_on(self, other: "LeftAside") -> None:
         """Add these counts to another's."""
-        for reason, count in self._counts.items():
-            other.add(reason, self._examples[reason], count)
+        for reason, (count, example) in self._found.items():
+            other.add(reason, example, count)

@@ -1,21 +1,20 @@
 """The usual names of splits, for folders and Parquet files alike.
 
-Case, digits, separators and words such as `set` or `images` do not matter: `Training`,
-`test_set`, `val2017` and `TrainData` are splits. `eval` is a test split, as in Hugging Face's
-`datasets`.
+Case, digits, separators and words such as `set` or `images` do not matter: `Training`, `test_set`,
+`val2017` and `TrainData` are splits. `eval` is a test split, as in Hugging Face's `datasets`.
 """
 
 import re
 
 from tl_core.datasets.records import TEST, TRAIN, VAL
 
-WORDS = {
+_WORDS = {
     TRAIN: ("train", "training", "trn"),
     VAL: ("val", "valid", "validation", "validate", "dev", "development"),
     TEST: ("test", "tests", "testing", "tst", "eval", "evaluation", "holdout", "heldout"),
 }
 PART_NAMES = {TRAIN: "train", VAL: "val", TEST: "test"}
-_PART_OF = {word: part for part, words in WORDS.items() for word in words}
+_PART_OF = {word: part for part, words in _WORDS.items() for word in words}
 _FILLERS = {
     "set", "data", "dataset", "image", "images", "img", "imgs", "split", "folder", "of", "files",
 }  # fmt: skip
@@ -35,9 +34,8 @@ def part_of(name: str) -> int | None:
 def parts_in(name: str) -> set[int]:
     """Every split that a word of the name stands for: `cifar-train` → {TRAIN}."""
     whole = part_of(name)
-    return {_PART_OF[word] for word in _words(name) if word in _PART_OF} | (
-        set() if whole is None else {whole}
-    )
+    found = {_PART_OF[word] for word in _words(name) if word in _PART_OF}
+    return found if whole is None else found | {whole}
 
 
 def without_split(name: str) -> str:

@@ -1,21 +1,18 @@
-"""torchvision's data sets: CIFAR, SVHN, STL-10 by its classes, MNIST and its kin from idx files.
+"""CIFAR, SVHN and STL-10, read by torchvision's classes; MNIST and its kin, from idx files."""
 
-torchvision's classes check the files' md5 and show the progress of downloads.
-"""
-
-import functools
+import string
+from collections.abc import Iterable, Sequence
+from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from tl_core.datasets.readers.idx import read_idx
 from tl_core.datasets.readers.published import Published
 from tl_core.datasets.records import TEST, TRAIN, Records
 
 _PARTS = ("train", "test")
-_DIGITS = tuple("0123456789")
-_LETTERS = tuple("abcdefghijklmnopqrstuvwxyz")
 _STL10 = ("airplane", "bird", "car", "cat", "deer", "dog", "horse", "monkey", "ship", "truck")
 _FASHION = (
     "T-shirt/top", "Trouser", "Pullover", "Dress", "Coat", "Sandal", "Shirt", "Sneaker", "Bag",
@@ -23,131 +20,95 @@ _FASHION = (
 )  # fmt: skip
 
 
-def _torchvision(name: str) -> Any:
-    """A class of torchvision.datasets, imported on first use."""
-    from torchvision import datasets
-
-    if name != "STL10":
-        return getattr(datasets, name)
-
-    class LabelledSTL10(datasets.STL10):
-        """STL-10 without its 2.6 GB of unlabelled images, which need not be on disk."""
-
-        train_list = datasets.STL10.train_list[:2]
-
-    return LabelledSTL10
-
-
-def _join(
-    train: np.ndarray, train_labels: Any, test: np.ndarray, test_labels: Any, classes: Any
+def _joined(
+    images: Sequence[np.ndarray], labels: Sequence[ArrayLike], classes: Iterable[str]
 ) -> Records:
-    """One `Records` of the two splits; images (N, H, W) or (N, H, W, 3) uint8."""
+    """One `Records` of the train and the test part; images (N, H, W) or (N, H, W, 3) uint8."""
     return Records(
-        images=np.concatenate([train, test]),
-        labels=np.concatenate([train_labels, test_labels]).astype(np.int64),
+        images=np.concatenate(images),
+        labels=np.concatenate(labels).astype(np.int64),
         classes=tuple(classes),
-        parts=np.repeat([TRAIN, TEST], [len(train), len(test)]),
+        parts=np.repeat([TRAIN, TEST], [len(part) for part in images]),
     )
 
 
-def _parse_cifar(name: str, root: Path) -> Records:
-    train, test = (_torchvision(name)(root, train=part) for part in (True, False))
-    return _join(train.data, train.targets, test.data, test.targets, train.classes)
+def _parse_cifar(published: Published, root: Path) -> Records:
+    parts = [published.part(root, part) for part in _PARTS]
+    images, labels = [part.data for part in parts], [part.targets for part in parts]
+    return _joined(images, labels, parts[0].classes)
 
 
-def _fetch(name: str, root: Path) -> None:
-    _torchvision(name)(root, download=True)
+def _parse_channels_first(published: Published, root: Path) -> Records:
+    parts = [published.part(root, part) for part in _PARTS]
+    images = [part.data.transpose(0, 2, 3, 1) for part in parts]
+    return _joined(images, [part.labels for part in parts], published.classes)
 
 
-def _parse_by_split(name: str, classes: tuple[str, ...], root: Path) -> Records:
-    train, test = (_torchvision(name)(root, split=part) for part in _PARTS)
-    train_images, test_images = (part.data.transpose(0, 2, 3, 1) for part in (train, test))
-    return _join(train_images, train.labels, test_images, test.labels, classes)
+def _parse_idx(published: Published, root: Path) -> Records:
+    arrays = [read_idx(root / name) for name in published.files]
+    images, labels = arrays[::2], arrays[1::2]
+    if published.name == "EMNIST":  # its letters: each image transposed, labels 1–26
+        images = [part.transpose(0, 2, 1) for part in images]
+        labels = [part - 1 for part in labels]
+    return _joined(images, labels, published.classes)
 
 
-def _fetch_by_split(name: str, parts: tuple[str, ...], root: Path) -> None:
-    for part in parts:
-        _torchvision(name)(root, split=part, download=True)
-
-
-def _parse_idx(files: tuple[str, ...], classes: tuple[str, ...], root: Path) -> Records:
-    train, train_labels, test, test_labels = (read_idx(root / name) for name in files)
-    return _join(train, train_labels, test, test_labels, classes)
-
-
-def _parse_letters(root: Path) -> Records:
-    """Upright, labels 0–25: the files hold each image transposed and labels 1–26."""
-    train, train_labels, test, test_labels = (read_idx(root / name) for name in _LETTER_FILES)
-    train, test = train.transpose(0, 2, 1), test.transpose(0, 2, 1)
-    return _join(train, train_labels - 1, test, test_labels - 1, _LETTERS)
+def _in(folder: str, names: Iterable[str]) -> tuple[str, ...]:
+    return tuple(f"{folder}/{name}" for name in names)
 
 
 def _idx_files(folder: str, train: str, test: str) -> tuple[str, ...]:
     """Images and labels of the training part, then of the test part."""
     kinds = ("images-idx3-ubyte", "labels-idx1-ubyte")
-    return tuple(f"{folder}/raw/{part}-{kind}" for part in (train, test) for kind in kinds)
+    return _in(f"{folder}/raw", (f"{part}-{kind}" for part in (train, test) for kind in kinds))
 
 
-def _cifar(name: str, files: tuple[str, ...], archive: str) -> Published:
-    return Published(
-        files=files,
-        parse=functools.partial(_parse_cifar, name),
-        fetch=functools.partial(_fetch, name),
-        urls=lambda: [_torchvision(name).url],
-        archive=archive,
-        archive_md5=lambda: _torchvision(name).tgz_md5,
-    )
-
-
-def _mnist(name: str, classes: tuple[str, ...]) -> Published:
-    files = _idx_files(name, "train", "t10k")
-    return Published(
-        files=files,
-        packed=True,
-        parse=functools.partial(_parse_idx, files, classes),
-        fetch=functools.partial(_fetch, name),
-        urls=lambda: list(_torchvision(name).mirrors),
-    )
-
-
-_LETTER_FILES = _idx_files("EMNIST", "emnist-letters-train", "emnist-letters-test")
-_CIFAR10_FILES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
-
-CIFAR10 = _cifar(
-    "CIFAR10",
-    tuple(f"cifar-10-batches-py/{name}" for name in _CIFAR10_FILES),
-    "cifar-10-python.tar.gz",
+_BATCHES = (*(f"data_batch_{i}" for i in range(1, 6)), "test_batch", "batches.meta")
+CIFAR10 = Published(
+    name="CIFAR10",
+    files=_in("cifar-10-batches-py", _BATCHES),
+    parse=_parse_cifar,
+    downloads=("train",),
+    archive="cifar-10-python.tar.gz",
 )
-CIFAR100 = _cifar(
-    "CIFAR100",
-    tuple(f"cifar-100-python/{name}" for name in ("train", "test", "meta")),
-    "cifar-100-python.tar.gz",
+CIFAR100 = replace(
+    CIFAR10,
+    name="CIFAR100",
+    files=_in("cifar-100-python", ("train", "test", "meta")),
+    archive="cifar-100-python.tar.gz",
 )
 SVHN = Published(
+    name="SVHN",
     files=("train_32x32.mat", "test_32x32.mat"),
-    parse=functools.partial(_parse_by_split, "SVHN", _DIGITS),
-    fetch=functools.partial(_fetch_by_split, "SVHN", _PARTS),
-    urls=lambda: [_torchvision("SVHN").split_list["train"][0]],
+    classes=tuple(string.digits),
+    parse=_parse_channels_first,
+    urls=lambda svhn: [svhn.split_list["train"][0]],
 )
 STL10 = Published(
-    files=tuple(
-        f"stl10_binary/{name}"
-        for name in ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")
-    ),
-    parse=functools.partial(_parse_by_split, "STL10", _STL10),
-    fetch=functools.partial(_fetch_by_split, "STL10", _PARTS),
-    urls=lambda: [_torchvision("STL10").url],
+    name="STL10",
+    files=_in("stl10_binary", ("train_X.bin", "train_y.bin", "test_X.bin", "test_y.bin")),
+    classes=_STL10,
+    parse=_parse_channels_first,
     archive="stl10_binary.tar.gz",
-    archive_md5=lambda: _torchvision("STL10").tgz_md5,
 )
-MNIST = _mnist("MNIST", _DIGITS)
-FASHION_MNIST = _mnist("FashionMNIST", _FASHION)
-EMNIST_LETTERS = Published(
-    files=_LETTER_FILES,
+MNIST = Published(
+    name="MNIST",
+    files=_idx_files("MNIST", "train", "t10k"),
     packed=True,
-    parse=_parse_letters,
-    fetch=functools.partial(_fetch_by_split, "EMNIST", ("letters",)),
-    urls=lambda: [_torchvision("EMNIST").url],
+    classes=tuple(string.digits),
+    parse=_parse_idx,
+    downloads=("train",),
+    urls=lambda mnist: list(mnist.mirrors),
+)
+FASHION_MNIST = replace(
+    MNIST, name="FashionMNIST", files=_idx_files("FashionMNIST", "train", "t10k"), classes=_FASHION
+)
+EMNIST_LETTERS = Published(
+    name="EMNIST",
+    files=_idx_files("EMNIST", "emnist-letters-train", "emnist-letters-test"),
+    packed=True,
+    classes=tuple(string.ascii_lowercase),
+    parse=_parse_idx,
+    downloads=("letters",),
     archive="EMNIST/raw/gzip.zip",
-    archive_md5=lambda: _torchvision("EMNIST").md5,
 )

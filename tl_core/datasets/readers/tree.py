@@ -8,6 +8,7 @@ import os
 import warnings
 from collections import defaultdict
 from collections.abc import Callable, Sequence
+from pathlib import PurePath
 from typing import NamedTuple
 
 import numpy as np
@@ -64,8 +65,6 @@ class Tree:
     """A folder that is listed, and what was met there.
 
     Attributes:
-        root: the folder.
-        aside: what was left out, by reason.
         links: the first target of every link that is used; it changes where a link does.
         notes: a line each on how the folders were understood.
     """
@@ -84,21 +83,27 @@ class Tree:
         """
         found = Listing([], [])
         for entry in _entries(folder.path):
+            linked = entry.is_symlink()
             if is_hidden(entry.name):
-                self._count_hidden(entry)
-            elif _holds(entry.is_dir):
-                sub = _sub_folder(folder, entry)
-                if any(_is_below(real, sub.within[-1]) for real in folder.within):
-                    self.leave("links to a folder above them", entry.path)
-                    continue
-                self._note_link(entry)
-                found.folders.append(sub)
+                if not _is_empty_folder(entry):
+                    self.leave("hidden or thumbnail names", entry)
+                continue
+            if _holds(entry.is_dir):
+                real = f"{folder.within[-1]}/{entry.name}"
+                if linked:
+                    real = os.path.realpath(entry.path)
+                    if any(PurePath(above).is_relative_to(real) for above in folder.within):
+                        self.leave("links to a folder above them", entry)
+                        continue
+                found.folders.append(Folder(entry.path, (*folder.within, real)))
             elif _holds(entry.is_file):
-                self._note_link(entry)
-                found.files.append(_file(entry))
+                inode = entry.stat().st_ino if linked else entry.inode()
+                found.files.append(File(entry.path, inode, linked))
             else:
-                kind = "broken links" if entry.is_symlink() else "special files, such as pipes"
-                self.leave(kind, entry.path)
+                self.leave("broken links" if linked else "special files, such as pipes", entry)
+                continue
+            if linked:
+                self.links.append(os.path.join(folder.path, os.readlink(entry.path)))
         return found
 
     def below(self, folder: Folder) -> tuple[list[File], list[Folder]]:
@@ -113,7 +118,7 @@ class Tree:
 
         def visit(where: Folder, linked: bool) -> None:
             if where.within[-1] in seen:
-                self.leave("links to a folder that is read already", where.path)
+                self.leave("links to a folder that is read already", where)
                 return
             seen.add(where.within[-1])
             listing = self.inside(where)
@@ -123,17 +128,11 @@ class Tree:
                 visit(sub, linked or os.path.islink(sub.path))
 
         visit(folder, os.path.islink(folder.path))
-        files.sort()
-        return files, folders
+        return sorted(files), folders
 
     def peek(self, folder: Folder) -> Listing:
         """As `inside`, but nothing of it is counted as left aside or as a link in use."""
         return Tree(self.root.path).inside(folder)
-
-    def leave_folder(self, folder: Folder, why: str) -> None:
-        """Count every file below a folder as not used."""
-        files, _ = Tree(self.root.path).below(folder)
-        self.leave_files(f"files in {folder.name}/, {why}", files)
 
     def images_among(self, files: list[File]) -> list[File]:
         """Those that are images by their suffix; the others are put aside.
@@ -144,24 +143,23 @@ class Tree:
         by_suffix: defaultdict[str, list[File]] = defaultdict(list)
         for file in files:
             by_suffix[_suffix(file)].append(file)
-        kept = image_suffixes()
+        known = Image.registered_extensions()
+        kept = {suffix for suffix, form in known.items() if form not in _UNDECODED}
         for suffix, group in by_suffix.items():
             if suffix in kept:
                 continue
             if any(_is_image(file.path) for file in group[:_LOOKED_AT]):
-                kept |= {suffix}
+                kept.add(suffix)
                 continue
             what = f"files that are no images by their suffix {suffix}"
-            self.leave_files(what if suffix else "files without a suffix", group)
+            self.leave(what if suffix else "files without a suffix", *group)
         return [file for file in files if _suffix(file) in kept]
 
     def each_once(self, files: list[File], places: Sequence[object], where: str) -> list[int]:
         """Positions of one name for each real file: where it lies, rather than a link.
 
-        Args:
-            files: found below the root.
-            places: of each file, such as its split; all names of one file must have the same.
-            where: what the places are, for the message.
+        All names of a file must be in the same of `places`, such as its split, which `where`
+        calls by their plural.
 
         Raises:
             BadInput: a file is in two places.
@@ -172,10 +170,8 @@ class Tree:
             for other in others:
                 name = self.relative(files[other].path)
                 if places[one] != places[other]:
-                    raise BadInput(
-                        f"{self.relative(files[one].path)} and {name} are one file (a link), in"
-                        f" two {where}; remove one of them."
-                    )
+                    both = f"{self.relative(files[one].path)} and {name}"
+                    raise BadInput(f"{both} are one file (a link), in two {where}; remove one.")
                 self.aside.add("further names of files that are used", name)
             further |= set(others)
         return [at for at in range(len(files)) if at not in further]
@@ -185,34 +181,15 @@ class Tree:
         name = os.fsencode(os.path.relpath(path, self.root.path)).decode(errors="replace")
         return printable(name)
 
-    def leave(self, reason: str, path: str) -> None:
-        """Count one path as not used."""
-        self.aside.add(reason, self.relative(path))
-
-    def leave_files(self, reason: str, files: list[File]) -> None:
-        """Count files as not used; the first is the example."""
-        if files:
-            self.aside.add(reason, self.relative(files[0].path), len(files))
-
-    def _count_hidden(self, entry: "os.DirEntry[str]") -> None:
-        """Count a hidden name unless it is an empty folder."""
-        if not (_holds(entry.is_dir) and _is_empty(entry.path)):
-            self.leave("hidden or thumbnail names", entry.path)
-
-    def _note_link(self, entry: "os.DirEntry[str]") -> None:
-        if entry.is_symlink():
-            self.links.append(os.path.join(os.path.dirname(entry.path), os.readlink(entry.path)))
+    def leave(self, reason: str, *met: "File | Folder | os.DirEntry[str]") -> None:
+        """Count what was met as not used; the first is the example."""
+        if met:
+            self.aside.add(reason, self.relative(met[0].path), len(met))
 
 
 def is_hidden(name: str) -> bool:
     """Whether a name is hidden, or one that file managers and notebooks make for themselves."""
     return name.startswith(".") or name.lower() in _HIDDEN
-
-
-def image_suffixes() -> frozenset[str]:
-    """Suffixes, in lower case, of formats that Pillow decodes."""
-    known = Image.registered_extensions()
-    return frozenset(suffix for suffix, form in known.items() if form not in _UNDECODED)
 
 
 def _suffix(file: File) -> str:
@@ -221,7 +198,7 @@ def _suffix(file: File) -> str:
 
 def _same_files(files: list[File]) -> list[list[int]]:
     """Positions of files that are one file under several names, two or more in each list."""
-    inodes = np.fromiter((file.inode for file in files), dtype=np.uint64, count=len(files))
+    inodes = np.array([file.inode for file in files], dtype=np.uint64)
     _, group, counts = np.unique(inodes, return_inverse=True, return_counts=True)
     alike: defaultdict[tuple[int, int], list[int]] = defaultdict(list)
     for at in np.flatnonzero(counts[group] > 1).tolist():
@@ -240,28 +217,8 @@ def _entries(folder: str) -> "list[os.DirEntry[str]]":
         ) from error
 
 
-def _is_empty(folder: str) -> bool:
-    try:
-        with os.scandir(folder) as entries:
-            return next(entries, None) is None
-    except OSError:
-        return False
-
-
-def _sub_folder(folder: Folder, entry: "os.DirEntry[str]") -> Folder:
-    linked = entry.is_symlink()
-    real = os.path.realpath(entry.path) if linked else f"{folder.within[-1]}/{entry.name}"
-    return Folder(entry.path, (*folder.within, real))
-
-
-def _is_below(path: str, folder: str) -> bool:
-    """Whether a real path is in a folder or the folder itself."""
-    return path == folder or path.startswith(f"{folder.rstrip('/')}/")
-
-
-def _file(entry: "os.DirEntry[str]") -> File:
-    linked = entry.is_symlink()
-    return File(entry.path, entry.stat().st_ino if linked else entry.inode(), linked)
+def _is_empty_folder(entry: "os.DirEntry[str]") -> bool:
+    return _holds(lambda: entry.is_dir() and not os.listdir(entry.path))
 
 
 def _holds(ask: Callable[[], bool]) -> bool:

@@ -20,8 +20,6 @@ from tl_core.datasets.readers.parquet.labels import join_labels
 from tl_core.datasets.records import TRAIN, Contents, Records, Request
 from tl_core.errors import BadInput
 
-__all__ = ["ParquetImages", "contents", "files", "read"]
-
 
 def read(request: Request) -> Records:
     """Labels and class names of all files; images are read when asked for.
@@ -32,10 +30,10 @@ def read(request: Request) -> Records:
     """
     found, _, _ = find_files(_path(request))
     tables = _tables(found)
-    classes, labels = _labels(found, tables)
+    classes, labels = join_labels(tables)
     images = ParquetImages(tables, _path(request))
-    is_split = len({file.part for file in found}) > 1
-    parts = np.repeat([file.part for file in found], [table.rows for table in tables])
+    parts = np.repeat([table.part for table in tables], [table.rows for table in tables])
+    is_split = len({table.part for table in tables}) > 1
     return Records(
         images=images,
         labels=np.concatenate(labels),
@@ -53,37 +51,32 @@ def files(request: Request) -> list[Path]:
     found, _, _ = find_files(_path(request))
     own = [file.path for file in found]
     links = [path.parent / path.readlink() for path in own if path.is_symlink()]
-    images = ParquetImages([open_table(path) for path in own], _path(request))
+    images = ParquetImages([open_table(file.path, file.part) for file in found], _path(request))
     return [*own, *links, *images.files()]
 
 
 def contents(request: Request) -> Contents:
-    """Splits, classes and counts, and what is left aside.
-
-    Raises:
-        BadInput: as `read`.
-    """
-    found, others, aside = find_files(_path(request))
+    """Splits, classes and counts, and what is left aside; raises BadInput as `read`."""
+    root = _path(request)
+    found, others, aside = find_files(root)
     tables = _tables(found)
-    classes, labels = _labels(found, tables)
-    counts: dict[int, np.ndarray] = {}
-    for file, own in zip(found, labels, strict=True):
-        before = counts.get(file.part, np.zeros(len(classes), dtype=np.int64))
-        counts[file.part] = before + np.bincount(own, minlength=len(classes))
-    used = [*(file.path for file in found), *ParquetImages(tables, _path(request)).files()]
+    classes, labels = join_labels(tables)
+    counts, sources = {}, {}
+    for part in dict.fromkeys(file.part for file in found):
+        own = [at for at, file in enumerate(found) if file.part == part]
+        rows = np.bincount(np.concatenate([labels[at] for at in own]), minlength=len(classes))
+        counts[part] = dict(zip(classes, rows.tolist(), strict=True))
+        more = f" and {len(own) - 1} more" if len(own) > 1 else ""
+        sources[part] = f"{found[own[0]].name}{more}"
+    used = [*(file.path for file in found), *ParquetImages(tables, root).files()]
     real = set(map(os.path.realpath, used))
     unused = sorted(path for path in others if os.path.realpath(path) not in real)
     if unused:
-        name = str(unused[0].relative_to(_path(request)))
-        aside.add("files that are no .parquet", name, len(unused))
+        example = str(unused[0].relative_to(root))
+        aside.add("files that are no .parquet", example, len(unused))
     for column in _unused_columns(tables):
         aside.add("columns that are not used", column)
-    return Contents(
-        counts={p: dict(zip(classes, c.tolist(), strict=True)) for p, c in counts.items()},
-        sources=_sources(found) if len(counts) > 1 else {},
-        aside=aside.lines(),
-        notes=_notes(tables),
-    )
+    return Contents(counts, sources if len(counts) > 1 else {}, aside.lines(), _notes(tables))
 
 
 def _path(request: Request) -> Path:
@@ -93,7 +86,7 @@ def _path(request: Request) -> Path:
 
 def _tables(found: list[PartFile]) -> list[Table]:
     """The columns of every file; all must have the same names."""
-    tables = [open_table(file.path) for file in found]
+    tables = [open_table(file.path, file.part) for file in found]
     first = tables[0]
     for table in tables[1:]:
         if (table.image, table.label) != (first.image, first.label):
@@ -101,50 +94,25 @@ def _tables(found: list[PartFile]) -> list[Table]:
                 f"{first.path} has images in column {first.image} and labels in {first.label}, "
                 f"{table.path} in {table.image} and {table.label}; rename them alike."
             )
-    for part in {file.part for file in found} - {TRAIN}:
-        own = [table for file, table in zip(found, tables, strict=True) if file.part == part]
+    for part in {table.part for table in tables} - {TRAIN}:
+        own = [table for table in tables if table.part == part]
         if not any(table.rows for table in own):
             raise BadInput(f"{own[0].path} has no rows; add some or remove the file.")
     return tables
 
 
-def _labels(
-    found: list[PartFile], tables: list[Table]
-) -> tuple[tuple[str, ...], list[np.ndarray]]:
-    classes, labels = join_labels(
-        [(file.part, table) for file, table in zip(found, tables, strict=True)]
-    )
-    if not any(table.rows for table in tables):
-        raise BadInput(f"The data set has no images; {tables[0].path} has no rows.")
-    if len(classes) < 2:
-        raise BadInput(f"A classifier needs 2 classes; there is {classes[0]}.")
-    return classes, labels
-
-
 def _unused_columns(tables: list[Table]) -> list[str]:
     """Names of the columns but those of images and labels, one that tells splits first."""
     names = dict.fromkeys(name for table in tables for name in table.file.schema_arrow.names)
-    first = tables[0]
-    others = [name for name in names if name not in (first.image, first.label)]
+    others = [name for name in names if name not in (tables[0].image, tables[0].label)]
     return sorted(others, key=lambda name: "split" not in name.lower())
 
 
-def _sources(found: list[PartFile]) -> dict[int, str]:
-    """part → its file, or the first of its files and how many more there are."""
-    named: dict[int, list[str]] = {}
-    for file in found:
-        named.setdefault(file.part, []).append(file.name)
-    return {
-        part: names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
-        for part, names in named.items()
-    }
-
-
 def _notes(tables: list[Table]) -> tuple[str, ...]:
-    first = tables[0]
+    image, label = tables[0].image, tables[0].label
     notes = []
-    if (first.image, first.label) != ("image", "label"):
-        notes.append(f"images from column {first.image}, labels from column {first.label}")
+    if (image, label) != ("image", "label"):
+        notes.append(f"images from column {image}, labels from column {label}")
     damaged = [table.path.name for table in tables if table.damaged_metadata]
     if damaged:
         notes.append(

@@ -1,14 +1,16 @@
 """The columns of one Parquet file: which holds the images, which the labels, and class names."""
 
+import contextlib
 import json
-from collections.abc import Callable, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pyarrow.types as pt
 
 from tl_core.errors import BadInput, first_line
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -16,8 +18,9 @@ class Table:
     """One Parquet file whose columns were checked; only its footer has been read."""
 
     path: Path
-    file: Any
-    """pyarrow ParquetFile."""
+    part: int
+    """TRAIN, VAL or TEST."""
+    file: pq.ParquetFile
     image: str
     """Name of the column of images."""
     label: str
@@ -37,105 +40,89 @@ class Table:
         return int(self.file.metadata.num_rows)
 
 
-def open_table(path: Path) -> Table:
+def open_table(path: Path, part: int) -> Table:
     """Find the columns of a file by their names, or else by the Hugging Face metadata.
 
     Raises:
         BadInput: the file is damaged or no Parquet, a column is missing or of another type, or
             class names are given twice.
     """
-    import pyarrow.parquet as pq
-
-    file = guarded(path, lambda: pq.ParquetFile(path, memory_map=True))
+    with reading(path):
+        file = pq.ParquetFile(path, memory_map=True)
     schema = file.schema_arrow
     features, damaged = _features(schema.metadata or {})
     image = _column(path, schema.names, features, "image", "Image")
     label = _column(path, schema.names, features, "label", "ClassLabel")
     data, paths = _image_fields(path, schema.field(image))
     names, unreadable = _class_names(path, features.get(label))
-    return Table(path, file, image, label, data, paths, names, damaged or unreadable)
+    return Table(path, part, file, image, label, data, paths, names, damaged or unreadable)
 
 
-def guarded(path: Path, work: Callable[[], T]) -> T:
-    """`work()`, with pyarrow's errors as BadInput.
-
-    Raises:
-        BadInput: the file is damaged or no Parquet.
-    """
-    import pyarrow as pa
-
+@contextlib.contextmanager
+def reading(path: Path) -> Iterator[None]:
+    """Turn pyarrow's errors on a file that is damaged or no Parquet into BadInput."""
     try:
-        return work()
+        yield
     except (pa.ArrowException, OSError) as error:
         raise BadInput(
             f"{path} is no readable Parquet file ({first_line(error)}); copy or download it again."
         ) from error
 
 
-def is_text(kind: Any) -> bool:
-    """Whether a pyarrow type is a string, of any width or dictionary-encoded."""
-    import pyarrow.types as pt
-
-    if kind is None or pt.is_dictionary(kind):
-        return kind is not None and is_text(kind.value_type)
-    return bool(pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind))
+def is_text(kind: pa.DataType) -> bool:
+    """Whether a type is a string, of any width or dictionary-encoded."""
+    if pt.is_dictionary(kind):
+        return is_text(kind.value_type)
+    return pt.is_string(kind) or pt.is_large_string(kind) or pt.is_string_view(kind)
 
 
-def _is_bytes(kind: Any) -> bool:
-    """Whether a pyarrow type is bytes, or a list of whole numbers, which may be bytes."""
-    import pyarrow.types as pt
-
-    if kind is None or pt.is_dictionary(kind):
-        return kind is not None and _is_bytes(kind.value_type)
+def _is_bytes(kind: pa.DataType) -> bool:
+    """Whether a type is bytes, or a list of whole numbers, which may be bytes."""
+    if pt.is_dictionary(kind):
+        return _is_bytes(kind.value_type)
     lists = (pt.is_list, pt.is_large_list, pt.is_fixed_size_list, pt.is_list_view)
     if any(is_list(kind) for is_list in lists):
-        return bool(pt.is_integer(kind.value_type))
+        return pt.is_integer(kind.value_type)
     binary = (pt.is_binary, pt.is_large_binary, pt.is_fixed_size_binary, pt.is_binary_view)
     return any(is_binary(kind) for is_binary in binary)
 
 
-def _features(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, Any], bool]:
+def _features(metadata: Mapping[bytes, bytes]) -> tuple[dict[str, object], bool]:
     """Hugging Face's description of each column, and whether it is damaged."""
     if b"huggingface" not in metadata:
         return {}, False
     try:
         features = json.loads(metadata[b"huggingface"])["info"]["features"]
     except (KeyError, TypeError, ValueError):
-        return {}, True
+        features = None
     return (features, False) if isinstance(features, dict) else ({}, True)
 
 
-def _column(path: Path, columns: list[str], features: dict[str, Any], name: str, kind: str) -> str:
+def _column(path: Path, columns: list[str], about: dict[str, object], name: str, kind: str) -> str:
     """The column of that name, or the only one of that kind."""
-    about = {c: features.get(c) for c in columns}
-    typed = [c for c, f in about.items() if isinstance(f, dict) and f.get("_type") == kind]
+    described = ((c, about.get(c)) for c in columns)
+    typed = [c for c, own in described if isinstance(own, dict) and own.get("_type") == kind]
     found = [c for c in columns if c == name] or typed
     if len(found) == 1:
         return found[0]
+    what = f"no column {name!r} (it has {', '.join(columns)})"
     if found:
-        raise BadInput(
-            f"{path} has {len(found)} columns of {name}s ({', '.join(found)}); rename the one to "
-            f"be used to {name}."
-        )
-    raise BadInput(
-        f"{path} has no column {name!r} (it has {', '.join(columns)}); "
-        f"rename the column that holds the {name}s."
-    )
+        what = f"{len(found)} columns of {name}s ({', '.join(found)})"
+    raise BadInput(f"{path} has {what}; rename the column that holds the {name}s to {name}.")
 
 
-def _image_fields(path: Path, field: Any) -> tuple[str | None, str | None]:
+def _image_fields(path: Path, field: pa.Field) -> tuple[str | None, str | None]:
     """Dotted names of the bytes and of the paths in the column of images."""
-    import pyarrow.types as pt
-
     name, kind = field.name, field.type
+    known = True
     if pt.is_struct(kind):
-        inside = {kind.field(i).name: kind.field(i).type for i in range(kind.num_fields)}
-        data = f"{name}.bytes" if _is_bytes(inside.get("bytes")) else None
-        paths = f"{name}.path" if is_text(inside.get("path")) else None
-        known = "bytes" not in inside or data or pt.is_null(inside["bytes"])
+        inside = {own.name: own.type for own in kind}
+        raw = inside.get("bytes", pa.null())
+        data = f"{name}.bytes" if _is_bytes(raw) else None
+        paths = f"{name}.path" if is_text(inside.get("path", pa.null())) else None
+        known = data is not None or pt.is_null(raw)
     else:
         data, paths = name if _is_bytes(kind) else None, name if is_text(kind) else None
-        known = True
     if not known or not (data or paths):
         raise BadInput(
             f"{path}: column {name} is {kind}; it must be struct<bytes, path>, the bytes of an "
@@ -144,23 +131,21 @@ def _image_fields(path: Path, field: Any) -> tuple[str | None, str | None]:
     return data, paths
 
 
-def _class_names(path: Path, feature: Any) -> tuple[tuple[str, ...] | None, bool]:
+def _class_names(path: Path, feature: object) -> tuple[tuple[str, ...] | None, bool]:
     """Class names in a column's description, and whether there are some that cannot be read."""
     names = feature.get("names") if isinstance(feature, dict) else None
     if isinstance(names, dict) and set(names) == {str(i) for i in range(len(names))}:
         names = [names[str(i)] for i in range(len(names))]
     if names is None:
         return None, False
-    if not isinstance(names, list) or not names or not all(map(_is_name, names)):
+    if not isinstance(names, list) or not names:
         return None, True
-    found = tuple(str(name) for name in names)
+    if not all(isinstance(name, str | int | float) and name != "" for name in names):
+        return None, True
+    found = tuple(map(str, names))
     twice = sorted({name for name in found if found.count(name) > 1})
     if twice:
         raise BadInput(
             f"{path}: its metadata names class {twice[0]!r} twice; give each class its own name."
         )
     return found, False
-
-
-def _is_name(name: Any) -> bool:
-    return isinstance(name, int | float) or (isinstance(name, str) and name != "")

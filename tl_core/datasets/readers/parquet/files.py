@@ -11,11 +11,11 @@ from pathlib import Path
 
 from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.split_names import PART_NAMES, parts_in
-from tl_core.datasets.readers.tree import File, Tree
+from tl_core.datasets.readers.tree import Tree
 from tl_core.datasets.records import TRAIN
 from tl_core.errors import BadInput
 
-_SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)(-[0-9a-f]{16})?(\.\w+)?$")
+_SHARD = re.compile(r"^(.*?)(\d+)-of-(\d+)(?:-[0-9a-f]{16})?((?:\.\w+)?)$")
 _VARYING = re.compile(
     r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}|\b[0-9a-f]{32}\b|-[0-9a-f]{16}$|\d+|\bof\b|[-_. ]"
 )
@@ -34,10 +34,7 @@ class PartFile:
 
 
 def find_files(root: Path) -> tuple[list[PartFile], list[Path], LeftAside]:
-    """The files of a data set, by part and then by name; each real file once.
-
-    Args:
-        root: one file, or a folder.
+    """The Parquet files of `root`, a file or a folder, by part and then by name, each once.
 
     Returns:
         The Parquet files, the other files of the folder, and what is left aside of the first.
@@ -50,76 +47,62 @@ def find_files(root: Path) -> tuple[list[PartFile], list[Path], LeftAside]:
         return [PartFile(root, root.name, TRAIN)], [], LeftAside()
     tree = Tree(str(root))
     files, _ = tree.below(tree.root)
-    tables = [file for file in files if file.path.lower().endswith(".parquet")]
-    others = sorted({file.path for file in files} - {file.path for file in tables})
-    if not tables:
-        there = f"it has {', '.join(tree.relative(path) for path in others[:5])}"
+    tables = {Path(f.path): f for f in files if f.path.lower().endswith(".parquet")}
+    others = sorted({Path(f.path) for f in files} - tables.keys())
+    found = _by_part(root, tree, list(tables))
+    if not found or found[0].part != TRAIN:
+        seen = sorted(tree.relative(str(path)) for path in tables or others)
+        there = f"it has {', '.join(seen[:5])}" if seen else "it is empty"
         raise BadInput(
-            f"{root} has no train*.parquet ({there if others else 'it is empty'}); name its files "
-            "train*.parquet and test*.parquet, or give one file."
-        )
-    parts = {file: _part_of(root, tree.relative(file.path)) for file in tables}
-    if any(part is not None for part in parts.values()):
-        found = _split_files(root, tree, parts)
-    else:
-        found = [PartFile(Path(f.path), tree.relative(f.path), TRAIN) for f in tables]
-    by_path = {file.path: file._replace(linked=False) for file in tables}  # links count alike
-    own = [by_path[str(file.path)] for file in found]
-    found = [found[at] for at in tree.each_once(own, [file.part for file in found], "splits")]
-    _check_together(root, found)
-    return found, [Path(path) for path in others], tree.aside
-
-
-def _split_files(root: Path, tree: Tree, parts: dict[File, int | None]) -> list[PartFile]:
-    named = [(part, tree.relative(file.path), file) for file, part in parts.items()]
-    for part, name, _ in named:
-        if part is None:
-            tree.aside.add("Parquet files of no split", name)
-    found = sorted(
-        (PartFile(Path(file.path), name, part) for part, name, file in named if part is not None),
-        key=lambda file: (file.part, file.name),
-    )
-    if found[0].part != TRAIN:
-        there = ", ".join(sorted(name for _, name, _ in named)[:5])
-        raise BadInput(
-            f"{root} has no train*.parquet (it has {there}); name its files train*.parquet and "
+            f"{root} has no train*.parquet ({there}); name its files train*.parquet and "
             "test*.parquet, or give one file."
         )
-    return found
+    own = [tables[file.path]._replace(linked=False) for file in found]  # links count alike
+    found = [found[at] for at in tree.each_once(own, [file.part for file in found], "splits")]
+    _check_together(root, found)
+    return found, others, tree.aside
+
+
+def _by_part(root: Path, tree: Tree, tables: list[Path]) -> list[PartFile]:
+    """By part and then by name; all are TRAIN where no name tells a split."""
+    named = [(path, tree.relative(str(path))) for path in tables]
+    parts = [_part_of(root, name) for _, name in named]
+    told = any(part is not None for part in parts)
+    found = []
+    for (path, name), part in zip(named, parts, strict=True):
+        if told and part is None:
+            tree.aside.add("Parquet files of no split", name)
+        else:
+            found.append(PartFile(path, name, TRAIN if part is None else part))
+    return sorted(found, key=lambda file: (file.part, file.name))
 
 
 def _part_of(root: Path, name: str) -> int | None:
-    """The split that a file's name tells, or else the folders above it, the nearest first."""
+    """The split that the names of a file and of the folders above it tell, if they do."""
     path = Path(name)
-    told = [parts_in(path.stem), *(parts_in(folder.name) for folder in path.parents)]
-    found = set().union(*told)
+    found = set().union(*map(parts_in, (path.stem, *path.parts[:-1])))
     if len(found) > 1:
-        raise BadInput(
-            f"{root / name} has the names of several splits "
-            f"({', '.join(PART_NAMES[part] for part in sorted(found))}); rename it."
-        )
+        several = ", ".join(PART_NAMES[part] for part in sorted(found))
+        raise BadInput(f"{root / name} has the names of several splits ({several}); rename it.")
     return found.pop() if found else None
 
 
 def _check_together(root: Path, found: list[PartFile]) -> None:
     """Refuse files of one split that are not shards of one table, and folders of several sets."""
-    kinds: defaultdict[int, dict[str, PartFile]] = defaultdict(dict)
+    firsts: dict[int, PartFile] = {}
     for file in found:
-        kinds[file.part].setdefault(_kind(file), file)
-    for own in kinds.values():
-        if len(own) > 1:
-            one, other, *_ = own.values()
+        first = firsts.setdefault(file.part, file)
+        if _kind(file) != _kind(first):
             raise BadInput(
-                f"{root} has {one.name} and {other.name}, which are not numbered parts of one "
+                f"{root} has {first.name} and {file.name}, which are not numbered parts of one "
                 "table; give one file, or a folder with the files of one data set."
             )
-    homes = {_home(file): file for file in found}
-    if len(homes) > 1:
-        one, other, *_ = homes.values()
-        raise BadInput(
-            f"{root} has {one.name} and {other.name}, which look like two data sets; give the "
-            "folder of one."
-        )
+    for file in found:
+        if _home(file) != _home(found[0]):
+            raise BadInput(
+                f"{root} has {found[0].name} and {file.name}, which look like two data sets; give "
+                "the folder of one."
+            )
     _check_shards(root, found)
 
 
@@ -130,19 +113,18 @@ def _kind(file: PartFile) -> str:
     return f"{_VARYING.sub('', stem.lower())} {numbered}"
 
 
-def _home(file: PartFile) -> str:
-    """The folder of a file, without those that name splits."""
-    return "/".join(part for part in Path(file.name).parts[:-1] if not parts_in(part))
+def _home(file: PartFile) -> list[str]:
+    """The folders above a file, without those that name splits."""
+    return [folder for folder in Path(file.name).parts[:-1] if not parts_in(folder)]
 
 
 def _check_shards(root: Path, found: list[PartFile]) -> None:
     """Refuse `train-00000-of-00002.parquet` without `train-00001-of-00002.parquet`."""
-    numbers: defaultdict[tuple[str, str, str, str], set[int]] = defaultdict(set)
-    for file in found:
-        if match := _SHARD.match(Path(file.name).stem):
-            stem, number, total, _, kind = match.groups()
-            folder = str(Path(file.name).parent)
-            numbers[folder, stem, total, kind or ""].add(int(number))
+    numbers: defaultdict[tuple[Path, str, str, str], set[int]] = defaultdict(set)
+    for path in (Path(file.name) for file in found):
+        if match := _SHARD.match(path.stem):
+            stem, number, total, kind = match.groups()
+            numbers[path.parent, stem, total, kind].add(int(number))
     for (folder, stem, total, kind), present in numbers.items():
         first = 1 if int(total) in present else 0  # some writers count from 1
         missing = sorted(set(range(first, int(total) + first)) - present)

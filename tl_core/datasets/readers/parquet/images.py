@@ -6,24 +6,26 @@ import threading
 from collections import OrderedDict
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.types as pt
 
-from tl_core.datasets.readers.parquet.columns import Table, guarded
+from tl_core.datasets.readers.parquet.columns import Table, reading
 
 KEPT_BYTES = 512 * 2**20
 """Encoded images that a process keeps in memory, in whole row groups."""
-
 _SHOWN = 200
 """Characters of a path that a message shows."""
 
 
 class _Rows(NamedTuple):
-    """One row group: pyarrow ChunkedArrays, None where the file has no such field."""
+    """One row group; None where the file has no such field."""
 
-    data: Any
-    paths: Any
+    data: pa.ChunkedArray | None
+    paths: pa.ChunkedArray | None
 
 
 class ParquetImages:
@@ -37,15 +39,10 @@ class ParquetImages:
 
     def __init__(self, tables: list[Table], root: Path) -> None:
         """`root`: the folder of the data set, or its only file."""
-        self._tables = tables
         self._root = root if root.is_dir() else root.parent
-        groups = [
-            (which, group, table.file.metadata.row_group(group).num_rows)
-            for which, table in enumerate(tables)
-            for group in range(table.file.num_row_groups)
-        ]
-        self._groups = [(which, group) for which, group, _ in groups]
-        self._starts = np.cumsum([0, *(rows for _, _, rows in groups)])
+        self._groups = [(table, i) for table in tables for i in range(table.file.num_row_groups)]
+        rows = [table.file.metadata.row_group(i).num_rows for table, i in self._groups]
+        self._starts = np.cumsum([0, *rows])
         self._lock = threading.Lock()
         self._kept: OrderedDict[int, _Rows] = OrderedDict()
 
@@ -53,12 +50,10 @@ class ParquetImages:
         return int(self._starts[-1])
 
     def __getitem__(self, index: int, /) -> bytes:
-        place, row = self._find(index)
-        rows = self._rows(place)
-        raw = b"" if rows.data is None else _as_bytes(rows.data[row])
-        if raw:
+        table, rows, row = self._find(index)
+        if raw := _bytes(rows, row):
             return raw
-        path = self._path(place, rows, row)
+        path = self._path(table, rows, row)
         if path is None:
             return _from_base64(_text(rows, row))
         try:
@@ -68,83 +63,65 @@ class ParquetImages:
 
     def name(self, index: int) -> str:
         """The file and the row in it, from 0, and the path of an image that has no bytes."""
-        place, row = self._find(index)
-        which = self._groups[place][0]
-        first = next(i for i, (table, _) in enumerate(self._groups) if table == which)
-        text = f"{self._tables[which].path.name} row {index - int(self._starts[first])}"
-        rows = self._rows(place)
-        if rows.paths is None or (rows.data is not None and _as_bytes(rows.data[row])):
-            return text
+        table, rows, row = self._find(index)
+        first = next(i for i, (other, _) in enumerate(self._groups) if other is table)
+        text = f"{table.path.name} row {index - int(self._starts[first])}"
         where = _text(rows, row)
-        if not where:
+        if not where or _bytes(rows, row):
             return text
         if len(where) > _SHOWN:
             where = f"{where[:_SHOWN]}…"
-        found = self._path(place, rows, row) is not None
+        found = self._path(table, rows, row) is not None
         return f"{text}: {'file' if found else 'no bytes, and no file'} {where}"
 
     def files(self) -> Iterator[Path]:
         """The image files that rows name in place of bytes, as far as they exist."""
-        for place, (which, group) in enumerate(self._groups):
-            table = self._tables[which]
+        for place, (table, group) in enumerate(self._groups):
             if table.paths is None or _has_all_bytes(table, group):
                 continue
             rows = self._rows(place)
-            for row in range(len(rows.paths)):
-                if rows.data is None or not _as_bytes(rows.data[row]):
-                    path = self._path(place, rows, row)
-                    if path is not None:
-                        yield path
+            for row in range(table.file.metadata.row_group(group).num_rows):
+                path = None if _bytes(rows, row) else self._path(table, rows, row)
+                if path is not None:
+                    yield path
 
-    def _find(self, index: int) -> tuple[int, int]:
-        """Place of the row group, and the row in it."""
+    def _find(self, index: int) -> tuple[Table, _Rows, int]:
+        """The file, the row group, and the row in it."""
         place = int(np.searchsorted(self._starts, index, side="right")) - 1
-        return place, index - int(self._starts[place])
+        return self._groups[place][0], self._rows(place), index - int(self._starts[place])
 
-    def _path(self, place: int, rows: _Rows, row: int) -> Path | None:
+    def _path(self, table: Table, rows: _Rows, row: int) -> Path | None:
         """The file that a row's path names, if there is one."""
         text = _text(rows, row)
         if not text:
             return None
-        folder = self._tables[self._groups[place][0]].path.parent
         texts = dict.fromkeys((text, text.replace("\\", "/")))  # as Windows writes it
-        found = (home / text for text in texts for home in (folder, self._root))
+        found = (home / text for text in texts for home in (table.path.parent, self._root))
         return next((path for path in found if os.path.isfile(path)), None)
 
     def _rows(self, place: int) -> _Rows:
         with self._lock:
             if place not in self._kept:
-                self._kept[place] = self._read(place)
+                self._kept[place] = _read(*self._groups[place])
                 while len(self._kept) > 1 and self._size() > KEPT_BYTES:
                     self._kept.popitem(last=False)
             self._kept.move_to_end(place)
             return self._kept[place]
 
-    def _read(self, place: int) -> _Rows:
-        which, group = self._groups[place]
-        table = self._tables[which]
-        wanted = [name for name in (table.data, table.paths) if name]
-        found = guarded(
-            table.path, lambda: table.file.read_row_group(group, columns=wanted)
-        ).column(table.image)
-        return _Rows(_field(found, table.data), _field(found, table.paths))
-
     def _size(self) -> int:
-        return sum(
-            column.nbytes for rows in self._kept.values() for column in rows if column is not None
-        )
+        columns = [column for rows in self._kept.values() for column in rows]
+        return sum(column.nbytes for column in columns if column is not None)
 
 
-def _field(column: Any, name: str | None) -> Any:
-    """The column, or the field of a struct that `name` has after the dot."""
-    import pyarrow.compute as pc
-    import pyarrow.types as pt
-
-    if name is None:
-        return None
-    if not pt.is_struct(column.type):
-        return column
-    return pc.struct_field(column, name.rpartition(".")[2])
+def _read(table: Table, group: int) -> _Rows:
+    names = (table.data, table.paths)
+    with reading(table.path):
+        wanted = [name for name in names if name]
+        column = table.file.read_row_group(group, columns=wanted).column(table.image)
+    if pt.is_struct(column.type):
+        fields = [name and name.rpartition(".")[2] for name in names]
+        return _Rows(*(field and pc.struct_field(column, field) for field in fields))
+    return _Rows(*(name and column for name in names))
 
 
 def _text(rows: _Rows, row: int) -> str:
@@ -160,9 +137,9 @@ def _from_base64(text: str) -> bytes:
         return b""
 
 
-def _as_bytes(value: Any) -> bytes:
-    """A pyarrow scalar of bytes, or of a list of whole numbers; empty where it is null."""
-    if not value.is_valid:
+def _bytes(rows: _Rows, row: int) -> bytes:
+    """A row's bytes or list of whole numbers; empty where it has none."""
+    if rows.data is None or not (value := rows.data[row]).is_valid:
         return b""
     if not hasattr(value, "values"):
         return value.as_py() or b""
