@@ -20,6 +20,7 @@ import numpy as np
 import pandas as pd
 
 from search_spaces.domains import Choice
+from sweep.configurations.distinct import Distinct, by_settings
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
 from sweep.driver.ledger import Ledger
 from sweep.plan.confirmation import Confirmation
@@ -126,7 +127,8 @@ class Sweep:
         self.ledger = Ledger(job, folder, {}, self._identify)
         context = SearchContext(
             space=SPACE, base=TrainConfig(), limits=lambda name, values: 0, seed=settings.seed,
-            trials=settings.trials, study=folder / "study.log", name="s1",
+            trials=settings.trials, distinct=Distinct(by_settings(TrainConfig())),
+            study=folder / "study.log", name="s1",
         )  # fmt: skip
         self.proposer = SEARCHERS[settings.search].build(context)
         seeds = list(range(settings.seeds))
@@ -146,9 +148,7 @@ class Sweep:
                 concurrent=settings.concurrent, seeds=settings.seeds,
             ),
         )  # fmt: skip
-        self.controller = SimpleNamespace(
-            _actor_cache=SimpleNamespace(increase_max=lambda *shape, **by: None)
-        )
+        self.controller = SimpleNamespace()  # there are no workers to keep
         self.ends: dict[int, str] = {}
         self.free = settings.concurrent
         self.asked = 0

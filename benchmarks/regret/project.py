@@ -3,7 +3,6 @@
 import math
 from collections.abc import Callable
 from types import SimpleNamespace
-from typing import Any
 
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
@@ -49,7 +48,7 @@ class Project:
             scheduler,
             SchedulerContext(EPOCHS, grace, reduction, setting.workers, setting.seeds),
         )
-        self.controller = SimpleNamespace(_actor_cache=SimpleNamespace(increase_max=_nothing))
+        self.controller = SimpleNamespace()  # there are no workers to keep
         self.started = 0
 
     def start(self) -> Trial | None:
@@ -96,10 +95,6 @@ def _context(setting: Setting) -> SearchContext:
         name="simulated",
         distinct=Distinct(table.index),
     )
-
-
-def _nothing(*args: Any, **kwargs: Any) -> None:
-    """There are no workers to keep."""
 
 
 def project(

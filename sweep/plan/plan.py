@@ -17,14 +17,8 @@ from sweep.plan.confirmation import Confirmation, confirmation_of
 from sweep.plan.planned_space import PlannedSpace
 from sweep.plan.resources import Pool, Resources, local_resources, share_out
 from sweep.search.proposer import Proposer, SearchContext, unsaid
-from sweep.search.proposers import (
-    estimated_scratch,
-    scratch_supply,
-    searcher,
-    with_scratch_runs,
-)
+from sweep.search.proposers import estimated_scratch, scratch_supply, sweep_proposer
 from sweep.search.rungs import rung_epochs, usual_grace
-from sweep.search.scratch_runs import ListedSupply
 from sweep.search.search import Search, design_points
 from tl_core.config import SCRATCH, config_from_dict
 from tl_core.errors import BadInput
@@ -156,13 +150,8 @@ class Plan(PlannedSpace):
             counted: hears how many configurations there are, where only the search decides it.
         """
         context = replace(self.context(identify), name=name, study=study, say=say)
-        space, design = self.from_scratch, self.design_points
-        if space is None:
-            return searcher(self.search, context, design)
-        base = self.base_with_source
-        supply = scratch_supply(self.search, context, design, space, base)
-        others = searcher(self.search, context, design)
-        return with_scratch_runs(others, supply, context, base, counted)
+        space, base = self.from_scratch, self.base_with_source
+        return sweep_proposer(self.search, context, self.design_points, space, base, counted)
 
     def context(self, identify: Identify | None = None) -> SearchContext:
         """What a searcher without a file is made from; `identify` as in `proposer`."""
@@ -216,7 +205,7 @@ def counted_plan(plan: Plan) -> Plan:
     context, scratch = plan.context(), 0
     if space is not None and search.is_listed:
         supply = scratch_supply(search, context, plan.design_points, space, base)
-        assert isinstance(supply, ListedSupply)
+        assert supply.totals is not None
         scratch = sum(supply.totals.values())
     searched, note = _searched(plan, context.distinct)
     if space is not None and not search.is_listed:

@@ -1,12 +1,14 @@
 """The interface of what proposes configurations, and what one is made from."""
 
+import random
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
-from search_spaces.domains import Domain, Limits
-from sweep.configurations.distinct import Distinct, Values, by_settings
+from search_spaces.domains import Domain, Limits, Pick, sample, walk
+from sweep.configurations.distinct import Distinct, Values
+from sweep.configurations.unseen import Unseen
 from tl_core.config import TrainConfig
 
 Verdict = Literal["complete", "pruned", "fail"]
@@ -41,15 +43,12 @@ class SearchContext:
     """What a searcher is made from.
 
     Attributes:
-        space: the free fields and their domains.
-        base: the configuration whose other fields stay.
+        space: the free fields; `base` has the values of the others.
         limits: resolves bounds that depend on the model.
-        seed: of the searcher.
         trials: configurations to propose; None, for a grid or design only, means all.
+        distinct: the configurations that the sweep has had.
         study: file for the searcher's own state, None to keep it in memory.
         name: of the sweep.
-        distinct: the configurations that the sweep has had; by default none, told apart by their
-            settings.
         say: takes notes for the user, such as that the space is used up.
     """
 
@@ -58,14 +57,22 @@ class SearchContext:
     limits: Limits
     seed: int
     trials: int | None
+    distinct: Distinct
     study: Path | None = None
     name: str = ""
-    distinct: Distinct = field(default=None)  # type: ignore[assignment]
     say: Callable[[str], None] = unsaid
 
-    def __post_init__(self) -> None:
-        if self.distinct is None:
-            object.__setattr__(self, "distinct", Distinct(by_settings(self.base)))
+    def walk(self, pick: Pick) -> Values:
+        """The configuration that has the value of `pick` in each active field."""
+        return walk(self.space, self.base, pick, self.limits)
+
+    def draw(self, rng: random.Random) -> Values:
+        """A configuration at random, whether new to the sweep or not."""
+        return sample(self.space, self.base, rng, self.limits)
+
+    def unseen(self) -> Unseen:
+        """Finds what is left of the space; listing a large one takes seconds."""
+        return Unseen(self.space, self.base, self.limits, self.distinct, self.seed)
 
 
 def used_up(found: int, trials: int | None) -> str:

@@ -6,41 +6,39 @@ from dataclasses import replace
 from sweep.configurations.distinct import Distinct, Values
 from sweep.configurations.transfer_strategies import grouped, possible_strategies
 from sweep.search.proposer import Proposer, SearchContext, unsaid
-from sweep.search.scratch_runs import ListedSupply, Supply, WithScratchRuns, listed_supply
+from sweep.search.scratch_runs import Supply, WithScratchRuns, listed_supply, random_supply
 from sweep.search.scratch_space import ScratchSpace
 from sweep.search.search import Search
-from sweep.search.searchers import SEARCHERS, ListProposer, RandomProposer, once_each
+from sweep.search.searchers import SEARCHERS, ListProposer, once_each
 from tl_core.config import SCRATCH, TrainConfig
 
 SIMULATED = 200
 """Configurations of a search that are drawn to estimate its number of scratch runs. Own choice."""
 
 
-def searcher(search: Search, context: SearchContext, design: list[Values]) -> Proposer:
-    """What proposes configurations that are not from scratch: those of `design`, if any."""
-    if search.design is not None:
-        return ListProposer(once_each(design, context))
-    return SEARCHERS[search.name].build(context)
-
-
-def with_scratch_runs(
-    proposer: Proposer,
-    supply: Supply | ListedSupply,
+def sweep_proposer(
+    search: Search,
     context: SearchContext,
+    design: list[Values],
+    space: ScratchSpace | None,
     base: TrainConfig,
     counted: Callable[[int], None] | None = None,
-) -> WithScratchRuns:
-    """What hands out scratch runs among what another proposer proposes.
+) -> Proposer:
+    """What proposes the configurations of a sweep.
 
     Args:
-        proposer: of the configurations that are not from scratch.
-        supply: of those that are.
-        context: of the sweep.
+        design: configurations of the search's design, where it has one.
+        space: of the scratch runs among the others, where there are any.
         base: of the sweep; its `weights` say whether there is a source.
-        counted: hears the number of configurations, once nothing changes it any more.
+        counted: hears the number of configurations, where scratch runs are among them.
     """
+    supply = space and scratch_supply(search, context, design, space, base)
+    listed = ListProposer(once_each(design, context))
+    others = listed if search.design else SEARCHERS[search.name].build(context)
+    if supply is None:
+        return others
     possible = possible_strategies(context.space, base, context.limits)
-    return WithScratchRuns(proposer, supply, grouped(base, context.limits), possible, counted)
+    return WithScratchRuns(others, supply, grouped(base, context.limits), possible, counted)
 
 
 def scratch_supply(
@@ -49,13 +47,13 @@ def scratch_supply(
     design: list[Values],
     space: ScratchSpace,
     base: TrainConfig,
-) -> Supply | ListedSupply:
+) -> Supply:
     """Configurations from scratch; where they are known in advance, `context.distinct` has them.
 
-    `base` as in `with_scratch_runs`.
+    `base` as in `sweep_proposer`.
     """
     if not search.is_listed:
-        return Supply(space, context)
+        return random_supply(space, context)
     points = design or _grid_points(search, context)
     return listed_supply(space, search, points, grouped(base, context.limits), context)
 
@@ -63,14 +61,12 @@ def scratch_supply(
 def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainConfig) -> int:
     """About how many configurations from scratch stand beside `context.trials` of a search.
 
-    Strategies are taken to be tried as often as chance tries them. `base` as in
-    `with_scratch_runs`.
+    Strategies are taken to be tried as often as chance tries them. `base` as in `sweep_proposer`.
     """
     asked = context.trials or 0
     drawn = min(asked, SIMULATED)
-    context = _alone(context, drawn)
-    others = RandomProposer(context)
-    proposer = with_scratch_runs(others, Supply(space, context), context, base)
+    search = Search(None, "random", "none", drawn, [])
+    proposer = sweep_proposer(search, _alone(context, drawn), [], space, base)
     found = sum(values.get("strategy") == SCRATCH for values in iter(proposer.propose, None))
     return round(found * asked / drawn) if drawn else 0
 

@@ -1,18 +1,14 @@
-"""Scratch runs: the same architectures from random weights, one more strategy of a transfer sweep.
+"""Scratch runs: the same architectures from random weights, which measure what a transfer gains.
 
-They measure what the transfer gains. So that tuned is compared with tuned, there are as many
-configurations from scratch as the median of the other strategies has, for each number of training
-images and over the same free fields: crossed in a grid or a design, drawn at random in a search.
-Fields that make sense with source weights alone have the values of `FROM_SCRATCH`. Fields that the
-space's file sets in SCRATCH keep its values, unless the user sets them.
-
-Each is handed out as soon as it is certain that the median strategy will have as many, so that
-there is something to compare when a time budget ends. No searcher hears of them.
+There are as many as the median of the other strategies has configurations, for each number of
+training images. Each is handed out as soon as the median is certain to be that high, so that there
+is something to compare when a time budget ends.
 """
 
+import functools
 import random
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import replace
 
 from search_spaces.designs import DESIGNS, balanced_fraction
@@ -26,50 +22,43 @@ from sweep.search.searchers import RandomProposer
 
 
 class Supply:
-    """Configurations from scratch of a search, drawn at random, as many as the median needs."""
+    """Configurations from scratch for each number of training images.
 
-    def __init__(self, space: ScratchSpace, context: SearchContext) -> None:
-        self.space = space
-        self.context = context
-        self.drawn: dict[Limit, Iterator[Values]] = {}
+    Args:
+        draw: number of training images → the configurations.
+        totals: how many each has, where that is known in advance; None: as many as the median
+            of the other strategies.
+    """
 
-    def next(self, limit: Limit) -> Values | None:
-        """The next for a number of training images; None when there are no more."""
-        if limit not in self.drawn:
-            self.drawn[limit] = self._draw(limit)
-        return next(self.drawn[limit], None)
-
-    def total(self, limit: Limit, counts: Iterable[int]) -> int:
-        """How many there are to be at the end."""
-        return median_count(counts)
-
-    def _draw(self, limit: Limit) -> Iterator[Values]:
-        def say(note: str) -> None:
-            self.context.say("From scratch the space is used up: each configuration is trained.")
-
-        space, sweep = self.space.at(limit), self.context.distinct
-        distinct = Distinct(lambda values: sweep.identify(space.whole(values)))
-        distinct.seen = sweep.seen
-        context = replace(
-            self.context, space=space.free, base=space.base, distinct=distinct, say=say
-        )
-        return map(space.whole, iter(RandomProposer(context).propose, None))
-
-
-class ListedSupply:
-    """Configurations from scratch of a grid or a design, whose number is known in advance."""
-
-    def __init__(self, lists: Mapping[Limit, list[Values]]) -> None:
-        self.totals = {limit: len(values) for limit, values in lists.items()}
-        self.left = {limit: iter(values) for limit, values in lists.items()}
+    def __init__(
+        self, draw: Callable[[Limit], Iterator[Values]], totals: dict[Limit, int] | None = None
+    ) -> None:
+        self.drawn = functools.cache(draw)
+        self.totals = totals
 
     def next(self, limit: Limit) -> Values | None:
         """The next for a number of training images; None when there are no more."""
-        return next(self.left[limit], None)
+        return next(self.drawn(limit), None)
 
     def total(self, limit: Limit, counts: Iterable[int]) -> int:
-        """How many there are to be at the end."""
-        return self.totals[limit]
+        """How many there are to be at the end, where the other strategies have `counts`."""
+        return median_count(counts) if self.totals is None else self.totals[limit]
+
+
+def random_supply(space: ScratchSpace, context: SearchContext) -> Supply:
+    """Configurations from scratch of a search, drawn at random."""
+
+    def say(note: str) -> None:
+        context.say("From scratch the space is used up: each configuration is trained.")
+
+    def draw(limit: Limit) -> Iterator[Values]:
+        own = space.at(limit)
+        distinct = Distinct(lambda values: context.distinct.identify(own.whole(values)))
+        distinct.seen = context.distinct.seen
+        scratch = replace(context, space=own.free, base=own.base, distinct=distinct, say=say)
+        return map(own.whole, iter(RandomProposer(scratch).propose, None))
+
+    return Supply(draw)
 
 
 def listed_supply(
@@ -78,31 +67,25 @@ def listed_supply(
     points: list[Values],
     group: Group,
     context: SearchContext,
-) -> ListedSupply:
+) -> Supply:
     """As many configurations as the median strategy of a grid or design has.
 
-    They are taken into `context.distinct`, so that a point of the design that trains the same is
-    not trained a second time.
-
-    `points` are the configurations of the other strategies.
+    `points` are the configurations of the other strategies. Those from scratch are taken into
+    `context.distinct`, so that a point that trains the same is not trained a second time.
     """
     known = [(context.distinct.identify(values), *group(values)) for values in points]
+    cross = enumerate_space if search.design is None else DESIGNS[search.design]
     lists: dict[Limit, list[Values]] = {}
     for limit in dict.fromkeys(size for _, _, size in known):
         own = space.at(limit)
-        levels = _crossed(own, search)
+        levels = cross(own.free, own.base, own.limits)
         same = {context.distinct.identify(own.whole(values)) for values in levels}
         others = {at: name for at, name, size in known if size == limit and at not in same}
         count = median_count(Counter(filter(None, others.values())).values())
         chosen = map(own.whole, _chosen(levels, count, own, search, context.seed))
         lists[limit] = [values for values in chosen if context.distinct.add(values)]
-    return ListedSupply(lists)
-
-
-def _crossed(space: ScratchSpace, search: Search) -> list[Values]:
-    if search.design is None:
-        return enumerate_space(space.free, space.base, space.limits)
-    return DESIGNS[search.design](space.free, space.base, space.limits)
+    totals = {limit: len(values) for limit, values in lists.items()}
+    return Supply(lambda limit: iter(lists[limit]), totals)
 
 
 def _chosen(
@@ -125,7 +108,7 @@ class WithScratchRuns(Proposer):
     """Hands out what another proposer proposes, and scratch runs among them.
 
     Args:
-        proposer: of the other strategies.
+        proposer: of the other strategies; it does not hear of scratch runs.
         supply: of configurations from scratch.
         group: tells a proposal's strategy.
         possible: strategies that may occur. One without a configuration counts as 0 until the
@@ -137,14 +120,12 @@ class WithScratchRuns(Proposer):
     def __init__(
         self,
         proposer: Proposer,
-        supply: Supply | ListedSupply,
+        supply: Supply,
         group: Group,
         possible: Iterable[str],
         counted: Callable[[int], None] | None = None,
     ) -> None:
-        self.proposer = proposer
-        self.supply = supply
-        self.group = group
+        self.proposer, self.supply, self.group = proposer, supply, group
         self.possible = dict.fromkeys(possible, 0)
         self.counted = counted
         self.counts: dict[Limit, Counter[str]] = defaultdict(Counter)
@@ -212,11 +193,11 @@ class WithScratchRuns(Proposer):
             self.counted(count)
 
     def report(self, number: int, epoch: int, value: float) -> None:
-        """The other proposer does not hear of scratch runs."""
+        """Pass on what the other proposer knows of."""
         if number in self.numbers:
             self.proposer.report(self.numbers[number], epoch, value)
 
     def finish(self, number: int, verdict: Verdict, value: float | None) -> None:
-        """The other proposer does not hear of scratch runs."""
+        """Pass on what the other proposer knows of."""
         if number in self.numbers:
             self.proposer.finish(self.numbers[number], verdict, value)

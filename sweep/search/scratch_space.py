@@ -1,4 +1,8 @@
-"""The space of scratch runs: what varies in the same architectures from random weights."""
+"""The space of scratch runs: what varies in the same architectures from random weights.
+
+Fields that make sense with source weights alone have the values of `FROM_SCRATCH`. Fields that the
+space's file sets in SCRATCH keep its values, unless the user sets them.
+"""
 
 import dataclasses
 from collections.abc import Mapping
@@ -43,9 +47,5 @@ def scratch_space(
     if SCRATCH in points or "weights" in free:
         return None
     fixed = {**FROM_SCRATCH, **own, "strategy": SCRATCH}
-    left = {
-        name: domain
-        for name, domain in free.items()
-        if name not in fixed and not isinstance(domain, Points)
-    }
+    left = {n: d for n, d in free.items() if n not in fixed and not isinstance(d, Points)}
     return ScratchSpace(left, config_from_dict(fixed, base), fixed, limits)

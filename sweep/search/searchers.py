@@ -1,19 +1,18 @@
-"""Searchers: a list, chance, or Optuna, behind one small interface.
+"""Searchers: a list, chance, or Optuna. To add one: a `Proposer`, and one row of `SEARCHERS`.
 
-To add a searcher: one class with the methods of `Proposer` that proposes no configuration twice,
-and one row of `SEARCHERS`. One that does not learn, such as points of low discrepancy, is a
-`ListProposer` of `new_configurations`, which leaves out repeats and finds what is left of a nearly
-used-up space. Others ask `context.distinct` for repeats, and `Unseen.nearest` for what is left.
+One that does not learn is a `ListProposer` of `new_configurations`. Others ask `context.distinct`
+for repeats, and `context.unseen()` for what is left of a nearly used-up space.
 """
 
 import itertools
+import math
 import random
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 
-from search_spaces.domains import enumerate_space, sample
+from search_spaces.domains import enumerate_space
 from sweep.configurations.distinct import Values
-from sweep.configurations.unseen import Unseen, all_configurations
+from sweep.configurations.unseen import all_configurations
 from sweep.search.proposer import Proposer, SearchContext, Verdict, used_up
 from sweep.search.tpe.optuna_proposer import OptunaProposer
 
@@ -40,22 +39,15 @@ class ListProposer:
         """A list does not learn."""
 
 
-def once_each(points: Iterable[Values], context: SearchContext) -> Iterator[Values]:
+def once_each(points: list[Values], context: SearchContext) -> Iterator[Values]:
     """The points that train something new, `context.trials` at most; says how many did not."""
-    taken = left_out = 0
-    for values in points:
-        if taken == context.trials:
-            return
-        if context.distinct.add(values):
-            taken += 1
-            yield values
-        else:
-            left_out += 1
-    if left_out and taken != context.trials:
-        context.say(
-            f"{left_out} of {taken + left_out} configurations are the same as another one, by the "
-            "content of their data and weights: each is trained once."
-        )
+    taken = 0
+    for values in itertools.islice(_new(points, context), context.trials):
+        taken += 1
+        yield values
+    if taken not in (context.trials, len(points)):
+        same = f"{len(points) - taken} of {len(points)} configurations are the same as another one"
+        context.say(f"{same}, by the content of their data and weights: each is trained once.")
 
 
 class RandomProposer(ListProposer):
@@ -66,8 +58,7 @@ class RandomProposer(ListProposer):
 
     def __init__(self, context: SearchContext) -> None:
         rng = random.Random(context.seed)
-        space, base, limits = context.space, context.base, context.limits
-        candidates = (sample(space, base, rng, limits) for _ in itertools.count())
+        candidates = (context.draw(rng) for _ in itertools.count())
         super().__init__(new_configurations(candidates, context, rng))
 
 
@@ -79,43 +70,38 @@ def new_configurations(
     After `MOST_REPEATS` candidates in a row that are not new, or when there are no more, the space
     is nearly used up: what is left of it follows in random order. Where that is too little, the
     user is told.
-
-    Args:
-        candidates: configurations of the space, endless or not, with repeats or without.
-        context: of the search.
-        rng: draws the order of what is left.
     """
     assert context.trials is not None
-    candidates = iter(candidates)
-    taken = repeats = 0
-    while taken < context.trials and repeats < MOST_REPEATS:
-        if (values := next(candidates, None)) is None:
-            break
-        if context.distinct.add(values):
-            taken, repeats = taken + 1, 0
+    taken, left = 0, _new(_left(context, rng), context)
+    found = itertools.chain(_new(candidates, context, MOST_REPEATS), left)
+    for values in itertools.islice(found, context.trials):
+        taken += 1
+        yield values
+    if taken < context.trials:
+        context.say(used_up(taken, context.trials))
+
+
+def _new(
+    candidates: Iterable[Values], context: SearchContext, most_repeats: float = math.inf
+) -> Iterator[Values]:
+    """The candidates that are new to the sweep, until so many in a row are not."""
+    repeats = 0
+    for values in candidates:
+        repeats = 0 if context.distinct.add(values) else repeats + 1
+        if not repeats:
             yield values
-        else:
-            repeats += 1
-    if taken == context.trials:
-        return
-    for values in _left(context, rng):
-        if context.distinct.add(values):
-            taken += 1
-            yield values
-        if taken == context.trials:
+        elif repeats >= most_repeats:
             return
-    context.say(used_up(taken, context.trials))
 
 
 def _left(context: SearchContext, rng: random.Random) -> Iterator[Values]:
     """Configurations of a nearly used-up space, in random order."""
-    space, base, limits = context.space, context.base, context.limits
-    points = all_configurations(space, base, limits)
+    points = all_configurations(context.space, context.base, context.limits)
     if points is not None:
         yield from rng.sample(points, len(points))
         return
-    unseen = Unseen(space, base, limits, context.distinct, context.seed)
-    while (values := unseen.nearest(sample(space, base, rng, limits))) is not None:
+    unseen = context.unseen()
+    while (values := unseen.nearest(context.draw(rng))) is not None:
         yield values
 
 
@@ -144,7 +130,7 @@ class SearcherSpec:
 
     build: Callable[[SearchContext], Proposer]
     learns: bool = False
-    """Whether its next proposal depends on how the last ones did."""
+    """Whether the next proposal depends on how the last ones did."""
     exhaustive: bool = False
     """Whether it lists the space and ends by itself, so that `--trials` may be left out."""
 

@@ -4,15 +4,20 @@ import logging
 import math
 import random
 from collections.abc import Iterator
-from typing import Any
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from search_spaces.domains import Domain, Pick, sample, walk
+from search_spaces.domains import Domain
 from sweep.configurations.distinct import Values
 from sweep.configurations.unseen import Unseen
 from sweep.search.proposer import SearchContext, Verdict, used_up
 from sweep.search.tpe.common_epoch import ENOUGH, CommonEpoch
 from sweep.search.tpe.optuna_parameters import parameter, suggest_with
-from sweep.search.tpe.startup import Startup
+from sweep.search.tpe.startup import startup_picks
+
+if TYPE_CHECKING:
+    from optuna import Trial
+    from optuna.storages import JournalStorage
 
 WITHOUT_RESULT = "without_result"
 """User attribute of a trial that diverged, failed or ran out of memory."""
@@ -27,10 +32,9 @@ ATTEMPTS = 4
 class OptunaProposer:
     """TPE that compares trials at one epoch, and an Optuna study that records them.
 
-    `CommonEpoch` keeps what TPE learns from. The study keeps every trial's values, epochs and end;
-    a trial without a result ends as FAIL, with a user attribute. The first proposals are
-    spread evenly (`Startup`). Those that follow until TPE has enough to learn from, and
-    `RANDOM_SHARE` of the others, are drawn at random.
+    The study keeps every trial's values, epochs and end; a trial without a result ends as FAIL,
+    with a user attribute. The first proposals are spread evenly. Those that follow
+    until TPE has enough to learn from, and `RANDOM_SHARE` of the others, are drawn at random.
 
     The model is our own: Optuna's proposes the same configuration again and again in a space of
     levels, and takes several times as long.
@@ -54,10 +58,9 @@ class OptunaProposer:
         )
         self.comparable = CommonEpoch()
         self.tpe = Tpe(self.comparable, context.seed)
-        self.startup = Startup(context.space, ENOUGH, context.seed)
+        self.startup = startup_picks(context.space, ENOUGH, context.seed)
         self.rng = random.Random(context.seed)
-        self.unseen: Unseen | None = None
-        self.trials: dict[int, Any] = {}
+        self.trials: dict[int, Trial] = {}
         self.proposed = 0
         self.used_up = False
 
@@ -66,45 +69,31 @@ class OptunaProposer:
         trials = self.context.trials
         if self.used_up or (trials is not None and self.proposed >= trials):
             return None
-        values = self._new()
-        if values is None:
-            self.used_up = True
-            self.context.say(used_up(self.proposed, trials))
-            return None
-        return self._open(values)
-
-    def _new(self) -> Values | None:
         for values in self._candidates():
             if values not in self.context.distinct:
-                return values
-        return self._unseen().nearest(values)
+                return self.start(values)
+        nearest = self._unseen.nearest(values)
+        if nearest is not None:
+            return self.start(nearest)
+        self.used_up = True
+        self.context.say(used_up(self.proposed, trials))
+        return None
+
+    @cached_property
+    def _unseen(self) -> Unseen:
+        return self.context.unseen()
 
     def _candidates(self) -> Iterator[Values]:
         """Configurations to propose the first new one of."""
         if self.proposed < len(self.startup):
-            yield self._walk(self.startup.pick(self.proposed))
+            yield self.context.walk(self.startup[self.proposed])
         elif self.comparable.level and self.rng.random() >= RANDOM_SHARE:
-            yield from map(self._walk, self.tpe.picks())
+            yield from map(self.context.walk, self.tpe.picks())
             return
         for _ in range(ATTEMPTS):
-            yield self._at_random()
+            yield self.context.draw(self.rng)
 
-    def _at_random(self) -> Values:
-        context = self.context
-        return sample(context.space, context.base, self.rng, context.limits)
-
-    def _walk(self, pick: Pick) -> Values:
-        return walk(self.context.space, self.context.base, pick, self.context.limits)
-
-    def _unseen(self) -> Unseen:
-        context = self.context
-        if self.unseen is None:  # listing a large space takes seconds, and few sweeps need it
-            self.unseen = Unseen(
-                context.space, context.base, context.limits, context.distinct, context.seed
-            )
-        return self.unseen
-
-    def _open(self, values: Values) -> Values:
+    def start(self, values: Values) -> Values:
         """Start a trial in the study and for TPE; its values as Optuna gives them back."""
         parameters: dict[str, Any] = {}
         picked: Values = {}
@@ -114,10 +103,10 @@ class OptunaProposer:
             parameters[name] = parameter(domain, values[name])
             return values[name]
 
-        self._walk(pick)
+        self.context.walk(pick)
         self.study.enqueue_trial(parameters)
         trial = self.study.ask()
-        found = self._walk(suggest_with(trial))
+        found = self.context.walk(suggest_with(trial))
         self.context.distinct.add(found)
         trial.set_user_attr(VALUES, found)
         self.trials[self.proposed] = trial
@@ -148,7 +137,7 @@ class OptunaProposer:
         self.comparable.finish(number, verdict, value)
 
 
-def _journal(context: SearchContext) -> Any:
+def _journal(context: SearchContext) -> "JournalStorage | None":
     if context.study is None:
         return None
     from optuna.storages import JournalStorage

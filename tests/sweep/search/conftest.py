@@ -5,9 +5,9 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from ray.tune.utils.object_cache import _ObjectCache
 
 from search_spaces.domains import Space
+from sweep.configurations.distinct import Distinct, by_settings
 from sweep.search.proposer import SearchContext
 from sweep.search.schedulers import SchedulerContext, build_scheduler
 from tl_core.config import TrainConfig
@@ -17,11 +17,12 @@ from tl_core.config import TrainConfig
 def context() -> Callable[..., SearchContext]:
     """context(space, trials=, seed=, **more) → that of a sweep of models with two stages."""
 
+    def two(name: str, known: dict[str, Any]) -> int:
+        return 2
+
     def make(space: Space, trials: int | None = 5, seed: int = 0, **more: Any) -> SearchContext:
-        return SearchContext(
-            space=dict(space), base=TrainConfig(), limits=lambda name, known: 2, seed=seed,
-            trials=trials, **{"name": "s1", **more},
-        )  # fmt: skip
+        more = {"name": "s1", "distinct": Distinct(by_settings(TrainConfig())), **more}
+        return SearchContext(dict(space), TrainConfig(), two, seed, trials, **more)
 
     return make
 
@@ -34,7 +35,7 @@ class Scheduled:
             epochs, grace_period, reduction_factor, concurrent=2, seeds=seeds
         )
         self.scheduler = build_scheduler(name, context)
-        self.controller = SimpleNamespace(_actor_cache=_ObjectCache())
+        self.controller = SimpleNamespace()
         self.trials = {}
         self.configurations = {}
 

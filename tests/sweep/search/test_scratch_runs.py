@@ -8,10 +8,11 @@ from search_spaces.domains import Choice, Float, Int, Points
 from sweep.configurations.distinct import Distinct, by_settings
 from sweep.configurations.transfer_strategies import grouped, median_count, possible_strategies
 from sweep.search.proposer import SearchContext
-from sweep.search.scratch_runs import ListedSupply, WithScratchRuns, listed_supply
+from sweep.search.proposers import sweep_proposer
+from sweep.search.scratch_runs import Supply, WithScratchRuns, listed_supply
 from sweep.search.scratch_space import scratch_space
 from sweep.search.search import Search
-from sweep.search.searchers import ListProposer, RandomProposer
+from sweep.search.searchers import ListProposer
 from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
 
 BASE = TrainConfig(weights="pretrained", lr=0.01, freeze_depth=2, head_lr_ratio=10.0, l2_sp=0.1)
@@ -75,8 +76,7 @@ def test_the_strategies_that_may_occur(case):
 
 
 def context_of(free, trials=None):
-    identify = by_settings(BASE)
-    return SearchContext(free, BASE, four, 0, trials, None, "s", Distinct(identify))
+    return SearchContext(free, BASE, four, 0, trials, Distinct(by_settings(BASE)))
 
 
 RATES = {"lr": Choice(0.01, 0.1, 0.3), "batch_size": Choice(128, 64)}
@@ -141,12 +141,8 @@ TRANSFERS = {
 
 def search(trials, free=TRANSFERS):
     """A random search and its scratch runs."""
-    from sweep.search.proposers import scratch_supply, with_scratch_runs
-
-    context = context_of(free, trials)
     explored = Search(None, "random", "asha", trials, [0])
-    supply = scratch_supply(explored, context, [], of(free), BASE)
-    return with_scratch_runs(RandomProposer(context), supply, context, BASE)
+    return sweep_proposer(explored, context_of(free, trials), [], of(free), BASE)
 
 
 def counts_of(found):
@@ -199,16 +195,16 @@ class Learner(ListProposer):
         self.heard.append(("finish", number, value))
 
 
-def among(inner, scratch, counted=None):
-    supply = ListedSupply(
-        {None: [{"strategy": "scratch", "lr": float(n)} for n in range(scratch)]}
-    )
-    return WithScratchRuns(inner, supply, grouped(BASE, four), "ab", counted)
+def among(inner, scratch, total, counted=None, possible="ab"):
+    """A learner's proposals, and those from scratch: so many, of `total` that there are to be."""
+    values = [{"strategy": "scratch", "lr": float(n)} for n in range(scratch)]
+    supply = Supply(lambda limit: iter(values), total and {None: total})
+    return WithScratchRuns(inner, supply, grouped(BASE, four), possible, counted)
 
 
 def test_the_searcher_does_not_hear_of_them():
     inner, counted = Learner("abab"), []
-    proposer = among(inner, 2, counted.append)
+    proposer = among(inner, 2, 2, counted.append)
     names = []
     for expected in (False, True, False, False, True, False, False):
         assert proposer.planned is expected
@@ -232,7 +228,7 @@ def test_the_searcher_does_not_hear_of_them():
 
 def test_the_number_is_known_when_the_search_has_ended():
     counted = []
-    proposer = among(Learner("aaab"), 9, counted.append)
+    proposer = among(Learner("aaab"), 9, 9, counted.append)
     for _ in range(4):
         proposer.propose()
     assert counted == []
@@ -243,34 +239,21 @@ def test_the_number_is_known_when_the_search_has_ended():
 def test_a_number_that_turns_out_smaller_is_told():
     """There are too few different configurations from scratch for the median."""
 
-    class Few:
-        left = iter([{"strategy": "scratch", "lr": float(n)} for n in range(3)])
-
-        def next(self, limit):
-            return next(self.left, None)
-
-        def total(self, limit, counts):
-            return median_count(counts)
-
     counted = []
-    inner = Learner("aaaabbbb")
-    proposer = WithScratchRuns(inner, Few(), grouped(BASE, four), "abcd", counted.append)
+    proposer = among(Learner("aaaabbbb"), 3, None, counted.append, "abcd")
     assert len(list(iter(proposer.propose, None))) == 11
     assert counted == [12, 11]
 
 
 def test_a_number_that_was_smaller_before_the_end_is_told_once():
     counted = []
-    proposer = among(Learner("abababab"), 1, counted.append)
-    proposer.supply.totals = {None: 4}
+    proposer = among(Learner("abababab"), 1, 4, counted.append)
     assert len(list(iter(proposer.propose, None))) == 9
     assert counted == [9]
 
 
 def test_a_searcher_that_learns_is_not_taken_to_plan_what_scratch_runs_cannot_give():
-    inner = Learner("aabb")
-    proposer = among(inner, 1)
-    proposer.supply.totals = {None: 2}
+    proposer = among(Learner("aabb"), 1, 2)
     for _ in range(4):
         proposer.propose()
     assert len(proposer.numbers) == 3  # the median of two and one, with a single one from scratch

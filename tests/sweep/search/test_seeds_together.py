@@ -48,9 +48,7 @@ class Sweep:
         self.searcher = TuneSearcher(proposer, list(range(seeds)), None, self.stop_unstarted)
         context = SchedulerContext(EPOCHS, grace, 3.0, workers, seeds)
         self.scheduler = build_scheduler(scheduler, context)
-        self.controller = SimpleNamespace(
-            _actor_cache=SimpleNamespace(increase_max=lambda factory, by: None)
-        )
+        self.controller = SimpleNamespace()
         self.failing, self.seeds, self.paces = failing, seeds, paces
         self.rng, self.order = random.Random(1), itertools.count()
         self.now, self.due = 0.0, []

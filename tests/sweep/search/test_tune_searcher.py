@@ -5,7 +5,7 @@ import pytest
 from ray.tune.search import Searcher
 
 from sweep.faults import Faults
-from sweep.search.scratch_runs import ListedSupply, WithScratchRuns
+from sweep.search.scratch_runs import Supply, WithScratchRuns
 from sweep.search.searchers import ListProposer
 from sweep.search.tune_searcher import TuneSearcher, end_of
 
@@ -166,7 +166,8 @@ def test_the_seeds_left_of_a_configuration_are_handed_out_at_the_end(heard):
 @pytest.mark.parametrize(("before", "handed_out"), [(0, 0), (1, 2), (2, 2), (3, 4)])
 def test_no_learner_is_asked_for_a_trial_that_nobody_will_run(heard, before, handed_out):
     """Scratch runs that are due are handed out, as many as the search's own configurations."""
-    supply = ListedSupply({None: [{"strategy": "scratch", "lr": n} for n in range(9)]})
+    values = [{"strategy": "scratch", "lr": n} for n in range(9)]
+    supply = Supply(lambda limit: iter(values), {None: 9})
     proposer = WithScratchRuns(heard, supply, lambda values: ("full", None), ["full"])
     searcher = TuneSearcher(proposer, [0])
     for number in range(before):

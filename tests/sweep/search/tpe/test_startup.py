@@ -5,7 +5,7 @@ from collections import Counter
 from search_spaces.domains import Choice, Float, Int, walk
 from sweep.search.tpe.common_epoch import ENOUGH
 from sweep.search.tpe.optuna_proposer import OptunaProposer
-from sweep.search.tpe.startup import Startup
+from sweep.search.tpe.startup import startup_picks
 from tl_core.config import TrainConfig
 
 SPACE = {
@@ -18,8 +18,7 @@ SPACE = {
 
 
 def first(seed):
-    startup = Startup(SPACE, 10, seed)
-    return [walk(SPACE, TrainConfig(), startup.pick(n)) for n in range(len(startup))]
+    return [walk(SPACE, TrainConfig(), pick) for pick in startup_picks(SPACE, 10, seed)]
 
 
 def test_ten_configurations_have_every_part_of_each_domain_alike():
