@@ -18,8 +18,8 @@ class Record:
     """What is known of one trial.
 
     Attributes:
-        picked: field → value, of the active fields.
-        values: epoch, or END for the value of a complete trial → validation accuracy.
+        picked: values of the active fields.
+        values: epoch, or END of a complete trial → validation accuracy.
         end: the verdict; None while it runs.
     """
 
@@ -27,16 +27,9 @@ class Record:
     values: dict[float, float] = field(default_factory=dict)
     end: Verdict | None = None
 
-    def at(self, epoch: float) -> float | None:
-        """The value after an epoch; the final value of a trial that ended complete before."""
-        return self.values.get(epoch, self.values.get(END))
-
 
 class CommonEpoch:
-    """All trials, with their values after the *level*.
-
-    The level is the highest epoch that `ENOUGH` trials have reached without failing.
-    """
+    """All trials, with their values after the *level*: the highest epoch that enough reached."""
 
     def __init__(self) -> None:
         self.records: dict[int, Record] = {}
@@ -44,7 +37,7 @@ class CommonEpoch:
 
     @property
     def level(self) -> float:
-        """The epoch at which trials are compared; 0 while there is none."""
+        """The highest epoch that `ENOUGH` trials reached without failing; 0 while none has."""
         return max((epoch for epoch, n in self.reached.items() if n >= ENOUGH), default=0)
 
     def start(self, number: int, picked: Values) -> None:
@@ -67,18 +60,18 @@ class CommonEpoch:
             self.report(number, END, value)
 
     def ranked(self) -> tuple[list[Values], list[Values], list[Values]]:
-        """The trials in three parts, each as the picked values.
+        """The picked values of all trials, in three parts.
 
         Returns:
-            Those with a value at the level, the best first; those that ended without one, stopped
-            before or without a result; those that run and have no value there yet.
+            Of those with a value at the level, or complete before it, the best first; of those
+            that ended without one; of those that run and have none yet.
         """
         level = self.level
         compared: list[tuple[float, Values]] = []
         below: list[Values] = []
         running: list[Values] = []
         for record in self.records.values():
-            value = record.at(level)
+            value = record.values.get(level, record.values.get(END))
             if record.end != "fail" and value is not None:
                 compared.append((value, record.picked))
             else:

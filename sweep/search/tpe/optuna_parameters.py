@@ -1,12 +1,15 @@
 """Fields of a search space as parameters of an Optuna trial, and back."""
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from search_spaces.domains import Choice, Domain, Float, Int, Pick
 from sweep.configurations.unseen import is_ordered
 
+if TYPE_CHECKING:
+    from optuna import Trial
 
-def suggest_with(trial: Any) -> Pick:
+
+def suggest_with(trial: "Trial") -> Pick:
     """A `pick` for `walk` that lets an Optuna trial choose each value.
 
     Of a field with three or more numbers as levels the parameter is the rank of the level, from 0,

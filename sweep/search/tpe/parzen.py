@@ -17,14 +17,11 @@ def estimator(domain: Domain, values: Sequence[Any]) -> "Estimator":
     """The distribution from which values were drawn, with the uniform one as a further value.
 
     Categories are counted. Ordered levels, by their ranks, and ranges, by their logarithms where
-    they are logarithmic, have a normal kernel around each value.
+    they are logarithmic, have a normal kernel around each value. The bounds of the domain are
+    numbers; a value outside them counts as the nearest.
 
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization, section 4.1; the
     widths of the kernels as in Optuna.
-
-    Args:
-        domain: of the field, its bounds numbers.
-        values: observed ones, in any order; those outside the bounds count as the nearest bound.
     """
     scale = scale_of(domain)
     if isinstance(scale, Ranks) and not scale.ordered:
@@ -38,9 +35,8 @@ class Counts:
     def __init__(self, scale: Ranks, values: Sequence[Any]) -> None:
         self.scale = scale
         levels = len(scale.levels)
-        counts = np.zeros(levels)
-        for value in values:
-            counts[scale.rank(value)] += 1
+        ranks = np.array([scale.rank(value) for value in values], int)
+        counts = np.bincount(ranks, minlength=levels)
         spread = 1 / (len(values) + 1)
         kernels = (counts + len(values) * spread) / (1 + levels * spread)
         self.shares = (kernels + 1 / levels) / (len(values) + 1)

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 
 from search_spaces.domains import Domain, Pick
-from sweep.configurations.distinct import Values
 from sweep.search.tpe.common_epoch import CommonEpoch
 from sweep.search.tpe.parzen import Estimator, estimator
 
@@ -37,10 +36,6 @@ class Tpe:
     Source: Bergstra et al. 2011, Algorithms for Hyper-Parameter Optimization; values of one
     budget, the highest with enough of them: Falkner et al. 2018, BOHB: Robust and Efficient
     Hyperparameter Optimization at Scale.
-
-    Args:
-        trials: what is known of the trials.
-        seed: of the candidates.
     """
 
     def __init__(self, trials: CommonEpoch, seed: int) -> None:
@@ -49,18 +44,22 @@ class Tpe:
 
     def picks(self) -> Iterator[Pick]:
         """Picks for `walk`, one for each of CANDIDATES, by what is known now."""
-        good, bad = self._split()
+        compared, below, running = self.trials.ranked()
+        share = math.ceil(GOOD_SHARE * len(compared))
+        count_good = max(FEWEST_GOOD, min(share, MOST_GOOD))
+        good = compared[:count_good]
+        bad = [*compared[count_good:], *below, *running][-MOST_BAD:]
         known: dict[tuple[str, Domain], tuple[Estimator, Estimator]] = {}
         for count in CANDIDATES:
 
             def pick(name: str, domain: Domain, count: int = count) -> Any:
-                densities = known.get((name, domain))
-                if densities is None:
-                    densities = known[name, domain] = (
-                        estimator(domain, [values[name] for values in good if name in values]),
-                        estimator(domain, [values[name] for values in bad if name in values]),
+                if (name, domain) not in known:
+                    of_good, of_bad = (
+                        estimator(domain, [values[name] for values in part if name in values])
+                        for part in (good, bad)
                     )
-                return self._best(*densities, count)
+                    known[name, domain] = of_good, of_bad
+                return self._best(*known[name, domain], count)
 
             yield pick
 
@@ -70,10 +69,3 @@ class Tpe:
         if count == 1:
             return drawn[0]
         return drawn[int(np.argmax(good.masses(drawn) / bad.masses(drawn)))]
-
-    def _split(self) -> tuple[list[Values], list[Values]]:
-        compared, below, running = self.trials.ranked()
-        share = math.ceil(GOOD_SHARE * len(compared))
-        good = max(FEWEST_GOOD, min(share, MOST_GOOD))
-        bad = [*compared[good:], *below, *running]
-        return compared[:good], bad[-MOST_BAD:]

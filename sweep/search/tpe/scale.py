@@ -11,12 +11,9 @@ CELLS = 1000
 
 
 class Ranks:
-    """The place of a level among others: by size where they are numbers.
+    """The place of a level among others: by size where they are numbers, which is `ordered`.
 
-    Attributes:
-        ordered: whether they are, so that levels that are near each other are alike.
-        levels: each once.
-        low, high: the ends of the first and the last level's cells.
+    `low` and `high` are the ends of the first and the last level's cells.
     """
 
     def __init__(self, domain: Choice) -> None:
@@ -47,12 +44,10 @@ class Range:
     """
 
     def __init__(self, domain: Int | Float) -> None:
-        low: Any = domain.low
-        high: Any = domain.high
-        self.ends = low, high
-        self.whole = isinstance(domain, Int)
-        self.log = domain.log
+        self.ends: tuple[Any, Any] = domain.low, domain.high
+        self.whole, self.log = isinstance(domain, Int), domain.log
         half = 0.5 if self.whole else 0.0
+        low, high = self.ends
         self.low, self.high = self._place(low - half), self._place(high + half)
         if self.low == self.high:
             self.low, self.high = self.low - 0.5, self.high + 0.5
