@@ -3,7 +3,6 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Any
 
 import pandas as pd
 from ray.tune.search import Searcher
@@ -11,10 +10,10 @@ from ray.tune.search import Searcher
 from sweep.configurations.distinct import Values
 from sweep.driver.ledger import Ledger
 from sweep.driver.tune_run import TimeBudget
-from sweep.plan.confirmation import Confirmation, seconds_needed
+from sweep.plan.confirmation import Confirmation, Timed, seconds_needed
 from sweep.plan.plan import Plan
 from sweep.results.selection import GROUP, RANKED, to_confirm, trial_numbers
-from sweep.search.tune_searcher import TuneSearcher
+from sweep.search.tune_searcher import Result, TuneSearcher, UnsavedSearcher
 
 LEAST = 2
 """Configurations that a search has to measure before time is kept to confirm the best of them."""
@@ -24,13 +23,10 @@ LOOK_SECONDS, LOOK_SHARE = 0.5, 0.05
 """Between two looks at the time: this long, or this share of what the search has left."""
 
 
-class ConfirmingSearcher(Searcher):
+class ConfirmingSearcher(UnsavedSearcher):
     """Hands out the search's trials and, when all have ended, those of the confirmation.
 
     Args:
-        search: proposes the trials of the search.
-        ledger: knows how they ended.
-        confirmation: what is trained again.
         trials: of the search, no fewer than it will have; set anew once their number is known.
         begins: called with the number of all trials once it is known what is confirmed.
         stacked: whether each trial of the confirmation names all of them, since some may be heads
@@ -53,12 +49,11 @@ class ConfirmingSearcher(Searcher):
         begins: Callable[[int], None] = lambda trials: None,
         stacked: bool = False,
     ) -> None:
-        super().__init__(metric="val_accuracy", mode="max")
+        super().__init__()
         self.search, self.ledger, self.confirmation = search, ledger, confirmation
         self.trials, self.begins, self.stacked = trials, begins, stacked
         self.over = self.cut_short = False
-        self.cut: set[str] = set()
-        self.searching: set[str] = set()
+        self.cut, self.searching = set[str](), set[str]()
         self.fresh: list[Values] = []
         self._begun = False
         self._next = 0
@@ -68,15 +63,18 @@ class ConfirmingSearcher(Searcher):
         """Values of all trials by number; all of the confirmation once it began."""
         return [*self.search.handed_out, *self.fresh]
 
-    def suggest(self, trial_id: str) -> Any:
+    def suggest(self, trial_id: str) -> Result | str | None:
         """The next trial; None while the last ones of the search run.
 
         One of the confirmation names no `configuration`: no scheduler stops it.
         """
         if not self._begun:
-            suggestion = self._of_search(trial_id)
-            if suggestion != Searcher.FINISHED:
+            suggestion = Searcher.FINISHED if self.over else self.search.suggest(trial_id)
+            if isinstance(suggestion, dict):
+                self.searching.add(trial_id)
                 return suggestion
+            if self.searching:
+                return None
             self._begin()
         if self._next == len(self.fresh):
             return Searcher.FINISHED
@@ -85,13 +83,6 @@ class ConfirmingSearcher(Searcher):
         self._next += 1
         return trial | ({"planned": (first, self.fresh)} if self.stacked else {})
 
-    def _of_search(self, trial_id: str) -> Any:
-        suggestion = Searcher.FINISHED if self.over else self.search.suggest(trial_id)
-        if isinstance(suggestion, dict):
-            self.searching.add(trial_id)
-        waits = suggestion == Searcher.FINISHED and self.searching
-        return None if waits else suggestion
-
     def _begin(self) -> None:
         """Choose what is confirmed: every configuration with its first seed, then the next."""
         self._begun = True
@@ -99,12 +90,12 @@ class ConfirmingSearcher(Searcher):
             self._end_search()
         first = self.ledger.confirm_from = len(self.search.handed_out)
         outcomes = pd.DataFrame(self.ledger.outcomes, columns=[*RANKED, *GROUP])
-        best, groups = self.confirmation.configurations, self.confirmation.groups
+        asked = self.confirmation
         numbers = trial_numbers(outcomes).groupby(outcomes["config_id"]).min()
+        best, groups = asked.configurations, asked.groups
         chosen = to_confirm(outcomes, best, groups) if best else []
         values = [self.search.handed_out[int(numbers[config])] for config in chosen]
-        seeds = self.confirmation.seeds
-        self.fresh = [{**own, "seed": seed} for seed in seeds for own in values]
+        self.fresh = [{**own, "seed": seed} for seed in asked.seeds for own in values]
         self.begins(first + len(self.fresh))
 
     def _end_search(self) -> None:
@@ -114,20 +105,19 @@ class ConfirmingSearcher(Searcher):
         self.search.hand_out_rest(self.trials)
         self.ledger.end_all(self.search.handed_out, "timed_out")
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+    def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Tell the search of its own trials."""
         if trial_id in self.searching:
             self.search.on_trial_result(trial_id, result)
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Tell the search of its own trials; of one that was cut off nothing is known."""
-        if trial_id not in self.searching:
-            return
-        self.searching.remove(trial_id)
-        known = None if trial_id in self.cut else result
-        self.search.on_trial_complete(trial_id, known, error)
+        if trial_id in self.searching:
+            self.searching.remove(trial_id)
+            known = None if trial_id in self.cut else result
+            self.search.on_trial_complete(trial_id, known, error)
 
     def hand_out_rest(self, planned: int) -> None:
         """Number the search's trials that no worker will get; the confirmation's have numbers."""
@@ -138,28 +128,13 @@ class ConfirmingSearcher(Searcher):
         """Tell the search that there is nothing more to come."""
         self.search.close()
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its searcher, but a sweep is not restored through Tune."""
-        return {}
-
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save here: an Optuna study keeps itself in the sweep's folder."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """A sweep is not restored through Tune."""
-
 
 class SharedBudget(TimeBudget):
     """A time budget that ends the search early enough for the confirmation.
 
-    The epochs of the best configurations so far tell what the confirmation needs. Running trials
-    of the search end after the epoch that they are in.
-
-    Args:
-        seconds: for both; None for no limit.
-        searcher: told when the search is over.
-        plan: of the sweep.
-        concurrent: trials side by side.
+    The epochs of the best configurations so far tell what the confirmation needs, with
+    `concurrent` trials side by side. Running trials of the search end after the epoch that they
+    are in. `seconds` are for both, None for no limit.
     """
 
     def __init__(
@@ -170,10 +145,10 @@ class SharedBudget(TimeBudget):
         self.next_look = 0.0
         self.cut = searcher.cut
 
-    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+    def __call__(self, trial_id: str, result: Result) -> bool:
         """Whether a trial is one of a search that is over."""
-        running = trial_id in self.searcher.searching and not result["done"]
-        if ends := self.searcher.over and running:
+        searching = trial_id in self.searcher.searching and not result["done"]
+        if ends := self.searcher.over and searching:
             self.cut.add(trial_id)
         return ends
 
@@ -183,15 +158,11 @@ class SharedBudget(TimeBudget):
             return True
         now = time.time()
         if self.seconds is not None and not self.searcher.over and now >= self.next_look:
-            self._look(now)
+            kept = self._kept(MOST_KEPT * self.seconds)
+            left = self.began + self.seconds - kept - now
+            self.searcher.over = kept > 0 and left <= 0
+            self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
         return False
-
-    def _look(self, now: float) -> None:
-        assert self.seconds is not None
-        kept = self._kept(MOST_KEPT * self.seconds)
-        left = self.began + self.seconds - kept - now
-        self.searcher.over = kept > 0 and left <= 0
-        self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
 
     def _kept(self, most: float) -> float:
         """Seconds for the confirmation of what was measured so far.
@@ -199,23 +170,17 @@ class SharedBudget(TimeBudget):
         This is `most` where the seeds need more but one seed of each fits, and 0 where not even
         that does, or where there is nothing to choose among yet.
         """
-        confirmation = self.searcher.confirmation
-        count = confirmation.configurations and confirmation.configurations + confirmation.extra
+        asked = self.searcher.confirmation
+        count = asked.configurations and asked.configurations + asked.extra
         best = self.searcher.ledger.leader.first(max(count, LEAST))
         if not count or len(best) < LEAST:
             return 0.0
-        best = best[:count]
-        needed = self._needed(best, len(confirmation.seeds))
-        if needed is None or needed <= most:
-            return needed or 0.0
-        one = self._needed(best, 1)
-        return most if one is not None and one <= most else 0.0
+        whole, one = (self._needed(best[:count], seeds) for seeds in (len(asked.seeds), 1))
+        if whole <= most:
+            return whole
+        return most if one <= most else 0.0
 
-    def _needed(self, best: list[list[Any]], seeds: int) -> float | None:
-        return seconds_needed(
-            best,
-            len(best) * seeds,
-            epochs=self.plan.epochs,
-            concurrent=self.concurrent,
-            now=datetime.now(UTC),
-        )
+    def _needed(self, best: list[list[Timed]], seeds: int) -> float:
+        """Seconds for runs of the best with so many seeds; 0 while no epoch has ended."""
+        about = {"epochs": self.plan.epochs, "concurrent": self.concurrent}
+        return seconds_needed(best, len(best) * seeds, now=datetime.now(UTC), **about) or 0.0

@@ -1,8 +1,4 @@
-"""The driver's record of all trials, and the rows that it writes.
-
-Each trial gets one row in `trials`, whatever became of it, and one in `epochs` for each epoch that
-it reported.
-"""
+"""The driver's record of all trials: a row of each, and one of each epoch that it reported."""
 
 import math
 import re
@@ -14,7 +10,9 @@ from pathlib import Path
 from typing import Any
 
 from ray.tune import Callback
+from ray.tune.experiment import Trial
 
+from sweep.configurations.distinct import Values
 from sweep.configurations.identity import id_of_fields
 from sweep.faults import Faults
 from sweep.ray_internals import forget_results
@@ -22,10 +20,11 @@ from sweep.results.leader import Leader
 from sweep.results.schema import EPOCHS, TRIALS
 from sweep.results.selection import CONFIRM, GROUP, RANKED, SEARCH
 from sweep.results.tables import TableWriter
-from sweep.search.tune_searcher import UNFINISHED
+from sweep.search.tune_searcher import UNFINISHED, Result
 from sweep.trial.job import Job
 from sweep.trial.trainable import unpack
 
+Trials = list[Trial]
 KEPT_CHECKPOINTS = 6
 """Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
 the confirmation all are. A selected trial without weights is trained again."""
@@ -36,7 +35,7 @@ class TrialRecord:
     """What the driver knows of one trial while it runs."""
 
     number: int
-    values: dict[str, Any]
+    values: Values
     phase: str = SEARCH
     started_at: datetime | None = None
     ended_at: datetime | None = None
@@ -61,8 +60,13 @@ class Ledger(Callback):
         job: what the trials share.
         results: the results folder.
         provenance: columns that are the same in every row.
-        identify: (config values) → columns that name the configuration.
+        identify: values of a trial → columns that name its configuration.
         faults: where its own errors are noted.
+
+    Attributes:
+        confirm_from: number of the first trial of the confirmation.
+        outcomes: of every trial that ended, the columns by which configurations are selected.
+        out_of_time: Tune's names of trials that were ended for the sake of the time budget.
     """
 
     def __init__(
@@ -70,12 +74,10 @@ class Ledger(Callback):
         job: Job,
         results: Path,
         provenance: dict[str, Any],
-        identify: Callable[[dict[str, Any]], dict[str, Any]],
+        identify: Callable[[Values], Values],
         faults: Faults | None = None,
     ) -> None:
-        self.job = job
-        self.provenance = provenance
-        self.identify = identify
+        self.job, self.provenance, self.identify = job, provenance, identify
         self.faults = faults or Faults()
         self.records: dict[int, TrialRecord] = {}
         self.statuses: Counter[str] = Counter()
@@ -85,20 +87,17 @@ class Ledger(Callback):
         self.trials = TableWriter(results, "trials", job.sweep)
         self.epochs = TableWriter(results, "epochs", job.sweep)
         self.confirm_from = math.inf
-        """Number of the first trial of the confirmation."""
         self.outcomes: list[dict[str, Any]] = []
-        """Of every trial that ended, the columns by which configurations are selected."""
         self.out_of_time: Container[str] = ()
-        """Tune's names of trials that were ended for the sake of the time budget."""
 
-    def on_trial_start(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """A worker took the trial."""
         record = self._record(trial)
         record.started_at = record.started_at or datetime.now(UTC)
         record.status = "running"
 
     def on_trial_result(
-        self, iteration: int, trials: list[Any], trial: Any, result: dict[str, Any], **info: Any
+        self, iteration: int, trials: Trials, trial: Trial, result: Result, **info: Any
     ) -> None:
         """An epoch ended, or the trial failed."""
         record = self._record(trial)
@@ -106,14 +105,13 @@ class Ledger(Callback):
         if result["epoch"] > record.epoch:
             self._take_epoch(record, result)
         heard = {name: result[name] for name in _KEPT if name in result}
-        if result["error"] is None:
-            record.result = heard
-        else:  # what the trial reached before it failed stays
+        if result["error"] is not None:  # what the trial reached before it failed stays
             failure = {"status": result["status"], "error": result["error"]}
-            record.result = {**heard, **record.result, **failure}
+            heard |= {**record.result, **failure}
+        record.result = heard
         self.leader.hear(record)
 
-    def _take_epoch(self, record: TrialRecord, result: dict[str, Any]) -> None:
+    def _take_epoch(self, record: TrialRecord, result: Result) -> None:
         record.epoch = result["epoch"]
         record.train_seconds += result["train_seconds"]
         record.eval_seconds += result["eval_seconds"]
@@ -122,12 +120,9 @@ class Ledger(Callback):
         self.epochs_reported += 1
         row = {name: result[name] for name in EPOCHS.names if name in result}
         row |= {"trial_id": self.job.trial_id(record.number), "phase": record.phase}
-        row |= {"ended_at": datetime.now(UTC)}
-        self.epochs.add(row)
+        self.epochs.add(row | {"ended_at": datetime.now(UTC)})
 
-    def on_trial_complete(
-        self, iteration: int, trials: list[Any], trial: Any, **info: Any
-    ) -> None:
+    def on_trial_complete(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The trial ended by itself or was stopped by the scheduler."""
         record = self._record(trial)
         status = record.result.get("status", "failed")
@@ -137,31 +132,25 @@ class Ledger(Callback):
         trial.config = {"number": trial.config["number"]}
         forget_results(trial)
 
-    def on_trial_error(self, iteration: int, trials: list[Any], trial: Any, **info: Any) -> None:
+    def on_trial_error(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The worker process died."""
         record = self._record(trial)
         text = error_text(trial.error_file)
         record.result["error"] = text
         self._end(record, "out_of_memory" if "OutOfMemoryError" in text else "failed")
 
-    def stop_unstarted(self, number: int, values: dict[str, Any]) -> None:
+    def stop_unstarted(self, number: int, values: Values) -> None:
         """Write the row of a trial that is not trained because its configuration was stopped."""
         self._end(self._numbered(number, values), "stopped")
 
-    def on_step_end(self, iteration: int, trials: list[Any], **info: Any) -> None:
+    def on_step_end(self, iteration: int, trials: Trials, **info: Any) -> None:
         """Between two events: write what is due."""
         for table in (self.trials, self.epochs):
             with self.faults.noted("writing results"):
                 table.flush_if_due()
 
-    def close(self, handed_out: list[dict[str, Any]], status: str) -> None:
-        """End every trial that has no end yet with `status`, and write all rows.
-
-        Args:
-            handed_out: values of every trial of the sweep, in order of their numbers; one that no
-                worker took gets its row here.
-            status: for the trials without an end.
-        """
+    def close(self, handed_out: list[Values], status: str) -> None:
+        """As `end_all`, and write all rows."""
         self.end_all(handed_out, status)
         for table in (self.epochs, self.trials):
             with self.faults.noted("writing results"):
@@ -169,22 +158,23 @@ class Ledger(Callback):
             for line in table.misfits:
                 self.faults.say(line)
 
-    def end_all(self, handed_out: list[dict[str, Any]], status: str) -> None:
-        """End every trial that has no end yet with `status`; as in `close`."""
+    def end_all(self, handed_out: list[Values], status: str) -> None:
+        """End every trial that has no end yet with `status`, also those that no worker took.
+
+        `handed_out` are the values of every trial, in order of their numbers.
+        """
         for number, values in enumerate(handed_out):
-            record = self._numbered(number, values)
-            if record.ended_at is None:
-                with self.faults.noted("ending a trial"):
-                    self._end(record, status)
+            with self.faults.noted("ending a trial"):
+                self._end(self._numbered(number, values), status)
 
     def __getstate__(self) -> dict[str, Any]:
         """Nothing: Tune pickles its callbacks, but a sweep is not restored through Tune."""
         return {}
 
-    def _record(self, trial: Any) -> TrialRecord:
+    def _record(self, trial: Trial) -> TrialRecord:
         return self._numbered(trial.config["number"], trial.config.get("values", {}))
 
-    def _numbered(self, number: int, values: dict[str, Any]) -> TrialRecord:
+    def _numbered(self, number: int, values: Values) -> TrialRecord:
         if number not in self.records:
             phase = CONFIRM if number >= self.confirm_from else SEARCH
             self.records[number] = TrialRecord(number, values, phase)
@@ -220,22 +210,14 @@ class Ledger(Callback):
             **values,
             **self.provenance,
             **self._identified(record.values),
+            **{name: getattr(record, name) for name in _OF_RECORD},
+            **{f"last_{name}": record.result.get(name) for name in _LAST},
             "trial_id": self.job.trial_id(record.number),
-            "phase": record.phase,
-            "status": record.status,
-            "last_val_accuracy": record.result.get("val_accuracy"),
-            "last_val_loss": record.result.get("val_loss"),
-            "last_train_loss": record.result.get("train_loss"),
             "epochs_trained": record.epoch,
-            "train_seconds": record.train_seconds,
-            "eval_seconds": record.eval_seconds,
             "images_per_second": images,
-            "host_memory_bytes": record.host_memory_bytes,
-            "started_at": record.started_at,
-            "ended_at": record.ended_at,
         }
 
-    def _identified(self, values: dict[str, Any]) -> dict[str, Any]:
+    def _identified(self, values: Values) -> Values:
         """What names the configuration; its plain values alone where that cannot be found."""
         try:
             return self.identify(values)
@@ -255,4 +237,9 @@ def error_text(path: str | None) -> str:
 
 
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception)\b")
-_KEPT = (*TRIALS.names, "val_accuracy", "val_loss", "train_loss")
+_OF_RECORD = (
+    "phase", "status", "started_at", "ended_at", "train_seconds", "eval_seconds",
+    "host_memory_bytes",
+)  # fmt: skip
+_LAST = ("val_accuracy", "val_loss", "train_loss")
+_KEPT = (*TRIALS.names, *_LAST)

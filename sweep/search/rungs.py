@@ -8,12 +8,8 @@ import statistics
 def usual_grace(epochs: int, *, learns: bool) -> int:
     """Epochs before a trial may be stopped, where the user does not say.
 
-    A third of `epochs` where the searcher learns, since longer trials teach it more than an
-    earlier stop saves; else 1. Measured in benchmarks/search.py.
-
-    Args:
-        epochs: the longest that a trial may train.
-        learns: whether the next proposal depends on how the last ones did.
+    A third of the longest trial's `epochs` where the searcher learns, since longer trials teach it
+    more than an earlier stop saves; else 1. Measured in benchmarks/search.py.
     """
     return max(1, math.ceil(epochs / 3)) if learns else 1
 
@@ -21,15 +17,8 @@ def usual_grace(epochs: int, *, learns: bool) -> int:
 def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list[int]:
     """The epochs of the rungs: the grace period times powers of the reduction factor.
 
-    The last epoch is no rung, since stopping there saves nothing.
-
-    Args:
-        epochs: the longest that a trial may train.
-        grace_period: the first rung.
-        reduction_factor: greater than 1.
-
-    Returns:
-        Whole numbers below `epochs`, ascending, each once; empty where the first is none.
+    All are below `epochs`, those of the longest trial, since stopping at the last saves nothing.
+    They ascend, each once. `reduction_factor` is greater than 1.
     """
     found: list[int] = []
     rung = float(grace_period)
@@ -41,16 +30,10 @@ def rung_epochs(epochs: int, grace_period: int, reduction_factor: float) -> list
 
 
 class Rung:
-    """The values of configurations at one epoch.
-
-    Args:
-        epoch: the values were measured after it.
-        reduction_factor: one configuration in this many is above the cutoff.
-    """
+    """The values of configurations after one epoch; one in `reduction_factor` goes on."""
 
     def __init__(self, epoch: int, reduction_factor: float) -> None:
-        self.epoch = epoch
-        self.reduction_factor = reduction_factor
+        self.epoch, self.reduction_factor = epoch, reduction_factor
         self.values: dict[int, float] = {}
         self.ordered: list[float] = []
 
@@ -82,11 +65,8 @@ class Rung:
 class Seeds:
     """The trials of one configuration at the rungs, one a seed.
 
-    Args:
-        configuration: its number.
-        last: the last epoch of its trials.
-
     Attributes:
+        last: the last epoch of its trials.
         epochs: running trial → epochs it has reported.
         ended: how many trials have ended.
         failed: whether a trial ended without a result.
@@ -95,8 +75,7 @@ class Seeds:
     """
 
     def __init__(self, configuration: int, last: int) -> None:
-        self.configuration = configuration
-        self.last = last
+        self.configuration, self.last = configuration, last
         self.epochs: dict[str, int] = {}
         self.ended = 0
         self.failed = self.stopped = self.kept = False
@@ -110,11 +89,6 @@ class Seeds:
             if rung.epoch == epoch and math.isfinite(value):
                 self._values.setdefault(epoch, []).append(value)
                 self._undecided.add(epoch)
-
-    def end(self, trial: str) -> None:
-        """Note that a trial has ended."""
-        del self.epochs[trial]
-        self.ended += 1
 
     def decide_at(self, rungs: list[Rung]) -> None:
         """Record the mean of new values in each rung that waits for no other trial.

@@ -5,13 +5,13 @@ A Tune scheduler also decides the order of trials. These start trials in the ord
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
+from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
 from sweep.ray_internals import keep_workers
 from sweep.search.rungs import Rung, Seeds, rung_epochs
-from sweep.search.tune_searcher import end_of
+from sweep.search.tune_searcher import Result, end_of
 from tl_core.config import SCRATCH
 
 
@@ -24,7 +24,7 @@ class SchedulerContext:
         grace_period: epochs before a trial may be stopped.
         reduction_factor: one in this many configurations goes on at each rung.
         concurrent: trials side by side.
-        seeds: trials of each configuration.
+        seeds: of each configuration.
         base_epochs: epochs of a trial whose values do not say; None: `epochs`.
     """
 
@@ -39,25 +39,21 @@ class SchedulerContext:
 class Fifo(FIFOScheduler):
     """Every trial trains to its end; trials start in the order of their proposal.
 
-    It differs from Tune's FIFO in two ways. It does not search all trials, ended ones too, for the
-    next: Tune itself starts pending trials in order. It keeps `concurrent` idle workers where Tune
-    keeps one: when two trials end at once, Tune ends a worker and starts another, taking seconds.
-
-    Args:
-        concurrent: workers to keep.
+    Tune's FIFO searches all trials, ended ones too, for the next, and keeps one idle worker: when
+    two trials end at once, Tune ends a worker and starts another, taking seconds. This one leaves
+    pending trials to Tune, and keeps `concurrent` workers.
     """
 
     concurrent = 0
     _prepared = False
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:
         """At the first trial, have as many workers kept as trials run side by side."""
-        super().on_trial_add(tune_controller, trial)
         if not self._prepared:
             self._prepared = True
             keep_workers(tune_controller, trial, self.concurrent)
 
-    def choose_trial_to_run(self, tune_controller: Any) -> None:
+    def choose_trial_to_run(self, tune_controller: object) -> None:
         """None: Tune starts pending trials in order."""
         return None
 
@@ -71,82 +67,68 @@ class Asha(Fifo):
     Seeds that have not started are not trained (see `TuneSearcher`).
 
     - The decision waits for running seeds that have not reached the rung, until a seed reaches the
-      next rung or begins its last epoch. It does not wait for seeds without a worker: when such a
-      seed reaches the rung later, the decision is made again, by the mean of more seeds.
+      next rung or begins its last epoch. When a seed without a worker reaches the rung later, the
+      decision is made again.
     - A configuration is not stopped once a seed has begun its last epoch, so none keeps only a
       part of its seeds.
     - NaN and infinite values enter no mean. A configuration with a seed that diverged or failed
-      has the mean of its other seeds and ranks below all configurations without such a seed, as
-      in the choice of the winner (`sweep.results.selection`).
+      ranks below all others, as in the choice of the winner (`sweep.results.selection`).
     - Scratch runs and trials outside the search train to their end and enter no rung.
 
-    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
+    `epochs` are those of a trial whose values do not say.
 
-    Args:
-        rungs: ascending.
-        seeds: trials of each configuration.
-        epochs: epochs of a trial whose values do not say.
+    Source: Li et al. 2020, A System for Massively Parallel Hyperparameter Tuning, algorithm 2.
     """
 
     def __init__(self, rungs: list[Rung], seeds: int, epochs: int) -> None:
         super().__init__()
-        self.rungs = rungs
-        self.seeds = seeds
-        self.epochs = epochs
+        self.rungs, self.seeds, self.epochs = rungs, seeds, epochs
         self.open: dict[int, Seeds] = {}
-        self.trials: dict[str, int] = {}
+        self.trials: dict[str, Seeds] = {}
 
-    def on_trial_add(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:
         """Follow a trial of a searched configuration."""
         super().on_trial_add(tune_controller, trial)
         configuration = trial.config.get("configuration")
         if configuration is not None and trial.config["values"].get("strategy") != SCRATCH:
-            self.trials[trial.trial_id] = configuration
             last = trial.config["values"].get("epochs", self.epochs)
             seeds = self.open.setdefault(configuration, Seeds(configuration, last))
             seeds.epochs[trial.trial_id] = 0
+            self.trials[trial.trial_id] = seeds
 
-    def on_trial_result(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> str:
+    def on_trial_result(self, tune_controller: object, trial: Trial, result: Result) -> str:
         """Continue or stop, by the rungs that the trial's configuration has reached."""
-        if (seeds := self._seeds(trial)) is None:
+        if (seeds := self.trials.get(trial.trial_id)) is None:
             return TrialScheduler.CONTINUE
         seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
         seeds.decide_at(self.rungs)
         return TrialScheduler.STOP if seeds.stopped else TrialScheduler.CONTINUE
 
-    def on_trial_complete(self, tune_controller: Any, trial: Any, result: dict[str, Any]) -> None:
+    def on_trial_complete(self, tune_controller: object, trial: Trial, result: Result) -> None:
         """Record the last value in its rung."""
-        if (seeds := self._seeds(trial)) is None:
-            return
-        end = end_of(result, error=False)
-        if end == "complete":
+        end = end_of(result)
+        if end == "complete" and (seeds := self.trials.get(trial.trial_id)) is not None:
             seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
-        seeds.failed |= end == "fail"
-        self._end(trial.trial_id)
+        self._end(trial, failed=end == "fail")
 
-    def on_trial_error(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
         """Mark the configuration as failed: the trial's worker died."""
-        if (seeds := self._seeds(trial)) is not None:
-            seeds.failed = True
-            self._end(trial.trial_id)
+        self._end(trial, failed=True)
 
-    def on_trial_remove(self, tune_controller: Any, trial: Any) -> None:
+    def on_trial_remove(self, tune_controller: object, trial: Trial) -> None:
         """End a trial that never started."""
-        if self._seeds(trial) is not None:
-            self._end(trial.trial_id)
+        self._end(trial, failed=False)
 
-    def _seeds(self, trial: Any) -> Seeds | None:
-        configuration = self.trials.get(trial.trial_id)
-        return None if configuration is None else self.open[configuration]
-
-    def _end(self, trial_id: str) -> None:
+    def _end(self, trial: Trial, *, failed: bool) -> None:
         """Decide where others waited for this trial; drop a configuration that has ended."""
-        configuration = self.trials.pop(trial_id)
-        seeds = self.open[configuration]
-        seeds.end(trial_id)
+        if (seeds := self.trials.pop(trial.trial_id, None)) is None:
+            return
+        del seeds.epochs[trial.trial_id]
+        seeds.ended += 1
+        seeds.failed |= failed
         seeds.decide_at(self.rungs)
         if seeds.ended == self.seeds:
-            del self.open[configuration]
+            del self.open[seeds.configuration]
 
 
 def _asha(context: SchedulerContext) -> Fifo:
@@ -156,13 +138,9 @@ def _asha(context: SchedulerContext) -> Fifo:
     return Asha(rungs, context.seeds, context.base_epochs or context.epochs)
 
 
-def _none(context: SchedulerContext) -> Fifo:
-    return Fifo()
-
-
 SCHEDULERS: dict[str, Callable[[SchedulerContext], Fifo]] = {
     "asha": _asha,
-    "none": _none,
+    "none": lambda context: Fifo(),
 }
 
 

@@ -12,8 +12,12 @@ from sweep.configurations.distinct import Values
 from sweep.faults import Faults
 from sweep.search.proposer import Proposer, Verdict
 
+Result = dict[str, Any]
+"""What Tune and a trial tell each other."""
 UNFINISHED = "running"
 """`status` in the results of a trial that would go on by itself."""
+VERDICTS: dict[str, Verdict] = {"completed": "complete", UNFINISHED: "pruned"}
+"""`status` in a trial's last result → its end; of all others `fail`."""
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "pruned", "complete")
 T = TypeVar("T")
 
@@ -30,23 +34,33 @@ class Repeats:
     best: list[float] = field(default_factory=list)
 
 
-class TuneSearcher(Searcher):
+class UnsavedSearcher(Searcher):
+    """A searcher of which Tune saves nothing: a sweep is not restored through Tune."""
+
+    def __init__(self) -> None:
+        super().__init__(metric="val_accuracy", mode="max")
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its searcher
+
+    def save(self, checkpoint_path: str) -> None:
+        """Save nothing: an Optuna study keeps itself in the sweep's folder."""
+
+    def restore(self, checkpoint_path: str) -> None:
+        """Restore nothing."""
+
+
+class TuneSearcher(UnsavedSearcher):
     """Feeds a proposer's configurations to Tune, each with every seed.
 
     The proposer hears the mean of an epoch when all seeds have reported it, and the end when all
     seeds have ended: `complete` with the mean of their best values if all completed, `fail` if any
     failed, else `pruned`.
 
-    When the scheduler stops a seed, those not handed out yet are numbered and never trained. The
-    proposer then hears, before the end, the mean of the seeds that did train, for each epoch that
-    all of these have. An error of the proposer costs no trial: it is said once.
-
-    Args:
-        proposer: where configurations come from.
-        seeds: training seeds, one trial each.
-        faults: takes errors of the proposer, which lose no trial.
-        stop_unstarted: (number, values) is called for each seed of a stopped configuration that
-            is not trained.
+    When the scheduler stops a seed, those not handed out yet are numbered and never trained:
+    `stop_unstarted` is called with number and values of each. The proposer then hears, before the
+    end, the mean of the seeds that did train, for each epoch that all of these have. An error of
+    the proposer costs no trial: it is said once.
     """
 
     def __init__(
@@ -56,9 +70,8 @@ class TuneSearcher(Searcher):
         faults: Faults | None = None,
         stop_unstarted: Callable[[int, Values], None] | None = None,
     ) -> None:
-        super().__init__(metric="val_accuracy", mode="max")
-        self.proposer = proposer
-        self.seeds = seeds
+        super().__init__()
+        self.proposer, self.seeds = proposer, seeds
         self.faults = faults or Faults()
         self.stop_unstarted = stop_unstarted or (lambda number, values: None)
         self.ended = False
@@ -67,7 +80,7 @@ class TuneSearcher(Searcher):
         self.trials: dict[str, int] = {}
         self.handed_out: list[Values] = []
 
-    def suggest(self, trial_id: str) -> Any:
+    def suggest(self, trial_id: str) -> Result | str:
         """The next trial: its `number`, that of its `configuration`, and its `values`."""
         current = self._current()
         if current is None:
@@ -105,19 +118,17 @@ class TuneSearcher(Searcher):
             return method(*arguments)
         return None
 
-    def on_trial_result(self, trial_id: str, result: dict[str, Any]) -> None:
+    def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Collect one epoch of one seed; pass the mean on when all seeds have it."""
-        number = self.trials[trial_id]
-        repeats = self.open[number]
-        epoch = result["epoch"]
-        heard = repeats.epochs.setdefault(epoch, [])
+        number, epoch = self.trials[trial_id], result["epoch"]
+        heard = self.open[number].epochs.setdefault(epoch, [])
         if math.isfinite(result["val_accuracy"]):
             heard.append(result["val_accuracy"])
         if len(heard) == len(self.seeds):
             self._ask(self.proposer.report, number, epoch, statistics.fmean(heard))
 
     def on_trial_complete(
-        self, trial_id: str, result: dict[str, Any] | None = None, error: bool = False
+        self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Hear a trial's end, with the last result, which `on_trial_result` did not get."""
         number = self.trials[trial_id]
@@ -136,7 +147,7 @@ class TuneSearcher(Searcher):
 
     def _finish(self, number: int) -> None:
         repeats = self.open.pop(number)
-        worst = next(verdict for verdict in WORST_FIRST if verdict in repeats.verdicts)
+        worst = min(repeats.verdicts, key=WORST_FIRST.index)
         if worst == "pruned":
             self._report_of_some(number, repeats)
         value = statistics.fmean(repeats.best) if worst == "complete" else None
@@ -152,8 +163,8 @@ class TuneSearcher(Searcher):
     def hand_out_rest(self, planned: int) -> None:
         """Number the trials that no worker will get, up to `planned` in all.
 
-        These are the seeds that are left of the last configuration, and what a list has left. A
-        searcher that learns has planned nothing more, and is not asked.
+        These are the seeds left of the last configuration, and what a list has left. A searcher
+        that learns has planned nothing more.
         """
         while len(self.handed_out) < planned and (self._begun() or self.proposer.planned):
             if self.suggest(f"unstarted-{len(self.handed_out)}") == Searcher.FINISHED:
@@ -164,25 +175,11 @@ class TuneSearcher(Searcher):
         for number in self.open:
             self._ask(self.proposer.finish, number, "fail", None)
 
-    def __getstate__(self) -> dict[str, Any]:
-        """Nothing: Tune pickles its searcher, but a sweep is not restored through Tune."""
-        return {}
 
-    def save(self, checkpoint_path: str) -> None:
-        """Nothing to save here: an Optuna study keeps itself in the sweep's folder."""
-
-    def restore(self, checkpoint_path: str) -> None:
-        """A sweep is not restored through Tune."""
-
-
-def end_of(result: dict[str, Any] | None, error: bool) -> Verdict:
+def end_of(result: Result | None, error: bool = False) -> Verdict:
     """What a trial's last result means for the search.
 
     A result that says it would go on was stopped by the scheduler; none at all, or one of a
     diverged or failed trial, is no information about the configuration's accuracy.
     """
-    if error or result is None or "status" not in result:
-        return "fail"
-    if result["status"] == "completed":
-        return "complete"
-    return "pruned" if result["status"] == UNFINISHED else "fail"
+    return "fail" if error or result is None else VERDICTS.get(result.get("status", ""), "fail")

@@ -8,10 +8,26 @@ import pytest
 from ray._private import worker
 from ray.tune.execution import class_cache
 from ray.tune.trainable.metadata import _TrainingRunMetadata
+from ray.tune.utils.object_cache import _ObjectCache
 
 from sweep.driver import ray_cluster as module
-from sweep.ray_internals import drop_actor_environment, forget_results, worker_messages_to
+from sweep.ray_internals import (
+    drop_actor_environment,
+    forget_results,
+    keep_workers,
+    worker_messages_to,
+)
 from sweep.search.schedulers import SCHEDULERS, SchedulerContext, build_scheduler
+
+
+def test_workers_of_trials_that_end_together_are_all_kept():
+    workers = _ObjectCache()
+    trial = SimpleNamespace(placement_group_factory="1 CPU")
+    keep_workers(SimpleNamespace(_actor_cache=workers), trial, 2)
+    assert workers.cache_object("1 CPU", "worker of a")
+    assert workers.cache_object("1 CPU", "worker of b")
+    assert list(workers.flush_cached_objects()) == []
+    assert not workers.cache_object("1 CPU", "a third, where two are to be kept")
 
 
 @pytest.mark.parametrize("controller", [
