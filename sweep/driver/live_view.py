@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from rich.console import Console, Group, RenderableType
+from rich.console import Console, Group
 from rich.live import Live
 from rich.progress_bar import ProgressBar
 from rich.table import Table
@@ -27,19 +27,13 @@ class LiveView:
     Args:
         ledger: where the trials are followed.
         title: name of the sweep.
-        trials: of the search, how many there will be.
+        trials: of the search.
+        epochs: of a trial whose values do not say.
         confirm: trials of the confirmation, at most.
-        epochs: of a trial whose values do not say, at most.
     """
 
     def __init__(
-        self,
-        ledger: "Ledger",
-        *,
-        title: str,
-        trials: int,
-        epochs: int,
-        confirm: int = 0,
+        self, ledger: "Ledger", *, title: str, trials: int, epochs: int, confirm: int = 0
     ) -> None:
         self.ledger, self.title, self.epochs = ledger, title, epochs
         self.trials, self.confirm = trials, confirm
@@ -48,28 +42,22 @@ class LiveView:
     def __rich__(self) -> Group:
         records = list(self.ledger.records.values())  # another thread adds to them
         running = [record for record in records if record.status == "running"]
-        parts: list[RenderableType] = [self._headline(), self._bar()]
-        parts += [self._counts(len(running)), self._best()]
-        return Group(*parts, *([self._running(running)] if running else []))
+        lines = self._headline(), self._bar(), self._counts(len(running)), self._best()
+        return Group(*lines, *([self._running(running)] if running else []))
 
     def _headline(self) -> Text:
         minutes = max(time.monotonic() - self.began, 1e-9) / 60
-        rate = self.ledger.epochs_reported / minutes
-        text = Text(self.title, style="bold")
-        text.append(f"  {clock(minutes * 60)} elapsed", style="none")
-        text.append(f" · {rate:.1f} epochs/min", style="none")
-        left = self.seconds_left()
-        return text.append(f" · {clock(left)} left" if left is not None else "", style="none")
+        rate, left = self.ledger.epochs_reported / minutes, self.seconds_left()
+        text = f"  {clock(minutes * 60)} elapsed · {rate:.1f} epochs/min"
+        text += f" · {clock(left)} left" if left is not None else ""
+        return Text(self.title, style="bold").append(text, style="none")
 
     def _bar(self) -> Table:
         ended, planned = sum(self.ledger.statuses.values()), self.trials + self.confirm
         begun = self.confirm and math.isfinite(self.ledger.confirm_from)
-        part = ", confirming the best" if begun else ""
+        text = f"  {ended} of {planned} trials{', confirming the best' if begun else ''}"
         grid = Table.grid(expand=False)
-        grid.add_row(
-            ProgressBar(total=max(planned, 1), completed=ended, width=50),
-            Text(f"  {ended} of {planned} trials{part}"),
-        )
+        grid.add_row(ProgressBar(max(planned, 1), ended, width=50), Text(text))
         return grid
 
     def begin_confirmation(self, trials: int) -> None:
@@ -86,8 +74,7 @@ class LiveView:
     def _best(self) -> Text:
         """The accuracy of the best configuration so far, what it is the best of, its settings."""
         leader = self.ledger.leader
-        lead = leader.lead
-        if not lead:
+        if not (lead := leader.lead):
             return Text("no epoch finished yet", style="dim")
         fresh = "fresh " if lead[0].phase == CONFIRM else ""
         mean = sum(run.best_val_accuracy for run in lead) / len(lead)
@@ -101,9 +88,8 @@ class LiveView:
 
     def _running(self, running: "list[TrialRecord]") -> Table:
         table = Table(box=None, padding=(0, 2, 0, 0), header_style="dim", width=80)
-        table.add_column("trial", justify="right")
-        table.add_column("epoch", justify="right")
-        table.add_column("val acc", justify="right")
+        for name in ("trial", "epoch", "val acc"):
+            table.add_column(name, justify="right")
         table.add_column("settings", no_wrap=True, overflow="ellipsis", ratio=1)
         for record in running[:RUNNING_SHOWN]:
             accuracy = record.result.get("val_accuracy")
@@ -123,10 +109,9 @@ class LiveView:
         A trial of the search to come is taken to be as long as those that ended, one of the
         confirmation to train to its end.
         """
-        ledger = self.ledger
-        records = list(ledger.records.values())
+        records, reported = list(self.ledger.records.values()), self.ledger.epochs_reported
         ended = [r for r in records if r.ended_at is not None]
-        if not ended or not ledger.epochs_reported:
+        if not ended or not reported:
             return None
         of_search = [r.epoch for r in ended if r.phase != CONFIRM]
         length = {SEARCH: sum(of_search) / max(len(of_search), 1), CONFIRM: self.epochs}
@@ -135,7 +120,7 @@ class LiveView:
             waiting[record.phase] -= 1
         to_come = sum(max(waiting[phase], 0) * length[phase] for phase in waiting)
         to_come += sum(max(length[r.phase] - r.epoch, 0.0) for r in records if r.ended_at is None)
-        return to_come * (time.monotonic() - self.began) / ledger.epochs_reported
+        return to_come * (time.monotonic() - self.began) / reported
 
 
 @contextlib.contextmanager

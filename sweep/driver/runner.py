@@ -16,13 +16,8 @@ def run_sweep(
 ) -> SweepResult:
     """Run a sweep from start to end; where its space has a source to train, that first.
 
-    Args:
-        options: as asked for.
-        console: where notes and progress go.
-        space: what to explore, if it is not what the file that the options name says.
-
-    Returns:
-        The tables, as `load_result` reads them back at any later time.
+    `space` is what to explore, if it is not what the file that the options name says. The result
+    has the tables as `load_result` reads them back at any later time.
 
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.

@@ -1,9 +1,7 @@
 """A hash of all that decides what a source's sweep comes to, by which a kept source is found.
 
-Data, weights and teachers count by content. All code of the trainer counts, the files of
-`--import`, what the space's file defines besides its plain data, the user's modules that these
-import, and the versions of other libraries. Versions of torch, torchvision, NumPy and timm do not
-count: a new one changes numbers by rounding alone.
+Data, weights, teachers and all code count by content, libraries by their versions. Those of torch,
+torchvision, NumPy and timm do not count: a new one changes numbers by rounding alone.
 """
 
 import ast
@@ -28,11 +26,7 @@ BY_CONTENT = ("dataset", "weights", "teacher")
 
 
 def source_digest(plan: Plan) -> str:
-    """Eight hexadecimal digits, the same for the same source.
-
-    Args:
-        plan: of the source's sweep.
-    """
+    """Eight hexadecimal digits, the same for the same source; `plan` is that of its sweep."""
     search = plan.search
     config = {
         name: value
@@ -45,7 +39,10 @@ def source_digest(plan: Plan) -> str:
         "space": free,
         "strategy": (search.design, search.searcher, search.scheduler, search.trials),
         "seeds": search.seeds,
-        "data": [_data(plan, name) for name in plan.levels("dataset")],
+        "data": [
+            load_data(config_from_dict({"dataset": name}, plan.base)).fingerprint
+            for name in plan.levels("dataset")
+        ],
         "files": [_content(file) for name in ("weights", "teacher") for file in plan.levels(name)],
         "trainer": package_digest(),
         "code": [
@@ -55,10 +52,6 @@ def source_digest(plan: Plan) -> str:
     }
     text = json.dumps(about, sort_keys=True, default=list)
     return hashlib.blake2b(text.encode(), digest_size=4).hexdigest()
-
-
-def _data(plan: Plan, name: str) -> str:
-    return load_data(config_from_dict({"dataset": name}, plan.base)).fingerprint
 
 
 def _content(file: str | None) -> str | None:
@@ -74,7 +67,7 @@ def _code(module: UserModule) -> str:
 def _space_code(module: UserModule) -> list[str]:
     """What a space's file defines besides its plain data, and the code of what it imports."""
     body = ast.parse(module.source).body
-    found = [ast.dump(part) for part in body if not (_is_plain_data(part) or _is_text(part))]
+    found = [ast.dump(statement) for statement in body if not _is_plain_data(statement)]
     name = module.load().__name__
     imported = {n: text for n, text in user_code([name]).items() if n != name}
     texts = [*map(str.encode, found), *imported.values()]
@@ -82,13 +75,16 @@ def _space_code(module: UserModule) -> list[str]:
 
 
 def _is_plain_data(statement: ast.stmt) -> bool:
-    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
-        return False
-    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
+    """Whether a statement is a text, or sets nothing but names of PLAIN_DATA."""
+    match statement:
+        case ast.Expr(value=ast.Constant()):
+            return True
+        case ast.Assign(targets=targets):
+            pass
+        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
+            targets = [target]
+        case _:
+            return False
     nodes = [node for target in targets for node in ast.walk(target)]
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return bool(names) and names <= PLAIN_DATA
-
-
-def _is_text(statement: ast.stmt) -> bool:
-    return isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)

@@ -21,19 +21,14 @@ class Study:
     """The sweeps that the options' space asks for; one, unless its file has RUNS.
 
     All of them and their sources share the time budget. After an interrupt, or when the budget is
-    over, no other sweep starts; a line names those that did not.
-
-    Attributes:
-        left: names of the sweeps that have not been started.
-        results: of those that ended.
+    over, no other sweep starts; a line names those that did not, which are `left`.
 
     Raises:
         BadInput: there is no such space, or it is none.
     """
 
     def __init__(self, options: SweepOptions, console: Console) -> None:
-        self.budget = options.time_budget
-        self.console = console
+        self.budget, self.console = options.time_budget, console
         self.sweeps = sweeps_of(options)
         self.left = [space.name for _, space in self.sweeps]
         self.results: list[SweepResult] = []
@@ -53,13 +48,13 @@ class Study:
         why = ""
         try:
             for own, space in self.sweeps:
-                left = self._seconds_left()
-                if left is not None and left <= 0:
-                    why = ", since the time budget is over"
-                    return
-                self.left.pop(0)
-                if left is not None:
+                if self.budget is not None:
+                    left = self.budget - (time.monotonic() - self.began)
+                    if left <= 0:
+                        why = ", since the time budget is over"
+                        return
                     own = replace(own, time_budget=left)
+                self.left.pop(0)
                 result = run_sweep(own, self.console, space)
                 self.results.append(result)
                 yield result
@@ -83,15 +78,11 @@ class Study:
         for own, space in self.sweeps if len(self.sweeps) > 1 else ():
             sweep_name(make_plan(own, space), datetime.now())
 
-    def _seconds_left(self) -> float | None:
-        return None if self.budget is None else self.budget - (time.monotonic() - self.began)
-
 
 def sweeps_of(options: SweepOptions) -> list[tuple[SweepOptions, SearchSpace]]:
     """Options and space of every sweep that the options' space asks for.
 
-    Runs that the options make the same are one, and the rest are named after what they still
-    differ in.
+    Runs that the options make the same are one.
 
     Raises:
         BadInput: there is no such space, or it is none; or an option's value is wrong.
@@ -107,10 +98,9 @@ def sweeps_of(options: SweepOptions) -> list[tuple[SweepOptions, SearchSpace]]:
 
 
 def _distinct(space: SearchSpace, options: SweepOptions) -> dict[str, dict[str, object]]:
-    """The runs that are still different once the options have fixed their fields.
+    """Name → {field: value} of the runs that differ once the options have fixed their fields.
 
-    Returns:
-        Name → {field: value}; the only one needs no name.
+    They are named after what they still differ in; the only one needs no name.
     """
     if not space.runs:
         return {"": {}}

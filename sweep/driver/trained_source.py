@@ -8,7 +8,7 @@ from rich.console import Console
 
 from sweep.driver.one_sweep import run_plan
 from sweep.driver.source_digest import source_digest
-from sweep.driver.unfinished import OutOfTime, Unfinished
+from sweep.driver.unfinished import Unfinished
 from sweep.plan.at_source import source_options
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
@@ -32,7 +32,7 @@ def with_trained_source(plan: Plan, console: Console) -> Plan:
         return plan
     left = budget - (time.monotonic() - began)
     if left <= 0:
-        raise OutOfTime("The time budget ended with the source, which is kept for the next time.")
+        raise Unfinished("The time budget ended with the source, which is kept for the next time.")
     return replace(plan, options=replace(plan.options, time_budget=left))
 
 
@@ -51,8 +51,8 @@ def trained_source(plan: Plan, console: Console) -> Path:
     console.print(f"[bold]First the source[/bold]: {name}", highlight=False)
     result = run_plan(wanted, console)
     weights = _model_of(result, console)
-    made_of = [result.manifest.base[field] for field in ("dataset", "backbone", "weights")]
-    if made_of != [wanted.base.dataset, wanted.base.backbone, wanted.base.weights]:
+    made_of, asked = result.manifest.base, wanted.base.to_dict()
+    if any(made_of[field] != asked[field] for field in ("dataset", "backbone", "weights")):
         return weights  # bundled data or weights took their place, which the name does not say
     keep_winner(results, result.name, name)
     return kept
@@ -60,24 +60,19 @@ def trained_source(plan: Plan, console: Console) -> Path:
 
 def _model_of(result: SweepResult, console: Console) -> Path:
     """The weights of a source's winner, where its sweep came to its end."""
-    status, winner = result.manifest.status, result.manifest.winner
+    name, status, winner = result.name, result.manifest.status, result.manifest.winner
+    lost = "it is not kept, and no transfer starts."
     if status == "interrupted":
-        console.print(
-            f"{result.name}, the source, was interrupted: it is not kept, and no transfer starts.",
-            style="bold yellow",
-            highlight=False,
-        )
+        line = f"{name}, the source, was interrupted: {lost}"
+        console.print(line, style="bold yellow", highlight=False)
         raise KeyboardInterrupt
     if status == "timed_out":
-        raise OutOfTime(
-            f"{result.name}, the source, was cut off by the time budget: it is not kept, and no"
-            " transfer starts. Give more time, or --source a model that is there."
+        raise Unfinished(
+            f"{name}, the source, was cut off by the time budget: {lost} Give more time, or"
+            " --source a model that is there."
         )
     if winner is None or winner["weights"] is None:
-        raise Unfinished(
-            f"{result.name}: no trial of the source ended with a model; `show {result.name}` tells"
-            " how it went."
-        )
+        raise Unfinished(f"{name}: no trial of the source has a model; see `show {name}`.")
     return Path(winner["weights"])
 
 

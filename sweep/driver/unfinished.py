@@ -3,7 +3,3 @@
 
 class Unfinished(Exception):
     """A sweep ended without the model that it was run for; exit code 1."""
-
-
-class OutOfTime(Unfinished):
-    """The time budget ended before all was started."""

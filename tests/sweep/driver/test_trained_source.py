@@ -8,7 +8,7 @@ import pytest
 
 from sweep.driver import trained_source as module
 from sweep.driver.trained_source import source_plan, trained_source, with_trained_source
-from sweep.driver.unfinished import OutOfTime, Unfinished
+from sweep.driver.unfinished import Unfinished
 from sweep.plan.make_plan import make_plan
 from sweep.results.manifest import write_manifest
 from tl_core.config import TrainConfig
@@ -201,14 +201,14 @@ def test_an_interrupted_source_is_not_kept_and_no_transfer_starts(study, source,
 
 def test_a_source_that_time_cut_off_is_not_kept(study, source, page):
     plan, source.status = study(time_budget=5), "timed_out"
-    with pytest.raises(OutOfTime, match="was cut off by the time budget: it is not kept"):
+    with pytest.raises(Unfinished, match="was cut off by the time budget: it is not kept"):
         trained_source(plan, page)
     assert kept(plan) == []
 
 
 def test_a_source_without_a_model_is_unfinished(study, source, page):
     source.winner = None
-    with pytest.raises(Unfinished, match="no trial of the source ended with a model; `show the-"):
+    with pytest.raises(Unfinished, match="no trial of the source has a model; see `show the-"):
         trained_source(study(), page)
 
 
@@ -222,7 +222,7 @@ def test_the_source_takes_its_time_out_of_the_budget(study, source, page):
 
 def test_a_source_that_takes_all_the_time_is_kept_for_the_next(study, source, page):
     plan, source.took = study(time_budget=60), 60
-    with pytest.raises(OutOfTime, match="is kept for the next time"):
+    with pytest.raises(Unfinished, match="is kept for the next time"):
         with_trained_source(plan, page)
     assert len(kept(plan)) == 1
 
