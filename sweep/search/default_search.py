@@ -1,7 +1,6 @@
 """The searcher and scheduler of `--search auto --scheduler auto`.
 
-The choice depends on what is known before a sweep starts: the share of the space's grid that the
-trials cover, how long they train, and how many train side by side.
+What decides is the share of the space's grid that is tried, for how long, and how much at once.
 """
 
 from typing import NamedTuple
@@ -18,14 +17,11 @@ SHORT = 4
 
 
 class Choice(NamedTuple):
-    """A searcher and a scheduler, and why."""
+    """Names of a searcher and a scheduler, and why: a clause without a full stop."""
 
     searcher: str
-    """A name from SEARCHERS."""
     scheduler: str
-    """A name from SCHEDULERS."""
     reason: str
-    """A clause for the user, without a full stop."""
 
 
 def default_search(
@@ -38,7 +34,7 @@ def default_search(
     search: str = AUTO,
     scheduler: str = AUTO,
 ) -> Choice:
-    """Choose how a space is searched.
+    """Choose a searcher and a scheduler where the user named none.
 
     Args:
         size: distinct configurations of the space; None for a range or too many to count.
@@ -46,18 +42,10 @@ def default_search(
         epochs: the longest that a trial may train.
         seeds: repeats of each configuration.
         concurrent: trials side by side; None: not known yet.
-        search: the searcher that the user named, or AUTO.
-        scheduler: the scheduler that the user named, or AUTO.
-
-    Returns:
-        The names, with the reason for those that were AUTO.
+        search, scheduler: as the user named them, or AUTO.
     """
-    chosen, why = _search(size, trials, seeds, concurrent)
-    if search != AUTO:
-        chosen, why = search, ""
-    stops, whys = _scheduler(size, trials, epochs)
-    if scheduler != AUTO:
-        stops, whys = scheduler, ""
+    chosen, why = (search, "") if search != AUTO else _search(size, trials, seeds, concurrent)
+    stops, whys = (scheduler, "") if scheduler != AUTO else _scheduler(size, trials, epochs)
     if search == AUTO and scheduler != AUTO:
         why = why or f"{trials} configurations, of which the later can learn from the first"
     return Choice(chosen, stops, "; ".join(dict.fromkeys(filter(None, (why, whys)))))
@@ -69,13 +57,11 @@ def _search(
     """A searcher and the reason; none for the usual one."""
     if trials is None or (size is not None and trials >= size):
         return "grid", f"all {size} configurations are trained"
-    if concurrent is not None and trials * seeds <= concurrent:
-        return (
-            "random",
-            f"all trials ({trials * seeds}) start at once, and none learns from another",
-        )
-    if concurrent is not None and trials * seeds < WAVES * concurrent:
-        return "random", f"{trials * seeds} trials on {concurrent} workers learn little in time"
+    runs = trials * seeds
+    if concurrent is not None and runs <= concurrent:
+        return "random", f"all trials ({runs}) start at once, and none learns from another"
+    if concurrent is not None and runs < WAVES * concurrent:
+        return "random", f"{runs} trials on {concurrent} workers learn little in time"
     if trials <= STARTUP:
         return "random", f"{trials} configurations are too few to learn from"
     return "optuna", ""
@@ -87,9 +73,7 @@ def _scheduler(size: int | None, trials: int | None, epochs: int) -> tuple[str, 
         return "none", f"trials of {epochs} epochs are too short to be stopped early"
     if size is None:
         return "asha", f"{trials} configurations of {epochs} epochs are few in so large a space"
-    share = 1.0 if trials is None else trials / max(size, 1)
-    if share >= 1:
+    if trials is None or trials >= max(size, 1):
         return "none", f"all {size} configurations are trained"
-    return "asha", (
-        f"{trials} configurations of {epochs} epochs are {100 * share:.2g}% of the grid's epochs"
-    )
+    part = f"{100 * (trials / size):.2g}% of the grid's epochs"
+    return "asha", f"{trials} configurations of {epochs} epochs are {part}"

@@ -13,17 +13,12 @@ from optuna.storages.journal import BaseJournalBackend, JournalFileBackend
 class StudyFile(BaseJournalBackend):
     """Optuna's journal file, written by one process.
 
-    After a write that fails (a full disk) the file keeps the whole lines it had, and the study
-    goes on in memory.
-
-    Args:
-        path: the file; its folder is made.
-        say: hears once why it is no longer written.
+    Its folder is made. After a write that fails (a full disk) the file keeps the whole lines it
+    had, the study goes on in memory, and `say` hears why.
     """
 
     def __init__(self, path: Path, say: Callable[[str], None]) -> None:
-        self.path = path
-        self.say = say
+        self.path, self.say = path, say
         self.file: JournalFileBackend | None = None
         self.unread: list[dict[str, Any]] = []  # the study has applied those before
         self.first_unread = 0
@@ -56,7 +51,5 @@ class StudyFile(BaseJournalBackend):
 
     def _give_up(self, error: OSError) -> None:
         self.file = None
-        self.say(
-            f"{self.path} is written no further ({error.strerror or error}): the search goes on "
-            "in memory, and the trials' tables are not concerned."
-        )
+        why = error.strerror or error
+        self.say(f"{self.path} is written no further ({why}): the search goes on in memory.")

@@ -1,9 +1,7 @@
 """How a space is explored: a design or a searcher, how many configurations, seeds, a scheduler.
 
-The space's file decides; options replace it. TRIALS and SEEDS of the file hold for its own design
-or searcher. They also hold where one searcher that has to be told a number replaces another. A
-design or a grid in place of a search is asked for whole, and numbers for a design or a grid say
-nothing of a search: there they do not hold, and the user is told.
+Options replace what the file says. TRIALS and SEEDS of the file hold for its own search, and where
+one searcher that has to be told a number replaces another; else the user is told.
 """
 
 import math
@@ -25,12 +23,10 @@ FRACTION = "factorial"
 
 @dataclass(frozen=True)
 class Search:
-    """How a space is explored.
+    """How a space is explored: by a design or a searcher; the other is None.
 
     Attributes:
-        design: name of the design; None for a searcher.
-        searcher: name of the searcher, or AUTO; None for a design.
-        scheduler: name of the scheduler, or AUTO.
+        searcher, scheduler: a name, or AUTO.
         trials: configurations to try; None: all of the design or grid.
         seeds: training seeds; each configuration runs with each.
         reason: why a searcher or scheduler was chosen in the place of AUTO; empty if none was.
@@ -73,16 +69,16 @@ def choose_search(options: SweepOptions, space: SearchSpace) -> Search:
     """
     _check(options, space)
     design, searcher = _design_or_searcher(options, space)
-    holds = (design, searcher) == (space.design, space.search) or (
-        _takes_a_number(searcher) and _takes_a_number(space.search)
-    )
+    own = (design, searcher) == (space.design, space.search)
+    holds = own or (_takes_a_number(searcher) and _takes_a_number(space.search))
     trials = options.trials or (space.trials if holds else None)
     if trials is None and _takes_a_number(searcher):
         trials = DEFAULT_TRIALS
+    replaced = space.search is None and (searcher == AUTO or learns(searcher))
     return Search(
         design=design,
         searcher=searcher,
-        scheduler=options.scheduler or _scheduler(space, searcher),
+        scheduler=options.scheduler or (AUTO if replaced else space.scheduler),
         trials=trials,
         seeds=_seeds(options, space, design, holds),
     )
@@ -98,10 +94,7 @@ def unheeded_numbers(search: Search, options: SweepOptions, space: SearchSpace) 
     asked = search.asked or search
     replaced_by = {"search": options.search, "design": options.design, "trials": options.trials}
     flags = " ".join(f"{flag_of(n)} {value}" for n, value in replaced_by.items() if value)
-    numbers = (
-        ("trials", space.trials, asked.trials),
-        ("seeds", space.seeds, len(asked.seeds)),
-    )
+    numbers = ("trials", space.trials, asked.trials), ("seeds", space.seeds, len(asked.seeds))
     own = f"DESIGN = {space.design}" if space.design else f"SEARCH = {space.search}"
     return [
         f"{space.path.name}: {name.upper()} = {stated} belongs to {own}, not to {flags}; "
@@ -125,13 +118,10 @@ def _check(options: SweepOptions, space: SearchSpace) -> None:
         if value is not None and value not in names:
             raise BadInput(f"{given} {value}: one of {', '.join(names)}.")
     if options.design is not None and options.search is not None:
-        raise BadInput(
-            f"--design {options.design} and --search {options.search} exclude each other."
-        )
-    if not 1 < options.reduction_factor < math.inf:
-        raise BadInput(
-            f"--reduction-factor {options.reduction_factor:g}: it must be greater than 1."
-        )
+        both = f"--design {options.design} and --search {options.search}"
+        raise BadInput(f"{both} exclude each other.")
+    if not 1 < (factor := options.reduction_factor) < math.inf:
+        raise BadInput(f"--reduction-factor {factor:g}: it must be greater than 1.")
 
 
 def _design_or_searcher(
@@ -152,11 +142,6 @@ def _design_or_searcher(
     return FRACTION, None
 
 
-def _scheduler(space: SearchSpace, searcher: str | None) -> str:
-    replaced = space.search is None and searcher is not None
-    return AUTO if replaced and (searcher == AUTO or learns(searcher)) else space.scheduler
-
-
 def _seeds(
     options: SweepOptions, space: SearchSpace, design: str | None, holds: bool
 ) -> list[int]:
@@ -175,10 +160,9 @@ def design_points(
     base: TrainConfig,
     limits: Limits,
 ) -> list[dict[str, Any]]:
-    """The configurations of a design, in order; each with every number of training images.
+    """The configurations of a design, in order, each with every number of training images.
 
-    None where the search has no design. `options` name the numbers of training images, and the
-    seed of a part of a factorial.
+    Empty where the search has no design.
     """
     if search.design is None:
         return []
