@@ -24,12 +24,8 @@ RUNNING_SHOWN = 6
 class LiveView:
     """Trials by status, best so far, speed, and time left, at 80 columns.
 
-    Args:
-        ledger: where the trials are followed.
-        title: name of the sweep.
-        trials: of the search.
-        epochs: of a trial whose values do not say.
-        confirm: trials of the confirmation, at most.
+    `trials` are those of the search, `confirm` those of the confirmation at most; `epochs` are of
+    a trial whose values do not say.
     """
 
     def __init__(
@@ -76,7 +72,7 @@ class LiveView:
         leader = self.ledger.leader
         if not (lead := leader.lead):
             return Text("no epoch finished yet", style="dim")
-        fresh = "fresh " if lead[0].phase == CONFIRM else ""
+        fresh = lead[0].phase == CONFIRM
         mean = sum(run.best_val_accuracy for run in lead) / len(lead)
         text = Text("best by fresh seeds " if fresh else f"best validation of {leader.measured} ")
         text.append(f"{mean:.4f}", style="bold green")

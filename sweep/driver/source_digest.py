@@ -76,15 +76,11 @@ def _space_code(module: UserModule) -> list[str]:
 
 def _is_plain_data(statement: ast.stmt) -> bool:
     """Whether a statement is a text, or sets nothing but names of PLAIN_DATA."""
-    match statement:
-        case ast.Expr(value=ast.Constant()):
-            return True
-        case ast.Assign(targets=targets):
-            pass
-        case ast.AnnAssign(target=target) | ast.AugAssign(target=target):
-            targets = [target]
-        case _:
-            return False
+    if isinstance(statement, ast.Expr):
+        return isinstance(statement.value, ast.Constant)
+    if not isinstance(statement, ast.Assign | ast.AnnAssign | ast.AugAssign):
+        return False
+    targets = statement.targets if isinstance(statement, ast.Assign) else [statement.target]
     nodes = [node for target in targets for node in ast.walk(target)]
     names = {node.id for node in nodes if isinstance(node, ast.Name)}
     return bool(names) and names <= PLAIN_DATA

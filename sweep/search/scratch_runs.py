@@ -62,11 +62,7 @@ def random_supply(space: ScratchSpace, context: SearchContext) -> Supply:
 
 
 def listed_supply(
-    space: ScratchSpace,
-    search: Search,
-    points: list[Values],
-    group: Group,
-    context: SearchContext,
+    space: ScratchSpace, search: Search, points: list[Values], group: Group, context: SearchContext
 ) -> Supply:
     """As many configurations as the median strategy of a grid or design has.
 

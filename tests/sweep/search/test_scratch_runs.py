@@ -49,8 +49,7 @@ def test_a_space_that_has_its_own_gets_no_other():
 
 
 @pytest.mark.parametrize(
-    ("counts", "median"),
-    [((), 0), ((5,), 5), ((1, 9), 5), ((1, 3, 9), 3), ((1, 3, 4, 9), 4)],
+    ("counts", "median"), [((), 0), ((5,), 5), ((1, 9), 5), ((1, 3, 9), 3), ((1, 3, 4, 9), 4)]
 )
 def test_the_median_is_that_of_a_strategy(counts, median):
     assert median_count(counts) == median

@@ -10,11 +10,7 @@ from optuna.trial import TrialState
 
 from search_spaces.domains import Choice, Float, Int, Points
 from sweep.configurations.distinct import Distinct, by_settings
-from sweep.search.searchers import (
-    SEARCHERS,
-    ListProposer,
-    is_exhaustive,
-)
+from sweep.search.searchers import SEARCHERS, ListProposer, is_exhaustive
 from sweep.search.tpe.optuna_proposer import OptunaProposer
 from sweep.search.tune_searcher import TuneSearcher
 from tl_core.config import TrainConfig, config_from_dict
