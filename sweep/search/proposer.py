@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Literal, Protocol
 
@@ -70,6 +71,7 @@ class SearchContext:
         """A configuration at random, whether new to the sweep or not."""
         return sample(self.space, self.base, rng, self.limits)
 
+    @cached_property
     def unseen(self) -> Unseen:
         """Finds what is left of the space; listing a large one takes seconds."""
         return Unseen(self.space, self.base, self.limits, self.distinct, self.seed)

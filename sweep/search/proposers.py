@@ -32,7 +32,7 @@ def sweep_proposer(
         base: of the sweep; its `weights` say whether there is a source.
         counted: hears the number of configurations, where scratch runs are among them.
     """
-    supply = space and scratch_supply(search, context, design, space, base)
+    supply = None if space is None else scratch_supply(search, context, design, space, base)
     listed = ListProposer(once_each(design, context))
     others = listed if search.design else SEARCHERS[search.name].build(context)
     if supply is None:

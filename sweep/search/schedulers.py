@@ -72,7 +72,7 @@ class Asha(Fifo):
     - A configuration is not stopped once a seed has begun its last epoch, so none keeps only a
       part of its seeds.
     - NaN and infinite values enter no mean. A configuration with a seed that diverged or failed
-      ranks below all others, as in the choice of the winner (`sweep.results.selection`).
+      ranks below all without, as in the choice of the winner (`sweep.results.selection`).
     - Scratch runs and trials outside the search train to their end and enter no rung.
 
     `epochs` are those of a trial whose values do not say.

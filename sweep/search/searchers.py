@@ -1,7 +1,7 @@
 """Searchers: a list, chance, or Optuna. To add one: a `Proposer`, and one row of `SEARCHERS`.
 
 One that does not learn is a `ListProposer` of `new_configurations`. Others ask `context.distinct`
-for repeats, and `context.unseen()` for what is left of a nearly used-up space.
+for repeats, and `context.unseen` for what is left of a nearly used-up space.
 """
 
 import itertools
@@ -100,8 +100,7 @@ def _left(context: SearchContext, rng: random.Random) -> Iterator[Values]:
     if points is not None:
         yield from rng.sample(points, len(points))
         return
-    unseen = context.unseen()
-    while (values := unseen.nearest(context.draw(rng))) is not None:
+    while (values := context.unseen.nearest(context.draw(rng))) is not None:
         yield values
 
 

@@ -46,9 +46,6 @@ class UnsavedSearcher(Searcher):
     def save(self, checkpoint_path: str) -> None:
         """Save nothing: an Optuna study keeps itself in the sweep's folder."""
 
-    def restore(self, checkpoint_path: str) -> None:
-        """Restore nothing."""
-
 
 class TuneSearcher(UnsavedSearcher):
     """Feeds a proposer's configurations to Tune, each with every seed.

@@ -4,20 +4,18 @@ import logging
 import math
 import random
 from collections.abc import Iterator
-from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.domains import Domain
 from sweep.configurations.distinct import Values
-from sweep.configurations.unseen import Unseen
 from sweep.search.proposer import SearchContext, Verdict, used_up
 from sweep.search.tpe.common_epoch import ENOUGH, CommonEpoch
-from sweep.search.tpe.optuna_parameters import parameter, suggest_with
+from sweep.search.tpe.optuna_parameters import parameter
 from sweep.search.tpe.startup import startup_picks
 
 if TYPE_CHECKING:
     from optuna import Trial
-    from optuna.storages import JournalStorage
+    from optuna.distributions import BaseDistribution
 
 WITHOUT_RESULT = "without_result"
 """User attribute of a trial that diverged, failed or ran out of memory."""
@@ -33,8 +31,8 @@ class OptunaProposer:
     """TPE that compares trials at one epoch, and an Optuna study that records them.
 
     The study keeps every trial's values, epochs and end; a trial without a result ends as FAIL,
-    with a user attribute. The first proposals are spread evenly. Those that follow
-    until TPE has enough to learn from, and `RANDOM_SHARE` of the others, are drawn at random.
+    with a user attribute. The first proposals are spread evenly. Those that follow until TPE has
+    enough to learn from, and `RANDOM_SHARE` of the others, are drawn at random.
 
     The model is our own: Optuna's proposes the same configuration again and again in a space of
     levels, and takes several times as long.
@@ -45,16 +43,20 @@ class OptunaProposer:
     def __init__(self, context: SearchContext) -> None:
         import optuna
 
+        from sweep.search.journal import StudyFile
         from sweep.search.tpe.picks import Tpe  # with scipy, which other searches do without
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").propagate = False
         self.context = context
+        storage = None
+        if context.study is not None:
+            storage = optuna.storages.JournalStorage(StudyFile(context.study, context.say))
         self.study = optuna.create_study(
             study_name=context.name,
-            storage=_journal(context),
+            storage=storage,
             direction="maximize",
-            sampler=optuna.samplers.RandomSampler(context.seed),  # never asked: see `_open`
+            sampler=optuna.samplers.RandomSampler(context.seed),  # never asked: see `start`
         )
         self.comparable = CommonEpoch()
         self.tpe = Tpe(self.comparable, context.seed)
@@ -72,16 +74,12 @@ class OptunaProposer:
         for values in self._candidates():
             if values not in self.context.distinct:
                 return self.start(values)
-        nearest = self._unseen.nearest(values)
+        nearest = self.context.unseen.nearest(values)
         if nearest is not None:
             return self.start(nearest)
         self.used_up = True
         self.context.say(used_up(self.proposed, trials))
         return None
-
-    @cached_property
-    def _unseen(self) -> Unseen:
-        return self.context.unseen()
 
     def _candidates(self) -> Iterator[Values]:
         """Configurations to propose the first new one of."""
@@ -94,25 +92,22 @@ class OptunaProposer:
             yield self.context.draw(self.rng)
 
     def start(self, values: Values) -> Values:
-        """Start a trial in the study and for TPE; its values as Optuna gives them back."""
+        """Start a trial of these values in the study and for TPE; returns them."""
         parameters: dict[str, Any] = {}
-        picked: Values = {}
+        distributions: dict[str, BaseDistribution] = {}
 
         def pick(name: str, domain: Domain) -> Any:
-            picked[name] = values[name]
-            parameters[name] = parameter(domain, values[name])
+            parameters[name], distributions[name] = parameter(domain, values[name])
             return values[name]
 
         self.context.walk(pick)
         self.study.enqueue_trial(parameters)
-        trial = self.study.ask()
-        found = self.context.walk(suggest_with(trial))
-        self.context.distinct.add(found)
-        trial.set_user_attr(VALUES, found)
-        self.trials[self.proposed] = trial
-        self.comparable.start(self.proposed, picked)
+        trial = self.trials[self.proposed] = self.study.ask(distributions)
+        trial.set_user_attr(VALUES, values)
+        self.context.distinct.add(values)
+        self.comparable.start(self.proposed, {name: values[name] for name in parameters})
         self.proposed += 1
-        return found
+        return values
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Pass an epoch's value on; NaN is left out, since Optuna refuses it."""
@@ -135,13 +130,3 @@ class OptunaProposer:
         told = value if verdict == "complete" else None
         self.study.tell(trial, told, state=TrialState[verdict.upper()])
         self.comparable.finish(number, verdict, value)
-
-
-def _journal(context: SearchContext) -> "JournalStorage | None":
-    if context.study is None:
-        return None
-    from optuna.storages import JournalStorage
-
-    from sweep.search.journal import StudyFile
-
-    return JournalStorage(StudyFile(context.study, context.say))

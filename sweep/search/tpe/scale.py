@@ -44,10 +44,11 @@ class Range:
     """
 
     def __init__(self, domain: Int | Float) -> None:
-        self.ends: tuple[Any, Any] = domain.low, domain.high
+        low: Any = domain.low
+        high: Any = domain.high
+        self.ends = low, high
         self.whole, self.log = isinstance(domain, Int), domain.log
         half = 0.5 if self.whole else 0.0
-        low, high = self.ends
         self.low, self.high = self._place(low - half), self._place(high + half)
         if self.low == self.high:
             self.low, self.high = self.low - 0.5, self.high + 0.5
