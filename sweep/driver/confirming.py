@@ -3,6 +3,7 @@
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
+from typing import Any
 
 import pandas as pd
 from ray.tune.search import Searcher
@@ -63,7 +64,7 @@ class ConfirmingSearcher(UnsavedSearcher):
         """Values of all trials by number; all of the confirmation once it began."""
         return [*self.search.handed_out, *self.fresh]
 
-    def suggest(self, trial_id: str) -> Result | str | None:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial; None while the last ones of the search run.
 
         One of the confirmation names no `configuration`: no scheduler stops it.
@@ -147,8 +148,8 @@ class SharedBudget(TimeBudget):
 
     def __call__(self, trial_id: str, result: Result) -> bool:
         """Whether a trial is one of a search that is over."""
-        searching = trial_id in self.searcher.searching and not result["done"]
-        if ends := self.searcher.over and searching:
+        of_search = trial_id in self.searcher.searching
+        if ends := self.searcher.over and of_search and not result["done"]:
             self.cut.add(trial_id)
         return ends
 

@@ -1,9 +1,8 @@
 """What the terminal shows while data load and trials run. Nothing where there is no terminal."""
 
-import contextlib
 import math
 import time
-from collections.abc import Iterator
+from contextlib import AbstractContextManager, nullcontext
 from typing import TYPE_CHECKING
 
 from rich.console import Console, Group
@@ -119,9 +118,7 @@ class LiveView:
         return to_come * (time.monotonic() - self.began) / reported
 
 
-@contextlib.contextmanager
-def live(console: Console, view: LiveView) -> Iterator[None]:
+def live(console: Console, view: LiveView) -> AbstractContextManager[object]:
     """Show the view until the block ends; nothing where there is no terminal."""
     shown = Live(view, console=console, refresh_per_second=4, transient=True)
-    with shown if console.is_terminal else contextlib.nullcontext():
-        yield
+    return shown if console.is_terminal else nullcontext()

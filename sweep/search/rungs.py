@@ -85,10 +85,9 @@ class Seeds:
     def hear(self, trial: str, epoch: int, value: float, rungs: list[Rung]) -> None:
         """Take an epoch's value; NaN and infinity enter no rung."""
         self.epochs[trial] = epoch
-        for rung in rungs:
-            if rung.epoch == epoch and math.isfinite(value):
-                self._values.setdefault(epoch, []).append(value)
-                self._undecided.add(epoch)
+        if math.isfinite(value) and any(rung.epoch == epoch for rung in rungs):
+            self._values.setdefault(epoch, []).append(value)
+            self._undecided.add(epoch)
 
     def decide_at(self, rungs: list[Rung]) -> None:
         """Record the mean of new values in each rung that waits for no other trial.

@@ -23,8 +23,6 @@ class SchedulerContext:
         epochs: the longest a trial of the search may train.
         grace_period: epochs before a trial may be stopped.
         reduction_factor: one in this many configurations goes on at each rung.
-        concurrent: trials side by side.
-        seeds: of each configuration.
         base_epochs: epochs of a trial whose values do not say; None: `epochs`.
     """
 

@@ -125,13 +125,15 @@ def _are_more(points: list[Values], context: SearchContext) -> bool:
 
 @dataclass(frozen=True)
 class SearcherSpec:
-    """A row of SEARCHERS: how a searcher is made, and what holds for it."""
+    """A row of SEARCHERS: how a searcher is made, and what holds for it.
+
+    One that `learns` proposes by how the last ones did; an `exhaustive` one lists the space, so
+    that `--trials` may be left out.
+    """
 
     build: Callable[[SearchContext], Proposer]
     learns: bool = False
-    """Whether the next proposal depends on how the last ones did."""
     exhaustive: bool = False
-    """Whether it lists the space and ends by itself, so that `--trials` may be left out."""
 
 
 SEARCHERS: dict[str, SearcherSpec] = {

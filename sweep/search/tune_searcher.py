@@ -77,10 +77,9 @@ class TuneSearcher(UnsavedSearcher):
         self.trials: dict[str, int] = {}
         self.handed_out: list[Values] = []
 
-    def suggest(self, trial_id: str) -> Result | str:
+    def suggest(self, trial_id: str) -> Any:
         """The next trial: its `number`, that of its `configuration`, and its `values`."""
-        current = self._current()
-        if current is None:
+        if (current := self._begun() or self._propose()) is None:
             return Searcher.FINISHED
         current.running += 1
         configuration = self.trials[trial_id] = self.proposed - 1
@@ -93,9 +92,7 @@ class TuneSearcher(UnsavedSearcher):
         self.handed_out.append(values)
         return len(self.handed_out) - 1, values
 
-    def _current(self) -> Repeats | None:
-        if (current := self._begun()) is not None:
-            return current
+    def _propose(self) -> Repeats | None:
         values = None if self.ended else self._ask(self.proposer.propose)
         if values is None:
             self.ended = True
