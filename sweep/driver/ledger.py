@@ -57,8 +57,6 @@ class Ledger(Callback):
     """Follows all trials of a sweep and writes their rows.
 
     Args:
-        job: what the trials share.
-        results: the results folder.
         provenance: columns that are the same in every row.
         identify: values of a trial → columns that name its configuration.
         faults: where its own errors are noted.

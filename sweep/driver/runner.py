@@ -16,8 +16,7 @@ def run_sweep(
 ) -> SweepResult:
     """Run a sweep from start to end; where its space has a source to train, that first.
 
-    `space` is what to explore, if it is not what the file that the options name says. The result
-    has the tables as `load_result` reads them back at any later time.
+    `space` is what to explore, if it is not what the file that the options name says.
 
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.

@@ -21,10 +21,7 @@ class Study:
     """The sweeps that the options' space asks for; one, unless its file has RUNS.
 
     All of them and their sources share the time budget. After an interrupt, or when the budget is
-    over, no other sweep starts; a line names those that did not, which are `left`.
-
-    Raises:
-        BadInput: there is no such space, or it is none.
+    over, no other sweep starts; a line names those that are `left`. Raises as `sweeps_of`.
     """
 
     def __init__(self, options: SweepOptions, console: Console) -> None:

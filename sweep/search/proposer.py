@@ -45,11 +45,9 @@ class SearchContext:
 
     Attributes:
         space: the free fields; `base` has the values of the others.
-        limits: resolves bounds that depend on the model.
         trials: configurations to propose; None, for a grid or design only, means all.
         distinct: the configurations that the sweep has had.
         study: file for the searcher's own state, None to keep it in memory.
-        name: of the sweep.
         say: takes notes for the user, such as that the space is used up.
     """
 

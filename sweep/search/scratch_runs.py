@@ -105,8 +105,6 @@ class WithScratchRuns(Proposer):
 
     Args:
         proposer: of the other strategies; it does not hear of scratch runs.
-        supply: of configurations from scratch.
-        group: tells a proposal's strategy.
         possible: strategies that may occur. One without a configuration counts as 0 until the
             other proposer ends; then it is left out of the median, which can only rise by that.
         counted: hears the number of all configurations once it is known, and again if it turns

@@ -62,7 +62,7 @@ class Search:
 
 
 def choose_search(options: SweepOptions, space: SearchSpace) -> Search:
-    """The space's own search, with what the options put in its place.
+    """The space's own search, or what the options put in its place.
 
     Raises:
         BadInput: a name is unknown, or options contradict each other.

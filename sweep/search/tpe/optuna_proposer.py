@@ -6,12 +6,11 @@ import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from search_spaces.domains import Domain
+from search_spaces.domains import Choice, Domain, Int
 from sweep.configurations.distinct import Values
+from sweep.configurations.unseen import is_ordered
 from sweep.search.proposer import SearchContext, Verdict, used_up
 from sweep.search.tpe.common_epoch import ENOUGH, CommonEpoch
-from sweep.search.tpe.optuna_parameters import parameter
-from sweep.search.tpe.startup import startup_picks
 
 if TYPE_CHECKING:
     from optuna import Trial
@@ -44,7 +43,7 @@ class OptunaProposer:
         import optuna
 
         from sweep.search.journal import StudyFile
-        from sweep.search.tpe.picks import Tpe  # with scipy, which other searches do without
+        from sweep.search.tpe.picks import Tpe, startup_picks
 
         optuna.logging.set_verbosity(optuna.logging.ERROR)
         logging.getLogger("optuna").propagate = False
@@ -130,3 +129,22 @@ class OptunaProposer:
         told = value if verdict == "complete" else None
         self.study.tell(trial, told, state=TrialState[verdict.upper()])
         self.comparable.finish(number, verdict, value)
+
+
+def parameter(domain: Domain, value: Any) -> "tuple[Any, BaseDistribution]":
+    """What Optuna stores for a field's value, and the distribution of that.
+
+    Of a field with three or more numbers as levels it is the rank of the level, from 0, so that
+    Optuna's tools know their order; of a tuple it is its text.
+    """
+    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
+
+    if isinstance(domain, Choice) and is_ordered(domain.values):
+        levels = sorted(set(domain.values))
+        return levels.index(value), IntDistribution(0, len(levels) - 1)
+    if isinstance(domain, Choice):
+        labels = [str(v) if isinstance(v, tuple) else v for v in (value, *domain.values)]
+        return labels[0], CategoricalDistribution(labels[1:])
+    if isinstance(domain, Int):
+        return value, IntDistribution(domain.low, int(domain.high), log=domain.log)
+    return value, FloatDistribution(domain.low, domain.high, log=domain.log)

@@ -1,14 +1,19 @@
-"""The tree-structured Parzen estimator: which values the good trials have and the bad ones not."""
+"""What a search tries: first what is spread evenly, then what good trials have and bad ones not.
+
+It loads scipy, which other searches do without.
+"""
 
 import math
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from scipy.stats import qmc
 
-from search_spaces.domains import Domain, Pick
+from search_spaces.domains import Domain, Pick, Space
 from sweep.search.tpe.common_epoch import CommonEpoch
 from sweep.search.tpe.parzen import Estimator, estimator
+from sweep.search.tpe.scale import scale_of
 
 CANDIDATES = (24, 8, 3, 1)
 """Values of a field among which the best is taken: at first, and after each repeat.
@@ -22,6 +27,28 @@ upper bound."""
 FEWEST_GOOD, MOST_GOOD = 2, 25
 MOST_BAD = 400
 """Bad trials that are heard, the latest ones: a proposal takes no longer as trials add up."""
+
+
+def startup_picks(space: Space, count: int, seed: int) -> list[Pick]:
+    """`count` picks for `walk` that are spread evenly: a Latin hypercube.
+
+    Every field's domain is cut into `count` parts. Each configuration has another part, so that no
+    level is missed by chance; parts of fields combine at random.
+
+    Source: McKay, Beckman & Conover 1979, A Comparison of Three Methods for Selecting Values of
+    Input Variables in the Analysis of Output from a Computer Code.
+    """
+    rng = np.random.default_rng(seed)
+    rows = qmc.LatinHypercube(len(space), rng=rng).random(count) if space else [[]] * count
+    return [_pick(dict(zip(space, row, strict=True))) for row in rows]
+
+
+def _pick(shares: dict[str, float]) -> Pick:
+    def pick(name: str, domain: Domain) -> Any:
+        scale = scale_of(domain)
+        return scale.value(float(scale.low + shares[name] * (scale.high - scale.low)))
+
+    return pick
 
 
 class Tpe:

@@ -5,7 +5,7 @@ from collections import Counter
 from search_spaces.domains import Choice, Float, Int, walk
 from sweep.search.tpe.common_epoch import ENOUGH
 from sweep.search.tpe.optuna_proposer import OptunaProposer
-from sweep.search.tpe.startup import startup_picks
+from sweep.search.tpe.picks import startup_picks
 from tl_core.config import TrainConfig
 
 SPACE = {
