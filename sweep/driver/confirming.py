@@ -87,8 +87,11 @@ class ConfirmingSearcher(UnsavedSearcher):
     def _begin(self) -> None:
         """Choose what is confirmed: every configuration with its first seed, then the next."""
         self._begun = True
-        if self.over:
-            self._end_search()
+        if self.over:  # every trial that the search has left gets its end
+            missing = not self.search.ended and len(self.search.handed_out) < self.trials
+            self.cut_short = bool(self.cut) or missing
+            self.search.hand_out_rest(self.trials)
+            self.ledger.end_all(self.search.handed_out, "timed_out")
         first = self.ledger.confirm_from = len(self.search.handed_out)
         outcomes = pd.DataFrame(self.ledger.outcomes, columns=[*RANKED, *GROUP])
         asked = self.confirmation
@@ -98,13 +101,6 @@ class ConfirmingSearcher(UnsavedSearcher):
         values = [self.search.handed_out[int(numbers[config])] for config in chosen]
         self.fresh = [{**own, "seed": seed} for seed in asked.seeds for own in values]
         self.begins(first + len(self.fresh))
-
-    def _end_search(self) -> None:
-        """Give every trial that the search has left its end."""
-        missing = not self.search.ended and len(self.search.handed_out) < self.trials
-        self.cut_short = bool(self.cut) or missing
-        self.search.hand_out_rest(self.trials)
-        self.ledger.end_all(self.search.handed_out, "timed_out")
 
     def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Tell the search of its own trials."""

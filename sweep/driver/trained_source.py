@@ -77,10 +77,6 @@ def _model_of(result: SweepResult, console: Console) -> Path:
 
 
 def source_plan(plan: Plan) -> Plan:
-    """The plan of the sweep that makes a plan's source.
-
-    Raises:
-        BadInput: the source cannot be trained as asked.
-    """
+    """The plan of the sweep that makes a plan's source; raises as `with_trained_source`."""
     assert plan.space.origin is not None
     return make_plan(source_options(plan.options), plan.space.origin)

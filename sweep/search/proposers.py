@@ -54,8 +54,10 @@ def scratch_supply(
     """
     if not search.is_listed:
         return random_supply(space, context)
-    points = design or _grid_points(search, context)
-    return listed_supply(space, search, points, grouped(base, context.limits), context)
+    if not design:  # a grid, as if it were proposed alone
+        grid = SEARCHERS[search.name].build(_alone(context, search.trials))
+        design = list(iter(grid.propose, None))
+    return listed_supply(space, search, design, grouped(base, context.limits), context)
 
 
 def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainConfig) -> int:
@@ -69,12 +71,6 @@ def estimated_scratch(context: SearchContext, space: ScratchSpace, base: TrainCo
     proposer = sweep_proposer(search, _alone(context, drawn), [], space, base)
     found = sum(values.get("strategy") == SCRATCH for values in iter(proposer.propose, None))
     return round(found * asked / drawn) if drawn else 0
-
-
-def _grid_points(search: Search, context: SearchContext) -> list[Values]:
-    """The configurations of a grid, where no others were proposed before."""
-    grid = SEARCHERS[search.name].build(_alone(context, search.trials))
-    return list(iter(grid.propose, None))
 
 
 def _alone(context: SearchContext, trials: int | None) -> SearchContext:
