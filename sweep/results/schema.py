@@ -96,7 +96,7 @@ _PROVENANCE = [
     _whole(
         "trained_together",
         "trials",
-        "heads trained in one stack, whose seconds are shared out among them; 1: by itself",
+        "heads trained in one group, whose seconds are shared out among them; 1: by itself",
     ),
     _text("device_name", "GPU or processor that trained"),
     _text("host_name", "machine that trained"),

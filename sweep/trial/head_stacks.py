@@ -24,8 +24,7 @@ from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.train.checkpoint import load_state, save_checkpoint
 from tl_core.train.epoch import EpochMetrics
-from tl_core.train.head_stack import HeadStack
-from tl_core.train.heads import HeadRun, shared_config, stackable
+from tl_core.train.heads import HeadRun, shared_config, train_heads
 from tl_core.train.trainer import Trainer
 
 REACH = 32
@@ -78,12 +77,16 @@ class HeadStacks:
         return self._found(path, number)
 
     def weights_at(self, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any] | None:
-        """A trial's best weights up to an epoch, from training its stack again; None: no stack."""
+        """A trial's best weights up to an epoch, from training it again; None: not in a stack.
+
+        Its numbers are the same by itself as with the others.
+        """
         stack = self._stack_of(number, values)
         if len(stack) < 2:
             return None
-        runs = _runs(Trainer(next(iter(stack.values()))), stack, epoch)
-        return runs[number].best_weights if runs else None
+        own = {number: stack[number]}
+        runs = _runs(Trainer(stack[number]), own, epoch)
+        return runs[number].best_weights if number in runs else None
 
     def _stack_of(self, number: int, values: dict[str, Any]) -> Stack:
         """The stack of a trial; empty if its values are not as planned."""
@@ -101,17 +104,18 @@ class HeadStacks:
 
     def _block(self, start: int) -> dict[int, Stack]:
         """Trial → its stack, for the REACH trials from `start` on."""
-        stacks: dict[TrainConfig, Stack] = {}
+        stacks: dict[tuple[TrainConfig, bool], Stack] = {}
         for number in range(start, start + REACH):
             values = self.job.planned_values(number)
             if values is None:
                 continue
             with contextlib.suppress(BadInput):  # that trial will report it
                 config = self.job.config(values)
-                stacks.setdefault(shared_config(config), {})[number] = config
+                key = (shared_config(config), number < self.job.fresh_from)
+                stacks.setdefault(key, {})[number] = config
         return {
             number: stack if shared.freeze_depth > 0 else {}
-            for shared, stack in stacks.items()
+            for (shared, _), stack in stacks.items()
             for number in stack
         }
 
@@ -145,9 +149,8 @@ class HeadStacks:
         trainer = Trainer(next(iter(stack.values())))
         startup_seconds = (time.perf_counter() - began) / len(stack)
         runs = _runs(trainer, stack)
-        facts = {"startup_seconds": startup_seconds, "trained_together": len(runs)}
         kept = {
-            "facts": {**self.facts(trainer), **facts},
+            "facts": {**self.facts(trainer), "startup_seconds": startup_seconds},
             "runs": {number: _plain(run) for number, run in runs.items()},
         }
         save_checkpoint(self._path(stack), kept)
@@ -166,24 +169,25 @@ class HeadStacks:
         values = self.job.planned_values(number)
         assert values is not None
         config = self.job.config(values)
-        return HeadRun(config, epochs, run["best_weights"]), dict(kept["facts"])
+        together = run["trained_together"]
+        facts = {**kept["facts"], "trained_together": together}
+        return HeadRun(config, epochs, run["best_weights"], together), facts
 
 
 def _runs(trainer: Trainer, stack: Stack, until: int | None = None) -> dict[int, HeadRun]:
-    """The runs of a stack, trained to epoch `until` or their end; empty if not stackable."""
-    if not stackable(trainer):
-        return {}
+    """Runs of a stack, trained to epoch `until` or their end, but for those that train alone."""
     try:
-        runs = HeadStack(trainer, list(stack.values())).train(until)
+        runs = train_heads(trainer, list(stack.values()), until)
     except torch.OutOfMemoryError:
         raise
     except RuntimeError:  # an operation that vmap cannot batch
         return {}
-    return dict(zip(stack, runs, strict=True))
+    return {number: run for number, run in zip(stack, runs, strict=True) if run is not None}
 
 
 def _plain(run: HeadRun) -> dict[str, Any]:
     return {
         "epochs": [dataclasses.asdict(metrics) for metrics in run.epochs],
         "best_weights": run.best_weights,
+        "trained_together": run.trained_together,
     }

@@ -24,6 +24,7 @@ class Job:
         run_id: distinguishes this run from other runs of a sweep of this name.
         planned: values of the trials from number `planned_from` on, where all are known in advance
             and some may be heads that train together.
+        fresh_from: number of the first trial that was planned after the others had ended.
     """
 
     sweep: str
@@ -35,12 +36,13 @@ class Job:
     run_id: str = field(default_factory=lambda: secrets.token_hex(4))
     planned: tuple[dict[str, Any], ...] = ()
     planned_from: int = 0
+    fresh_from: int = 0
 
     def with_planned(self, first: int, values: list[dict[str, Any]]) -> "Job":
         """The job with the values of the trials from number `first` on."""
-        if self.planned:
-            return dataclasses.replace(self, planned=(*self.planned[:first], *values))
-        return dataclasses.replace(self, planned=tuple(values), planned_from=first)
+        planned = (*self.planned[:first], *values)
+        begin = self.planned_from if self.planned else first
+        return dataclasses.replace(self, planned=planned, planned_from=begin, fresh_from=first)
 
     def planned_values(self, number: int) -> dict[str, Any] | None:
         """Values of a trial; None if not known in advance."""

@@ -9,6 +9,7 @@ import contextlib
 import functools
 import hashlib
 import json
+import os
 import re
 import sys
 from collections import defaultdict
@@ -188,13 +189,13 @@ def _is_users(name: str, module: object) -> bool:
         return False
     of_top = _attributes(sys.modules.get(top)) or known
     paths = [*of_top.get("__path__", ()), of_top.get("__file__") or known["__file__"]]
-    return not _is_library(Path(paths[0]).absolute().parent, top)
+    return not _is_library(os.path.dirname(os.path.abspath(paths[0])), top)
 
 
 @functools.lru_cache(maxsize=4096)
-def _is_library(folder: Path, top: str) -> bool:
+def _is_library(folder: str, top: str) -> bool:
     """Whether a top-level module that lies in a folder, or links there, goes by its version."""
-    for place in (folder, (folder / top).resolve().parent):
+    for place in (Path(folder), Path(folder, top).resolve().parent):
         installed = not _SITES.isdisjoint(place.parts) or top in _brought(place)
         if installed and top not in _brought(place, changing=True):
             return True

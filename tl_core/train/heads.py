@@ -1,7 +1,7 @@
-"""Decide which heads can be trained together, and replay the results of each run.
+"""Decide which heads can be trained in a group, train them, and replay each run's epochs.
 
-Runs with all stages frozen that differ only in learning rates and weight decay see the same
-activations in the same order, so `head_stack` can train their heads as one.
+Runs with all stages frozen that differ only in MEMBER_FIELDS, and whose frozen stages have equal
+weights, see the same activations, so `head_group` can train their heads together.
 """
 
 import dataclasses
@@ -11,21 +11,27 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tl_core.config import TrainConfig
+from tl_core.frozen.content import prefix_key
 from tl_core.frozen.cut import deterministic
 from tl_core.frozen.features import FeatureBatches
 from tl_core.models import head_parameters
 from tl_core.train.epoch import EpochMetrics, stop_reason
+from tl_core.train.head_group import HeadGroup, Member, batches_exactly
 from tl_core.train.optim import optimizer_spec
 from tl_core.train.trainer import Trainer
 
-MEMBER_FIELDS = ("lr", "head_lr_ratio", "weight_decay")
-"""Fields in which runs of a stack may differ."""
+MEMBER_FIELDS = (
+    "seed", "epochs", "patience", "target_accuracy", "lr", "head_lr_ratio", "weight_decay",
+    "momentum", "label_smoothing", "schedule", "warmup_epochs", "decay_factor", "step_epochs",
+    "plateau_patience",
+)  # fmt: skip
+"""Fields in which runs of a group may differ."""
 MOST_WORK = 2**20
-"""Largest parameters × batch size of a stacked head: a step of a smaller one is mostly overhead.
-Own choice, from about 0.4 ms of overhead a step and 50 GFLOP/s of a core."""
+"""Largest parameters × batch size of a head in a group: a step of a smaller one is mostly
+overhead. Own choice, from about 0.4 ms of overhead a step and 50 GFLOP/s of a core."""
 MOST_STEPS = 2_000
-"""Most steps of a stacked run: no run reports or stops before the whole stack is trained, 2 to 8 s
-for 32 heads of 2,000 steps. Own choice."""
+"""Most steps of a run in a group: no run reports or stops before all are trained, 2 to 8 s for 32
+heads of 2,000 steps. Own choice."""
 
 
 class HeadRun:
@@ -35,12 +41,18 @@ class HeadRun:
         config: of the run.
         epochs: all its epochs.
         best_weights: name → tensor, of the best epoch; empty if no epoch had a finite loss.
+        trained_together: runs of its group, itself included.
     """
 
     def __init__(
-        self, config: TrainConfig, epochs: Sequence[EpochMetrics], best_weights: dict[str, Tensor]
+        self,
+        config: TrainConfig,
+        epochs: Sequence[EpochMetrics],
+        best_weights: dict[str, Tensor],
+        trained_together: int = 1,
     ) -> None:
         self.config = config
+        self.trained_together = trained_together
         self.epochs = epochs
         self.best_weights = best_weights
         self.epoch = 0
@@ -61,22 +73,25 @@ class HeadRun:
 
 
 def shared_config(config: TrainConfig) -> TrainConfig:
-    """The configuration with MEMBER_FIELDS at their defaults: equal for runs of one stack."""
-    default = {name: getattr(TrainConfig(), name) for name in MEMBER_FIELDS}
+    """The configuration with MEMBER_FIELDS at their defaults: equal for runs of one group.
+
+    The seed stays where it draws the frozen stages.
+    """
+    names = set(MEMBER_FIELDS) - ({"seed"} if config.weights is None else set())
+    default = {name: getattr(TrainConfig(), name) for name in names}
     return dataclasses.replace(config, **default)
 
 
-def stackable(trainer: Trainer) -> bool:
-    """Whether a run is a small, short head on activations that trains the same in a stack.
+def groupable(trainer: Trainer) -> bool:
+    """Whether a run is a small, short head on activations that trains the same in a group.
 
     Only the head may train, since the body has another rate. Dropout would draw other numbers;
-    normalization statistics and fp16's loss scaling are state per run. The row of OPTIMIZERS says
-    whether its steps are elementwise.
+    normalization statistics and fp16's loss scaling are state per run.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():
         return False
-    if not optimizer_spec(trainer.config.optimizer).stackable:
+    if optimizer_spec(trainer.config.optimizer).stacked is None:
         return False
     pieces = (batches.trained, batches.judged)
     head = set(head_parameters(trainer.model))
@@ -90,3 +105,41 @@ def stackable(trainer: Trainer) -> bool:
         and work <= MOST_WORK
         and trainer.steps_per_epoch * trainer.config.epochs <= MOST_STEPS
     )
+
+
+def train_heads(
+    trainer: Trainer, configs: Sequence[TrainConfig], until: int | None = None
+) -> list[HeadRun | None]:
+    """Train runs in groups to their ends or to epoch `until`; None for one that must train alone.
+
+    Args:
+        trainer: of one of the runs, not begun; not changed.
+        configs: of the runs, equal except in MEMBER_FIELDS.
+    """
+    groups: dict[str, HeadGroup] = {}
+    joined: dict[int, Member] = {}
+    for seed in dict.fromkeys(config.seed for config in configs):
+        mine = [n for n, config in enumerate(configs) if config.seed == seed]
+        same = seed == trainer.config.seed
+        own = trainer if same else Trainer(configs[mine[0]], trainer.data)
+        group = _group_of(groups, own)
+        if group is not None:
+            joined |= {n: group.join(configs[n], own) for n in mine}
+    sizes = {member: len(group.members) for group in groups.values() for member in group.members}
+    for group in groups.values():
+        epoch = 0
+        while group.members and epoch != until:
+            group.run_epoch()
+            epoch += 1
+            for member in [m for m in group.members if m.stop_reason]:
+                group.leave(member)
+    runs = [joined.get(n) for n in range(len(configs))]
+    return [m and HeadRun(m.config, m.epochs, m.best_weights, sizes[m]) for m in runs]
+
+
+def _group_of(groups: dict[str, HeadGroup], trainer: Trainer) -> HeadGroup | None:
+    """The group of a run's frozen stages, perhaps a new one; None where it can be in none."""
+    if not groupable(trainer) or not batches_exactly(trainer):
+        return None
+    assert isinstance(trainer.batches, FeatureBatches)
+    return groups.setdefault(prefix_key(trainer.batches.prefix), HeadGroup(trainer))

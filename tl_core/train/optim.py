@@ -15,6 +15,7 @@ from torch import nn
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.models import head_parameters, stages
+from tl_core.train.stacked_steps import ADAM, ADAMW, RMSPROP, SGD, StackedSteps
 from tl_core.train.without_compiler import without_compiler
 
 ParameterGroups = list[dict[str, Any]]
@@ -89,20 +90,16 @@ class OptimizerSpec:
 
     build: OptimizerBuilder
     """(parameter groups, config) → the optimizer; torch's classes are called as they are."""
-    decoupled_decay: bool = False
-    """Whether weight decay shrinks the weights by rate × decay, apart from the gradient's step, as
-    in AdamW. Otherwise decay × weight is added to the gradient. Counts for heads in a stack."""
-    stackable: bool = False
-    """Whether many heads may be trained as one tensor (`tl_core.train.head_stack`): each element's
-    step depends on that element alone, and is in proportion to the rate. Not so with norms of
-    whole tensors, as in LAMB and LARS."""
+    stacked: StackedSteps | None = None
+    """The same steps for the heads of many runs at once (`tl_core.train.head_group`); None: they
+    are trained one by one, as where a step needs norms of whole tensors, in LAMB and LARS."""
 
 
 OPTIMIZERS: dict[str, OptimizerSpec | OptimizerBuilder] = {
-    "sgd": OptimizerSpec(_sgd, stackable=True),
-    "adam": OptimizerSpec(_adam, stackable=True),
-    "adamw": OptimizerSpec(_adamw, decoupled_decay=True, stackable=True),
-    "rmsprop": OptimizerSpec(_rmsprop, stackable=True),
+    "sgd": OptimizerSpec(_sgd, SGD),
+    "adam": OptimizerSpec(_adam, ADAM),
+    "adamw": OptimizerSpec(_adamw, ADAMW),
+    "rmsprop": OptimizerSpec(_rmsprop, RMSPROP),
 }
 """A plain function is a row too; its heads are trained one by one."""
 

@@ -18,7 +18,8 @@ from sweep.trial.trainable import TrialActor, run_facts, unpack
 from tl_core import TrainConfig, Trainer
 from tl_core.frozen.features import FeatureBatches
 from tl_core.train.checkpoint import save_checkpoint
-from tl_core.train.head_stack import HeadStack
+from tl_core.train.head_group import HeadGroup
+from tl_core.train.heads import train_heads
 from tl_core.train.optim import OPTIMIZERS
 
 BASE = TrainConfig(
@@ -44,13 +45,13 @@ def job(tmp_path):
 def trained(monkeypatch):
     """Sizes of the stacks that were trained, in order."""
     sizes = []
-    original = HeadStack.train
 
-    def counting(self, until=None):
-        sizes.append(len(self.configs))
-        return original(self, until)
+    def counting(trainer, configs, until=None):
+        runs = train_heads(trainer, configs, until)
+        sizes.extend([len(runs)] if any(runs) else [])
+        return runs
 
-    monkeypatch.setattr(HeadStack, "train", counting)
+    monkeypatch.setattr(head_stacks, "train_heads", counting)
     return sizes
 
 
@@ -100,15 +101,15 @@ def test_the_best_weights_are_kept_for_the_winner(job):
 
 def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, monkeypatch):
     begun, go_on = threading.Event(), threading.Event()
-    original = HeadStack.run_epoch
+    original = HeadGroup.run_epoch
 
-    def slowly(self, epoch):
+    def slowly(self):
         if threading.current_thread().name == "first":
             begun.set()
             assert go_on.wait(50)
-        original(self, epoch)
+        return original(self)
 
-    monkeypatch.setattr(HeadStack, "run_epoch", slowly)
+    monkeypatch.setattr(HeadGroup, "run_epoch", slowly)
     first = threading.Thread(target=lambda: worker(job()).run_of(0, PLANNED[0]), name="first")
     first.start()
     assert begun.wait(50)
@@ -132,6 +133,7 @@ def test_a_second_worker_trains_the_next_stack_instead_of_waiting(job, trained, 
 
 LARS = """
 import torch
+from tl_core.train.heads import train_heads
 from tl_core.train.optim import OPTIMIZERS
 
 class Lars(torch.optim.Optimizer):
@@ -188,11 +190,11 @@ def test_a_trial_that_was_not_planned_trains_by_itself(job, trained):
 def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
     tried = []
 
-    def fail(self, piece, activations, precision):
+    def fail(self):
         tried.append(1)
         raise RuntimeError("no batching rule")
 
-    monkeypatch.setattr(HeadStack, "logits_of", fail)
+    monkeypatch.setattr(HeadGroup, "run_epoch", fail)
     assert results_of(job(), 0)[-1]["status"] == "completed"
     assert results_of(job(), 2)[-1]["status"] == "completed"
     assert len(tried) == 1
@@ -201,10 +203,10 @@ def test_a_head_that_cannot_be_batched_trains_by_itself(job, monkeypatch):
 
 
 def test_memory_that_runs_out_is_told(job, monkeypatch):
-    def fail(self, until=None):
+    def fail(self):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
-    monkeypatch.setattr(HeadStack, "train", fail)
+    monkeypatch.setattr(HeadGroup, "run_epoch", fail)
     assert results_of(job(), 0)[-1]["status"] == "out_of_memory"
 
 
@@ -297,6 +299,17 @@ def test_fresh_runs_of_the_best_heads_are_trained_together_too(job, trained, kno
     worker_of_trials.cleanup()
     assert trained == [3, 3]
     assert worker(job(known)).run_of(44, FRESH[4]) is None
+
+
+def test_fresh_runs_are_not_trained_with_runs_of_the_search(job, trained, tmp_path):
+    source = tmp_path / "source.safetensors"
+    whole = Trainer(TrainConfig(**{**BASE.to_dict(), "freeze_depth": 0}))
+    save_file({k: v.contiguous() for k, v in whole.model.state_dict().items()}, source)
+    fresh = [{**values, "seed": 3 + n % 2} for n, values in enumerate(FRESH)]
+    told = job(PLANNED[:36], weights=str(source)).with_planned(36, fresh)
+    run, facts = worker(told).run_of(37, fresh[1])
+    assert (facts["trained_together"], trained) == (6, [6])
+    assert run.config.seed == 4
 
 
 def test_what_was_planned_of_the_search_stays_so(job):

@@ -6,13 +6,15 @@ import math
 import numpy as np
 import pytest
 import torch
+from safetensors.torch import save_file
 
 from tl_core import TrainConfig, Trainer
 from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
-from tl_core.train.head_stack import HeadStack
-from tl_core.train.heads import shared_config, stackable
+from tl_core.train.head_group import HeadGroup, batches_exactly
+from tl_core.train.heads import MEMBER_FIELDS, groupable, shared_config, train_heads
 from tl_core.train.optim import OPTIMIZERS, SCHEDULES, OptimizerSpec, optimizer_spec
+from tl_core.train.stacked_steps import StackedSteps
 
 FIELDS = {
     "width": 4, "depth": 1, "freeze_depth": 4, "epochs": 3, "threads": 1, "device": "cpu",
@@ -54,8 +56,8 @@ def numbers(run):
 def assert_equal_to_each_alone(digits, base, members=MEMBERS):
     configs = [dataclasses.replace(base, **member) for member in members]
     first = Trainer(configs[0], digits)
-    assert stackable(first)
-    runs = HeadStack(first, configs).train()
+    assert groupable(first)
+    runs = train_heads(first, configs)
     lengths = []
     for member, run in zip(configs, runs, strict=True):
         alone = Trainer(member, digits)
@@ -71,7 +73,7 @@ def assert_equal_to_each_alone(digits, base, members=MEMBERS):
 
 
 @pytest.mark.parametrize("clip_norm", [None, 0.1])
-@pytest.mark.parametrize("optimizer", [n for n in OPTIMIZERS if optimizer_spec(n).stackable])
+@pytest.mark.parametrize("optimizer", [n for n in OPTIMIZERS if optimizer_spec(n).stacked])
 def test_every_optimizer(digits, config, optimizer, clip_norm):
     base = config(optimizer=optimizer, clip_norm=clip_norm)
     assert_equal_to_each_alone(digits, base)
@@ -82,21 +84,101 @@ def nadam(groups, config):
     return torch.optim.NAdam(groups, lr=config.lr, decoupled_weight_decay=True)
 
 
+SIGN = StackedSteps(lambda state, gradients, momenta, counts, nesterov: gradients.sign(), ())
+
+
 @pytest.mark.parametrize(
-    ("row", "stacked"),
-    [
-        (nadam, False),
-        (OptimizerSpec(nadam, decoupled_decay=True), False),
-        (OptimizerSpec(nadam, decoupled_decay=True, stackable=True), True),
-    ],
-    ids=["function", "not stackable", "stackable"],
+    ("row", "grouped"),
+    [(nadam, False), (OptimizerSpec(nadam), False), (OptimizerSpec(nadam, SIGN), True)],
+    ids=["function", "row", "row with stacked steps"],
 )
-def test_an_optimizer_is_stacked_if_its_row_says_so(digits, config, monkeypatch, row, stacked):
+def test_an_optimizer_is_in_groups_if_its_row_has_stacked_steps(
+    digits, config, monkeypatch, row, grouped
+):
     monkeypatch.setitem(OPTIMIZERS, "nadam", row)
-    base = config(optimizer="nadam")
-    assert stackable(Trainer(base, digits)) == stacked
-    if stacked:
-        assert_equal_to_each_alone(digits, base)
+    assert groupable(Trainer(config(optimizer="nadam"), digits)) == grouped
+
+
+OF_THEIR_OWN = [
+    {"lr": 0.0003, "momentum": 0.0, "label_smoothing": 0.3},
+    {"momentum": 0.5, "epochs": 2, "weight_decay": 0.1},
+    {"schedule": "step", "step_epochs": 1, "warmup_epochs": 1.0, "patience": 1},
+    {"lr": 0.0002, "schedule": "plateau", "plateau_patience": 0, "target_accuracy": 0.3},
+]
+
+
+def test_members_differ_in_all_fields_of_their_own(digits, config):
+    base = config(lr=0.0005, nesterov=True, class_weights="balanced")
+    assert_equal_to_each_alone(digits, base, OF_THEIR_OWN)
+
+
+@pytest.fixture
+def source(tmp_path, config, digits):
+    """Weights of the whole model, so that runs of other seeds have the same body."""
+    path = tmp_path / "source.safetensors"
+    state = Trainer(config(freeze_depth=0), digits).model.state_dict()
+    save_file({name: tensor.contiguous() for name, tensor in state.items()}, path)
+    return str(path)
+
+
+def test_seeds_are_in_one_group_where_their_bodies_are_equal(digits, config, source, monkeypatch):
+    sizes = []
+    run_epoch = HeadGroup.run_epoch
+
+    def counting(group):
+        sizes.append(len(group.members))
+        return run_epoch(group)
+
+    monkeypatch.setattr(HeadGroup, "run_epoch", counting)
+    seeds = [{"seed": 0}, {"seed": 1, "lr": 0.0002}, {"seed": 2}, {"seed": 1}]
+    assert_equal_to_each_alone(digits, config(lr=0.0005, weights=source), seeds)
+    assert sizes == [4, 4, 4]
+    sizes.clear()
+    assert_equal_to_each_alone(digits, config(lr=0.0005), seeds)  # random weights of each seed
+    assert sizes == [1, 1, 1, 2, 2, 2, 1, 1, 1]
+
+
+def trained_in(group, member, epochs):
+    """All that a member has after so many epochs of its group."""
+    found = []
+    for _ in range(epochs):
+        metrics = group.run_epoch()[group.members.index(member)]
+        found.append((metrics.train_loss, metrics.train_accuracy, metrics.val_loss, metrics.lr))
+    return found, member.best_weights
+
+
+@pytest.mark.parametrize("optimizer", [n for n in OPTIMIZERS if optimizer_spec(n).stacked])
+@pytest.mark.parametrize(
+    "fields",
+    [
+        {"batch_size": 32},
+        {"batch_size": 50, "clip_norm": 0.1, "eval_batch_size": 37},
+        {"batch_size": 64, "augmentation": "light", "cached_views": 2},
+        {"head_units": 16, "head_dropout": 0.0},
+    ],
+    ids=["plain", "odd", "views", "two layers"],
+)
+def test_a_run_has_the_same_bits_alone_in_every_place_and_beside_nan(
+    digits, config, source, fields, optimizer
+):
+    base = config(lr=0.0005, optimizer=optimizer, weights=source, **fields)
+    trainers = {seed: Trainer(dataclasses.replace(base, seed=seed), digits) for seed in (0, 1)}
+    assert batches_exactly(trainers[0])
+    alone = HeadGroup(trainers[0])
+    expected, weights = trained_in(alone, alone.join(base), 3)
+    for place in range(4):
+        group = HeadGroup(trainers[0])
+        broken = [group.join(dataclasses.replace(base, lr=3e38)) for _ in range(place)]
+        early = group.join(dataclasses.replace(base, seed=1), trainers[1])
+        group.run_epoch()  # the others are an epoch ahead
+        member = group.join(base)
+        group.join(dataclasses.replace(base, lr=0.1, momentum=0.3))
+        found, own = trained_in(group, member, 2)
+        assert all(math.isnan(loss) for loss in (run.epochs[-1].val_loss for run in broken))
+        group.leave(early)
+        last, own = trained_in(group, member, 1)
+        assert found + last == expected
+        assert all(torch.equal(own[name], weights[name]) for name in weights)
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -127,7 +209,7 @@ def test_each_run_ends_at_its_own_time(digits, config):
 
 def test_one_that_diverges_leaves_the_others_alone(digits, config):
     configs = [config(lr=lr) for lr in (1e38, 0.001)]
-    broken, fine = HeadStack(Trainer(configs[0], digits), configs).train()
+    broken, fine = train_heads(Trainer(configs[0], digits), configs)
     assert [math.isnan(loss) for loss, *_ in numbers(broken)] == [True]
     assert (broken.stop_reason, broken.best_weights) == ("diverged", {})
     np.testing.assert_allclose(numbers(fine), numbers(Trainer(configs[1], digits)), rtol=2e-4)
@@ -135,7 +217,7 @@ def test_one_that_diverges_leaves_the_others_alone(digits, config):
 
 def test_the_run_that_lent_its_batches_can_still_train(digits, config):
     first = Trainer(config(), digits)
-    HeadStack(first, [config(), config(lr=0.5)]).train()
+    train_heads(first, [config(), config(lr=0.5)])
     np.testing.assert_allclose(numbers(first), numbers(Trainer(config(), digits)), rtol=1e-6)
 
 
@@ -161,8 +243,8 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
     ],
 )
 def test_what_cannot_or_need_not_be_stacked(digits, config, fields):
-    assert stackable(Trainer(config(), digits))
-    assert not stackable(Trainer(config(**fields), digits))
+    assert groupable(Trainer(config(), digits))
+    assert not groupable(Trainer(config(**fields), digits))
 
 
 def test_a_timm_backbone_without_dropout_can(digits, config):
@@ -171,11 +253,16 @@ def test_a_timm_backbone_without_dropout_can(digits, config):
     assert_equal_to_each_alone(data, base)
 
 
-def test_runs_share_a_stack_if_only_rates_and_decay_differ(config):
-    one = config()
-    assert shared_config(config(**MEMBERS[2])) == shared_config(one)
-    for other in ({"seed": 1}, {"batch_size": 64}, {"dropout": 0.5}, {"optimizer": "adam"}):
-        assert shared_config(config(**other)) != shared_config(one)
+def test_runs_share_a_group_if_only_their_own_fields_differ(config):
+    one = config(weights="source.safetensors")
+    own = {"lr": 0.5, "momentum": 0.5, "label_smoothing": 0.2, "seed": 1, "epochs": 9}
+    for other in (MEMBERS[2], own, {"schedule": "constant", "patience": 2}):
+        assert other.keys() <= set(MEMBER_FIELDS)
+        assert shared_config(dataclasses.replace(one, **other)) == shared_config(one)
+    others = [{"batch_size": 64}, {"dropout": 0.5}, {"optimizer": "adam"}, {"nesterov": False}]
+    for other in others:
+        assert shared_config(dataclasses.replace(one, **other)) != shared_config(one)
+    assert shared_config(config(seed=1)) != shared_config(config())  # it draws the body
 
 
 class Tempered(ResidualCNN):
