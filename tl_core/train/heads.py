@@ -133,8 +133,10 @@ def train_heads(
             epoch += 1
             for member in [m for m in group.members if m.stop_reason]:
                 group.leave(member)
-    runs = [joined.get(n) for n in range(len(configs))]
-    return [m and HeadRun(m.config, m.epochs, m.best_weights, sizes[m]) for m in runs]
+    found: list[HeadRun | None] = [None] * len(configs)
+    for n, m in joined.items():
+        found[n] = HeadRun(m.config, m.epochs, m.best_weights, sizes[m])
+    return found
 
 
 def _group_of(groups: dict[str, HeadGroup], trainer: Trainer) -> HeadGroup | None:
