@@ -4,7 +4,8 @@ A policy takes `(images, generator, flip)` and returns new images:
 
 - `images`: (B, C, H, W) uint8 in [0, 255] or float32 in [0, 1]; C = 1 or 3 and H, W ≥ 4.
 - `generator`: a CPU `torch.Generator`. Parameters are drawn on the CPU and then moved to the
-  images' device, so the same seed draws the same augmentation on every device.
+  images' device, so the same seed draws the same augmentation on every device. The host does not
+  wait for these copies: a GPU computes what came before meanwhile.
 - `flip`: whether a horizontal flip keeps the label (it does not for digits and letters).
 - the result: uint8 or float32 in [0, 1], same shape and device; the input is not changed.
 

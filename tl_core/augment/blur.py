@@ -31,9 +31,9 @@ def random_blur(
     side = min(images.shape[2:])
     low, high = sigma or (0.1, max(0.6, 2 * side / 224))
     chosen = coins(len(images), probability, generator)
-    sigmas = uniform(len(chosen), low, high, generator).to(images.device)
+    sigmas = uniform(len(chosen), low, high, generator).to(images.device, non_blocking=True)
     radius = min(math.ceil(3 * high), side - 1)
-    picked = images.index_select(0, chosen.to(images.device))
+    picked = images.index_select(0, chosen.to(images.device, non_blocking=True))
     return replace_images(images, chosen, gaussian_blur(picked, sigmas, radius))
 
 

@@ -53,7 +53,7 @@ def adjust_hue(images: Tensor, turns: Tensor) -> Tensor:
     value = images.amax(1, keepdim=True)
     chroma = value - images.amin(1, keepdim=True)
     hue = _hue_sixths(images, value, chroma).div_(6).add_(turns.view(-1, 1, 1, 1))
-    offsets = torch.tensor([5.0, 3.0, 1.0], device=images.device).view(1, 3, 1, 1) / 6
+    offsets = torch.arange(5, 0, -2, device=images.device).view(1, 3, 1, 1) / 6
     # Hue is above -1, so + 1 gives frac_ no negative value; min(k, 4 - k) = 2 - |k - 2|.
     k = (hue + (offsets + 1)).frac_().mul_(6)
     weight = k.sub_(2).abs_().neg_().add_(2).clamp_(0, 1)
@@ -94,7 +94,7 @@ def color_jitter(
     """
     spreads = torch.tensor([[brightness], [contrast], [saturation], [hue]])
     drawn = (torch.rand(4, len(images), generator=generator) * 2 - 1) * spreads
-    light, range_, color, turns = drawn.to(images.device)
+    light, range_, color, turns = drawn.to(images.device, non_blocking=True)
     images = adjust_brightness(to_float(images), 1 + light)
     images = adjust_contrast(images, 1 + range_)
     images = adjust_saturation(images, 1 + color)

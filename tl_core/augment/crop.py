@@ -19,7 +19,7 @@ def horizontal_flip(
 
 def flip_images(images: Tensor, chosen: Tensor) -> Tensor:
     """Mirror the images at positions `chosen`, (k,) int64 on the CPU; copy the others."""
-    mirrored = images.index_select(0, chosen.to(images.device)).flip(3)
+    mirrored = images.index_select(0, chosen.to(images.device, non_blocking=True)).flip(3)
     return replace_images(images, chosen, mirrored)
 
 
@@ -49,8 +49,12 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
     in [0, 2 · padding]; a place equal to the padding moves nothing.
     """
     batch, channels, height, width = images.shape
-    padded = images.index_select(2, _reflected(height, padding[0]).to(images.device))
-    padded = padded.index_select(3, _reflected(width, padding[1]).to(images.device)).contiguous()
+    padded = images.index_select(
+        2, _reflected(height, padding[0]).to(images.device, non_blocking=True)
+    )
+    padded = padded.index_select(
+        3, _reflected(width, padding[1]).to(images.device, non_blocking=True)
+    ).contiguous()
     rows_padded, columns_padded = padded.shape[2:]
     # Each row of this overlapping view is a run of W pixels in memory, so that a crop copies
     # whole rows by index: three times faster on a CPU than gathering single pixels.
@@ -58,7 +62,9 @@ def crop_padded(images: Tensor, tops: Tensor, lefts: Tensor, padding: tuple[int,
     planes = torch.arange(batch * channels).view(batch, channels, 1) * rows_padded
     rows = planes + tops.view(-1, 1, 1) + torch.arange(height)
     starts = rows * columns_padded + lefts.view(-1, 1, 1)
-    return runs.index_select(0, starts.flatten().to(images.device)).view(images.shape)
+    return runs.index_select(0, starts.flatten().to(images.device, non_blocking=True)).view(
+        images.shape
+    )
 
 
 def _reflected(length: int, padding: int) -> Tensor:

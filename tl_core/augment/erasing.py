@@ -31,10 +31,16 @@ def random_erasing(
     """
     chosen = coins(len(images), probability, generator)
     height, width = images.shape[2:]
-    boxes = draw_boxes(len(chosen), height, width, generator, area, aspect).to(images.device)
-    noise = _noise((len(chosen), *images.shape[1:]), generator).to(images.device)
+    boxes = draw_boxes(len(chosen), height, width, generator, area, aspect).to(
+        images.device, non_blocking=True
+    )
+    noise = _noise((len(chosen), *images.shape[1:]), generator).to(
+        images.device, non_blocking=True
+    )
     noise = to_float(noise) if images.is_floating_point() else noise
-    erased = erase(images.index_select(0, chosen.to(images.device)), boxes, noise)
+    erased = erase(
+        images.index_select(0, chosen.to(images.device, non_blocking=True)), boxes, noise
+    )
     return replace_images(images, chosen, erased)
 
 

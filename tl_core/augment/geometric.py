@@ -63,7 +63,7 @@ def source_offsets(matrices: Tensor, height: int, width: int) -> tuple[Tensor, T
 def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
     """Warp (n, C, H, W) float32 in [0, 1] with bilinear interpolation."""
     height, width = images.shape[2:]
-    x, y = source_offsets(matrices.to(images.device), height, width)
+    x, y = source_offsets(matrices.to(images.device, non_blocking=True), height, width)
     grid = torch.stack((x.mul_(2 / width), y.mul_(2 / height)), dim=3)
     return F.grid_sample(images, grid, mode="bilinear", align_corners=False).clamp_(0, 1)
 
@@ -71,7 +71,7 @@ def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
 def warp_nearest(images: Tensor, matrices: Tensor) -> Tensor:
     """Warp (n, C, H, W) by taking the nearest pixel: fast, and keeps the dtype."""
     channels, height, width = images.shape[1:]
-    x, y = source_offsets(matrices.to(images.device), height, width)
+    x, y = source_offsets(matrices.to(images.device, non_blocking=True), height, width)
     # Sources outside the input are clamped to a black frame of one pixel.
     padded = F.pad(images, (1, 1, 1, 1)).flatten(2)
     column = x.add_((width - 1) / 2).round_().clamp_(-1, width).add_(1)

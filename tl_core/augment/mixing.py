@@ -48,7 +48,7 @@ def mixup(
     images: Tensor, targets: Tensor, partners: Tensor, shares: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Blend each image (B, C, H, W) float, and its target, with its partner's; shares (B,)."""
-    weights = shares.to(images)[:, None, None, None]
+    weights = shares.to(images, non_blocking=True)[:, None, None, None]
     return _blend(images, targets, partners, weights, shares)
 
 
@@ -58,7 +58,9 @@ def cutmix(
     """Paste a box of its partner into each image (B, C, H, W) float; targets follow the pixels."""
     height, width = images.shape[2:]
     # Weights of exactly 0 and 1: lerp then copies, and is faster on a CPU than torch.where.
-    weights = 1 - box_mask(boxes.to(images.device), height, width).to(images.dtype)
+    weights = 1 - box_mask(boxes.to(images.device, non_blocking=True), height, width).to(
+        images.dtype
+    )
     shares = 1 - boxes[:, 2] * boxes[:, 3] / (height * width)
     return _blend(images, targets, partners, weights, shares)
 
@@ -85,8 +87,10 @@ def draw_cuts(shares: Tensor, height: int, width: int, generator: torch.Generato
 def _blend(
     images: Tensor, targets: Tensor, partners: Tensor, weights: Tensor, shares: Tensor
 ) -> tuple[Tensor, Tensor]:
-    at = partners.to(images.device)
+    at = partners.to(images.device, non_blocking=True)
     mixed = torch.lerp(images.index_select(0, at), images, weights)
-    at = partners.to(targets.device)
-    labels = torch.lerp(targets.index_select(0, at), targets, shares.to(targets)[:, None])
+    at = partners.to(targets.device, non_blocking=True)
+    labels = torch.lerp(
+        targets.index_select(0, at), targets, shares.to(targets, non_blocking=True)[:, None]
+    )
     return mixed, labels

@@ -29,7 +29,7 @@ def replace_images(images: Tensor, chosen: Tensor, new: Tensor) -> Tensor:
     # index_select from both is three times faster on a CPU than index_copy.
     picks = torch.arange(len(images))
     picks[chosen] = len(images) + torch.arange(len(chosen))
-    return torch.cat((images, new)).index_select(0, picks.to(images.device))
+    return torch.cat((images, new)).index_select(0, picks.to(images.device, non_blocking=True))
 
 
 def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:

@@ -75,12 +75,12 @@ def apply_operations(images: Tensor, operations: Tensor, levels: Tensor) -> Tens
     levels = levels[order]
     stops = operations.bincount(minlength=len(OPERATIONS)).cumsum(0).tolist()
     slices = dict(zip(OPERATIONS, map(slice, [0, *stops], stops), strict=False))
-    grouped = images.index_select(0, order.to(images.device))
+    grouped = images.index_select(0, order.to(images.device, non_blocking=True))
     _warp(grouped, levels, slices)
-    levels = levels.to(images.device)
+    levels = levels.to(images.device, non_blocking=True)
     _look_up(grouped, levels, slices)
     _filter(grouped, levels, slices)
-    return grouped.index_select(0, order.argsort().to(images.device))
+    return grouped.index_select(0, order.argsort().to(images.device, non_blocking=True))
 
 
 def _warp(grouped: Tensor, levels: Tensor, slices: dict[str, slice]) -> None:

@@ -74,7 +74,9 @@ class Batches:
         """
         labels = self.labels(self.data.train, positions)
         if self.view_images is not None:
-            images = self.view_images[torch.from_numpy(positions)].to(self.device)
+            images = self.view_images[torch.from_numpy(positions)].to(
+                self.device, non_blocking=True
+            )
         else:
             images = self._load(self.data.train, positions)
             images = self.augment(images, generator, self.flip)
@@ -94,7 +96,7 @@ class Batches:
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model takes them."""
-        return self.layout(self._normalized(images.to(self.device)))
+        return self.layout(self._normalized(images.to(self.device, non_blocking=True)))
 
     def _normalized(self, images: Tensor) -> Tensor:
         """Normalized images; grey ones are repeated to the model's channels."""

@@ -149,7 +149,9 @@ class FeatureBatches:
         if whole is None:
             taken = activations.take(positions).to(device, non_blocking=True)
         else:
-            taken = activations.decode(whole[torch.from_numpy(positions).to(device)])
+            taken = activations.decode(
+                whole[torch.from_numpy(positions).to(device, non_blocking=True)]
+            )
         taken = taken.float()
         return taken.movedim(-1, 1) if self._moved(taken) else taken
 

@@ -2,8 +2,9 @@
 
 import pytest
 import torch
+from torch.utils._python_dispatch import TorchDispatchMode
 
-from tl_core.augment import AUGMENTATIONS, Normalizer, policies
+from tl_core.augment import AUGMENTATIONS, Normalizer, mix, policies
 
 CHANGING = sorted(set(AUGMENTATIONS) - {"none"})
 
@@ -120,3 +121,39 @@ def test_a_gpu_gives_what_the_cpu_gives(name, channels):
     difference = (on_cpu.double() - on_gpu.cpu().double()).abs()
     one_level = 1 if on_cpu.dtype == torch.uint8 else 1 / 255
     assert (difference <= one_level).double().mean() > 0.999
+
+
+class NoWaits(TorchDispatchMode):
+    """Fails where the host would wait for a device: a blocking copy to it, or a value from it."""
+
+    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
+        kwargs = kwargs or {}
+        here = [a.device.type for a in args if isinstance(a, torch.Tensor)]
+        if func is torch.ops.aten._to_copy.default and here == ["cpu"]:
+            elsewhere = torch.device(kwargs.get("device") or "cpu").type != "cpu"
+            assert not elsewhere or kwargs.get("non_blocking"), "a blocking copy"
+        if func is torch.ops.aten.copy_.default and here == ["meta", "cpu"]:
+            assert args[2:] == (True,), "a blocking copy"
+        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
+            assert here == ["cpu"], "a value is read back"
+        return func(*args, **kwargs)
+
+
+@pytest.mark.parametrize("name", AUGMENTATIONS)
+def test_no_policy_waits_for_a_device(name):
+    """On the device that holds no values, so that it can be tried anywhere."""
+    images = torch.zeros(16, 3, 32, 32, dtype=torch.uint8, device="meta")
+    with NoWaits():
+        augmented = AUGMENTATIONS[name](images, torch.Generator().manual_seed(0), True)
+    assert augmented.device.type == "meta"
+    with NoWaits(), pytest.raises(AssertionError, match="blocking"):
+        torch.zeros(2).to("meta")
+
+
+@pytest.mark.parametrize("alphas", [(0.2, 0.0), (0.0, 1.0)], ids=["mixup", "cutmix"])
+def test_mixing_does_not_wait_for_a_device(alphas):
+    images = torch.zeros(16, 3, 32, 32, device="meta")
+    targets = torch.zeros(16, 4, device="meta")
+    generator = torch.Generator().manual_seed(0)
+    with NoWaits():
+        mix(images, targets, generator, mixup_alpha=alphas[0], cutmix_alpha=alphas[1])
