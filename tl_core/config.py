@@ -1,8 +1,7 @@
 """TrainConfig: everything that decides what one training run does, flat and frozen.
 
-The field names are the search-space keys, the `--set` keys and the Parquet columns. Each field
-carries its description, unit and range in its metadata, where `--help` and the results schema
-read them. Importing this module imports neither torch nor timm.
+Its field names are the search-space keys, the `--set` keys and the Parquet columns. `--help` and
+the results schema read each field's description, unit and range from its metadata.
 """
 
 import dataclasses
@@ -15,7 +14,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tl_core.errors import BadInput
-from tl_core.settings import check_value, parse_text, plain, plain_value, setting
+from tl_core.settings import checked, parse_text, setting
 
 ACTIVATIONS = ("elu", "relu", "gelu", "silu")
 POOLINGS = ("avg", "max", "none")
@@ -45,9 +44,7 @@ class TrainConfig:
         None, "folder for downloaded data sets (None: `downloads` in the cache)", identity=False
     )
     cache_dir: str | None = setting(
-        None,
-        "folder of decoded data sets (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)",
-        identity=False,
+        None, "cache folder (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)", identity=False
     )
     image_size: int | None = setting(
         None, "side to which images are resized (None: the data set's own)", unit="pixels", low=4
@@ -61,18 +58,13 @@ class TrainConfig:
     split_seed: int = setting(0, "seed of the train / validation / test split", low=0)
     augmentation: str = setting("light", "augmentation policy: a name from AUGMENTATIONS")
     cached_views: int = setting(
-        0,
-        "augmented views of each image that are drawn once and come back (0: new ones each epoch)",
-        unit="views",
-        low=0,
+        0, "augmented views of each image, reused (0: new ones each epoch)", unit="views", low=0
     )
     flip: bool | None = setting(
         None, "horizontal flips in augmentation (None: the data set decides; off for digits)"
     )
     sampling: str = setting(
-        "shuffled",
-        "order of training images; balanced draws every class equally often, with repeats",
-        choices=SAMPLINGS,
+        "shuffled", "training order; balanced draws every class equally often", choices=SAMPLINGS
     )
     mixup: float = setting(0.0, "alpha of mixup's Beta distribution (0: off)", low=0)
     cutmix: float = setting(0.0, "alpha of CutMix's Beta distribution (0: off)", low=0)
@@ -80,8 +72,7 @@ class TrainConfig:
     # Model
     backbone: str = setting("residual", "model: a name from `models`, or timm:NAME")
     weights: str | None = setting(
-        None,
-        "source weights: None (random), `pretrained` (timm's hub), or a .safetensors / .pth file",
+        None, "source weights (None: random): `pretrained` (timm's), a .safetensors or .pth file"
     )
     mean: tuple[float, ...] | None = setting(
         None,
@@ -116,47 +107,31 @@ class TrainConfig:
     init: str = setting("default", "initialization of our own models", choices=INITS)
 
     head_units: int | None = setting(
-        None,
-        "a head of one hidden dense layer with ReLU (None: the model's own head)",
-        unit="units",
-        low=1,
+        None, "a head of one hidden ReLU layer (None: the model's own head)", unit="units", low=1
     )
     head_dropout: float = setting(0.0, "dropout after that layer (0: off)", low=0, high=0.95)
 
     # Transfer
     strategy: str | None = setting(
-        None,
-        "name of a way of transfer; it decides nothing by itself (None: what weights and"
-        " freeze_depth amount to)",
-        identity=False,
+        None, "way of transfer, a label alone (None: by weights and freeze_depth)", identity=False
     )
     input_adapt: str = setting(
         "sum",
-        "grey images in a model of 3 channels: its first convolution's sum or mean over the"
-        " channels, or the image repeated",
+        "grey images in a model of 3 channels: its first filters' sum or mean, or images repeated",
         choices=INPUT_ADAPTATIONS,
     )
     freeze_depth: int = setting(
-        0,
-        "frozen stages from the input (0: none; all stages: a linear probe)",
-        unit="stages",
-        low=0,
+        0, "frozen stages from the input (0: none; all: a linear probe)", unit="stages", low=0
     )
     unfreeze_epochs: int | None = setting(
-        None,
-        "epochs after which one more of the frozen stages trains, from the head's side (None:"
-        " they stay frozen)",
-        unit="epochs",
-        low=1,
+        None, "epochs per stage unfrozen, from the head's side (None: never)", unit="epochs", low=1
     )
     head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
     layer_lr_decay: float = setting(
         1.0, "learning rate of a stage divided by that of the next one", above=0, high=1
     )
     l2_sp: float = setting(
-        0.0,
-        "decay of the body towards its source weights, in place of weight_decay (0: off)",
-        low=0,
+        0.0, "decay of the body to its source weights, in place of weight_decay (0: off)", low=0
     )
     teacher: str | None = setting(
         None, "weights of a finished larger model to learn from (None: labels alone)"
@@ -187,10 +162,7 @@ class TrainConfig:
         0.1, "factor of each drop in the step and plateau schedules", above=0, high=1
     )
     plateau_patience: int = setting(
-        3,
-        "epochs without a lower val_loss before the plateau schedule drops",
-        unit="epochs",
-        low=0,
+        3, "epochs without lower val_loss before the plateau schedule drops", unit="epochs", low=0
     )
     label_smoothing: float = setting(0.1, "label smoothing", low=0, high=0.9)
     class_weights: str = setting(
@@ -206,19 +178,13 @@ class TrainConfig:
 
     # Run
     seed: int = setting(
-        0,
-        "seed of initialization, order, augmentation and dropout",
-        low=0,
-        high=2**63 - 1,
-        identity=False,
+        0, "seed of init, order, augmentation and dropout", low=0, high=2**63 - 1, identity=False
     )
     precision: str = setting(
         "auto", "arithmetic of training; auto measures which is faster", choices=PRECISIONS
     )
     eval_precision: str = setting(
-        "auto",
-        "arithmetic of evaluation and of frozen stages kept as features; auto measures",
-        choices=PRECISIONS,
+        "auto", "arithmetic of evaluation and frozen features; auto measures", choices=PRECISIONS
     )
     channels_last: bool = setting(True, "channels-last memory layout")
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", identity=False)
@@ -232,9 +198,8 @@ class TrainConfig:
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):
-            value = plain(getattr(self, field.name))
-            check_value(field, *field_type(field.name), value)
-            object.__setattr__(self, field.name, plain_value(field_type(field.name)[0], value))
+            value = checked(field, *field_type(field.name), getattr(self, field.name))
+            object.__setattr__(self, field.name, value)
         if (self.mean is None) != (self.std is None):
             given, missing = ("mean", "std") if self.std is None else ("std", "mean")
             raise BadInput(f"{given} is set but {missing} is not; give both or neither.")
@@ -296,17 +261,15 @@ def allowed(name: str) -> str:
 
 
 def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None) -> TrainConfig:
-    """A config from a dict: `base` with `values` replaced.
-
-    Lists become tuples, so that values read back from JSON or Parquet are accepted.
+    """`base` with `values` replaced; lists, as JSON and Parquet give them, become tuples.
 
     Raises:
         BadInput: a key is no field of TrainConfig, or a value breaks its rule.
     """
     for name in values:
         check_field_name(name)
-    plain: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return dataclasses.replace(base or TrainConfig(), **plain)
+    given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
+    return dataclasses.replace(base or TrainConfig(), **given)
 
 
 def check_field_name(name: str) -> None:
@@ -336,11 +299,8 @@ def config_id(
 ) -> str:
     """12 hexadecimal digits from all that changes the numbers, except the seed: repeats share it.
 
-    Args:
-        config: the run.
-        data: fingerprint of the data set's content, which stands in for its name and path.
-        weights: fingerprint of the source weights' content, if they come from a file.
-        teacher: fingerprint of the teacher's, if there is one.
+    `data`, `weights` and `teacher` are fingerprints of the content behind the config's names and
+    paths; without a file of weights or a teacher the config's own value counts.
     """
     values = {k: v for k, v in config.to_dict().items() if FIELDS[k].metadata["identity"]}
     values["dataset"] = data

@@ -16,39 +16,30 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one split's predictions.
-
-    Attributes:
-        accuracy: share of images whose most probable class is right, in [0, 1].
-        top_accuracy: share of images whose class is among the `top_count` most probable, in
-            [0, 1]; None for fewer than 3 classes.
-        calibration_error: expected calibration error, in [0, 1].
-        loss: mean cross-entropy, in nats.
-        confusion: (K, K) int64, rows the true class, columns the predicted one.
-        precision: (K,) share of the images predicted as a class that are of it; 0 where the
-            class has images but no predictions, NaN without images.
-        recall: (K,) share of a class's images that were predicted as it; NaN without images.
-        f1: (K,) harmonic mean of precision and recall; NaN without images.
-        images: (K,) images of each class.
-    """
+    """Metrics of one split's predictions."""
 
     accuracy: float
+    """Share of images whose most probable class is right, in [0, 1]."""
     top_accuracy: float | None
+    """The same with the `top_count` most probable classes; None for fewer than 3 classes."""
     calibration_error: float
+    """Expected calibration error, in [0, 1]."""
     loss: float
+    """Mean cross-entropy, in nats."""
     confusion: np.ndarray
+    """(K, K) int64, rows the true class, columns the predicted one."""
     precision: np.ndarray
+    """(K,) share of a class's predictions that are right; 0 without any, NaN without images."""
     recall: np.ndarray
+    """(K,) share of a class's images that were predicted as it; NaN without images."""
     f1: np.ndarray
+    """(K,) harmonic mean of precision and recall; NaN without images."""
     images: np.ndarray
+    """(K,) images of each class."""
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """Judge predictions.
-
-    Args:
-        probabilities: (N, K) float, of each class for each image; rows sum to 1.
-        labels: (N,) int true class of each image.
+    """Judge (N, K) probabilities, whose rows sum to 1, by the true classes, labels (N,) int.
 
     Raises:
         BadInput: a probability is NaN.
@@ -61,7 +52,7 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
     precision, recall, f1 = _by_class(confusion)
     of_label = probabilities[np.arange(len(labels)), labels]
     among = (ranked == labels[:, None]).any(1)
-    smallest = np.finfo(np.float32).tiny  # the logarithm of a probability rounded to 0
+    smallest = np.finfo(np.float32).tiny  # in place of a probability rounded to 0
     return Evaluation(
         accuracy=float((predicted == labels).mean()),
         top_accuracy=float(among.mean()) if top_count(classes) else None,
@@ -76,16 +67,9 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
 
 
 def most_probable(probabilities: np.ndarray, count: int) -> np.ndarray:
-    """The most probable classes of each image, the first is the answer.
+    """(N, min(count, K)) int64: each image's most probable classes by (N, K), the answer first.
 
     Equally probable classes come in the order of their numbers, everywhere in the project.
-
-    Args:
-        probabilities: (N, K) float.
-        count: classes wanted; all K where there are fewer.
-
-    Returns:
-        (N, min(count, K)) int64.
 
     Raises:
         BadInput: a probability is NaN, which has no rank.
@@ -113,20 +97,16 @@ def top_count(classes: int) -> int:
 def _by_class(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Precision, recall and F1 of each class, NaN for one without images."""
     right, images, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    nothing = np.full(len(right), np.nan)
-    precision = np.where(images > 0, 0.0, nothing)
-    np.divide(right, predicted, out=precision, where=(predicted > 0) & (images > 0))
-    recall = np.divide(right, images, out=nothing.copy(), where=images > 0)
-    f1 = np.divide(2 * right, images + predicted, out=nothing.copy(), where=images > 0)
-    return precision, recall, f1
+    known = np.where(images > 0, 1.0, np.nan)
+    precision = known * right / predicted.clip(1)
+    recall = known * right / images.clip(1)
+    return precision, recall, known * 2 * right / (images + predicted).clip(1)
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray) -> float:
     """Mean distance between confidence and accuracy, over bins of equal width by their images.
 
-    Args:
-        confidences: (N,) float in [0, 1], of the predicted class.
-        correct: (N,) bool, whether it is the right one.
+    `confidences` (N,) in [0, 1] are of the predicted class, `correct` (N,) says where it is right.
 
     Source: expected calibration error, Guo et al. 2017 "On Calibration of Modern Neural
         Networks", eq. 3, with 15 bins as there.

@@ -3,8 +3,9 @@
 import dataclasses
 import math
 import numbers
+import operator
 import typing
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from tl_core.errors import BadInput
@@ -23,15 +24,8 @@ def setting(
 ) -> Any:
     """A dataclass field with its description and rule in its metadata.
 
-    Args:
-        default: value where the user gives none.
-        description: what the field decides, for `--help` and the results schema.
-        unit: of the value, empty for a plain number.
-        low: smallest value allowed.
-        high: largest value allowed.
-        above: the value must be greater than this.
-        choices: the only values allowed.
-        identity: False for a field that changes no number, so `config_id` leaves it out.
+    Values from `low` to `high` are allowed, those greater than `above`, or only `choices`.
+    `identity` is False for a field that changes no number, so that `config_id` leaves it out.
     """
     rule = {"low": low, "high": high, "above": above, "choices": choices}
     about = {"description": description, "unit": unit, "identity": identity}
@@ -39,13 +33,9 @@ def setting(
 
 
 def parse_text(name: str, kind: Any, optional: bool, text: str) -> Any:
-    """The value of a setting that `text` means; a tuple is written `1,2,3`.
+    """The value that `text` means for a setting; a tuple is written `1,2,3`, None as `none`.
 
-    Args:
-        name: of the setting, for the error.
-        kind: type of the value: bool, int, float, str, or a tuple of these.
-        optional: whether `none` means None.
-        text: as typed.
+    `kind` is bool, int, float, str, or a tuple of these; `optional` allows None.
 
     Raises:
         BadInput: the text is no such value.
@@ -78,29 +68,47 @@ def _kind_name(kind: Any) -> str:
     return {bool: "true or false", int: "a whole number", float: "a number", str: "text"}[kind]
 
 
-def check_value(field: "dataclasses.Field[Any]", kind: Any, optional: bool, value: Any) -> None:
-    """Refuse a value that breaks its field's type or rule.
+def checked(field: "dataclasses.Field[Any]", kind: Any, optional: bool, value: Any) -> Any:
+    """The plain value for a field made by `setting`, whose `kind` is as in `parse_text`.
 
-    Args:
-        field: made by `setting`.
-        kind: type of the value: bool, int, float, str, or a tuple of these.
-        optional: whether None is allowed.
-        value: to be checked.
+    A whole number becomes a float where one is meant, so that both hash and save the same.
 
     Raises:
-        BadInput: names the field, the value and the rule.
+        BadInput: names the field, the value and the rule that it breaks.
     """
-    if value is None:
-        if not optional:
-            raise BadInput(f"{field.name}=None: the value must be {_kind_name(kind)}.")
-        return
-    if typing.get_origin(kind) is tuple:
-        if not isinstance(value, tuple) or not value:
-            raise BadInput(f"{field.name}={value!r}: the value must be a non-empty tuple.")
-        for item in value:
-            _check_scalar(field, typing.get_args(kind)[0], item)
-    else:
-        _check_scalar(field, kind, value)
+    value = plain(value)
+    if value is None and optional:
+        return None
+    if typing.get_origin(kind) is not tuple:
+        return _checked_scalar(field, kind, value)
+    if not isinstance(value, tuple) or not value:
+        raise BadInput(f"{field.name}={value!r}: the value must be a non-empty tuple.")
+    return tuple(_checked_scalar(field, typing.get_args(kind)[0], item) for item in value)
+
+
+_BROKEN: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
+    "low": (operator.lt, "smallest value is"),
+    "high": (operator.gt, "largest value is"),
+    "above": (operator.le, "value must be greater than"),
+}
+"""Rule → when a value breaks its limit, and what the message says of the limit."""
+
+
+def _checked_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
+    wrong = f"{field.name}={value!r}"
+    accepted = (int, float) if kind is float else (kind,)
+    wrong_bool = isinstance(value, bool) and kind is not bool
+    if wrong_bool or not isinstance(value, accepted):
+        raise BadInput(f"{wrong}: the value must be {_kind_name(kind)}.")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise BadInput(f"{wrong}: the value must be finite.")
+    if field.metadata["choices"] and value not in field.metadata["choices"]:
+        raise BadInput(f"{wrong}: one of {', '.join(field.metadata['choices'])}.")
+    for rule, (breaks, says) in _BROKEN.items():
+        limit = field.metadata[rule]
+        if limit is not None and breaks(value, limit):
+            raise BadInput(f"{wrong}: the {says} {limit}.")
+    return float(value) if kind is float else value
 
 
 def plain(value: Any) -> Any:
@@ -125,28 +133,3 @@ def _listed_as_tuple(value: Any) -> Any:
     if hasattr(value, "tolist") and isinstance(value, numbers.Real):  # np.longdouble stays itself
         return float(value)
     return value
-
-
-def plain_value(kind: Any, value: Any) -> Any:
-    """A float where a float is meant: a whole number hashes and saves as the float does."""
-    if isinstance(value, tuple):
-        return tuple(plain_value(typing.get_args(kind)[0], item) for item in value)
-    return float(value) if kind is float and value is not None else value
-
-
-def _check_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> None:
-    accepted = (int, float) if kind is float else (kind,)
-    wrong_bool = isinstance(value, bool) and kind is not bool
-    if wrong_bool or not isinstance(value, accepted):
-        raise BadInput(f"{field.name}={value!r}: the value must be {_kind_name(kind)}.")
-    if isinstance(value, float) and not math.isfinite(value):
-        raise BadInput(f"{field.name}={value!r}: the value must be finite.")
-    rule = field.metadata
-    if rule["choices"] and value not in rule["choices"]:
-        raise BadInput(f"{field.name}={value!r}: one of {', '.join(rule['choices'])}.")
-    if rule["low"] is not None and value < rule["low"]:
-        raise BadInput(f"{field.name}={value!r}: the smallest value is {rule['low']}.")
-    if rule["high"] is not None and value > rule["high"]:
-        raise BadInput(f"{field.name}={value!r}: the largest value is {rule['high']}.")
-    if rule["above"] is not None and value <= rule["above"]:
-        raise BadInput(f"{field.name}={value!r}: the value must be greater than {rule['above']}.")
