@@ -16,26 +16,17 @@ CALIBRATION_BINS = 15
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Metrics of one split's predictions."""
+    """Metrics of one split's predictions; those by class are NaN for one without images."""
 
-    accuracy: float
-    """Share of images whose most probable class is right, in [0, 1]."""
-    top_accuracy: float | None
-    """The same with the `top_count` most probable classes; None for fewer than 3 classes."""
-    calibration_error: float
-    """Expected calibration error, in [0, 1]."""
-    loss: float
-    """Mean cross-entropy, in nats."""
-    confusion: np.ndarray
-    """(K, K) int64, rows the true class, columns the predicted one."""
-    precision: np.ndarray
-    """(K,) share of a class's predictions that are right; 0 without any, NaN without images."""
-    recall: np.ndarray
-    """(K,) share of a class's images that were predicted as it; NaN without images."""
-    f1: np.ndarray
-    """(K,) harmonic mean of precision and recall; NaN without images."""
-    images: np.ndarray
-    """(K,) images of each class."""
+    accuracy: float  # share of images whose most probable class is right, in [0, 1]
+    top_accuracy: float | None  # of the `top_count` most probable; None for fewer than 3 classes
+    calibration_error: float  # expected calibration error, in [0, 1]
+    loss: float  # mean cross-entropy, in nats
+    confusion: np.ndarray  # (K, K) int64, rows the true class, columns the predicted one
+    precision: np.ndarray  # (K,) share of a class's predictions that are right; 0 without any
+    recall: np.ndarray  # (K,) share of a class's images that were predicted as it
+    f1: np.ndarray  # (K,) harmonic mean of precision and recall
+    images: np.ndarray  # (K,) images of each class
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:

@@ -21,7 +21,7 @@ from tl_core.augment import Normalizer
 from tl_core.datasets.images.decode import decode_with_remark
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.unreadable import result_or_reason
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.evaluation import most_probable
 from tl_core.machine.device import autocast, resolve_device
 from tl_core.machine.hardware import cpu_count
@@ -35,24 +35,19 @@ class Prediction:
     """The prediction for one image file."""
 
     path: Path
-    classes: tuple[str, ...] = ()
-    """The most probable classes, the first is the answer; empty where there is an error."""
-    confidences: tuple[float, ...] = ()
-    """Their probabilities, in [0, 1]."""
-    error: str | None = None
-    """Why the file could not be read, in one line."""
+    classes: tuple[str, ...] = ()  # the most probable ones, the answer first; none with an error
+    confidences: tuple[float, ...] = ()  # their probabilities, in [0, 1]
+    error: str | None = None  # why the file could not be read, in one line
     remark: str | None = None
     """What is doubtful of how it was read, in one line: what Pillow warned of, or how the values
     of more than 8 bits were scaled where the training images do not tell."""
 
 
 class Predictor:
-    """One or several models of the same classes; the probabilities of several are averaged.
+    """Models of the same K `classes`, whose probabilities are averaged.
 
-    Args:
-        weights: files that a sweep or `pretrain` kept.
-        device: auto, cpu, cuda or cuda:N.
-        top: classes to name for each image; fewer where the model knows fewer.
+    `weights` are files that a sweep or `pretrain` kept; `top` is how many classes to name for each
+    image, of those that the models know.
 
     Raises:
         BadInput: a file cannot be read, or the models know different classes.
@@ -63,19 +58,13 @@ class Predictor:
         self.models = [load_model(path) for path in weights]
         if not self.models:
             raise BadInput("a predictor needs the weights of at least one model.")
+        self.classes = self.models[0].classes
         for saved in self.models:
-            if saved.classes != self.models[0].classes:
-                raise BadInput(
-                    f"{saved.path} knows other classes than {self.models[0].path}; models that"
-                    " vote must know the same."
-                )
+            if saved.classes != self.classes:
+                first = self.models[0].path
+                raise BadInput(f"{saved.path} and {first} must know the same classes to vote.")
             saved.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.top = min(top, len(self.classes))
-
-    @property
-    def classes(self) -> tuple[str, ...]:
-        """K names, in the order of the probabilities."""
-        return self.models[0].classes
 
     def __call__(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
         """A prediction for each file, in order; one that is no image has an `error`."""
@@ -87,14 +76,13 @@ class Predictor:
     def _predict(self, paths: list[Path], contents: "list[bytes | str]") -> Iterator[Prediction]:
         remarks: dict[int, str] = {}
         members = [self._member(saved, contents, remarks) for saved in self.models]
-        for number, path in enumerate(paths):
-            answers = [member[number] for member in members]
+        for number, (path, *answers) in enumerate(zip(paths, *members, strict=True)):
             error = next((answer for answer in answers if isinstance(answer, str)), None)
             if error is not None:
                 yield Prediction(path, error=error)
-                continue
-            mean = torch.stack(answers).mean(0).numpy()  # type: ignore[arg-type]
-            yield self._ranked(path, mean, remarks.get(number))
+            else:
+                mean = torch.stack(answers).mean(0).numpy()
+                yield self._ranked(path, mean, remarks.get(number))
 
     def _ranked(self, path: Path, probabilities: np.ndarray, remark: str | None) -> Prediction:
         """The most probable classes by probabilities (K,)."""
@@ -138,10 +126,8 @@ def _read(path: Path) -> "bytes | str":
     """The file's bytes, or why it cannot be read."""
     try:
         return path.read_bytes()
-    except OSError as error:
-        return f"cannot be read: {error.strerror or type(error).__name__}"
-    except ValueError as error:  # a NUL in the path
-        return f"cannot be read: {error}"
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        return f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}"
 
 
 def _decoded(content: "bytes | str", saved: SavedModel) -> "tuple[np.ndarray | str, str | None]":

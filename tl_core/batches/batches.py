@@ -24,12 +24,7 @@ EVAL_BATCH_SIZE = {"cpu": 128, "cuda": 1024}
 
 
 class Batches:
-    """The batches of one run.
-
-    Args:
-        config: of the run.
-        data: the data set.
-        device: of the model.
+    """The batches of one run, whose model is on `device`.
 
     Raises:
         BadInput: the augmentation policy is unknown, or mean and std do not fit the images.
@@ -62,11 +57,9 @@ class Batches:
     def train(
         self, positions: np.ndarray, generator: torch.Generator
     ) -> tuple[Tensor, Tensor, Tensor]:
-        """An augmented training batch.
+        """An augmented training batch of `positions` (B,) int in the training split.
 
-        Args:
-            positions: (B,) int positions in the training split.
-            generator: draws the augmentation; lives on the CPU.
+        `generator`, on the CPU, draws the augmentation.
 
         Returns:
             Images (B, C, H, W) float32, labels (B,) int64, and the loss's targets: the labels or,
@@ -78,8 +71,7 @@ class Batches:
                 self.device, non_blocking=True
             )
         else:
-            images = self._load(self.data.train, positions)
-            images = self.augment(images, generator, self.flip)
+            images = self.augment(self._load(self.data.train, positions), generator, self.flip)
         images = self._normalized(images)
         targets = labels
         if self.config.mixup > 0 or self.config.cutmix > 0:

@@ -3,7 +3,7 @@
 On a CPU, batches are read from the map itself.
 """
 
-import weakref
+from weakref import WeakKeyDictionary
 
 import numpy as np
 import torch
@@ -11,18 +11,13 @@ from torch import Tensor
 
 SHARE_OF_FREE_MEMORY = 0.25
 """A larger array than this share of a GPU's free memory is copied batch by batch."""
-_RESIDENT: "weakref.WeakKeyDictionary[object, dict[torch.device, Tensor]]" = (
-    weakref.WeakKeyDictionary()
-)
+_RESIDENT: WeakKeyDictionary[object, dict[torch.device, Tensor]] = WeakKeyDictionary()
 
 
 def on_device(owner: object, array: np.ndarray | None, device: torch.device) -> Tensor | None:
-    """The whole array as a tensor on a GPU; None on a CPU, or if it is too large.
+    """The whole mapped array as a tensor on a GPU, kept as long as `owner` lives.
 
-    Args:
-        owner: the copy lives as long as this object.
-        array: mapped; None where images are streamed.
-        device: of the run.
+    None on a CPU, if the array is too large, or where it is None because images are streamed.
     """
     if array is None or device.type == "cpu":
         return None

@@ -13,12 +13,7 @@ def epoch_order(config: TrainConfig, labels: np.ndarray, generator: torch.Genera
     """Positions in the training split, in the order of an epoch, (N,) int64.
 
     `shuffled`: each image once. `balanced`: drawn with replacement, every class that has images
-    equally likely.
-
-    Args:
-        config: sampling is read.
-        labels: (N,) int, the class of each image.
-        generator: on the CPU.
+    equally likely, by `labels` (N,) int. The generator lives on the CPU.
     """
     if config.sampling == "shuffled":
         return torch.randperm(len(labels), generator=generator).numpy()

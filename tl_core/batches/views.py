@@ -24,13 +24,9 @@ LARGEST_VIEW_BYTES = 8 * 2**30
 
 
 def draw_view(config: TrainConfig, split: Split, flip: bool, number: int) -> Iterator[Tensor]:
-    """View `number` of a split, in its order, as batches (B ≤ 500, C, S, S) uint8 or float32.
+    """View `number`, from 0, of a split in its order: batches (B ≤ 500, C, S, S) uint8 or float32.
 
-    Args:
-        config: augmentation and split_seed are read.
-        split: the images.
-        flip: whether a horizontal flip keeps the label.
-        number: of the view, from 0.
+    `flip` says whether a horizontal flip keeps the label.
     """
     policy = AUGMENTATIONS[config.augmentation]
     for start in range(0, len(split), CHUNK):
@@ -48,12 +44,11 @@ def whole_view(config: TrainConfig, split: Split, flip: bool, number: int) -> Te
     """
     parts: list[Tensor] = []
     for part in draw_view(config, split, flip, number):
-        if part[0].nbytes * len(split) > LARGEST_VIEW_BYTES:
-            gibibytes = part[0].nbytes * len(split) / 2**30
+        size_bytes = part[0].nbytes * len(split)
+        if size_bytes > LARGEST_VIEW_BYTES:
             raise BadInput(
-                f"cached_views={config.cached_views}: a view of {len(split)} images takes"
-                f" {gibibytes:.1f} GiB of memory, the largest is 8; lower image_size or"
-                " limit_train, or use cached_views=0."
+                f"cached_views={config.cached_views}: a view takes {size_bytes / 2**30:.1f} GiB of"
+                " memory, at most 8 are allowed; lower image_size or limit_train, or use 0."
             )
         parts.append(part)
     return torch.cat(parts)

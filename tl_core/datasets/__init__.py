@@ -29,7 +29,6 @@ A row is simple to add, here or in a module given by `--import`:
 `DatasetSpec.files` makes later processes start faster.
 """
 
-from tl_core.datasets.decoded.store import ImageStore
 from tl_core.datasets.describe import describe_data, describe_dataset
 from tl_core.datasets.image_data import ImageData, Split
 from tl_core.datasets.load import check_dataset, load_data, on_disk
@@ -38,21 +37,7 @@ from tl_core.datasets.records import TEST, TRAIN, VAL, Contents, DatasetSpec, Re
 from tl_core.datasets.table import DATASETS
 
 __all__ = [
-    "DATASETS",
-    "TEST",
-    "TRAIN",
-    "VAL",
-    "Contents",
-    "DatasetSpec",
-    "DownloadFailed",
-    "ImageData",
-    "ImageStore",
-    "Records",
-    "Request",
-    "Split",
-    "check_dataset",
-    "describe_data",
-    "describe_dataset",
-    "load_data",
-    "on_disk",
-]
+    "DATASETS", "TEST", "TRAIN", "VAL", "Contents", "DatasetSpec", "DownloadFailed", "ImageData",
+    "Records", "Request", "Split", "check_dataset", "describe_data", "describe_dataset",
+    "load_data", "on_disk",
+]  # fmt: skip

@@ -19,11 +19,9 @@ _LISTED = 6
 
 
 def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
-    """The files on disk, described without reading an image.
+    """The files on disk, without reading an image: a line each on a split and what is left aside.
 
-    Returns:
-        One line a split, and one for each reason to leave something aside; none where
-        `config.dataset` takes no path.
+    Nothing where `config.dataset` takes no path.
 
     Raises:
         BadInput: the data set cannot be used as it is.
@@ -64,18 +62,11 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
 def _check_splits(config: TrainConfig, contents: Contents) -> None:
     """Refuse counts that cannot be split as the config says."""
     classes = tuple(contents.counts[TRAIN])
-    places = {name: place for place, name in enumerate(classes)}
-    rows = [
-        (places[name], part, count)
-        for part, counts in contents.counts.items()
-        for name, count in counts.items()
-    ]
-    label, part, count = np.array(rows).T
-    labels, parts = np.repeat(label, count), np.repeat(part, count)
-    indices = split(
-        labels, parts, validation_fraction=config.validation_fraction, seed=config.split_seed
-    )
-    check_classes(labels, indices, classes)
+    counts = [(part, name, n) for part, of in contents.counts.items() for name, n in of.items()]
+    rows = np.array([(classes.index(name), part, n) for part, name, n in counts])
+    labels, parts = (np.repeat(column, rows[:, 2]) for column in rows.T[:2])
+    share, seed = config.validation_fraction, config.split_seed
+    check_classes(labels, split(labels, parts, validation_fraction=share, seed=seed), classes)
 
 
 def _contents(config: TrainConfig) -> Contents | None:

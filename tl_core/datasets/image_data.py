@@ -17,10 +17,8 @@ class Split:
     """A view of some images of a store; nothing is copied."""
 
     images: ImageStore
-    labels: np.ndarray
-    """(N,) int64, of this split's images."""
-    indices: np.ndarray
-    """(N,) int64, this split's images in the store, ascending."""
+    labels: np.ndarray  # (N,) int64, of this split's images
+    indices: np.ndarray  # (N,) int64, this split's images in the store, ascending
 
     def __len__(self) -> int:
         return len(self.indices)
@@ -32,27 +30,19 @@ class Split:
 
 @dataclass(frozen=True, eq=False)
 class ImageData:
-    """A data set decoded, split and measured."""
+    """A data set decoded and split; mean and std are of the training split before its limit."""
 
-    name: str
-    """As the config writes it."""
-    classes: tuple[str, ...]
-    """K class names; a label is a position here."""
-    flip: bool
-    """Whether an image keeps its label when flipped left to right."""
-    fingerprint: str
-    """16 hexadecimal digits: hash of the content, whatever its name or place."""
+    name: str  # as the config writes it
+    classes: tuple[str, ...]  # K class names; a label is a position here
+    flip: bool  # whether an image keeps its label when flipped left to right
+    fingerprint: str  # 16 hexadecimal digits: hash of the content, whatever its name or place
     train: Split
     val: Split
     test: Split
-    mean: tuple[float, ...]
-    """Per channel, of pixels in [0, 1], over the training split before `limit_train`."""
-    std: tuple[float, ...]
-    """As `mean`; at least 1/255."""
-    white_levels: WhiteLevels = OWN_LEVELS
-    """How images of more than 8 bits were scaled to 8, decided on the training split."""
-    notes: tuple[str, ...] = ()
-    """One line each on what a user should know of the images, such as how they were scaled."""
+    mean: tuple[float, ...]  # per channel, of pixels in [0, 1]
+    std: tuple[float, ...]  # as `mean`; at least 1/255
+    white_levels: WhiteLevels = OWN_LEVELS  # how images of more than 8 bits were scaled to 8
+    notes: tuple[str, ...] = ()  # a line each on what a user should know of the images
 
     @property
     def channels(self) -> int:

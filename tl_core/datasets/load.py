@@ -40,10 +40,6 @@ def load_data(config: TrainConfig, *, progress: Progress | None = None) -> Image
     The first call on a machine decodes into the cache folder; later ones map what is there. A
     process remembers its last data sets, and does not look again whether their files changed.
 
-    Args:
-        config: its data fields are used.
-        progress: called as progress(label, done, total) while images are read and decoded.
-
     Raises:
         BadInput: the data set is unknown, absent, damaged or does not suit the config.
         DownloadFailed: it is not on disk and cannot be downloaded.
@@ -93,7 +89,7 @@ def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec
 
 @dataclass(frozen=True)
 class _Loading:
-    """One data set on its way from its files to its splits."""
+    """One data set on its way from its files to its splits; each step is taken once, if at all."""
 
     config: TrainConfig
     spec: DatasetSpec
@@ -102,29 +98,17 @@ class _Loading:
 
     def data(self) -> ImageData:
         try:
-            return self._data()
+            return self._split(self._entry())
         except BadInput as error:
             if self.request.dataset in str(error):
                 raise
             raise type(error)(f"dataset={self.request.dataset!r}: {error}") from error
 
-    def _data(self) -> ImageData:
-        identity = self._identity()
-        whites, notes = self._white_levels(identity)
-        size = self.config.image_size or identity.native_size
-        records = functools.cache(lambda: self._records.at(size))
-        entry = self._entry(identity, size, whites, records)
-        store: ImageStore
-        if entry.images is not None:
-            store = MappedStore(entry.images)
-        else:
-            store = StreamingStore(records(), entry.positions, entry.channels, size, whites)
-        return self._split(identity, entry, store, whites, notes)
-
     @functools.cached_property
     def _records(self) -> Records:
         return self.spec.read(self.request)
 
+    @functools.cached_property
     def _identity(self) -> Identity:
         """Recalled by the signature of the files, or read from all of them."""
         found = caches.recall(self.cache, self._signature())
@@ -148,11 +132,12 @@ class _Loading:
     def _progress(self, label: str) -> Callable[[int, int], None]:
         return functools.partial(self.request.progress, label)
 
-    def _white_levels(self, identity: Identity) -> tuple[WhiteLevels, list[str]]:
+    @functools.cached_property
+    def _scaling(self) -> tuple[WhiteLevels, list[str]]:
         """White levels by the training split, and notes on them; images are read once."""
-        if not identity.wide:
+        if not self._identity.wide:
             return OWN_LEVELS, []
-        path = caches.survey_path(self.cache, identity)
+        path = caches.survey_path(self.cache, self._identity)
 
         def read() -> surveys.Survey:
             found = surveys.survey(self._records, self._progress("read pixels"))
@@ -160,7 +145,7 @@ class _Loading:
             return found
 
         kept = functools.partial(surveys.kept, path)
-        found = caches.found_or_made(self.cache, identity.fingerprint, kept, read)
+        found = caches.found_or_made(self.cache, self._identity.fingerprint, kept, read)
         indices = self._indices(found.labels, found.parts)
         whites = surveys.white_levels(found, indices.train)
         return whites, surveys.scale_notes(found, indices, whites)
@@ -169,66 +154,69 @@ class _Loading:
         share, seed = self.config.validation_fraction, self.config.split_seed
         return split(labels, parts, validation_fraction=share, seed=seed)
 
-    def _entry(
-        self, identity: Identity, size: int, whites: WhiteLevels, records: Callable[[], Records]
-    ) -> Entry:
+    @functools.cached_property
+    def _size(self) -> int:
+        return self.config.image_size or self._identity.native_size
+
+    @functools.cached_property
+    def _records_at_size(self) -> Records:
+        return self._records.at(self._size)
+
+    def _entry(self) -> Entry:
         """Opened where it is whole, built where it is not."""
+        identity, size, whites = self._identity, self._size, self._scaling[0]
         folder = caches.entry_folder(self.cache, identity, size, whites)
 
+        def find() -> Entry | None:
+            entry = caches.open_entry(folder)
+            if entry is not None and entry.images is None and self._fits(len(entry.labels)):
+                return None  # it was streamed and can be kept now
+            return entry
+
         def build() -> Entry:
-            keep = self._fits(len(records().images), identity.channels, size)
-            advance = self._progress("decode images")
-            build_entry(folder, records(), identity, size, whites, keep=keep, advance=advance)
+            records = self._records_at_size
+            keep, advance = self._fits(len(records.images)), self._progress("decode images")
+            build_entry(folder, records, identity, size, whites, keep=keep, advance=advance)
             entry = caches.open_entry(folder)
             if entry is None:
                 raise BadInput(f"{folder} cannot be read back; give another --cache-dir.")
             return entry
 
-        find = functools.partial(self._open_if_right, folder)
         return caches.found_or_made(self.cache, folder.name, find, build)
 
-    def _open_if_right(self, folder: Path) -> Entry | None:
-        """The entry, unless it is streamed and its images fit the budget now."""
-        entry = caches.open_entry(folder)
-        if entry is None or entry.images is not None:
-            return entry
-        fits = self._fits(len(entry.labels), entry.channels, entry.size)
-        return None if fits else entry
+    def _fits(self, count: int) -> bool:
+        """Whether the budget allows to keep so many decoded images."""
+        pixels = count * self._identity.channels * self._size**2
+        return pixels <= caches.budget_bytes(self.cache)
 
-    def _fits(self, count: int, channels: int, size: int) -> bool:
-        return count * channels * size**2 <= caches.budget_bytes(self.cache)
-
-    def _split(
-        self,
-        identity: Identity,
-        entry: Entry,
-        store: ImageStore,
-        whites: WhiteLevels,
-        scaled: list[str],
-    ) -> ImageData:
-        labels = entry.labels
-        indices = self._indices(labels, entry.parts)
-        check_classes(labels, indices, entry.classes)
+    def _split(self, entry: Entry) -> ImageData:
+        whites, scaled = self._scaling
+        indices = self._indices(entry.labels, entry.parts)
+        check_classes(entry.labels, indices, entry.classes)
         check_training_images(entry, indices.train, " ".join(scaled))
-        notes = [*scaled, *entry.notes]
-        notes += [*constant_notes(entry, indices), *shared_notes(entry, indices)]
+        notes = (*constant_notes(entry, indices), *shared_notes(entry, indices))
         mean, std = _mean_std(entry, indices.train)
-        limited = limit(labels, indices.train, self.config.limit_train, self.config.split_seed)
-        train, val, test = (
-            Split(store, labels[part], part) for part in (limited, indices.val, indices.test)
-        )
+        count, seed = self.config.limit_train, self.config.split_seed
+        limited = limit(entry.labels, indices.train, count, seed)
+        store: ImageStore
+        if entry.images is not None:
+            store = MappedStore(entry.images)
+        else:
+            store = StreamingStore(self._records_at_size, entry, whites)
+        parts = indices._replace(train=limited)
+        train, val, test = (Split(store, entry.labels[part], part) for part in parts)
         return ImageData(
             name=self.config.dataset,
             classes=entry.classes,
             flip=self.spec.flip,
-            fingerprint=identity.fingerprint,
+            fingerprint=self._identity.fingerprint,
             train=train,
             val=val,
             test=test,
             mean=mean,
             std=std,
             white_levels=whites,
-            notes=tuple(notes),
+            notes=(*scaled, *entry.notes, *notes),
         )
 
 

@@ -38,16 +38,11 @@ class Records:
         BadInput: lengths differ, a label is outside the classes, or there are no two classes.
     """
 
-    images: Images
-    """N images, decoded or not."""
-    labels: np.ndarray
-    """(N,) integers, positions in `classes`."""
-    classes: tuple[str, ...]
-    """K names."""
-    parts: np.ndarray | None = None
-    """(N,) TRAIN, VAL or TEST for each image; None: no split, so 20% are set apart as test."""
-    name: Callable[[int], str] = "image {}".format
-    """What to call the image at a position in messages."""
+    images: Images  # N images, decoded or not
+    labels: np.ndarray  # (N,) integers, positions in `classes`
+    classes: tuple[str, ...]  # K names
+    parts: np.ndarray | None = None  # (N,) TRAIN, VAL or TEST; None: 20% are set apart as test
+    name: Callable[[int], str] = "image {}".format  # of the image at a position, in messages
     draw: Callable[[int], Images] | None = None
     """(side in pixels) → the same N images drawn at that size, where `images` is a NumPy array of
     generated images; None: `images` are resized."""
@@ -56,7 +51,7 @@ class Records:
         count = len(self.images)
         if count == 0:
             raise BadInput("The data set has no images.")
-        if len(self.labels) != count or (self.parts is not None and len(self.parts) != count):
+        if not len(self.labels) == len(self.known_parts) == count:
             raise BadInput(f"{count} images need {count} labels; there are {len(self.labels)}.")
         if len(self.classes) < 2:
             raise BadInput(f"A classifier needs 2 classes; there is {', '.join(self.classes)}.")
@@ -87,27 +82,20 @@ class Records:
 class Request:
     """What a row's functions are told."""
 
-    dataset: str
-    """The config's `dataset`, for messages."""
-    path: Path | None
-    """The absolute path after the colon, for rows with `takes_path`."""
-    data_dir: Path
-    """Folder of downloads; may not exist yet."""
+    dataset: str  # the config's `dataset`, for messages
+    path: Path | None  # the absolute path after the colon, for rows with `takes_path`
+    data_dir: Path  # folder of downloads; may not exist yet
     progress: Progress
 
 
 @dataclass(frozen=True)
 class Contents:
-    """What a data set's files are, found without reading an image."""
+    """What a data set's files are, found without reading an image. Parts: TRAIN, VAL, TEST."""
 
-    counts: Mapping[int, Mapping[str, int]]
-    """TRAIN, VAL or TEST → class name → images; TRAIN alone where there is no split."""
-    sources: Mapping[int, str]
-    """TRAIN, VAL or TEST → the folder or files it was found in; empty where there is no split."""
-    aside: tuple[str, ...] = ()
-    """One short line each on what was seen and is not used, with counts."""
-    notes: tuple[str, ...] = ()
-    """One short line each on how the files were understood, where that is not plain."""
+    counts: Mapping[int, Mapping[str, int]]  # part → class → images; TRAIN alone without a split
+    sources: Mapping[int, str]  # part → folder or files it was found in; empty without a split
+    aside: tuple[str, ...] = ()  # a short line each on what was seen and is not used, with counts
+    notes: tuple[str, ...] = ()  # a short line each on how files were understood, if not plain
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,14 +104,11 @@ class DatasetSpec:
 
     read: Callable[[Request], Records]
     """Finds the images, downloading them if need be; encoded images are best read lazily."""
-    about: str
-    """One line for `datasets`."""
-    flip: bool = True
-    """Whether an image keeps its label when flipped left to right."""
+    about: str  # one line for `datasets`
+    flip: bool = True  # whether an image keeps its label when flipped left to right
     files: Callable[[Request], list[Path]] | None = None
     """The files `read` reads, existing or not. While their sizes and times stay the same, later
     processes trust the cache without calling `read`; None: they call it each time."""
     contents: Callable[[Request], Contents] | None = None
     """What the files are, without reading an image; raises BadInput as `read` does."""
-    takes_path: bool = False
-    """Whether the name is followed by `:PATH`."""
+    takes_path: bool = False  # whether the name is followed by `:PATH`

@@ -8,12 +8,9 @@ from tl_core.errors import BadInput
 
 
 def check_training_images(entry: Entry, train: np.ndarray, scale: str) -> None:
-    """Refuse a training split whose images cannot be told apart.
+    """Refuse a training split whose images, at positions `train`, cannot be told apart.
 
-    Args:
-        entry: the decoded data set.
-        train: positions of the training split.
-        scale: how images of more than 8 bits were scaled, for the message.
+    `scale` says how images of more than 8 bits were scaled, for the message.
 
     Raises:
         BadInput: all images have the same pixels, or each is one colour throughout.
@@ -44,10 +41,8 @@ def constant_notes(entry: Entry, indices: SplitIndices) -> list[str]:
     constant = _is_constant(entry)
     counts = {
         name: int(constant[part].sum())
-        for name, part in (
-            ("training", indices.train), ("validation", indices.val), ("test", indices.test),
-        )
-    }  # fmt: skip
+        for name, part in zip(("training", "validation", "test"), indices, strict=True)
+    }
     if entry.size == 1 or not any(counts.values()):
         return []
     listed = ", ".join(f"{count:,} {name}" for name, count in counts.items() if count)

@@ -4,7 +4,7 @@ All are drawn from `split_seed` alone, so every trial of a sweep sees the same.
 Shapes: N images.
 """
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 
@@ -15,8 +15,7 @@ TEST_FRACTION = 0.2
 """Share held out as test split where a data set has none."""
 
 
-@dataclass(frozen=True, eq=False)
-class SplitIndices:
+class SplitIndices(NamedTuple):
     """Ascending int64 positions; no position is in two splits."""
 
     train: np.ndarray
@@ -29,11 +28,8 @@ def split(
 ) -> SplitIndices:
     """The data set's own splits; those it lacks are held out of its training data, test first.
 
-    Args:
-        labels: (N,) class positions.
-        parts: (N,) TRAIN, VAL or TEST.
-        validation_fraction: share of the training split that is held out where parts has no VAL.
-        seed: `split_seed`.
+    `labels` (N,) are class positions, `parts` (N,) TRAIN, VAL or TEST; `validation_fraction` is
+    the share of the training split that is held out where `parts` has no VAL.
 
     Raises:
         BadInput: too few images to set any apart.
@@ -49,11 +45,7 @@ def split(
 
 
 def check_classes(labels: np.ndarray, indices: SplitIndices, classes: tuple[str, ...]) -> None:
-    """Refuse a class of the validation or test split that no training image has.
-
-    Raises:
-        BadInput: names the class.
-    """
+    """Raise BadInput where the validation or test split has a class that no training image has."""
     trained = np.unique(labels[indices.train])
     for name, part in (("validation", indices.val), ("test", indices.test)):
         unseen = np.setdiff1d(labels[part], trained)
@@ -69,13 +61,8 @@ def check_classes(labels: np.ndarray, indices: SplitIndices, classes: tuple[str,
 def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -> np.ndarray:
     """`count` of the training images, stratified, at least one of every class.
 
-    A smaller limit's images are among a larger limit's.
-
-    Args:
-        labels: (N,) class positions.
-        train: ascending positions of the training split.
-        count: how many; None: all.
-        seed: `split_seed`.
+    A smaller limit's images are among a larger limit's. `train` are ascending positions in
+    `labels` (N,); without `count` all stay.
 
     Raises:
         BadInput: more than there are, or fewer than there are classes.
@@ -84,15 +71,11 @@ def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -
         return train
     if count > len(train):
         raise BadInput(
-            f"limit_train={count} is more than the {len(train)} images of the training split; "
-            f"use {len(train)} or less."
+            f"limit_train={count}: the training split has {len(train)} images; use less."
         )
     present = len(np.unique(labels[train]))
     if count < present:
-        raise BadInput(
-            f"limit_train={count} is less than one image for each of the {present} classes; "
-            f"use {present} or more."
-        )
+        raise BadInput(f"limit_train={count}: for an image of each class, use {present} or more.")
     order = stratified_order(labels[train], np.random.default_rng([seed, 3]))
     return np.sort(train[order[:count]])
 

@@ -28,14 +28,10 @@ SCALED = (Kind.INTEGERS, Kind.FLOATS)
 class Survey:
     """One row for each image that can be read, in the order of the entry."""
 
-    labels: np.ndarray
-    """(N,) int64."""
-    parts: np.ndarray
-    """(N,) int64: TRAIN, VAL or TEST."""
-    kinds: np.ndarray
-    """(N,) int64, positions in KINDS."""
-    largest: np.ndarray
-    """(N,) float64: the largest value but alpha's; 255 for BYTES."""
+    labels: np.ndarray  # (N,) int64
+    parts: np.ndarray  # (N,) int64: TRAIN, VAL or TEST
+    kinds: np.ndarray  # (N,) int64, positions in KINDS
+    largest: np.ndarray  # (N,) float64: the largest value but alpha's; 255 for BYTES
 
     def largest_of(self, kind: Kind, images: np.ndarray) -> float | None:
         """The largest value of the images of a kind at positions `images`; None without any."""
@@ -44,11 +40,7 @@ class Survey:
 
 
 def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
-    """Read all pixels of all images.
-
-    Raises:
-        BadInput: more than 1% cannot be read.
-    """
+    """Read all pixels of all images; raise BadInput where more than 1% cannot be read."""
 
     def work(block: range) -> list[tuple[Kind, float] | str]:
         with collected():  # `build_entry` reads the same images, and reports
@@ -84,11 +76,8 @@ def kept(path: Path) -> Survey | None:
 
 def white_levels(found: Survey, train: np.ndarray) -> WhiteLevels:
     """Decided on the images at positions `train`, those of the training split."""
-    integers, floats = (found.largest_of(kind, train) for kind in SCALED)
-    return WhiteLevels(
-        integers=None if integers is None else white_level(Kind.INTEGERS, integers),
-        floats=None if floats is None else white_level(Kind.FLOATS, floats),
-    )
+    largest = {kind: found.largest_of(kind, train) for kind in SCALED}
+    return WhiteLevels(**{k.value: white_level(k, x) for k, x in largest.items() if x is not None})
 
 
 def scale_notes(found: Survey, indices: SplitIndices, whites: WhiteLevels) -> list[str]:

@@ -33,7 +33,7 @@ DATASETS: dict[str, DatasetSpec] = {
     "svhn": row(
         torchvision_sets.SVHN,
         flip=False,
-        about="99,289 RGB images of 32 px, digits of house numbers",
+        about="99,289 RGB images of 32 px, house numbers' digits",
     ),
     "stl10": row(torchvision_sets.STL10, about="13,000 labelled RGB images of 96 px, 10 classes"),
     "mnist": row(
@@ -42,7 +42,7 @@ DATASETS: dict[str, DatasetSpec] = {
     "emnist-letters": row(
         torchvision_sets.EMNIST_LETTERS,
         flip=False,
-        about="145,600 grey images of 28 px, 26 handwritten letters",
+        about="145,600 grey images of 28 px, 26 letters",
     ),
     "fashion-mnist": row(
         torchvision_sets.FASHION_MNIST, about="70,000 grey images of 28 px, 10 classes of clothes"

@@ -1,7 +1,6 @@
 """.npy files that are written block by block and mapped by their readers."""
 
 import contextlib
-import io
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import IO
@@ -13,19 +12,11 @@ import numpy as np
 def array_writer(
     path: Path, shape: tuple[int, ...], dtype: np.dtype
 ) -> Iterator[Callable[[np.ndarray], None]]:
-    """Write blocks (n, …) one after the other into a .npy file of at most shape[0] rows.
+    """Write blocks (n, …) one after the other into a new .npy file of at most shape[0] rows.
 
-    Plain writes rather than a writable map: a full disk is then an error and not a signal. The
+    Plain writes rather than a writable map: a full disk is then an OSError and not a signal. The
     file has its full length from the start, without taking up space, so that others can count it;
     at the end it has as many rows as were written.
-
-    Args:
-        path: of the new file.
-        shape: (N, …).
-        dtype: of every block.
-
-    Raises:
-        OSError: the disk is full or cannot be written.
     """
     written = 0
     with path.open("wb") as file:
@@ -48,9 +39,6 @@ def array_writer(
 
 
 def _write_header(file: IO[bytes], shape: tuple[int, ...], dtype: np.dtype) -> None:
-    header = io.BytesIO()
-    about = {
-        "descr": np.lib.format.dtype_to_descr(dtype), "fortran_order": False, "shape": shape,
-    }  # fmt: skip
-    np.lib.format.write_array_header_1_0(header, about)
-    file.write(header.getvalue())
+    descr = np.lib.format.dtype_to_descr(dtype)
+    about = {"descr": descr, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(file, about)

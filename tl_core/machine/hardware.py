@@ -48,20 +48,16 @@ _M_TRIM_THRESHOLD, _M_MMAP_MAX = -1, -4
 
 @functools.cache
 def keep_freed_memory() -> bool:
-    """Let this process use memory again that it freed, up to 2 GiB, before it asks for new.
+    """Let this process use freed memory again, up to 2 GiB; whether the C library could be told.
 
     By default glibc gives large tensors back as they die, and every page of the next costs a
     fault: up to half the time of a pass over images on a virtual machine.
-
-    Returns:
-        Whether the C library could be told.
     """
     try:
         mallopt = ctypes.CDLL(None).mallopt
     except (OSError, AttributeError, TypeError):  # another C library than glibc
         return False
-    told = mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES - 1)
-    return all(told)
+    return all([mallopt(_M_MMAP_MAX, 0), mallopt(_M_TRIM_THRESHOLD, KEPT_BYTES - 1)])
 
 
 def give_back_memory() -> None:

@@ -1,6 +1,8 @@
 """Is there a network? Asked before every download, so that its absence costs seconds at most."""
 
+import queue
 import threading
+import time
 import urllib.error
 import urllib.request
 from collections.abc import Sequence
@@ -14,24 +16,18 @@ def reachable(urls: Sequence[str], seconds: float = PROBE_SECONDS) -> bool:
 
     Asked in daemon threads, since a name look-up heeds no timeout.
     """
-    answered = threading.Event()
-    finished = threading.Event()
-    lock = threading.Lock()
-    waiting = len(urls)
+    answers: queue.SimpleQueue[bool] = queue.SimpleQueue()
 
     def probe(url: str) -> None:
-        nonlocal waiting
-        if _answers(url, seconds):
-            answered.set()
-        with lock:
-            waiting -= 1
-            if answered.is_set() or waiting == 0:
-                finished.set()
+        answers.put(_answers(url, seconds))
 
     for url in urls:
         threading.Thread(target=probe, args=(url,), daemon=True).start()
-    finished.wait(seconds)
-    return answered.is_set()
+    end = time.monotonic() + seconds
+    try:
+        return any(answers.get(timeout=max(0, end - time.monotonic())) for _ in urls)
+    except queue.Empty:
+        return False
 
 
 def _answers(url: str, seconds: float) -> bool:

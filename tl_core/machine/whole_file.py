@@ -13,13 +13,9 @@ def whole_file(
     """A temporary path to write to, which takes the place of `path` at the end.
 
     Readers see the file that was there before, or the new one. After an error the old file stays
-    and the temporary one is removed. Its name is `.PID-NAME`, with the suffix of `path`.
-
-    Args:
-        path: the file to make or replace; its folder is made if needed.
-        temporary_in: folder of the temporary file, on the same disk; None: the folder of `path`.
-        synced: write to the disk before renaming, so that not even a power cut leaves the new name
-            with an empty file.
+    and the temporary one is removed. Its name is `.PID-NAME`, with the suffix of `path`; it lies
+    in `temporary_in`, on the same disk, or beside `path`. `synced` writes to the disk before
+    renaming, so that not even a power cut leaves the new name with an empty file.
     """
     folder = temporary_in or path.parent
     for needed in (folder, path.parent):

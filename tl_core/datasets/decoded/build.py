@@ -5,11 +5,11 @@ others: the mean and standard deviation of any training split follow from these.
 """
 
 import contextlib
-import dataclasses
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -26,24 +26,16 @@ NAMED = 20
 """Skipped files that a note names."""
 
 
-@dataclasses.dataclass(frozen=True)
-class _Block:
+class _Block(NamedTuple):
     """A range of images, decoded by one thread; n of them could be."""
 
-    pixels: np.ndarray
-    """(n, C, S, S) uint8."""
-    positions: np.ndarray
-    """(n,) int64."""
-    bad: dict[int, str]
-    """Position → why it cannot be read."""
-    warned: dict[int, str]
-    """Position → what Pillow warned of first."""
-    sums: np.ndarray
-    """(n, C) int64."""
-    squares: np.ndarray
-    """(n, C) int64."""
-    hashes: np.ndarray
-    """(n,) uint64."""
+    pixels: np.ndarray  # (n, C, S, S) uint8
+    positions: np.ndarray  # (n,) int64
+    bad: dict[int, str]  # position → why it cannot be read
+    warned: dict[int, str]  # position → what Pillow warned of first
+    sums: np.ndarray  # (n, C) int64
+    squares: np.ndarray  # (n, C) int64
+    hashes: np.ndarray  # (n,) uint64
 
 
 def build_entry(
@@ -58,14 +50,8 @@ def build_entry(
 ) -> None:
     """Decode `records` at `size` pixels and write the entry `folder`, whole or not at all.
 
-    Args:
-        folder: of the entry; replaced where it exists.
-        records: N images, labels, classes.
-        identity: of the records.
-        size: side of the decoded images, in pixels.
-        whites: of images of more than 8 bits.
-        keep: write the pixels (mapped later), or only what the pass finds (streamed later).
-        advance: called as advance(done, N).
+    With `keep` the pixels are written, to be mapped; without, only what the pass finds.
+    `advance(done, N)` is called meanwhile.
 
     Raises:
         BadInput: more than 1% cannot be decoded.
@@ -79,7 +65,7 @@ def build_entry(
             for block in map_blocks(work, len(records.images), advance):
                 write(block.pixels)
                 # A new array: a slice of no image would keep all images of the block in memory.
-                blocks.append(dataclasses.replace(block, pixels=np.empty(0, dtype=np.uint8)))
+                blocks.append(block._replace(pixels=np.empty(0, dtype=np.uint8)))
         bad = {i: why for block in blocks for i, why in block.bad.items()}
         check_bad(bad, records)
         write_index(partial, _entry(records, identity, size, blocks, bad), streamed=not keep)
@@ -142,20 +128,18 @@ def _sums(pixels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 def _entry(
     records: Records, identity: Identity, size: int, blocks: list[_Block], bad: dict[int, str]
 ) -> Entry:
-    positions = np.concatenate([block.positions for block in blocks])
+    names = ("positions", "sums", "squares", "hashes")
+    joined = {n: np.concatenate([getattr(block, n) for block in blocks]) for n in names}
     return Entry(
         classes=records.classes,
         channels=identity.channels,
         size=size,
-        labels=records.labels[positions].astype(np.int64),
-        parts=records.known_parts[positions].astype(np.int64),
-        positions=positions,
-        sums=np.concatenate([block.sums for block in blocks]),
-        squares=np.concatenate([block.squares for block in blocks]),
-        hashes=np.concatenate([block.hashes for block in blocks]),
+        labels=records.labels[joined["positions"]].astype(np.int64),
+        parts=records.known_parts[joined["positions"]].astype(np.int64),
         notes=_notes(records, identity, blocks, bad),
         images=None,
         skipped_by=reader() if bad else None,
+        **joined,
     )
 
 
@@ -189,7 +173,5 @@ def _skipped(bad: dict[int, str], records: Records) -> str:
         by_reason[bad[i]].append(records.name(i))
     named = "; ".join(f"{', '.join(names)} ({why})" for why, names in by_reason.items())
     more = f" and {len(bad) - NAMED} more" if len(bad) > NAMED else ""
-    return (
-        f"Skipped {len(bad)} of {len(records.images)} files that are no readable images:"
-        f" {named}{more}."
-    )
+    of = len(records.images)
+    return f"Skipped {len(bad)} of {of} files that are no readable images: {named}{more}."

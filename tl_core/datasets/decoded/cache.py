@@ -45,37 +45,27 @@ T = TypeVar("T")
 
 @dataclass(frozen=True, eq=False)
 class Entry:
-    """One decoded data set. N images that could be read, C channels."""
+    """One decoded data set: N images that could be read, C channels, S = `size` pixels a side."""
 
     classes: tuple[str, ...]
     channels: int
     size: int
-    labels: np.ndarray
-    """(N,) int64."""
-    parts: np.ndarray
-    """(N,) int64: TRAIN, VAL or TEST."""
-    positions: np.ndarray
-    """(N,) int64: positions in the data set's `Records`."""
-    sums: np.ndarray
-    """(N, C) int64: sum of an image's pixels."""
-    squares: np.ndarray
-    """(N, C) int64: sum of their squares."""
-    hashes: np.ndarray
-    """(N,) uint64: of an image's decoded pixels; two of the same pixels have the same."""
-    notes: tuple[str, ...]
-    """A line each on its files, shown whenever the data set is used."""
-    images: np.ndarray | None
-    """(N, C, S, S) uint8, mapped; None: streamed."""
-    skipped_by: str | None = None
-    """The `reader` that could not read some files; None: none were skipped."""
+    labels: np.ndarray  # (N,) int64
+    parts: np.ndarray  # (N,) int64: TRAIN, VAL or TEST
+    positions: np.ndarray  # (N,) int64: positions in the data set's `Records`
+    sums: np.ndarray  # (N, C) int64: sum of an image's pixels
+    squares: np.ndarray  # (N, C) int64: sum of their squares
+    hashes: np.ndarray  # (N,) uint64: of an image's decoded pixels, equal for equal pixels
+    notes: tuple[str, ...]  # a line each on its files, shown whenever the data set is used
+    images: np.ndarray | None  # (N, C, S, S) uint8, mapped; None: streamed
+    skipped_by: str | None = None  # `reader` that could not read some files; None: none skipped
 
 
 def budget_bytes(folder: Path) -> float:
-    """How large one decoded data set may be: $TL_SWEEP_CACHE_BUDGET in GiB, else half of what
-    is free on the folder's disk.
+    """How large one decoded data set may be: as the variable says, else half the free disk space.
 
     Raises:
-        BadInput: the variable is no number, or negative.
+        BadInput: $TL_SWEEP_CACHE_BUDGET is no number of GiB, or negative.
     """
     set_by_user = gibibytes_from(BUDGET_VARIABLE)
     return shutil.disk_usage(folder).free / 2 if set_by_user is None else set_by_user
@@ -137,9 +127,7 @@ def _known(cache: Path, signature: str | None) -> Path:
 def found_or_made(
     cache: Path, name: str, find: Callable[[], T | None], make: Callable[[], T]
 ) -> T:
-    """What `find` returns, or else `make`, called by one process at a time.
-
-    `find` returns None where nothing was made yet.
+    """What `find` returns, or where that is None `make`, called by one process at a time.
 
     Raises:
         BadInput: the cache folder cannot be written, or its disk is full.

@@ -34,18 +34,12 @@ DRAWN = b"drawn at the size asked for"
 class Identity:
     """What is known of a data set once its files were read."""
 
-    fingerprint: str
-    """16 hexadecimal digits."""
-    channels: int
-    """1 or 3."""
-    native_size: int
-    """Side in pixels where the config gives none."""
-    wide: bool = False
-    """Whether an image has more than 8 bits."""
-    frames: int = 0
-    """Images that have several frames or pages."""
-    frames_name: str = ""
-    """What the first of them is called."""
+    fingerprint: str  # 16 hexadecimal digits
+    channels: int  # 1 or 3
+    native_size: int  # side in pixels where the config gives none
+    wide: bool = False  # whether an image has more than 8 bits
+    frames: int = 0  # images that have several frames or pages
+    frames_name: str = ""  # what the first of them is called
 
 
 def identify(records: Records, advance: Callable[[int, int], None]) -> Identity:
@@ -87,12 +81,8 @@ def identify(records: Records, advance: Callable[[int, int], None]) -> Identity:
 def check_bad(bad: dict[int, str], records: Records) -> None:
     """Refuse a data set of which more than 1% is no image.
 
-    Args:
-        bad: position → why it cannot be read.
-        records: the data set.
-
     Raises:
-        BadInput: names the first such file and what is wrong with it.
+        BadInput: names the first file of `bad`, position → why it cannot be read.
     """
     count = len(records.images)
     if len(bad) <= BAD_SHARE * count:
@@ -111,11 +101,9 @@ def check_bad(bad: dict[int, str], records: Records) -> None:
 
 
 def signature(dataset: str, files: list[Path]) -> str | None:
-    """Hash of the files' paths, sizes and times, and of what reads them: while it stays, so does
-    the content.
+    """Hash of the files' paths, sizes and times, and of what reads them; None if one is missing.
 
-    Returns:
-        32 hexadecimal digits; None if a file is missing.
+    While it stays, so does the content.
     """
     digest = hashlib.blake2b(f"{dataset}\0{reader()}\0".encode(), digest_size=16)
     try:

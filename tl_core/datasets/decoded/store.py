@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from tl_core.datasets.decoded.cache import Entry
 from tl_core.datasets.images.decode import decode_or_reason
 from tl_core.datasets.images.pillow_warnings import collected
 from tl_core.datasets.images.white_levels import WhiteLevels
@@ -46,20 +47,13 @@ class MappedStore(ImageStore):
 class StreamingStore(ImageStore):
     """Images decoded when asked for, for a data set larger than the cache's budget.
 
-    Image i is `records.images[positions[i]]`, (channels, size, size).
+    `records` are drawn at the entry's size; the entry says where its images are among them.
     """
 
-    def __init__(
-        self,
-        records: Records,
-        positions: np.ndarray,
-        channels: int,
-        size: int,
-        whites: WhiteLevels,
-    ) -> None:
-        self.shape = (len(positions), channels, size, size)
+    def __init__(self, records: Records, entry: Entry, whites: WhiteLevels) -> None:
+        self.shape = (len(entry.positions), entry.channels, entry.size, entry.size)
         self._records = records
-        self._positions = positions
+        self._positions = entry.positions
         self._whites = whites
         self._pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
 
