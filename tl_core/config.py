@@ -37,12 +37,8 @@ class TrainConfig:
     """
 
     # Data
-    dataset: str = setting(
-        "digits", "data set: a name from `datasets`, folder:PATH or parquet:PATH"
-    )
-    data_dir: str | None = setting(
-        None, "folder for downloaded data sets (None: `downloads` in the cache)", identity=False
-    )
+    dataset: str = setting("digits", "a name from `datasets`, folder:PATH or parquet:PATH")
+    data_dir: str | None = setting(None, "folder for downloads (None: in cache)", identity=False)
     cache_dir: str | None = setting(
         None, "cache folder (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)", identity=False
     )
@@ -52,17 +48,13 @@ class TrainConfig:
     limit_train: int | None = setting(
         None, "training images to use, stratified (None: all)", unit="images", low=1
     )
-    validation_fraction: float = setting(
-        0.1, "share of the training split held out for validation", above=0, high=0.5
-    )
+    validation_fraction: float = setting(0.1, "share held out for validation", above=0, high=0.5)
     split_seed: int = setting(0, "seed of the train / validation / test split", low=0)
     augmentation: str = setting("light", "augmentation policy: a name from AUGMENTATIONS")
     cached_views: int = setting(
         0, "augmented views of each image, reused (0: new ones each epoch)", unit="views", low=0
     )
-    flip: bool | None = setting(
-        None, "horizontal flips in augmentation (None: the data set decides; off for digits)"
-    )
+    flip: bool | None = setting(None, "horizontal flips (None: by data set; off for digits)")
     sampling: str = setting(
         "shuffled", "training order; balanced draws every class equally often", choices=SAMPLINGS
     )
@@ -133,15 +125,11 @@ class TrainConfig:
     l2_sp: float = setting(
         0.0, "decay of the body to its source weights, in place of weight_decay (0: off)", low=0
     )
-    teacher: str | None = setting(
-        None, "weights of a finished larger model to learn from (None: labels alone)"
-    )
+    teacher: str | None = setting(None, "weights of a model to learn from (None: labels alone)")
     distill_share: float = setting(
         0.5, "share of the teacher's answers in the loss, the labels have the rest", low=0, high=1
     )
-    distill_temperature: float = setting(
-        4.0, "temperature that softens the teacher's and the model's answers", above=0
-    )
+    distill_temperature: float = setting(4.0, "softens teacher's and model's answers", above=0)
 
     # Optimization
     optimizer: str = setting("sgd", "optimizer: a name from OPTIMIZERS")
@@ -155,9 +143,7 @@ class TrainConfig:
     warmup_epochs: float = setting(
         0.0, "linear warmup before step, cosine and constant schedules", unit="epochs", low=0
     )
-    step_epochs: int = setting(
-        10, "epochs between two drops of the step schedule", unit="epochs", low=1
-    )
+    step_epochs: int = setting(10, "between two drops of the step schedule", unit="epochs", low=1)
     decay_factor: float = setting(
         0.1, "factor of each drop in the step and plateau schedules", above=0, high=1
     )
@@ -172,17 +158,13 @@ class TrainConfig:
     patience: int | None = setting(
         None, "stop after this many epochs without a better val_accuracy", unit="epochs", low=1
     )
-    target_accuracy: float | None = setting(
-        None, "stop when val_accuracy reaches this", above=0, high=1
-    )
+    target_accuracy: float | None = setting(None, "stop at this val_accuracy", above=0, high=1)
 
     # Run
     seed: int = setting(
         0, "seed of init, order, augmentation and dropout", low=0, high=2**63 - 1, identity=False
     )
-    precision: str = setting(
-        "auto", "arithmetic of training; auto measures which is faster", choices=PRECISIONS
-    )
+    precision: str = setting("auto", "arithmetic of training; auto measures", choices=PRECISIONS)
     eval_precision: str = setting(
         "auto", "arithmetic of evaluation and frozen features; auto measures", choices=PRECISIONS
     )

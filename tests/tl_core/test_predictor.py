@@ -147,7 +147,7 @@ def test_models_of_other_classes_do_not_vote_together(trained, tmp_path):
     save_weights(
         other, model, config=run.config, classes="ab", mean=[0.5], std=[0.2], image_size=8
     )
-    with pytest.raises(BadInput, match="knows other classes than"):
+    with pytest.raises(BadInput, match="must know the same classes"):
         Predictor(path, other)
 
 

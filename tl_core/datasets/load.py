@@ -206,18 +206,10 @@ class _Loading:
         parts = indices._replace(train=limited)
         train, val, test = (Split(store, entry.labels[part], part) for part in parts)
         return ImageData(
-            name=self.config.dataset,
-            classes=entry.classes,
-            flip=self.spec.flip,
-            fingerprint=self._identity.fingerprint,
-            train=train,
-            val=val,
-            test=test,
-            mean=mean,
-            std=std,
-            white_levels=whites,
-            notes=(*scaled, *entry.notes, *notes),
-        )
+            name=self.config.dataset, classes=entry.classes, flip=self.spec.flip,
+            fingerprint=self._identity.fingerprint, train=train, val=val, test=test,
+            mean=mean, std=std, white_levels=whites, notes=(*scaled, *entry.notes, *notes),
+        )  # fmt: skip
 
 
 def _mean_std(entry: Entry, train: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:

@@ -57,12 +57,11 @@ class Records:
             raise BadInput(f"A classifier needs 2 classes; there is {', '.join(self.classes)}.")
         if not np.issubdtype(self.labels.dtype, np.integer):
             raise BadInput(f"Labels must be whole numbers; they are {self.labels.dtype}.")
-        low, high = int(self.labels.min()), int(self.labels.max())
-        if low < 0 or high >= len(self.classes):
-            wrong = low if low < 0 else high
+        low, high, count = int(self.labels.min()), int(self.labels.max()), len(self.classes)
+        if low < 0 or high >= count:
             raise BadInput(
-                f"Label {wrong} is outside 0–{len(self.classes) - 1}, the {len(self.classes)} "
-                "classes; correct the labels or the class names."
+                f"Label {low if low < 0 else high} is outside 0–{count - 1}, the {count} classes; "
+                "correct the labels or the class names."
             )
 
     @property

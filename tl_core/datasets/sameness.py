@@ -17,15 +17,12 @@ def check_training_images(entry: Entry, train: np.ndarray, scale: str) -> None:
     """
     about = f" ({scale.rstrip('.')})" if scale else ""
     if len(train) > 1 and (entry.hashes[train] == entry.hashes[train[0]]).all():
-        raise BadInput(
-            f"All {len(train):,} training images have the same pixels at {entry.size} px{about};"
-            " there is nothing to learn: check how the files were written."
-        )
-    if entry.size > 1 and _is_constant(entry)[train].all():
-        raise BadInput(
-            f"Each of the {len(train):,} training images is one colour throughout{about}; there is"
-            " nothing to learn: check how the files were written."
-        )
+        alike = f"All {len(train):,} training images have the same pixels at {entry.size} px"
+    elif entry.size > 1 and _is_constant(entry)[train].all():
+        alike = f"Each of the {len(train):,} training images is one colour throughout"
+    else:
+        return
+    raise BadInput(f"{alike}{about}; there is nothing to learn: check how the files were written.")
 
 
 def _is_constant(entry: Entry) -> np.ndarray:

@@ -36,11 +36,9 @@ def split(
     """
     train, val, test = (np.flatnonzero(parts == part) for part in (TRAIN, VAL, TEST))
     if len(test) == 0:
-        train, test = _hold_out(labels, train, TEST_FRACTION, np.random.default_rng([seed, 1]))
+        train, test = _hold_out(labels, train, TEST_FRACTION, [seed, 1])
     if len(val) == 0:
-        train, val = _hold_out(
-            labels, train, validation_fraction, np.random.default_rng([seed, 2])
-        )
+        train, val = _hold_out(labels, train, validation_fraction, [seed, 2])
     return SplitIndices(train, val, test)
 
 
@@ -71,7 +69,7 @@ def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -
         return train
     if count > len(train):
         raise BadInput(
-            f"limit_train={count}: the training split has {len(train)} images; use less."
+            f"limit_train={count}: there are {len(train)} training images, use no more."
         )
     present = len(np.unique(labels[train]))
     if count < present:
@@ -105,11 +103,12 @@ def _by_class(
 
 
 def _hold_out(
-    labels: np.ndarray, positions: np.ndarray, fraction: float, rng: np.random.Generator
+    labels: np.ndarray, positions: np.ndarray, fraction: float, seed: list[int]
 ) -> tuple[np.ndarray, np.ndarray]:
     """Split `positions` into (rest, held), held being `fraction` of each class, both ascending."""
     if len(positions) == 0:
         raise BadInput("There are no training images; put some into train.")
+    rng = np.random.default_rng(seed)
     _, counts = np.unique(labels[positions], return_counts=True)
     quota = _quotas(counts, fraction, rng)
     if quota.sum() == 0:

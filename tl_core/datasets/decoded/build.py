@@ -5,6 +5,7 @@ others: the mean and standard deviation of any training split follow from these.
 """
 
 import contextlib
+import functools
 import zlib
 from collections import defaultdict
 from collections.abc import Callable
@@ -61,7 +62,7 @@ def build_entry(
         shape = (len(records.images), identity.channels, size, size)
         images = array_writer(partial / "images.npy", shape, np.dtype(np.uint8))
         with images if keep else contextlib.nullcontext(lambda pixels: None) as write:
-            work = _decoder(records, identity.channels, size, whites)
+            work = functools.partial(_decode, records, identity.channels, size, whites)
             for block in map_blocks(work, len(records.images), advance):
                 write(block.pixels)
                 # A new array: a slice of no image would keep all images of the block in memory.
@@ -71,35 +72,31 @@ def build_entry(
         write_index(partial, _entry(records, identity, size, blocks, bad), streamed=not keep)
 
 
-def _decoder(
-    records: Records, channels: int, size: int, whites: WhiteLevels
-) -> Callable[[range], _Block]:
+def _decode(
+    records: Records, channels: int, size: int, whites: WhiteLevels, block: range
+) -> _Block:
     images = records.images
-
-    def work(block: range) -> _Block:
-        bad: dict[int, str] = {}
-        warned: dict[int, str] = {}
-        if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size):
-            part = images[block.start : block.stop].reshape(len(block), size, size, channels)
-            pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
-        else:
-            pixels = np.empty((len(block), channels, size, size), dtype=np.uint8)
-            with collected() as messages:
-                for i in block:
-                    decoded = decode_or_reason(images[i], channels, size, whites)
-                    if isinstance(decoded, str):
-                        bad[i] = decoded
-                    else:
-                        pixels[i - block.start - len(bad)] = decoded
-                    if messages:
-                        warned[i] = messages[0]
-                        messages.clear()
-            pixels = pixels[: len(block) - len(bad)]
-        good = np.array([i for i in block if i not in bad], dtype=np.int64)
-        sums, squares = _sums(pixels)
-        return _Block(pixels, good, bad, warned, sums, squares, _hashes(pixels, sums, squares))
-
-    return work
+    bad: dict[int, str] = {}
+    warned: dict[int, str] = {}
+    if isinstance(images, np.ndarray) and images.shape[1:3] == (size, size):
+        part = images[block.start : block.stop].reshape(len(block), size, size, channels)
+        pixels = np.ascontiguousarray(part.transpose(0, 3, 1, 2))
+    else:
+        pixels = np.empty((len(block), channels, size, size), dtype=np.uint8)
+        with collected() as messages:
+            for i in block:
+                decoded = decode_or_reason(images[i], channels, size, whites)
+                if isinstance(decoded, str):
+                    bad[i] = decoded
+                else:
+                    pixels[i - block.start - len(bad)] = decoded
+                if messages:
+                    warned[i] = messages[0]
+                    messages.clear()
+        pixels = pixels[: len(block) - len(bad)]
+    good = np.array([i for i in block if i not in bad], dtype=np.int64)
+    sums, squares = _sums(pixels)
+    return _Block(pixels, good, bad, warned, sums, squares, _hashes(pixels, sums, squares))
 
 
 def _hashes(pixels: np.ndarray, sums: np.ndarray, squares: np.ndarray) -> np.ndarray:

@@ -91,16 +91,17 @@ def open_entry(folder: Path) -> Entry | None:
     """
     try:
         info = json.loads((folder / "info.json").read_text())
-        with np.load(folder / "index.npz", allow_pickle=False) as index:
+        with np.load(folder / "index.npz") as index:
             arrays = {name: index[name] for name in _ARRAYS}
         plain = {name: info[name] for name in _PLAIN}
         plain |= {name: tuple(info[name]) for name in ("classes", "notes")}
         shape = (info["count"], info["channels"], info["size"], info["size"])
-        images = None if info["streamed"] else _map(folder / "images.npy", shape)
+        images = None if info["streamed"] else np.load(folder / "images.npy", mmap_mode="c")
     except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile):
         return None
-    outdated = info["skipped_by"] not in (None, reader())
-    if outdated or any(len(array) != info["count"] for array in arrays.values()):
+    whole = images is None or (images.shape, images.dtype) == (shape, np.uint8)
+    whole = whole and all(len(array) == info["count"] for array in arrays.values())
+    if not whole or info["skipped_by"] not in (None, reader()):
         return None
     return Entry(**plain, **arrays, images=images)
 
@@ -186,10 +187,3 @@ def write_index(folder: Path, entry: Entry, *, streamed: bool) -> None:
     info = {name: getattr(entry, name) for name in _PLAIN}
     info |= {"count": len(entry.labels), "streamed": streamed}
     (folder / "info.json").write_text(json.dumps(info))
-
-
-def _map(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    images = np.load(path, mmap_mode="c", allow_pickle=False)
-    if images.shape != shape or images.dtype != np.uint8:
-        raise ValueError(f"{path} does not hold {shape}")
-    return images

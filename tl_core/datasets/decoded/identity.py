@@ -120,11 +120,7 @@ def signature(dataset: str, files: list[Path]) -> str | None:
 def _identify_array(
     records: Records, images: np.ndarray, advance: Callable[[int, int], None]
 ) -> Identity:
-    if (
-        images.dtype != np.uint8
-        or images.ndim not in (3, 4)
-        or images.shape[3:] not in ((), (1,), (3,))
-    ):
+    if images.dtype != np.uint8 or images.ndim < 3 or images.shape[3:] not in ((), (1,), (3,)):
         raise BadInput(
             f"Images are {images.dtype} of shape {images.shape}; they must be uint8 of shape "
             "(N, H, W) or (N, H, W, 3)."

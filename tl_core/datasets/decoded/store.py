@@ -3,7 +3,6 @@
 Shapes: B images of a batch, C channels, S pixels a side.
 """
 
-from abc import ABC, abstractmethod
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
@@ -17,38 +16,26 @@ from tl_core.errors import BadInput
 from tl_core.machine.hardware import cpu_count
 
 
-class ImageStore(ABC):
-    """Decoded images by position."""
-
-    shape: tuple[int, int, int, int]
-    """(N, C, S, S)."""
-    mapped: np.ndarray | None = None
-    """All images, (N, C, S, S) uint8, where they lie in one mapped file."""
-
-    @abstractmethod
-    def take(self, indices: np.ndarray) -> np.ndarray:
-        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
-
-
-class MappedStore(ImageStore):
+class MappedStore:
     """Images in one memory-mapped file: every process on the machine shares its pages."""
 
     def __init__(self, images: np.ndarray) -> None:
         # A plain array over the map: np.memmap's own indexing is slower.
-        self.mapped: np.ndarray = images.view(np.ndarray)
-        count, channels, height, width = images.shape
-        self.shape = count, channels, height, width
+        self.mapped = images.view(np.ndarray)
+        self.shape = images.shape
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """As `ImageStore.take`."""
+        """Images at `indices` (B,), as a new, contiguous (B, C, S, S) uint8 array."""
         return np.take(self.mapped, indices, axis=0)
 
 
-class StreamingStore(ImageStore):
+class StreamingStore:
     """Images decoded when asked for, for a data set larger than the cache's budget.
 
     `records` are drawn at the entry's size; the entry says where its images are among them.
     """
+
+    mapped = None
 
     def __init__(self, records: Records, entry: Entry, whites: WhiteLevels) -> None:
         self.shape = (len(entry.positions), entry.channels, entry.size, entry.size)
@@ -58,7 +45,7 @@ class StreamingStore(ImageStore):
         self._pool = ThreadPoolExecutor(cpu_count(), thread_name_prefix="decode")
 
     def take(self, indices: np.ndarray) -> np.ndarray:
-        """As `ImageStore.take`.
+        """As `MappedStore.take`.
 
         Raises:
             BadInput: a file that was an image when the data set was first read is none now.
@@ -87,3 +74,7 @@ class StreamingStore(ImageStore):
                 "restore it or start again."
             )
         return pixels
+
+
+ImageStore = MappedStore | StreamingStore
+"""Decoded images by position, (N, C, S, S) in `shape`; all of them in `mapped` where mapped."""
