@@ -119,9 +119,7 @@ class TrainConfig:
         None, "epochs per stage unfrozen, from the head's side (None: never)", unit="epochs", low=1
     )
     head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
-    layer_lr_decay: float = setting(
-        1.0, "learning rate of a stage divided by that of the next one", above=0, high=1
-    )
+    layer_lr_decay: float = setting(1.0, "a stage's learning rate / the next's", above=0, high=1)
     l2_sp: float = setting(
         0.0, "decay of the body to its source weights, in place of weight_decay (0: off)", low=0
     )
@@ -144,9 +142,7 @@ class TrainConfig:
         0.0, "linear warmup before step, cosine and constant schedules", unit="epochs", low=0
     )
     step_epochs: int = setting(10, "between two drops of the step schedule", unit="epochs", low=1)
-    decay_factor: float = setting(
-        0.1, "factor of each drop in the step and plateau schedules", above=0, high=1
-    )
+    decay_factor: float = setting(0.1, "factor of a drop in step and plateau", above=0, high=1)
     plateau_patience: int = setting(
         3, "epochs without lower val_loss before the plateau schedule drops", unit="epochs", low=0
     )

@@ -40,7 +40,6 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
     predicted = ranked[:, 0]
     confusion = np.zeros((classes, classes), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)
-    precision, recall, f1 = _by_class(confusion)
     of_label = probabilities[np.arange(len(labels)), labels]
     among = (ranked == labels[:, None]).any(1)
     smallest = np.finfo(np.float32).tiny  # in place of a probability rounded to 0
@@ -50,10 +49,8 @@ def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
         calibration_error=calibration_error(probabilities.max(1), predicted == labels),
         loss=float(-np.log(of_label.clip(min=smallest)).mean()),
         confusion=confusion,
-        precision=precision,
-        recall=recall,
-        f1=f1,
         images=confusion.sum(1),
+        **_by_class(confusion),
     )
 
 
@@ -85,13 +82,15 @@ def top_count(classes: int) -> int:
     return count if count >= 2 else 0
 
 
-def _by_class(confusion: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _by_class(confusion: np.ndarray) -> dict[str, np.ndarray]:
     """Precision, recall and F1 of each class, NaN for one without images."""
     right, images, predicted = np.diag(confusion), confusion.sum(1), confusion.sum(0)
-    known = np.where(images > 0, 1.0, np.nan)
-    precision = known * right / predicted.clip(1)
-    recall = known * right / images.clip(1)
-    return precision, recall, known * 2 * right / (images + predicted).clip(1)
+    of_known = np.where(images > 0, right, np.nan)
+    return {
+        "precision": of_known / predicted.clip(1),
+        "recall": of_known / images.clip(1),
+        "f1": 2 * of_known / (images + predicted).clip(1),
+    }
 
 
 def calibration_error(confidences: np.ndarray, correct: np.ndarray) -> float:

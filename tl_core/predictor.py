@@ -99,18 +99,14 @@ class Predictor:
 
         The first remark on each file is added to `remarks` by its number.
         """
-        decoded: list[np.ndarray | str] = []
-        with collected() as messages:
-            for number, content in enumerate(contents):
-                image, remark = _decoded(content, saved)
-                said = [*messages, *([remark] if remark else [])]
-                messages.clear()
-                if said:
-                    remarks.setdefault(number, said[0])
-                decoded.append(image)
-        images = [image for image in decoded if not isinstance(image, str)]
+        with collected():  # `_decoded` keeps what is said of each file
+            decoded = [_decoded(content, saved) for content in contents]
+        for number, (_, remark) in enumerate(decoded):
+            if remark is not None:
+                remarks.setdefault(number, remark)
+        images = [image for image, _ in decoded if not isinstance(image, str)]
         found = iter(self.probabilities(saved, np.stack(images)) if images else ())
-        return [image if isinstance(image, str) else next(found) for image in decoded]
+        return [image if isinstance(image, str) else next(found) for image, _ in decoded]
 
     @torch.inference_mode()
     def probabilities(self, saved: SavedModel, images: np.ndarray) -> Tensor:
@@ -131,9 +127,12 @@ def _read(path: Path) -> "bytes | str":
 
 
 def _decoded(content: "bytes | str", saved: SavedModel) -> "tuple[np.ndarray | str, str | None]":
-    """(C, S, S) uint8 or why the file is no image, and the remark on its scale."""
+    """(C, S, S) uint8 or why the file is no image, and what is doubtful of how it was read."""
     if isinstance(content, str):
         return content, None
     about = saved.channels, saved.image_size, saved.white_levels
-    found = result_or_reason(lambda: decode_with_remark(content, *about), content)
-    return (f"no readable image: {found}", None) if isinstance(found, str) else found
+    with collected() as messages:
+        found = result_or_reason(lambda: decode_with_remark(content, *about), content)
+    if isinstance(found, str):
+        return f"no readable image: {found}", None
+    return found[0], messages[0] if messages else found[1]

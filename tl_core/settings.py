@@ -10,6 +10,8 @@ from typing import Any
 
 from tl_core.errors import BadInput
 
+_TRUE, _FALSE = ("true", "yes", "on", "1"), ("false", "no", "off", "0")
+
 
 def setting(
     default: Any,
@@ -53,13 +55,11 @@ def parse_text(name: str, kind: Any, optional: bool, text: str) -> Any:
 
 
 def _parse_scalar(kind: type, text: str) -> Any:
-    if kind is bool:
-        table = {"true": True, "yes": True, "on": True, "1": True}
-        table |= {"false": False, "no": False, "off": False, "0": False}
-        if text.lower() not in table:
-            raise ValueError(text)
-        return table[text.lower()]
-    return kind(text)
+    if kind is not bool:
+        return kind(text)
+    if text.lower() not in _TRUE + _FALSE:
+        raise ValueError(text)
+    return text.lower() in _TRUE
 
 
 def _kind_name(kind: Any) -> str:

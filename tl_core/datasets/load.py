@@ -122,8 +122,8 @@ class _Loading:
             caches.remember(self.cache, known, identity)
             return identity
 
-        recall = functools.partial(caches.recall, self.cache, known)
-        return caches.found_or_made(self.cache, known or "unknown", recall, read)
+        name, recall = known or "unknown", lambda: caches.recall(self.cache, known)
+        return caches.found_or_made(self.cache, name, recall, read)
 
     def _signature(self) -> str | None:
         files = self.spec.files
@@ -138,14 +138,12 @@ class _Loading:
         if not self._identity.wide:
             return OWN_LEVELS, []
         path = caches.survey_path(self.cache, self._identity)
-
-        def read() -> surveys.Survey:
-            found = surveys.survey(self._records, self._progress("read pixels"))
-            surveys.keep(found, path)
-            return found
-
-        kept = functools.partial(surveys.kept, path)
-        found = caches.found_or_made(self.cache, self._identity.fingerprint, kept, read)
+        found = caches.found_or_made(
+            self.cache,
+            self._identity.fingerprint,
+            lambda: surveys.kept(path),
+            lambda: surveys.survey(self._records, self._progress("read pixels"), path),
+        )
         indices = self._indices(found.labels, found.parts)
         whites = surveys.white_levels(found, indices.train)
         return whites, surveys.scale_notes(found, indices, whites)

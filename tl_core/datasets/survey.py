@@ -39,8 +39,12 @@ class Survey:
         return float(self.largest[chosen].max()) if len(chosen) else None
 
 
-def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
-    """Read all pixels of all images; raise BadInput where more than 1% cannot be read."""
+def survey(records: Records, advance: Callable[[int, int], None], path: Path) -> Survey:
+    """Read all pixels of all images, and write what was found for `kept`.
+
+    Raises:
+        BadInput: more than 1% cannot be read.
+    """
 
     def work(block: range) -> list[tuple[Kind, float] | str]:
         with collected():  # `build_entry` reads the same images, and reports
@@ -50,24 +54,21 @@ def survey(records: Records, advance: Callable[[int, int], None]) -> Survey:
     check_bad({i: why for i, why in enumerate(found) if isinstance(why, str)}, records)
     good = [i for i, one in enumerate(found) if not isinstance(one, str)]
     values = [one for one in found if not isinstance(one, str)]
-    return Survey(
+    made = Survey(
         labels=records.labels[good].astype(np.int64),
         parts=records.known_parts[good].astype(np.int64),
         kinds=np.array([KINDS.index(kind) for kind, _ in values]),
         largest=np.array([largest for _, largest in values]),
     )
-
-
-def keep(found: Survey, path: Path) -> None:
-    """Write it whole or not at all."""
     with whole_file(path) as temporary:
-        np.savez(temporary, **asdict(found))
+        np.savez(temporary, **asdict(made))
+    return made
 
 
 def kept(path: Path) -> Survey | None:
-    """What `keep` wrote; None where it is absent or damaged."""
+    """What `survey` wrote; None where it is absent or damaged."""
     try:
-        with np.load(path, allow_pickle=False) as arrays:
+        with np.load(path) as arrays:
             found = Survey(**arrays)
     except (OSError, ValueError, TypeError, EOFError, zipfile.BadZipFile):
         return None

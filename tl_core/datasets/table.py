@@ -12,14 +12,11 @@ from tl_core.machine.user_path import expanded
 
 DATASETS: dict[str, DatasetSpec] = {
     "digits": DatasetSpec(
-        read=bundled.read_digits,
-        files=bundled.digits_files,
-        flip=False,
+        read=bundled.read_digits, files=bundled.digits_files, flip=False,
         about="handwritten digits of scikit-learn: 1,797 grey images of 8 px, 10 classes",
     ),
     "shapes": DatasetSpec(
-        read=bundled.read_shapes,
-        files=bundled.shapes_files,
+        read=bundled.read_shapes, files=bundled.shapes_files,
         about="generated circles, squares and triangles: 3,000 RGB images of any size, 3 classes",
     ),
     "cifar10": row(
@@ -31,51 +28,45 @@ DATASETS: dict[str, DatasetSpec] = {
         about="60,000 RGB images of 32 px, 100 classes of things and animals",
     ),
     "svhn": row(
-        torchvision_sets.SVHN,
-        flip=False,
-        about="99,289 RGB images of 32 px, house numbers' digits",
+        torchvision_sets.SVHN, flip=False,
+        about="99,289 RGB images of 32 px, digits of house numbers",
     ),
     "stl10": row(torchvision_sets.STL10, about="13,000 labelled RGB images of 96 px, 10 classes"),
     "mnist": row(
-        torchvision_sets.MNIST, flip=False, about="70,000 grey images of 28 px, handwritten digits"
+        torchvision_sets.MNIST, flip=False,
+        about="70,000 grey images of 28 px, handwritten digits",
     ),
     "emnist-letters": row(
-        torchvision_sets.EMNIST_LETTERS,
-        flip=False,
-        about="145,600 grey images of 28 px, 26 letters",
+        torchvision_sets.EMNIST_LETTERS, flip=False,
+        about="145,600 grey images of 28 px, 26 handwritten letters",
     ),
     "fashion-mnist": row(
-        torchvision_sets.FASHION_MNIST, about="70,000 grey images of 28 px, 10 classes of clothes"
+        torchvision_sets.FASHION_MNIST,
+        about="70,000 grey images of 28 px, 10 classes of clothes",
     ),
     "folder": DatasetSpec(
-        read=folder.read,
-        files=folder.files,
-        contents=folder.contents,
-        takes_path=True,
+        read=folder.read, files=folder.files, contents=folder.contents, takes_path=True,
         about="folder:PATH with train/, val/, test/ of class folders, or class folders alone",
     ),
     "parquet": DatasetSpec(
-        read=parquet.read,
-        files=parquet.files,
-        contents=parquet.contents,
-        takes_path=True,
+        read=parquet.read, files=parquet.files, contents=parquet.contents, takes_path=True,
         about="parquet:PATH, a file or a folder of Parquet files, splits by their usual names",
     ),
-}
+}  # fmt: skip
 
 
 def find_row(dataset: str) -> tuple[DatasetSpec, Path | None]:
     """The row that `dataset` names, and the absolute path after its colon, if it takes one.
 
     Raises:
-        BadInput: no row has the name, or a path is missing, not wanted, no UTF-8 text or not
-            there.
+        BadInput: no row has the name, or the path is missing, unwanted, no UTF-8 or not there.
     """
     name, colon, text = dataset.partition(":")
     if name not in DATASETS:
         near = difflib.get_close_matches(name, DATASETS, n=1)
         hint = f"did you mean {near[0]}? " if near else ""
-        raise BadInput(f"dataset={dataset!r} is unknown; {hint}Data sets: {', '.join(names())}.")
+        known = ", ".join(f"{n}:PATH" if s.takes_path else n for n, s in DATASETS.items())
+        raise BadInput(f"dataset={dataset!r} is unknown; {hint}Data sets: {known}.")
     spec = DATASETS[name]
     if not spec.takes_path:
         if colon:
@@ -87,8 +78,3 @@ def find_row(dataset: str) -> tuple[DatasetSpec, Path | None]:
     if not os.path.exists(path):
         raise BadInput(f"dataset={dataset!r}: {path} does not exist; give an existing path.")
     return spec, path
-
-
-def names() -> list[str]:
-    """Every data set as the user writes it: `digits`, …, `folder:PATH`."""
-    return [f"{name}:PATH" if spec.takes_path else name for name, spec in DATASETS.items()]
