@@ -170,9 +170,8 @@ class TrainConfig:
         None, "CPU threads of torch (None: torch's default)", unit="threads", low=1, identity=False
     )
     eval_batch_size: int | None = setting(
-        None, "images per evaluation step (None: 128 on a CPU, 1024 on a GPU)", unit="images",
-        low=1, identity=False,
-    )  # fmt: skip
+        None, "evaluation batch (None: CPU 128, GPU 1024)", unit="images", low=1, identity=False
+    )
 
     def __post_init__(self) -> None:
         for field in dataclasses.fields(self):

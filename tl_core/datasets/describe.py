@@ -62,9 +62,12 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
 def _check_splits(config: TrainConfig, contents: Contents) -> None:
     """Refuse counts that cannot be split as the config says."""
     classes = tuple(contents.counts[TRAIN])
-    counts = [(part, name, n) for part, of in contents.counts.items() for name, n in of.items()]
-    rows = np.array([(classes.index(name), part, n) for part, name, n in counts])
-    labels, parts = (np.repeat(column, rows[:, 2]) for column in rows.T[:2])
+    place = {name: number for number, name in enumerate(classes)}
+    counts = [
+        (place[name], part, n) for part, of in contents.counts.items() for name, n in of.items()
+    ]
+    label, part, count = np.array(counts).T
+    labels, parts = np.repeat(label, count), np.repeat(part, count)
     share, seed = config.validation_fraction, config.split_seed
     check_classes(labels, split(labels, parts, validation_fraction=share, seed=seed), classes)
 
