@@ -124,9 +124,7 @@ class TrainConfig:
         0.0, "decay of the body to its source weights, in place of weight_decay (0: off)", low=0
     )
     teacher: str | None = setting(None, "weights of a model to learn from (None: labels alone)")
-    distill_share: float = setting(
-        0.5, "share of the teacher's answers in the loss, the labels have the rest", low=0, high=1
-    )
+    distill_share: float = setting(0.5, "the teacher's share of the loss", low=0, high=1)
     distill_temperature: float = setting(4.0, "softens teacher's and model's answers", above=0)
 
     # Optimization
@@ -147,9 +145,7 @@ class TrainConfig:
         3, "epochs without lower val_loss before the plateau schedule drops", unit="epochs", low=0
     )
     label_smoothing: float = setting(0.1, "label smoothing", low=0, high=0.9)
-    class_weights: str = setting(
-        "none", "loss weights: balanced gives rare classes more", choices=CLASS_WEIGHTS
-    )
+    class_weights: str = setting("none", "balanced: more for rare classes", choices=CLASS_WEIGHTS)
     clip_norm: float | None = setting(None, "largest gradient norm (None: no clipping)", above=0)
     patience: int | None = setting(
         None, "stop after this many epochs without a better val_accuracy", unit="epochs", low=1

@@ -96,7 +96,7 @@ _BROKEN: dict[str, tuple[Callable[[Any, Any], bool], str]] = {
 
 def _checked_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> Any:
     wrong = f"{field.name}={value!r}"
-    accepted = (int, float) if kind is float else (kind,)
+    accepted: Any = (int, float) if kind is float else kind
     wrong_bool = isinstance(value, bool) and kind is not bool
     if wrong_bool or not isinstance(value, accepted):
         raise BadInput(f"{wrong}: the value must be {_kind_name(kind)}.")

@@ -62,11 +62,9 @@ def describe_data(config: TrainConfig, data: ImageData) -> tuple[str, ...]:
 def _check_splits(config: TrainConfig, contents: Contents) -> None:
     """Refuse counts that cannot be split as the config says."""
     classes = tuple(contents.counts[TRAIN])
-    place = {name: number for number, name in enumerate(classes)}
-    counts = [
-        (place[name], part, n) for part, of in contents.counts.items() for name, n in of.items()
-    ]
-    label, part, count = np.array(counts).T
+    at = {name: place for place, name in enumerate(classes)}
+    rows = [(at[name], part, n) for part, of in contents.counts.items() for name, n in of.items()]
+    label, part, count = np.array(rows).T
     labels, parts = np.repeat(label, count), np.repeat(part, count)
     share, seed = config.validation_fraction, config.split_seed
     check_classes(labels, split(labels, parts, validation_fraction=share, seed=seed), classes)
