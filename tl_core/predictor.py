@@ -81,8 +81,7 @@ class Predictor:
             if error is not None:
                 yield Prediction(path, error=error)
             else:
-                mean = torch.stack(answers).mean(0).numpy()
-                yield self._ranked(path, mean, remarks.get(number))
+                yield self._ranked(path, torch.stack(answers).mean(0).numpy(), remarks.get(number))
 
     def _ranked(self, path: Path, probabilities: np.ndarray, remark: str | None) -> Prediction:
         """The most probable classes by probabilities (K,)."""

@@ -79,10 +79,8 @@ def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec
         BadInput: `config.dataset` names no row, or a path that does not exist.
     """
     spec, path = find_row(config.dataset)
-    if config.data_dir is None:
-        data_dir = cache_folder(config.cache_dir) / "downloads"
-    else:
-        data_dir = expanded(config.data_dir).absolute()
+    downloads = cache_folder(config.cache_dir) / "downloads"
+    data_dir = downloads if config.data_dir is None else expanded(config.data_dir).absolute()
     silent: Progress = lambda label, done, total: None  # noqa: E731
     return spec, Request(config.dataset, path, data_dir, progress or silent)
 

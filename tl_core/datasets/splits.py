@@ -69,11 +69,13 @@ def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -
         return train
     if count > len(train):
         raise BadInput(
-            f"limit_train={count}: there are {len(train)} training images, use no more."
+            f"limit_train={count}: there are {len(train)} training images; use no more."
         )
     present = len(np.unique(labels[train]))
     if count < present:
-        raise BadInput(f"limit_train={count}: for an image of each class, use {present} or more.")
+        raise BadInput(
+            f"limit_train={count}: {present} classes need an image each; use {present} or more."
+        )
     order = stratified_order(labels[train], np.random.default_rng([seed, 3]))
     return np.sort(train[order[:count]])
 
