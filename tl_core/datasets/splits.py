@@ -73,9 +73,7 @@ def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -
         )
     present = len(np.unique(labels[train]))
     if count < present:
-        raise BadInput(
-            f"limit_train={count}: {present} classes need an image each; use {present} or more."
-        )
+        raise BadInput(f"limit_train={count}: {present} classes need {present} images or more.")
     order = stratified_order(labels[train], np.random.default_rng([seed, 3]))
     return np.sort(train[order[:count]])
 

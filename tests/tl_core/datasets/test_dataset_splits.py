@@ -160,7 +160,7 @@ def test_smaller_limits_are_subsets_of_larger() -> None:
 def test_limit_refuses_more_than_there_is_and_less_than_one_a_class() -> None:
     with pytest.raises(BadInput, match="limit_train=1001: there are 1000 training images"):
         limit(BALANCED, np.arange(1000), 1001, seed=0)
-    with pytest.raises(BadInput, match="limit_train=9: 10 classes need an image each; use 10"):
+    with pytest.raises(BadInput, match="limit_train=9: 10 classes need 10 images"):
         limit(BALANCED, np.arange(1000), 9, seed=0)
     np.testing.assert_array_equal(limit(BALANCED, np.arange(7), None, 0), np.arange(7))
 
