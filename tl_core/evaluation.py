@@ -30,11 +30,7 @@ class Evaluation:
 
 
 def evaluate(probabilities: np.ndarray, labels: np.ndarray) -> Evaluation:
-    """Judge (N, K) probabilities, whose rows sum to 1, by the true classes, labels (N,) int.
-
-    Raises:
-        BadInput: a probability is NaN.
-    """
+    """Judge (N, K) probabilities by the true classes, labels (N,) int; BadInput for a NaN."""
     classes = probabilities.shape[1]
     ranked = most_probable(probabilities, max(1, top_count(classes)))
     predicted = ranked[:, 0]

@@ -37,11 +37,7 @@ def draw_view(config: TrainConfig, split: Split, flip: bool, number: int) -> Ite
 
 
 def whole_view(config: TrainConfig, split: Split, flip: bool, number: int) -> Tensor:
-    """View `number` of a split in memory: (N, C, S, S) uint8 or float32 on the CPU.
-
-    Raises:
-        BadInput: it takes more than 8 GiB.
-    """
+    """View `number` of a split, (N, C, S, S) uint8 or float32 on the CPU; BadInput above 8 GiB."""
     parts: list[Tensor] = []
     for part in draw_view(config, split, flip, number):
         size_bytes = part[0].nbytes * len(split)

@@ -21,10 +21,7 @@ _LISTED = 6
 def describe_dataset(config: TrainConfig) -> tuple[str, ...]:
     """The files on disk, without reading an image: a line each on a split and what is left aside.
 
-    Nothing where `config.dataset` takes no path.
-
-    Raises:
-        BadInput: the data set cannot be used as it is.
+    Nothing where `config.dataset` takes no path. Raises BadInput where it cannot be used as it is.
     """
     contents = _contents(config)
     if contents is None:

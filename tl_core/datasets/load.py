@@ -63,21 +63,13 @@ def check_dataset(config: TrainConfig) -> None:
 
 
 def on_disk(config: TrainConfig) -> bool:
-    """Whether `load_data` needs no network.
-
-    Raises:
-        BadInput: the data set is unknown, or a folder or Parquet path does not hold one.
-    """
+    """Whether `load_data` needs no network; raises BadInput where there is no such data set."""
     spec, request = resolve(config, None)
     return spec.files is None or all(path.exists() for path in spec.files(request))
 
 
 def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec, Request]:
-    """The row of a config's data set, and what its functions are told.
-
-    Raises:
-        BadInput: `config.dataset` names no row, or a path that does not exist.
-    """
+    """The row of a config's data set, and what its functions are told; raises as `find_row`."""
     spec, path = find_row(config.dataset)
     downloads = cache_folder(config.cache_dir) / "downloads"
     data_dir = downloads if config.data_dir is None else expanded(config.data_dir).absolute()

@@ -68,9 +68,7 @@ def limit(labels: np.ndarray, train: np.ndarray, count: int | None, seed: int) -
     if count is None:
         return train
     if count > len(train):
-        raise BadInput(
-            f"limit_train={count}: there are {len(train)} training images; use no more."
-        )
+        raise BadInput(f"limit_train={count}: use {len(train)}, all training images, or less.")
     present = len(np.unique(labels[train]))
     if count < present:
         raise BadInput(f"limit_train={count}: {present} classes need {present} images or more.")

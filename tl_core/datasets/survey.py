@@ -40,11 +40,7 @@ class Survey:
 
 
 def survey(records: Records, advance: Callable[[int, int], None], path: Path) -> Survey:
-    """Read all pixels of all images, and write what was found for `kept`.
-
-    Raises:
-        BadInput: more than 1% cannot be read.
-    """
+    """Read all pixels of all images and write what was found for `kept`; raises as `check_bad`."""
 
     def work(block: range) -> list[tuple[Kind, float] | str]:
         with collected():  # `build_entry` reads the same images, and reports

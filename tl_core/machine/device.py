@@ -28,8 +28,7 @@ def resolve_device(name: str) -> torch.device:
 def device_named(name: str) -> torch.device | None:
     """The device of that name, whether it exists here or not; None for `auto`.
 
-    Raises:
-        BadInput: the name is none of auto, cpu, cuda and cuda:N.
+    Raises BadInput for other names than auto, cpu, cuda and cuda:N.
     """
     if name == "auto":
         return None

@@ -99,7 +99,7 @@ def test_every_row_resizes_and_limits(config: TrainConfig) -> None:
 @pytest.mark.parametrize("name", ["digits", "shapes"])
 def test_a_limit_too_large_names_both_numbers(name: str) -> None:
     train = len(load_data(TrainConfig(dataset=name)).train)
-    with pytest.raises(BadInput, match=rf"limit_train={train + 1}: there are {train} training"):
+    with pytest.raises(BadInput, match=rf"limit_train={train + 1}: use {train}, all"):
         load_data(TrainConfig(dataset=name, limit_train=train + 1))
 
 

@@ -158,7 +158,7 @@ def test_smaller_limits_are_subsets_of_larger() -> None:
 
 
 def test_limit_refuses_more_than_there_is_and_less_than_one_a_class() -> None:
-    with pytest.raises(BadInput, match="limit_train=1001: there are 1000 training images"):
+    with pytest.raises(BadInput, match="limit_train=1001: use 1000, all training images, or less"):
         limit(BALANCED, np.arange(1000), 1001, seed=0)
     with pytest.raises(BadInput, match="limit_train=9: 10 classes need 10 images"):
         limit(BALANCED, np.arange(1000), 9, seed=0)

@@ -1,7 +1,6 @@
 """Decoding a data set into the cache: one pass over all images, whether they are kept or not.
 
-The pass finds images that cannot be decoded, and the sum and sum of squares of each of the
-others: the mean and standard deviation of any training split follow from these.
+Sum and sum of squares of each give the mean and standard deviation of any training split.
 """
 
 import contextlib
@@ -52,10 +51,7 @@ def build_entry(
     """Decode `records` at `size` pixels and write the entry `folder`, whole or not at all.
 
     With `keep` the pixels are written, to be mapped; without, only what the pass finds.
-    `advance(done, N)` is called meanwhile.
-
-    Raises:
-        BadInput: more than 1% cannot be decoded.
+    `advance(done, N)` is called meanwhile. Raises as `check_bad`.
     """
     blocks: list[_Block] = []
     with replacing(folder) as partial:

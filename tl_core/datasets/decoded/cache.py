@@ -62,10 +62,9 @@ class Entry:
 
 
 def budget_bytes(folder: Path) -> float:
-    """How large one decoded data set may be: as the variable says, else half the free disk space.
+    """How large one decoded data set may be: as the user set it, else half the free disk space.
 
-    Raises:
-        BadInput: $TL_SWEEP_CACHE_BUDGET is no number of GiB, or negative.
+    Raises BadInput as `gibibytes_from`.
     """
     set_by_user = gibibytes_from(BUDGET_VARIABLE)
     return shutil.disk_usage(folder).free / 2 if set_by_user is None else set_by_user

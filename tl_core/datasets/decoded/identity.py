@@ -43,11 +43,7 @@ class Identity:
 
 
 def identify(records: Records, advance: Callable[[int, int], None]) -> Identity:
-    """Read every image's bytes once: hash them and look at their headers.
-
-    Raises:
-        BadInput: no file, or too few of them, is an image.
-    """
+    """Read every image's bytes once: hash them, look at their headers; raises as `check_bad`."""
     if isinstance(records.images, np.ndarray):
         return _identify_array(records, records.images, advance)
     digest = _digest_of_labels(records)
