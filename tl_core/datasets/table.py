@@ -1,13 +1,12 @@
 """The table of data sets, and how a config's `dataset` names a row of it."""
 
-import difflib
 import os
 from pathlib import Path
 
 from tl_core.datasets.readers import bundled, folder, parquet, torchvision_sets
 from tl_core.datasets.readers.published import row
 from tl_core.datasets.records import DatasetSpec
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, near_names
 from tl_core.machine.user_path import expanded
 
 DATASETS: dict[str, DatasetSpec] = {
@@ -63,10 +62,9 @@ def find_row(dataset: str) -> tuple[DatasetSpec, Path | None]:
     """
     name, colon, text = dataset.partition(":")
     if name not in DATASETS:
-        near = difflib.get_close_matches(name, DATASETS, n=1)
-        hint = f"did you mean {near[0]}? " if near else ""
+        hint = near_names(name, DATASETS, "choose one.")
         known = ", ".join(f"{n}:PATH" if s.takes_path else n for n, s in DATASETS.items())
-        raise BadInput(f"dataset={dataset!r} is unknown; {hint}Data sets: {known}.")
+        raise BadInput(f"dataset={dataset!r} is unknown; {hint} Data sets: {known}.")
     spec = DATASETS[name]
     if not spec.takes_path:
         if colon:
