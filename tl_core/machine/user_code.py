@@ -53,11 +53,7 @@ def package_digest() -> str:
 
 
 def code_digest(names: Iterable[str]) -> str:
-    """Hash of all code behind modules: this package, versions of libraries, the user's texts.
-
-    Args:
-        names: full names of loaded modules.
-    """
+    """Hash of all code behind loaded modules: this package, library versions, the user's texts."""
     names = set(names)
     tops = sorted({"numpy", "torch", *(name.partition(".")[0] for name in names)})
     versions = [(top, str(getattr(sys.modules.get(top), "__version__", None))) for top in tops]
@@ -73,31 +69,29 @@ def libraries(texts: Iterable[bytes]) -> list[str]:
     names = {word.decode() for text in texts for word in _words(text) if word.isascii()}
     names -= {*COMPILED, *PACKAGES, *_STANDARD, "timm"}
     folders = {Path(entry).absolute() for entry in sys.path}
-    folders |= {_home(sys.modules[name]) for name in names & sys.modules.keys()}
-    brought = [(folder, names & _brought(folder).keys()) for folder in folders]
-    return sorted(
-        {about for folder, tops in brought for top in tops for about in _brought(folder)[top]}
-    )
+    loaded = names & sys.modules.keys()
+    folders |= {Path(_place(sys.modules[name], ".")).resolve().parent for name in loaded}
+    found: set[str] = set()
+    for folder in folders:
+        brought = _brought(folder)
+        found.update(about for top in names & brought.keys() for about in brought[top])
+    return sorted(found)
 
 
-def _home(module: ModuleType) -> Path:
-    """The folder that a top-level module lies in, links followed."""
+def _place(module: object, otherwise: str) -> str:
+    """Where a module lies, a package in its folder."""
     known = _attributes(module)
-    paths = [*known.get("__path__", ()), known.get("__file__") or "."]
-    return Path(paths[0]).resolve().parent
+    return [*known.get("__path__", ()), known.get("__file__") or otherwise][0]
 
 
 def user_code(names: Iterable[str]) -> dict[str, bytes]:
     """Texts of the user's modules among those named, and of the user's that these may import.
 
     A text may import a module that is loaded, or lies beside it, if the last part of the module's
-    name stands in it as a word, as in every way to import it. More may be found than are imported;
-    a key may hold more than it needs. The packages that a module lies in count with it.
-
-    Returns:
-        Name → text, in the order of names; of a compiled module its bytes.
+    name stands in it as a word, as in every way to import it; more may be found than are imported.
+    The packages that a module lies in count with it. Of a compiled module the text is its bytes.
     """
-    modules = {n: m for n, m in sys.modules.copy().items() if _is_users(n, m)}
+    modules = {name: module for name, module in sys.modules.copy().items() if is_users(name)}
     by_word = defaultdict(list)
     for name in modules.keys() - {"__main__"}:
         by_word[name.rpartition(".")[2].encode()].append(name)
@@ -150,8 +144,15 @@ def has_text(name: str) -> bool:
 
 
 def is_users(name: str) -> bool:
-    """Whether a module is loaded and the user's own."""
-    return name in sys.modules and _is_users(name, sys.modules[name])
+    """Whether a module is loaded, part of no library, and has a text."""
+    top = name.partition(".")[0]
+    known = _attributes(sys.modules.get(name))
+    if LOADED_SOURCE in known:
+        return True
+    if top in _STANDARD or top in (*COMPILED, *PACKAGES) or not known.get("__file__"):
+        return False
+    place = _place(sys.modules.get(top) or sys.modules[name], known["__file__"])
+    return not _is_library(os.path.dirname(os.path.abspath(place)), top)
 
 
 def _attributes(module: object) -> dict[str, Any]:
@@ -179,19 +180,6 @@ def _read(module: Any) -> bytes:
     return b""
 
 
-def _is_users(name: str, module: object) -> bool:
-    """Whether a loaded module is part of no library and has a text."""
-    top = name.partition(".")[0]
-    known = _attributes(module)
-    if LOADED_SOURCE in known:
-        return True
-    if top in _STANDARD or top in (*COMPILED, *PACKAGES) or not known.get("__file__"):
-        return False
-    of_top = _attributes(sys.modules.get(top)) or known
-    paths = [*of_top.get("__path__", ()), of_top.get("__file__") or known["__file__"]]
-    return not _is_library(os.path.dirname(os.path.abspath(paths[0])), top)
-
-
 @functools.lru_cache(maxsize=4096)
 def _is_library(folder: str, top: str) -> bool:
     """Whether a top-level module that lies in a folder, or links there, goes by its version."""
@@ -204,10 +192,9 @@ def _is_library(folder: str, top: str) -> bool:
 
 @functools.lru_cache(maxsize=256)
 def _brought(folder: Path, *, changing: bool = False) -> dict[str, list[str]]:
-    """Top-level modules that distributions in a folder brought, those that may change or all.
+    """Modules that distributions in a folder brought at top level → their names and versions.
 
-    Returns:
-        Module → name and version of its distributions.
+    With `changing`, of those distributions alone that may change.
     """
     found = defaultdict(list)
     for record in folder.glob("*.dist-info/RECORD"):
