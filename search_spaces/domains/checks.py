@@ -20,9 +20,7 @@ from tl_core.errors import BadInput
 
 
 def check_space(space: Space, base: TrainConfig) -> None:
-    """Refuse a space that could give an invalid configuration, before anything runs.
-
-    Model names and limits are not looked up here: that takes the models.
+    """Refuse a space that could give an invalid configuration; models are not looked up.
 
     Raises:
         BadInput: a key is no field, a level or bound breaks its field's rule, a condition or a
@@ -41,9 +39,10 @@ def check_space(space: Space, base: TrainConfig) -> None:
         for value in _corners(domain):
             dataclasses.replace(base, **{name: value})
         if domain.when is not None:
-            _check_when(name, domain.when, space, earlier, base)
-        if isinstance(domain, Int) and isinstance(domain.high, str):
-            _check_limit(name, domain.high, space, earlier)
+            _check_when(name, domain.when, earlier, base)
+        for other in _depends_on(name, domain):
+            if other in space and other not in earlier:
+                raise BadInput(f"{name} depends on {other}; put {other} before {name}.")
         earlier[name] = domain
 
 
@@ -95,17 +94,13 @@ def _check_points(name: str, domain: Points, space: Space, base: TrainConfig) ->
         dataclasses.replace(base, **{k: v for k, v in point.items() if not is_limit(v)})
 
 
-def _check_when(
-    name: str, when: Any, space: Space, earlier: Mapping[str, Domain], base: TrainConfig
-) -> None:
+def _check_when(name: str, when: object, earlier: Mapping[str, Domain], base: TrainConfig) -> None:
     if not isinstance(when, Mapping):
         raise BadInput(f"{name}: when={when!r} must be {{field: value or tuple of values}}.")
     if not field_type(name)[1]:
         raise BadInput(f"{name} cannot be None, so it cannot have when=; leave the condition out.")
     for other, wanted in when.items():
         check_field_name(str(other))
-        if other in space and other not in earlier:
-            raise BadInput(f"{name}: its condition is on {other}; put {other} before {name}.")
         for value in allowed(wanted):
             dataclasses.replace(base, **{other: value})
         levels = earlier.get(other)
@@ -113,11 +108,12 @@ def _check_when(
             raise BadInput(f"{name}: when {other}={wanted!r} never holds in {other}={levels!r}.")
 
 
-def _check_limit(name: str, limit: str, space: Space, earlier: Mapping[str, Domain]) -> None:
-    if limit not in LIMITS:
-        raise BadInput(
-            f"{name}: unknown bound {limit!r}; a number, or one of {', '.join(LIMITS)}."
-        )
-    for other in LIMITS[limit]:
-        if other in space and other not in earlier:
-            raise BadInput(f"{name}: its bound depends on {other}; put {other} before {name}.")
+def _depends_on(name: str, domain: Domain) -> tuple[str, ...]:
+    """The fields that decide whether a field is active, and its bound."""
+    conditions = tuple(domain.when or ())
+    if not isinstance(domain, Int) or not isinstance(domain.high, str):
+        return conditions
+    if domain.high not in LIMITS:
+        limits = ", ".join(LIMITS)
+        raise BadInput(f"{name}: unknown bound {domain.high!r}; a number, or one of {limits}.")
+    return conditions + LIMITS[domain.high]
