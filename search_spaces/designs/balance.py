@@ -15,14 +15,13 @@ better one. Own choice: 0, 0.3, 1 and 3 tried on factorials of 108 to 10,000 poi
 MAX_PASSES = 100
 """Rounds of exchanges at most; factorials of 10,000 points take far fewer."""
 MAX_STARTS, START_WORK = 40, 40_000_000
-"""Random starts of which the best is kept: 40, or fewer where points × cells × n is large, so that
-they take about two seconds."""
+"""Random starts of which the best is kept, and the most points × cells × n: about two seconds."""
 MODEL_WORK = 2_000_000_000
-"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled, which
-takes some seconds. Fractions of larger factorials are in balance alone."""
+"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled: some
+seconds. Fractions of larger factorials are in balance alone."""
 REFINE_WORK = 400_000_000
-"""Multiplications spent on refining the most balanced starts for pairs of factors, at n² × factors
-× columns² each; at least one is refined."""
+"""Multiplications, n² × factors × columns² a start, spent on refining the most balanced starts for
+pairs of factors; at least one is refined."""
 
 
 @functools.lru_cache(maxsize=8)  # a plan is made anew with each of its changes
@@ -49,16 +48,14 @@ def best_fraction(
         work = n**2 * len(codes) * model.matrix.shape[1] ** 2
         few = balanced[: 1 + REFINE_WORK // work]
         refined = [improved(model, chosen, np.random.default_rng(seed)) for _, chosen in few]
-        return tuple(
-            min(refined, key=lambda one: (model.empty_pairs(one), -model.information(one)))
-        )
+        best = min(refined, key=lambda one: (model.empty_pairs(one), -model.information(one)))
+        return tuple(best)
 
 
 def _cells(codes: np.ndarray) -> np.ndarray:
     """What is counted for balance: each level, and each pair of levels of two factors.
 
-    Of codes (P, F), (P, F + pairs of factors) int64: the number of the cell that each point falls
-    into, one per factor and one per pair, numbered over all of them.
+    From codes (P, F), the numbers (P, F + pairs of factors) int64 of each point's cells.
     """
     pairs = [a * (b.max() + 1) + b for a, b in itertools.combinations(codes.T, 2)]
     columns = [*codes.T, *pairs]
@@ -85,7 +82,7 @@ def _exchange(
 ) -> float:
     """Exchange chosen rows of `cells` (P, C), in place, one by one until no exchange helps.
 
-    What remains is Σ weight·(count − target)² over the cells.
+    The imbalance that remains: Σ weight·(count − target)² over the cells.
     """
     counts = np.bincount(cells[chosen].ravel(), minlength=len(target)).astype(float)
     free = np.ones(len(cells), dtype=bool)

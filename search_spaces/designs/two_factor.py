@@ -58,7 +58,7 @@ class Model:
         """Pairs of levels of factors that have at most `count` such pairs: points for each."""
         kinds = [np.unique(column) for column in self.pairs.T]
         few = [cells for cells in kinds if len(cells) <= count]
-        return np.concatenate(few) if few else np.empty(0, dtype=np.int64)
+        return np.concatenate([np.empty(0, dtype=np.int64), *few])
 
     def empty_pairs(self, chosen: Sequence[int]) -> int:
         """Number of avoidable pairs of levels that are in no point of the fraction."""
@@ -70,15 +70,12 @@ def two_factor_model(codes: np.ndarray, weights: np.ndarray, pairs: np.ndarray) 
     """The model of a factorial; `weights` (P), of sum 1, are the shares aimed at."""
     indicators = [np.eye(column.max() + 1)[column] for column in codes.T]
     mains = _orthonormal(np.concatenate([np.ones((len(codes), 1)), *indicators], axis=1))
-    products = [
-        (a[:, :, None] * b[:, None, :]).reshape(len(codes), -1)
-        for a, b in itertools.combinations(indicators, 2)
-    ]
-    matrix = mains
-    if products:
-        crossed = np.concatenate(products, axis=1)
-        rest = crossed - mains @ (mains.T @ crossed) / len(codes)
-        matrix = np.concatenate([mains, _orthonormal(rest)], axis=1)
+    products = [np.empty((len(codes), 0))]
+    for a, b in itertools.combinations(indicators, 2):
+        products.append((a[:, :, None] * b[:, None, :]).reshape(len(codes), -1))
+    crossed = np.concatenate(products, axis=1)
+    rest = crossed - mains @ (mains.T @ crossed) / len(codes)
+    matrix = np.concatenate([mains, _orthonormal(rest)], axis=1)
     shares = [np.bincount(column, weights=weights) for column in codes.T]
     return Model(codes, matrix, mains.shape[1], pairs, shares, _twins(codes))
 

@@ -29,7 +29,6 @@ LIMITS: dict[str, tuple[str, ...]] = {
 
 MAX_GRID = 100_000
 """Configurations a grid may have. Own choice: ten times the largest sweep planned for."""
-
 MAX_LEVELS = 64
 """Values of an Int that a grid enumerates. Own choice: more is a range, not a list."""
 
@@ -175,14 +174,17 @@ def enumerate_space(space: Space, base: TrainConfig, limits: Limits | None = Non
 def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
     """Number of configurations of the grid, without building it; raises as `enumerate_space`."""
     # Only the levels of fields on which conditions or limits depend are walked; others multiply.
-    steering = {name for domain in space.values() for name in domain.when or {}}
-    for domain in space.values():
-        if isinstance(domain, Int) and isinstance(domain.high, str):
-            steering.update(LIMITS.get(domain.high, space))
+    steering = {other for domain in space.values() for other in depends_on(domain)}
     for name, domain in space.items():
         if isinstance(domain, Points) and not steering.isdisjoint(domain.fields):
             steering.add(name)
     return sum(factor for _, factor in _grid(space, base, steering, limits))
+
+
+def depends_on(domain: Domain) -> tuple[str, ...]:
+    """The fields that decide whether a field is active, and its bound."""
+    limit = domain.high if isinstance(domain, Int) and isinstance(domain.high, str) else ""
+    return (*(domain.when or ()), *LIMITS.get(limit, ()))
 
 
 def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:

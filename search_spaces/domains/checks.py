@@ -13,6 +13,7 @@ from search_spaces.domains import (
     Points,
     Space,
     allowed,
+    depends_on,
     is_limit,
 )
 from tl_core.config import TrainConfig, check_field_name, field_type
@@ -40,7 +41,7 @@ def check_space(space: Space, base: TrainConfig) -> None:
             dataclasses.replace(base, **{name: value})
         if domain.when is not None:
             _check_when(name, domain.when, earlier, base)
-        for other in _depends_on(name, domain):
+        for other in depends_on(domain):
             if other in space and other not in earlier:
                 raise BadInput(f"{name} depends on {other}; put {other} before {name}.")
         earlier[name] = domain
@@ -70,6 +71,9 @@ def _check_range(name: str, domain: Domain) -> None:
             rule = f"{repeated[0]!r} is listed twice" if repeated else "it has no values"
             raise BadInput(f"{name}={domain!r}: {rule}.")
         return
+    if isinstance(domain.high, str) and domain.high not in LIMITS:
+        limits = ", ".join(LIMITS)
+        raise BadInput(f"{name}: unknown bound {domain.high!r}; a number, or one of {limits}.")
     kind = int if isinstance(domain, Int) else float
     if kind is float and field_type(name)[0] is not float:
         raise BadInput(f"{name}={domain!r}: the field takes no fractions; use Int or Choice.")
@@ -106,14 +110,3 @@ def _check_when(name: str, when: object, earlier: Mapping[str, Domain], base: Tr
         levels = earlier.get(other)
         if isinstance(levels, Choice) and not any(v in levels.values for v in allowed(wanted)):
             raise BadInput(f"{name}: when {other}={wanted!r} never holds in {other}={levels!r}.")
-
-
-def _depends_on(name: str, domain: Domain) -> tuple[str, ...]:
-    """The fields that decide whether a field is active, and its bound."""
-    conditions = tuple(domain.when or ())
-    if not isinstance(domain, Int) or not isinstance(domain.high, str):
-        return conditions
-    if domain.high not in LIMITS:
-        limits = ", ".join(LIMITS)
-        raise BadInput(f"{name}: unknown bound {domain.high!r}; a number, or one of {limits}.")
-    return conditions + LIMITS[domain.high]

@@ -54,19 +54,14 @@ def cut_model(model: nn.Module) -> Cut:
         count = _boundary(model, trained, judged)
     finally:
         model.train(training)
-    prefix = _piece(judged[:count], judged[0], _crossing(judged, count)[0])
-    rest = [
+    prefix = fx.GraphModule(model, _piece(judged[:count], judged[0], _crossing(judged, count)[0]))
+    in_eval, in_training = (
         fx.GraphModule(model, _piece(nodes[count:-1], _crossing(nodes, count)[0], _logits(nodes)))
         for nodes in (judged, trained)
-    ]
-    # `forward` itself, since a call of the module looks for hooks at every step
-    forward = [piece.forward for piece in rest]
-    return Cut(
-        prefix=fx.GraphModule(model, prefix),
-        rest=lambda activations: forward[model.training](activations),
-        trained=rest[True],
-        judged=rest[False],
     )
+    # `forward` itself, since a call of the module looks for hooks at every step
+    forward = [in_eval.forward, in_training.forward]
+    return Cut(prefix, lambda taken: forward[model.training](taken), in_training, in_eval)
 
 
 def deterministic(piece: fx.GraphModule) -> bool:

@@ -45,7 +45,7 @@ class FeatureCache:
         return None
 
     def fits(self, size_bytes: int) -> bool:
-        """Whether that many bytes may be kept, others being thrown out; raises BadInput."""
+        """Whether that many bytes may be kept, others being thrown out; raises as the budget."""
         return size_bytes <= self.budget_bytes()
 
     def open_or_build(
@@ -125,8 +125,7 @@ class FeatureCache:
     def budget_bytes(self) -> float:
         """$TL_SWEEP_FEATURES_BUDGET in GiB, else 20 GiB or half of what the disk could give.
 
-        Raises:
-            BadInput: the variable is no number, or negative.
+        Raises BadInput where the variable is no number, or negative.
         """
         set_by_user = gibibytes_from(BUDGET_VARIABLE)
         if set_by_user is not None:

@@ -6,6 +6,7 @@ the test split is computed once per content and kept on this machine's disk (`fe
 Shapes: B images of a batch, N of a split, C channels, S × S pixels; activations are (B, …).
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -83,7 +84,6 @@ class FeatureBatches:
         self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
         self.cache = FeatureCache(cache_folder(images.config.cache_dir))
         self.views: dict[int, Activations] = {}
-        self.val: Activations | None = None
         self.view = 0
 
     def pays(self) -> bool:
@@ -154,13 +154,12 @@ class FeatureBatches:
             drawn += [policy, view, config.split_seed, flip]
 
         def views() -> Iterator[Tensor]:
-            for drawn_images in draw_view(config, train, flip, view):
-                yield from map(
-                    self.images.prepare, drawn_images.split(self.images.eval_batch_size)
-                )
+            for images in draw_view(config, train, flip, view):
+                yield from map(self.images.prepare, images.split(self.images.eval_batch_size))
 
         key, count, parts = self._content_of(train, drawn, views)
-        return self.cache.open_or_build(key, count, parts, self._val) or _in_memory(parts)
+        kept = self.cache.open_or_build(key, count, parts, meanwhile=lambda: self._val)
+        return kept or _in_memory(parts)
 
     def _kept(self, split: Split) -> Activations | None:
         """Activations of a whole split; None where they are not kept.
@@ -169,17 +168,16 @@ class FeatureBatches:
         """
         data = self.images.data
         if split is data.val:
-            return self._val()
+            return self._val
         stays = self.images.config.unfreeze_epochs is None  # else each run has its own body
         if split is not data.test or not stays or not self._fits(data.val, data.test):
             return None
         return self.cache.open_or_build(*self._of_images(split))
 
+    @functools.cached_property
     def _val(self) -> Activations:
-        if self.val is None:
-            key, count, parts = self._of_images(self.images.data.val)
-            self.val = self.cache.open_or_build(key, count, parts) or _in_memory(parts)
-        return self.val
+        key, count, parts = self._of_images(self.images.data.val)
+        return self.cache.open_or_build(key, count, parts) or _in_memory(parts)
 
     def _of_images(self, split: Split) -> tuple[str, int, Parts]:
         """Key, number and content of the activations of a split's images as they are."""
@@ -218,8 +216,7 @@ def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
     key = (settings_key(cut.prefix), settings_key(cut.judged), images.shape)
     if key not in _PROBES:
         _PROBES[key] = _measured(cut, images) if agrees(cut, model, images) else None
-    found = _PROBES[key]
-    if found is None:
+    if (found := _PROBES[key]) is None:
         raise NotCuttable("the pieces do not do what the model does")
     return found
 

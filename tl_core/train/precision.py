@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
 import timeit
 import warnings
@@ -19,6 +18,7 @@ from tl_core.kernels import layer_library
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.device import autocast, resolve_device
 from tl_core.machine.hardware import device_name
+from tl_core.machine.user_code import digest
 from tl_core.machine.whole_file import whole_file
 from tl_core.models import MODELS, build_model, model_channels
 from tl_core.models.timm_models import PREFIX
@@ -90,10 +90,8 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
             images = images.contiguous(memory_format=torch.channels_last)
         model.train(phase == "precision")
         step = _train_step if phase == "precision" else _eval_step
-        times = timeit.repeat(
-            lambda: step(model, images, precision), number=1, repeat=TIMED_STEPS + 1
-        )
-    return min(times[1:])
+        timer = timeit.Timer(lambda: step(model, images, precision))
+        return min(timer.repeat(TIMED_STEPS + 1, number=1)[1:])
 
 
 def _batch(config: TrainConfig, data: ImageData) -> int:
@@ -133,17 +131,16 @@ def memory_file(config: TrainConfig, data: ImageData) -> Path:
         "threads": config.threads or torch.get_num_threads(),
         "torch": torch.__version__,
     }
-    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return cache_folder(config.cache_dir) / "precision" / f"{key}.json"
+    return cache_folder(config.cache_dir) / "precision" / f"{digest(about)}.json"
 
 
 def _builder_hash(backbone: str) -> str:
     """Hash of the code that builds the model: a user may change it under the same name."""
-    if backbone.startswith(PREFIX):
-        import timm
+    if not backbone.startswith(PREFIX):
+        return content_key(MODELS[backbone].build)
+    import timm
 
-        return content_key(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
-    return content_key(MODELS[backbone].build)
+    return content_key(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
 
 
 def _read(file: Path) -> dict[str, str]:
