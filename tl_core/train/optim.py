@@ -207,7 +207,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def check_optimization(config: TrainConfig) -> None:
     """Raise BadInput where the optimizer or the schedule is in no table."""
-    for name, table in {"optimizer": OPTIMIZERS, "schedule": SCHEDULES}.items():
+    for name, table in (("optimizer", list(OPTIMIZERS)), ("schedule", list(SCHEDULES))):
         value = getattr(config, name)
         if value not in table:
             raise BadInput(f"{name}={value!r}: one of {', '.join(table)}.")
