@@ -32,10 +32,8 @@ SOURCE = TrainConfig(
 BASE = dataclasses.replace(SOURCE, dataset="cifar100")
 SPACE = {
     "strategy": Points(
-        frozen={"freeze_depth": "stages"},
-        first_two={"freeze_depth": 2},
-        full={"freeze_depth": 0},
-    ),
+        frozen={"freeze_depth": "stages"}, first_two={"freeze_depth": 2}, full={"freeze_depth": 0}
+    )
 }
 RUNS = {
     "shallow-cifar100": {"backbone": "plain", "dataset": "cifar100"},

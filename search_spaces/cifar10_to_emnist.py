@@ -48,10 +48,8 @@ BASE = TrainConfig(
 )
 SPACE = {
     "strategy": Points(
-        partial={"freeze_depth": 2},
-        probe={"freeze_depth": "stages"},
-        full={"freeze_depth": 0},
-    ),
+        partial={"freeze_depth": 2}, probe={"freeze_depth": "stages"}, full={"freeze_depth": 0}
+    )
 }
 SEARCH = "grid"
 SCHEDULER = "none"

@@ -6,13 +6,12 @@ Data:      CIFAR-10, 45,000 training and 5,000 validation images
 Hardware, wall time, accuracy: not yet measured
 """
 
-from typing import Any
-
+from search_spaces.domains import Domain
 from tl_core.config import TrainConfig
 
 BASE = TrainConfig(dataset="cifar10", backbone="residual", epochs=10)
 
-SPACE: dict[str, Any] = {}
+SPACE: dict[str, Domain] = {}
 
 SEARCH = "grid"
 SCHEDULER = "none"

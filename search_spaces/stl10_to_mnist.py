@@ -39,9 +39,7 @@ BASE = TrainConfig(
 )
 SPACE = {
     "strategy": Points(
-        head={"freeze_depth": "stages"},
-        deeper={"freeze_depth": 2},
-        full={"freeze_depth": 0},
+        head={"freeze_depth": "stages"}, deeper={"freeze_depth": 2}, full={"freeze_depth": 0}
     ),
     "optimizer": Choice("adam", "rmsprop", "sgd"),
     "lr": Choice(1e-3, 1e-2),

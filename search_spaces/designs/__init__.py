@@ -7,15 +7,7 @@ import math
 from collections.abc import Callable
 from typing import Any
 
-from search_spaces.domains import (
-    Choice,
-    Limits,
-    Points,
-    Space,
-    enumerate_space,
-    is_active,
-    walk,
-)
+from search_spaces.domains import Choice, Limits, Points, Space, enumerate_space, is_active, walk
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -26,15 +18,14 @@ Design = Callable[[Space, TrainConfig, Limits | None], list[Point]]
 def one_at_a_time(space: Space, base: TrainConfig, limits: Limits | None = None) -> list[Point]:
     """The base, then each other level of each factor with all the rest at the base.
 
-    A factor that is inactive at the base is not varied: it would change two things at once.
-
-    Returns:
-        {field: value} of the space's fields, one a configuration, no duplicates.
+    A factor that is inactive at the base is not varied: it would change two things at once. One
+    that a level of another wakes has its first level there. There are no duplicates.
 
     Raises:
         BadInput: a domain is no Choice, or the base's value is not among the factor's levels.
     """
     levels = _levels(space, "one-at-a-time")
+    centre: Point = {}
     for name, values in levels.items():
         here = getattr(base, name)
         named = isinstance(space[name], Points)  # the first of these is the base's
@@ -43,12 +34,11 @@ def one_at_a_time(space: Space, base: TrainConfig, limits: Limits | None = None)
                 f"one-at-a-time varies {name} around the base, but {name}={here!r} is not among "
                 f"its levels {values}; add it, or fix {name} with --set."
             )
+        centre[name] = here if here in values else values[0]
 
     def at(**changed: Any) -> Point:
-        def pick(name: str, _: object) -> Any:
-            return changed.get(name, _nearest(base, name, levels))
-
-        return walk(space, base, pick, limits)
+        values = centre | changed
+        return walk(space, base, lambda name, _: values[name], limits)
 
     points = [at()]
     for name, values in levels.items():
@@ -76,15 +66,10 @@ def balanced_fraction(
     D-optimal for main effects and interactions of two factors, as far as exchanges find it. With
     conditions, the share aimed at is that of sampling at random. Nothing is drawn twice.
 
+    `seed` decides between fractions that are equally balanced.
+
     Source: point exchange after Fedorov, Theory of Optimal Experiments (1972), first on squared
     deviations from equal counts (`balance`), then on information (`two_factor`).
-
-    Args:
-        space: the factors, each a Choice.
-        base: the values outside the space.
-        n: configurations wanted.
-        seed: decides between fractions that are equally balanced.
-        limits: as in `walk`.
 
     Raises:
         BadInput: `n` is not between 1 and the size of the factorial; or as in factorial.
@@ -99,7 +84,9 @@ def balanced_fraction(
         return points
     from search_spaces.designs.balance import best_fraction  # loads numpy; `--help` does not
 
-    codes, weights = _coded(space, base, points)
+    known = base.to_dict()
+    weights = tuple(_probability(space, known | point) for point in points)
+    codes = tuple(_codes([point[name] for point in points]) for name in space)
     return [points[i] for i in best_fraction(codes, weights, n, seed)]
 
 
@@ -118,29 +105,13 @@ def _levels(space: Space, design: str) -> dict[str, tuple[Any, ...]]:
     return levels
 
 
-def _nearest(base: TrainConfig, name: str, levels: dict[str, tuple[Any, ...]]) -> Any:
-    """The base's value; the first level where a condition woke a factor the base has off."""
-    here = getattr(base, name)
-    return here if here in levels[name] else levels[name][0]
-
-
-def _coded(
-    space: Space, base: TrainConfig, points: list[Point]
-) -> tuple[tuple[tuple[int, ...], ...], tuple[float, ...]]:
-    """For each factor the number of its level at each point, and each point's share aimed at."""
-    known = base.to_dict()
-    weights = tuple(_probability(space, known | point) for point in points)
-    return tuple(_codes([point[name] for point in points]) for name in space), weights
-
-
 def _codes(values: list[Any]) -> tuple[int, ...]:
+    """The number of each point's level, in the order of their first points."""
     numbers: dict[Any, int] = {}
     return tuple(numbers.setdefault(value, len(numbers)) for value in values)
 
 
-def _probability(space: Space, known: dict[str, Any]) -> float:
+def _probability(space: Space, known: Point) -> float:
     """Chance of a configuration when every active factor draws its level at random."""
-    sizes = [
-        len(d.values) for d in space.values() if isinstance(d, Choice) and is_active(d, known)
-    ]
-    return 1.0 / math.prod(sizes)
+    active = (d for d in space.values() if isinstance(d, Choice) and is_active(d, known))
+    return 1.0 / math.prod(len(domain.values) for domain in active)

@@ -15,74 +15,52 @@ better one. Own choice: 0, 0.3, 1 and 3 tried on factorials of 108 to 10,000 poi
 MAX_PASSES = 100
 """Rounds of exchanges at most; factorials of 10,000 points take far fewer."""
 MAX_STARTS, START_WORK = 40, 40_000_000
-"""Random starts of which the best is kept: 40, or fewer where points × cells × n is large, so that
-they take about two seconds."""
+"""Random starts of which the best is kept, and the most points × cells × n: about two seconds."""
 MODEL_WORK = 2_000_000_000
-"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled, which
-takes some seconds. Fractions of larger factorials are in balance alone."""
+"""Largest points × (levels and pairs of levels)² for which pairs of factors are modelled: some
+seconds. Fractions of larger factorials are in balance alone."""
 REFINE_WORK = 400_000_000
-"""Multiplications spent on refining the most balanced starts for pairs of factors, at n² × factors
-× columns² each; at least one is refined."""
+"""Multiplications, n² × factors × columns² a start, spent on refining the most balanced starts for
+pairs of factors; at least one is refined."""
 
 
 @functools.lru_cache(maxsize=8)  # a plan is made anew with each of its changes
 def best_fraction(
     codes: tuple[tuple[int, ...], ...], weights: tuple[float, ...], n: int, seed: int
 ) -> tuple[int, ...]:
-    """Numbers of the points of the best fraction found; see `designs.balanced_fraction`.
+    """Numbers of the `n` points of the best fraction found; see `designs.balanced_fraction`.
 
-    Args:
-        codes: for each factor, the number of its level at each point.
-        weights: the share aimed at of each point.
-        n: points wanted.
-        seed: decides between fractions that are equally balanced.
+    `codes` has for each factor the number of its level at each point, `weights` the share aimed at
+    of each point.
     """
+    levels, shares, rng = np.array(codes).T, np.array(weights), random.Random(seed)
     with threadpool_limits(1, "blas"):  # small products: threads wait, and round otherwise
-        return _improved_fraction(codes, weights, n, seed)
+        cells = _cells(levels)
+        # of each cell: whether it is a single level, and the count that it should have
+        single = np.arange(cells.max() + 1) <= cells[:, len(codes) - 1].max()
+        target = n * np.bincount(cells.T.ravel(), np.tile(shares, cells.shape[1]))
+        starts = min(MAX_STARTS, 1 + START_WORK // (cells.size * n))
+        drawn = (rng.sample(range(len(weights)), n) for _ in range(starts))
+        balanced = sorted(_fraction(cells, single, target, chosen) for chosen in drawn)
+        if len(weights) * target.size**2 > MODEL_WORK:
+            return tuple(balanced[0][1])
+        model = two_factor_model(levels, shares, cells[:, len(codes) :])
+        work = n**2 * len(codes) * model.matrix.shape[1] ** 2
+        few = balanced[: 1 + REFINE_WORK // work]
+        refined = [improved(model, chosen, np.random.default_rng(seed)) for _, chosen in few]
+        best = min(refined, key=lambda one: (model.empty_pairs(one), -model.information(one)))
+        return tuple(best)
 
 
-def _improved_fraction(
-    codes: tuple[tuple[int, ...], ...], weights: tuple[float, ...], n: int, seed: int
-) -> tuple[int, ...]:
-    rng = random.Random(seed)
-    cells, single, target = _cells([np.array(column) for column in codes], np.array(weights), n)
-    starts = min(MAX_STARTS, 1 + START_WORK // (cells.size * n))
-    balanced = sorted(
-        _fraction(cells, single, target, rng.sample(range(len(weights)), n)) for _ in range(starts)
-    )
-    if len(weights) * target.size**2 > MODEL_WORK:
-        return tuple(balanced[0][1])
-    model = two_factor_model(np.array(codes).T, np.array(weights))
-    work = n**2 * len(codes) * model.matrix.shape[1] ** 2
-    few = balanced[: 1 + REFINE_WORK // work]
-    refined = [improved(model, chosen, np.random.default_rng(seed)) for _, chosen in few]
-    best = min(refined, key=lambda chosen: (model.empty_pairs(chosen), -model.information(chosen)))
-    return tuple(best)
-
-
-def _cells(
-    factors: list[np.ndarray], weights: np.ndarray, n: int
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+def _cells(codes: np.ndarray) -> np.ndarray:
     """What is counted for balance: each level, and each pair of levels of two factors.
 
-    Args:
-        factors: for each, (P) int64, the number of its level at each point.
-        weights: (P) the share aimed at.
-        n: configurations wanted.
-
-    Returns:
-        cells (P, C) int64: the numbers of the C cells that each point falls into, one per
-        factor and one per pair of factors; single (K,) bool: which of the K cells are single
-        levels; target (K,): the count that each cell should have among `n` points.
+    From codes (P, F), the numbers (P, F + pairs of factors) int64 of each point's cells.
     """
-    pairs = [a * (b.max() + 1) + b for a, b in itertools.combinations(factors, 2)]
-    columns, single, targets, start = [], [], [], 0
-    for position, column in enumerate(factors + pairs):
-        targets.append(n * np.bincount(column, weights=weights))
-        single.append(np.full(len(targets[-1]), position < len(factors)))
-        columns.append(column + start)
-        start += len(targets[-1])
-    return np.stack(columns, axis=1), np.concatenate(single), np.concatenate(targets)
+    pairs = [a * (b.max() + 1) + b for a, b in itertools.combinations(codes.T, 2)]
+    columns = [*codes.T, *pairs]
+    starts = np.cumsum([0, *(column.max() + 1 for column in columns)])
+    return np.stack(columns, axis=1) + starts[:-1]
 
 
 def _fraction(
@@ -93,9 +71,6 @@ def _fraction(
     Why counts of levels end within 1 without conditions: if a level has 2 more than another of
     its factor, some chosen point has no chosen twin that differs in that alone. Taking the twin
     in its place leaves the other factors' counts, and outweighs what the pairs can lose.
-
-    Returns:
-        The remaining imbalance, and the rows.
     """
     heavy = 4.0 * cells.shape[1] * len(chosen) + 1.0
     _exchange(cells, np.where(single, LIGHT, 1.0), target, chosen)
@@ -107,8 +82,7 @@ def _exchange(
 ) -> float:
     """Exchange chosen rows of `cells` (P, C), in place, one by one until no exchange helps.
 
-    Returns:
-        Σ weight·(count − target)² over the cells.
+    The imbalance that remains: Σ weight·(count − target)² over the cells.
     """
     counts = np.bincount(cells[chosen].ravel(), minlength=len(target)).astype(float)
     free = np.ones(len(cells), dtype=bool)

@@ -26,14 +26,12 @@ class Model:
 
     Attributes:
         codes: (P, F) int64, the level of each of F factors at each point.
-        matrix: (P, C) float64, its columns orthogonal and of mean square 1 over all points, so
-            that the whole factorial has the information matrix of determinant 1 a point.
+        matrix: (P, C) float64, its columns orthogonal and of mean square 1 over all points.
         mains: how many of the columns, the first ones, are intercept and main effects.
-        pairs: (P, number of pairs of factors) int64, the number of the pair of levels of each pair
-            of factors, numbered from 0 over all of them.
+        pairs: (P, pairs of factors) int64, the number of each pair's levels; none means two pairs.
         shares: for each factor, the share of points that each level should have.
-        twins: (P, F, L) int64, the point that has another level of one factor and is alike in the
-            others; -1 where the factorial has none.
+        twins: (P, F, L) int64, the point with another level of one factor and the others alike;
+            -1 where the factorial has none.
     """
 
     codes: np.ndarray
@@ -60,7 +58,7 @@ class Model:
         """Pairs of levels of factors that have at most `count` such pairs: points for each."""
         kinds = [np.unique(column) for column in self.pairs.T]
         few = [cells for cells in kinds if len(cells) <= count]
-        return np.concatenate(few) if few else np.empty(0, dtype=np.int64)
+        return np.concatenate([np.empty(0, dtype=np.int64), *few])
 
     def empty_pairs(self, chosen: Sequence[int]) -> int:
         """Number of avoidable pairs of levels that are in no point of the fraction."""
@@ -68,31 +66,18 @@ class Model:
         return int((~np.isin(self.avoidable(len(chosen)), there)).sum())
 
 
-def two_factor_model(codes: np.ndarray, weights: np.ndarray) -> Model:
-    """The model of a factorial.
-
-    Args:
-        codes: (P, F) the number of each factor's level at each point.
-        weights: (P) share of each point in what is aimed at; they sum to 1.
-    """
+def two_factor_model(codes: np.ndarray, weights: np.ndarray, pairs: np.ndarray) -> Model:
+    """The model of a factorial; `weights` (P), of sum 1, are the shares aimed at."""
     indicators = [np.eye(column.max() + 1)[column] for column in codes.T]
     mains = _orthonormal(np.concatenate([np.ones((len(codes), 1)), *indicators], axis=1))
-    products = [
-        (a[:, :, None] * b[:, None, :]).reshape(len(codes), -1)
-        for a, b in itertools.combinations(indicators, 2)
-    ]
-    matrix = mains
-    if products:
-        crossed = np.concatenate(products, axis=1)
-        rest = crossed - mains @ (mains.T @ crossed) / len(codes)
-        matrix = np.concatenate([mains, _orthonormal(rest)], axis=1)
-    pairs, start = [], 0
-    for a, b in itertools.combinations(codes.T, 2):
-        pairs.append(start + a * (b.max() + 1) + b)
-        start = int(pairs[-1].max()) + 1
-    stacked = np.stack(pairs, axis=1) if pairs else np.empty((len(codes), 0), dtype=np.int64)
+    products = [np.empty((len(codes), 0))]
+    for a, b in itertools.combinations(indicators, 2):
+        products.append((a[:, :, None] * b[:, None, :]).reshape(len(codes), -1))
+    crossed = np.concatenate(products, axis=1)
+    rest = crossed - mains @ (mains.T @ crossed) / len(codes)
+    matrix = np.concatenate([mains, _orthonormal(rest)], axis=1)
     shares = [np.bincount(column, weights=weights) for column in codes.T]
-    return Model(codes, matrix, mains.shape[1], stacked, shares, _twins(codes))
+    return Model(codes, matrix, mains.shape[1], pairs, shares, _twins(codes))
 
 
 def _twins(codes: np.ndarray) -> np.ndarray:
@@ -124,11 +109,6 @@ def improved(model: Model, chosen: Sequence[int], rng: np.random.Generator) -> l
     Source: the trade of levels after Li & Wu 1997, Columnwise-pairwise algorithms with
     applications to the construction of supersaturated designs; the prior after DuMouchel & Jones
     1994, A simple Bayesian modification of D-optimal designs.
-
-    Args:
-        model: of the factorial.
-        chosen: (n) numbers of different points.
-        rng: decides which exchanges are tried where there are too many for all.
     """
     fraction = _Fraction(model, np.array(chosen), rng)
     for _ in range(PASSES):
@@ -163,18 +143,15 @@ class _Fraction:
         cells = int(self.model.pairs.max(initial=-1)) + 1
         self.counts = np.bincount(self.model.pairs[self.chosen].ravel(), minlength=cells)
         self.excess = [
-            np.bincount(column, minlength=len(shares)) - len(self.chosen) * shares
-            for column, shares in zip(
-                self.model.codes[self.chosen].T, self.model.shares, strict=True
-            )
+            np.bincount(codes[self.chosen], minlength=len(shares)) - len(self.chosen) * shares
+            for codes, shares in zip(self.model.codes.T, self.model.shares, strict=True)
         ]
 
     def improve(self, position: int) -> bool:
         """Make the best exchange of the point at a position; False where none is one."""
-        moves = self._moves(position)
-        if not len(moves[0]):
+        others, here, there = self._moves(position)
+        if not len(others):
             return False
-        others, here, there = moves
         removed = np.stack([np.full(len(others), self.chosen[position]), self.chosen[others]])
         added = np.stack([here, there])
         alone = others == position

@@ -1,9 +1,8 @@
 """What a search space is made of: Choice, Int and Float, and the walks over a space of them.
 
 A space is plain data, `{field of TrainConfig: domain}`, in the order in which values are chosen.
-A *configuration so far* is the base with the values chosen up to now; conditions (`when=`) and
-bounds that depend on the model (`Int(0, "stages")`) are decided on it. `--help` imports this file:
-it needs neither numpy nor torch.
+Conditions (`when=`) and bounds that depend on the model (`Int(0, "stages")`) are decided on the
+*configuration so far*: the base and what was chosen. `--help` loads this file, but no numpy.
 """
 
 import dataclasses
@@ -18,17 +17,18 @@ from tl_core.errors import BadInput
 from tl_core.settings import plain
 
 When = Mapping[str, Any] | None
-Limits = Callable[[str, dict[str, Any]], int]
+Values = dict[str, Any]
+"""{field: value}"""
+Limits = Callable[[str, Values], int]
 """(name of a limit, configuration so far) → the limit, such as ("stages", {...}) → 5."""
 
 LIMITS: dict[str, tuple[str, ...]] = {
-    "stages": ("backbone", "model_args", "depth", "channels", "block_layers", "block_pool"),
+    "stages": ("backbone", "model_args", "depth", "channels", "block_layers", "block_pool")
 }
 """Name of a limit → the fields it depends on, which a space must choose first."""
 
 MAX_GRID = 100_000
 """Configurations a grid may have. Own choice: ten times the largest sweep planned for."""
-
 MAX_LEVELS = 64
 """Values of an Int that a grid enumerates. Own choice: more is a range, not a list."""
 
@@ -37,9 +37,8 @@ MAX_LEVELS = 64
 class Choice:
     """One of the given values: `Choice(64, 128)`, or `Choice([64, 128])` with one list or tuple.
 
-    Args:
-        values: the levels; a list as a level becomes a tuple, NumPy's values plain ones.
-        when: `{field: value or tuple of values}`; where one does not hold, the field is None.
+    A list as a level becomes a tuple, NumPy's values plain ones. `when` is `{field: value or tuple
+    of values}`; where one does not hold, the field is None.
     """
 
     values: tuple[Any, ...]
@@ -62,10 +61,8 @@ class Points(Choice):
     """Named settings of fields that belong together, one of which is chosen by its name.
 
     `Points(probe={"freeze_depth": "stages"}, full={"freeze_depth": 0, "lr": 1e-4})` is the domain
-    of `strategy`; the fields that the chosen point leaves out are the base's.
-
-    Args:
-        points: name → {field: value}; the name of a limit, such as "stages", stands for its value.
+    of `strategy`; the fields that the chosen point leaves out are the base's. The name of a limit,
+    such as "stages", stands for its value.
     """
 
     points: Mapping[str, Mapping[str, Any]] = field(default_factory=dict, hash=False)
@@ -100,13 +97,9 @@ class _Range:
 
 @dataclass(frozen=True, repr=False)
 class Int(_Range):
-    """A whole number in [low, high], both included.
+    """A whole number in [low, high], both included; `log`: equal chances on a logarithmic scale.
 
-    Args:
-        low: smallest value.
-        high: largest value, or the name of a limit that depends on the model: `Int(0, "stages")`.
-        log: equal chances on a logarithmic scale.
-        when: as in Choice.
+    `high` may be the name of a limit that depends on the model: `Int(0, "stages")`.
     """
 
     low: int
@@ -115,7 +108,7 @@ class Int(_Range):
 
 @dataclass(frozen=True, repr=False)
 class Float(_Range):
-    """A number in [low, high]; `log` and `when` as in Int."""
+    """A number in [low, high]; `log` as in Int."""
 
     low: float
     high: float
@@ -126,26 +119,17 @@ Space = Mapping[str, Domain]
 Pick = Callable[[str, Domain], Any]
 
 
-def walk(
-    space: Space, base: TrainConfig, pick: Pick, limits: Limits | None = None
-) -> dict[str, Any]:
+def walk(space: Space, base: TrainConfig, pick: Pick, limits: Limits | None = None) -> Values:
     """One configuration of `space`: ask `pick` for each active field, in the space's order.
 
-    Args:
-        space: the domains.
-        base: the values of the fields outside the space.
-        pick: (field, domain with numbers as bounds) → value.
-        limits: resolves named bounds; needed only where the space has any.
-
-    Returns:
-        {field: value} of the space's fields, None where one is inactive, and of the fields that
-        the chosen one of `Points` sets.
+    `pick` is given domains with numbers as bounds. An inactive field is None; the fields that the
+    chosen one of `Points` sets are there too.
 
     Raises:
         BadInput: a resolved range is empty, or a named bound has no `limits` to resolve it.
     """
     known = base.to_dict()
-    values: dict[str, Any] = {}
+    values: Values = {}
     for name, domain in space.items():
         active = is_active(domain, known)
         value = pick(name, _resolve(name, domain, known, limits)) if active else None
@@ -167,18 +151,16 @@ def allowed(wanted: Any) -> tuple[Any, ...]:
 
 def sample(
     space: Space, base: TrainConfig, rng: random.Random, limits: Limits | None = None
-) -> dict[str, Any]:
-    """One configuration at random, like `walk`: levels equally likely, ranges uniform or log."""
+) -> Values:
+    """One configuration at random; see `walk` and `draw`."""
     return walk(space, base, lambda name, domain: draw(domain, rng), limits)
 
 
-def enumerate_space(
-    space: Space, base: TrainConfig, limits: Limits | None = None
-) -> list[dict[str, Any]]:
+def enumerate_space(space: Space, base: TrainConfig, limits: Limits | None = None) -> list[Values]:
     """Every configuration of a grid once, the last field varying fastest.
 
     Raises:
-        BadInput: a domain is a continuous or log range, or the grid is larger than MAX_GRID.
+        BadInput: a domain is no list of levels, or the grid is larger than MAX_GRID.
     """
     size = count(space, base, limits)
     if size > MAX_GRID:
@@ -190,31 +172,26 @@ def enumerate_space(
 
 
 def count(space: Space, base: TrainConfig, limits: Limits | None = None) -> int:
-    """Number of configurations of the grid, without building it.
-
-    Raises:
-        BadInput: a domain is a continuous or log range.
-    """
+    """Number of configurations of the grid, without building it; raises as `enumerate_space`."""
     # Only the levels of fields on which conditions or limits depend are walked; others multiply.
-    steering = {name for domain in space.values() for name in domain.when or {}}
-    for domain in space.values():
-        if isinstance(domain, Int) and isinstance(domain.high, str):
-            steering.update(LIMITS.get(domain.high, space))
+    steering = {other for domain in space.values() for other in depends_on(domain)}
     for name, domain in space.items():
         if isinstance(domain, Points) and not steering.isdisjoint(domain.fields):
             steering.add(name)
     return sum(factor for _, factor in _grid(space, base, steering, limits))
 
 
+def depends_on(domain: Domain) -> tuple[str, ...]:
+    """The fields that decide whether a field is active, and its bound."""
+    limit = domain.high if isinstance(domain, Int) and isinstance(domain.high, str) else ""
+    return (*(domain.when or ()), *LIMITS.get(limit, ()))
+
+
 def fix(space: Space, values: Collection[str]) -> dict[str, Domain]:
     """The space without some fields, whose values the base then decides.
 
-    Where there are several `Points`, each keeps what it sets.
-
-    Args:
-        space: the domains.
-        values: the fields' names; or {field: value}, and then of `Points` the one named by its
-            value is left alone.
+    Where there are several `Points`, each keeps what it sets; of {field: value}, the value names
+    the one that is left.
 
     Raises:
         BadInput: there is no such point, or every point sets a field otherwise.
@@ -242,24 +219,23 @@ def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any)
         if all(field_name in point for point in points.values()):
             raise BadInput(
                 f"{field_name} cannot be fixed: every {name} of this space sets it"
-                f" ({', '.join(points)}); fix {name} too, or write a space of your own."
+                f" ({', '.join(points)}); fix {name} too."
             )
     return Points(**points)
 
 
 def _grid(
     space: Space, base: TrainConfig, branching: Collection[str], limits: Limits | None
-) -> list[tuple[dict[str, Any], int]]:
+) -> list[tuple[Values, int]]:
     """All combinations of the levels of the `branching` fields, the others at their first level.
 
-    Returns:
-        The values, and the product of the level counts of the fields not branched on.
+    With each comes the product of the other fields' numbers of levels.
     """
     outside = base.to_dict()
-    found: list[tuple[dict[str, Any], int]] = [({}, 1)]
+    found: list[tuple[Values, int]] = [({}, 1)]
     for name, domain in space.items():
-        longer = []
-        for values, factor in found:
+        shorter, found = found, []
+        for values, factor in shorter:
             known = outside | values
             levels: tuple[Any, ...] = (None,)
             if is_active(domain, known):
@@ -267,9 +243,7 @@ def _grid(
             if name not in branching:
                 factor, levels = factor * len(levels), levels[:1]
             for level in levels:
-                chosen = _chosen(name, domain, level, known, limits)
-                longer.append((values | chosen, factor))
-        found = longer
+                found.append((values | _chosen(name, domain, level, known, limits), factor))
     return found
 
 
@@ -290,20 +264,16 @@ def draw(domain: Domain, rng: random.Random) -> Any:
     """One value at random: levels equally likely, a range uniform, or log where it says so."""
     if isinstance(domain, Choice):
         return rng.choice(domain.values)
-    if isinstance(domain, Int):
-        low, high = domain.low, int(domain.high)
-        if not domain.log:
-            return rng.randint(low, high)
-        # Half a unit wider on both sides, so that the end values get their full share.
-        value = round(math.exp(rng.uniform(math.log(low - 0.5), math.log(high + 0.5))))
-        return min(max(value, low), high)
+    low, high, whole = domain.low, domain.high, isinstance(domain, Int)
+    assert not isinstance(high, str)
     if not domain.log:
-        return rng.uniform(domain.low, domain.high)
-    exponent = rng.uniform(math.log(domain.low), math.log(domain.high))
-    return min(max(math.exp(exponent), domain.low), domain.high)
+        return rng.randint(int(low), int(high)) if whole else rng.uniform(low, high)
+    wider = 0.5 if whole else 0.0  # so that whole numbers at the ends get their full share
+    value = math.exp(rng.uniform(math.log(low - wider), math.log(high + wider)))
+    return min(max(round(value) if whole else value, low), high)
 
 
-def _resolve(name: str, domain: Domain, known: dict[str, Any], limits: Limits | None) -> Domain:
+def _resolve(name: str, domain: Domain, known: Values, limits: Limits | None) -> Domain:
     if not isinstance(domain, Int) or not isinstance(domain.high, str):
         return domain
     if limits is None:
@@ -317,16 +287,13 @@ def _resolve(name: str, domain: Domain, known: dict[str, Any], limits: Limits | 
     return dataclasses.replace(domain, high=high)
 
 
-def _chosen(
-    name: str, domain: Domain, value: Any, known: dict[str, Any], limits: Limits | None
-) -> dict[str, Any]:
+def _chosen(name: str, domain: Domain, value: Any, known: Values, limits: Limits | None) -> Values:
     """A field's value, and what the point of that name sets, numbers in the place of limits."""
     if not isinstance(domain, Points):
         return {name: value}
-    point = domain.points[value]
-    chosen = {name: value, **point}
+    chosen = {name: value, **domain.points[value]}
     known = known | {k: v for k, v in chosen.items() if not is_limit(v)}
-    for field_name, named in point.items():
+    for field_name, named in domain.points[value].items():
         if is_limit(named):
             bound = _resolve(name, Int(0, named), known, limits)
             assert isinstance(bound, Int)
@@ -334,7 +301,7 @@ def _chosen(
     return chosen
 
 
-def is_limit(value: Any) -> bool:
+def is_limit(value: object) -> bool:
     """Whether a point's value is the name of a limit, which depends on the model."""
     return isinstance(value, str) and value in LIMITS
 

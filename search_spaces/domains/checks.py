@@ -13,6 +13,7 @@ from search_spaces.domains import (
     Points,
     Space,
     allowed,
+    depends_on,
     is_limit,
 )
 from tl_core.config import TrainConfig, check_field_name, field_type
@@ -20,9 +21,7 @@ from tl_core.errors import BadInput
 
 
 def check_space(space: Space, base: TrainConfig) -> None:
-    """Refuse a space that could give an invalid configuration, before anything runs.
-
-    Model names and limits are not looked up here: that takes the models.
+    """Refuse a space that could give an invalid configuration; models are not looked up.
 
     Raises:
         BadInput: a key is no field, a level or bound breaks its field's rule, a condition or a
@@ -41,9 +40,10 @@ def check_space(space: Space, base: TrainConfig) -> None:
         for value in _corners(domain):
             dataclasses.replace(base, **{name: value})
         if domain.when is not None:
-            _check_when(name, domain.when, space, earlier, base)
-        if isinstance(domain, Int) and isinstance(domain.high, str):
-            _check_limit(name, domain.high, space, earlier)
+            _check_when(name, domain.when, earlier, base)
+        for other in depends_on(domain):
+            if other in space and other not in earlier:
+                raise BadInput(f"{name} depends on {other}; put {other} before {name}.")
         earlier[name] = domain
 
 
@@ -71,6 +71,9 @@ def _check_range(name: str, domain: Domain) -> None:
             rule = f"{repeated[0]!r} is listed twice" if repeated else "it has no values"
             raise BadInput(f"{name}={domain!r}: {rule}.")
         return
+    if isinstance(domain.high, str) and domain.high not in LIMITS:
+        limits = ", ".join(LIMITS)
+        raise BadInput(f"{name}: unknown bound {domain.high!r}; a number, or one of {limits}.")
     kind = int if isinstance(domain, Int) else float
     if kind is float and field_type(name)[0] is not float:
         raise BadInput(f"{name}={domain!r}: the field takes no fractions; use Int or Choice.")
@@ -95,29 +98,15 @@ def _check_points(name: str, domain: Points, space: Space, base: TrainConfig) ->
         dataclasses.replace(base, **{k: v for k, v in point.items() if not is_limit(v)})
 
 
-def _check_when(
-    name: str, when: Any, space: Space, earlier: Mapping[str, Domain], base: TrainConfig
-) -> None:
+def _check_when(name: str, when: object, earlier: Mapping[str, Domain], base: TrainConfig) -> None:
     if not isinstance(when, Mapping):
         raise BadInput(f"{name}: when={when!r} must be {{field: value or tuple of values}}.")
     if not field_type(name)[1]:
         raise BadInput(f"{name} cannot be None, so it cannot have when=; leave the condition out.")
     for other, wanted in when.items():
         check_field_name(str(other))
-        if other in space and other not in earlier:
-            raise BadInput(f"{name}: its condition is on {other}; put {other} before {name}.")
         for value in allowed(wanted):
             dataclasses.replace(base, **{other: value})
         levels = earlier.get(other)
         if isinstance(levels, Choice) and not any(v in levels.values for v in allowed(wanted)):
             raise BadInput(f"{name}: when {other}={wanted!r} never holds in {other}={levels!r}.")
-
-
-def _check_limit(name: str, limit: str, space: Space, earlier: Mapping[str, Domain]) -> None:
-    if limit not in LIMITS:
-        raise BadInput(
-            f"{name}: unknown bound {limit!r}; a number, or one of {', '.join(LIMITS)}."
-        )
-    for other in LIMITS[limit]:
-        if other in space and other not in earlier:
-            raise BadInput(f"{name}: its bound depends on {other}; put {other} before {name}.")

@@ -36,20 +36,16 @@ def prefix_key(prefix: fx.GraphModule) -> str:
 
 def settings_key(piece: fx.GraphModule) -> str:
     """Key of all but the numbers."""
-    modules = {name: part for name, part in piece.named_modules() if part is not piece}
     settings = {
         name: (type(part), type(part).forward, own_settings(part))
-        for name, part in modules.items()
+        for name, part in piece.named_modules()
+        if part is not piece
     }
-    called = [node.target for node in piece.graph.nodes if node.op == "call_function"]
+    nodes = piece.graph.nodes
+    functions = [node.target for node in nodes if node.op == "call_function"]
+    modules = [piece.get_submodule(node.target) for node in nodes if node.op == "call_module"]
     libraries = code_digest(("timm", "torchvision"))
-    return digest(_text(piece), content_key((settings, called)), libraries)
-
-
-def _text(piece: fx.GraphModule) -> str:
-    """Its operations and the modules that it calls."""
-    called = [node.target for node in piece.graph.nodes if node.op == "call_module"]
-    return "\n".join([str(piece.graph), *(repr(piece.get_submodule(name)) for name in called)])
+    return digest(str(piece.graph), modules, content_key((settings, functions)), libraries)
 
 
 def own_settings(module: nn.Module) -> dict[str, object]:
@@ -67,14 +63,11 @@ def content_key(value: object) -> str:
 
 
 class _Walk:
-    """Turns a value into nested lists of text and names.
-
-    Attributes:
-        modules: full names of the modules of all classes and functions that were met.
-    """
+    """Turns a value into nested lists of text and names."""
 
     def __init__(self) -> None:
         self.modules: set[str] = set()
+        """Full names of the modules of all classes and functions that were met."""
         self.code: dict[int, tuple[str, object]] = {}
         """id → number of a class or function that was met, and itself, which keeps the id."""
         self.path: list[int] = []

@@ -27,28 +27,23 @@ class NotCuttable(Exception):
 
 @dataclass(frozen=True, eq=False)
 class Cut:
-    """A model in two pieces.
-
-    Attributes:
-        prefix: images (B, C, S, S) → activations (B, …): frozen stages in eval mode.
-        rest: activations → logits (B, K), in the mode (`train()`, `eval()`) of the model.
-        trained: what `rest` does in training mode, as a module.
-        judged: what it does in evaluation.
-    """
+    """A model in two pieces."""
 
     prefix: fx.GraphModule
+    """Images (B, C, S, S) → activations (B, …): frozen stages in eval mode."""
     rest: Callable[[Tensor], Tensor]
+    """Activations → logits (B, K), in the mode (`train()`, `eval()`) of the model."""
     trained: fx.GraphModule
+    """What `rest` does in training mode."""
     judged: fx.GraphModule
+    """What it does in evaluation."""
 
 
 def cut_model(model: nn.Module) -> Cut:
     """Cut a model before the first thing that trains, is random, or depends on the batch.
 
-    Where more than one activation crosses the boundary, it moves towards the images.
-
-    Args:
-        model: as it trains, its stages frozen; the mode that it is in is kept.
+    Where more than one activation crosses the boundary, it moves towards the images. The mode that
+    the model is in is kept.
 
     Raises:
         NotCuttable: the forward pass cannot be traced, or the boundary reaches the images.
@@ -59,19 +54,14 @@ def cut_model(model: nn.Module) -> Cut:
         count = _boundary(model, trained, judged)
     finally:
         model.train(training)
-    prefix = _piece(judged[:count], judged[0], _crossing(judged, count)[0])
-    rest = [
+    prefix = fx.GraphModule(model, _piece(judged[:count], judged[0], _crossing(judged, count)[0]))
+    in_eval, in_training = (
         fx.GraphModule(model, _piece(nodes[count:-1], _crossing(nodes, count)[0], _logits(nodes)))
         for nodes in (judged, trained)
-    ]
-    # `forward` itself, since a call of the module looks for hooks at every step
-    forward = [piece.forward for piece in rest]
-    return Cut(
-        prefix=fx.GraphModule(model, prefix),
-        rest=lambda activations: forward[model.training](activations),
-        trained=rest[True],
-        judged=rest[False],
     )
+    # `forward` itself, since a call of the module looks for hooks at every step
+    forward = [in_eval.forward, in_training.forward]
+    return Cut(prefix, lambda taken: forward[model.training](taken), in_training, in_eval)
 
 
 def deterministic(piece: fx.GraphModule) -> bool:

@@ -2,9 +2,8 @@
 
     <cache>/features/<key>.npy   (N, …) float32, or int16 that stands for bfloat16
 
-The key is a hash of all that decides the content, so a file is never out of date. A file is
-written under a lock, whole or not at all (`whole_file`). Together they stay under a budget; the
-files that were not used for longest go first. A process that has one mapped keeps it.
+The key is a hash of all that decides the content, so a file is never out of date. Together they
+stay under a budget; the files that were not used for longest go first.
 """
 
 import contextlib
@@ -16,7 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from filelock import FileLock, Timeout
+from filelock import AcquireReturnProxy, FileLock, Timeout
 from torch import Tensor
 
 from tl_core.machine.array_file import array_writer
@@ -31,11 +30,7 @@ KEPT_DTYPES = (torch.float32, torch.bfloat16)
 
 
 class FeatureCache:
-    """The activations kept in one cache folder.
-
-    Args:
-        cache: the cache folder; activations go to `features` in it.
-    """
+    """The activations kept in the folder `features` of a cache folder."""
 
     def __init__(self, cache: Path) -> None:
         self.folder = cache / "features"
@@ -43,19 +38,14 @@ class FeatureCache:
     def open(self, key: str) -> "Activations | None":
         """What is kept under a key, marked as used now; None where there is nothing."""
         path = self._path(key)
-        try:
+        with contextlib.suppress(OSError, ValueError):
             found = Activations(np.load(path, mmap_mode="c", allow_pickle=False))
             os.utime(path)
-        except (OSError, ValueError):
-            return None
-        return found
+            return found
+        return None
 
     def fits(self, size_bytes: int) -> bool:
-        """Whether that many bytes may be kept, others being thrown out for them.
-
-        Raises:
-            BadInput: the budget in the environment is no number.
-        """
+        """Whether that many bytes may be kept, others being thrown out; raises as the budget."""
         return size_bytes <= self.budget_bytes()
 
     def open_or_build(
@@ -67,38 +57,28 @@ class FeatureCache:
     ) -> "Activations | None":
         """What is kept under a key, after it was built where it was not; None if it cannot be.
 
-        One process builds, others that want the same wait for it.
-
-        Args:
-            key: hash of the content.
-            count: N.
-            parts: makes the content, consecutive batches (B, …) float32 or bfloat16 of N in all.
-            meanwhile: called before waiting for another process.
+        `parts` makes consecutive batches (B, …), float32 or bfloat16, of `count` = N in all. One
+        process builds, others wait for it and call `meanwhile` before.
         """
         found = self.open(key)
         if found is not None:
             return found
         try:
             self.folder.mkdir(parents=True, exist_ok=True)
-            with self._locked(key, meanwhile):
+            with self._acquired(key, meanwhile):
                 if self.open(key) is None:
                     self._build(key, count, parts())
         except OSError:  # a full or read-only disk is no reason not to train
             return None
         return self.open(key)
 
-    @contextlib.contextmanager
-    def _locked(self, key: str, meanwhile: Callable[[], object]) -> Iterator[None]:
+    def _acquired(self, key: str, meanwhile: Callable[[], object]) -> AcquireReturnProxy:
         lock = self._lock(key)
         try:
-            lock.acquire(timeout=0)
+            return lock.acquire(timeout=0)
         except Timeout:
             meanwhile()
-            lock.acquire()
-        try:
-            yield
-        finally:
-            lock.release()
+            return lock.acquire()
 
     def _lock(self, key: str) -> FileLock:
         return FileLock(self.folder / f".{key}.lock")
@@ -120,8 +100,7 @@ class FeatureCache:
     def make_room(self, size_bytes: int) -> bool:
         """Throw out what was not used for longest until `size_bytes` more are in the budget.
 
-        Returns:
-            Whether they are; what others are building counts, and is not thrown out.
+        False where that is not enough: what others are building counts, and is not thrown out.
         """
         self._remove_abandoned()
         room = self.budget_bytes() - sum(s.st_size for _, s in self._files(".*-*.npy"))
@@ -146,8 +125,7 @@ class FeatureCache:
     def budget_bytes(self) -> float:
         """$TL_SWEEP_FEATURES_BUDGET in GiB, else 20 GiB or half of what the disk could give.
 
-        Raises:
-            BadInput: the variable is no number, or negative.
+        Raises BadInput where the variable is no number, or negative.
         """
         set_by_user = gibibytes_from(BUDGET_VARIABLE)
         if set_by_user is not None:
@@ -167,11 +145,7 @@ class FeatureCache:
 
 
 class Activations:
-    """Activations (N, …) of N images, mapped or in memory.
-
-    Args:
-        stored: (N, …) as in the file.
-    """
+    """Activations (N, …) of N images, mapped or in memory; `stored` as in the file."""
 
     def __init__(self, stored: np.ndarray) -> None:
         self.stored = stored.view(np.ndarray)
@@ -180,9 +154,6 @@ class Activations:
     def of(cls, activations: Tensor) -> "Activations":
         """Activations (N, …) in memory."""
         return cls(_stored(activations))
-
-    def __len__(self) -> int:
-        return len(self.stored)
 
     def take(self, positions: np.ndarray) -> Tensor:
         """Activations at `positions` (B,) as a new (B, …) tensor, float32 or bfloat16."""

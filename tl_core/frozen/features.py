@@ -1,13 +1,12 @@
 """Train on activations at the freeze boundary in place of images, where that changes nothing.
 
-Frozen stages make the same of an image in every epoch and every trial, unless the image is
-augmented anew each time. What they make of the training views, of the validation split and, once
-it is judged, of the test split is computed once per content and kept on this machine's disk
-(`feature_cache`).
+What frozen stages make of the training views, of the validation split and, once it is judged, of
+the test split is computed once per content and kept on this machine's disk (`feature_cache`).
 
 Shapes: B images of a batch, N of a split, C channels, S × S pixels; activations are (B, …).
 """
 
+import functools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -37,12 +36,10 @@ Parts = Callable[[], Iterator[Tensor]]
 
 @dataclass(frozen=True)
 class Probe:
-    """What the frozen part costs and brings."""
+    """Operations of the frozen part on one image, and the size of its activations."""
 
     flops: int
-    """Operations of the frozen part on one image."""
     size_bytes: int
-    """Size of one image's activations."""
 
 
 def feature_batches(
@@ -52,13 +49,7 @@ def feature_batches(
 
     That is so where nothing is frozen, images are augmented or mixed anew each time or shown to a
     teacher, the forward pass cannot be cut, or the activations are cheap to compute or too large
-    for the cache.
-
-    Args:
-        model: as it trains, its stages frozen.
-        images: the run's batches.
-        precision: of the frozen stages: fp32, bf16 or fp16.
-        depth: number of stages that are frozen now.
+    for the cache. The model's first `depth` stages are frozen, and compute in `precision`.
     """
     if depth == 0 or not sees_images_again(images.config):
         return None
@@ -78,10 +69,7 @@ def sees_images_again(config: TrainConfig) -> bool:
 class FeatureBatches:
     """The batches of one run, cut at its freeze boundary: the same methods as `Batches`.
 
-    Attributes:
-        rest: activations (B, …) → logits (B, K); what is left to train.
-        trained: `rest` in training mode, as a module.
-        judged: `rest` in evaluation.
+    `rest`, `trained` and `judged` are those of the model's `Cut`.
 
     Raises:
         NotCuttable: the model cannot be cut, or the pieces do not do what it does.
@@ -96,7 +84,6 @@ class FeatureBatches:
         self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
         self.cache = FeatureCache(cache_folder(images.config.cache_dir))
         self.views: dict[int, Activations] = {}
-        self.val: Activations | None = None
         self.view = 0
 
     def pays(self) -> bool:
@@ -124,9 +111,7 @@ class FeatureBatches:
     ) -> tuple[Tensor, Tensor, Tensor]:
         """Activations (B, …) float32 of the epoch's view, labels (B,) int64, and these again.
 
-        Args:
-            positions: (B,) int positions in the training split.
-            generator: not used: the views are drawn once.
+        `positions` (B,) are in the training split. The views are drawn once, without `generator`.
         """
         labels = self.images.labels(self.images.data.train, positions)
         return self._take(self.views[self.view], positions), labels, labels
@@ -149,11 +134,9 @@ class FeatureBatches:
         if whole is None:
             taken = activations.take(positions).to(device, non_blocking=True)
         else:
-            taken = activations.decode(
-                whole[torch.from_numpy(positions).to(device, non_blocking=True)]
-            )
-        taken = taken.float()
-        return taken.movedim(-1, 1) if self._moved(taken) else taken
+            places = torch.from_numpy(positions).to(device, non_blocking=True)
+            taken = activations.decode(whole[places])
+        return (taken.movedim(-1, 1) if self._moved(taken) else taken).float()
 
     def _moved(self, activations: Tensor) -> bool:
         """Whether maps are kept as (B, H, W, C), so that reading them gives channels-last."""
@@ -164,20 +147,19 @@ class FeatureBatches:
             return self.prefix(images)
 
     def _of_view(self, view: int) -> Activations:
-        config, data = self.images.config, self.images.data
+        config, train, flip = self.images.config, self.images.data.train, self.images.flip
         drawn: list[object] = [config.augmentation]
         if config.augmentation != "none":
-            policy = AUGMENTATIONS[config.augmentation]
-            drawn += [content_key(policy), view, config.split_seed, self.images.flip]
+            policy = content_key(AUGMENTATIONS[config.augmentation])
+            drawn += [policy, view, config.split_seed, flip]
 
         def views() -> Iterator[Tensor]:
-            for drawn_images in draw_view(config, data.train, self.images.flip, view):
-                for images in drawn_images.split(self.images.eval_batch_size):
-                    yield self.images.prepare(images)
+            for images in draw_view(config, train, flip, view):
+                yield from map(self.images.prepare, images.split(self.images.eval_batch_size))
 
-        key, parts = self._content_of(data.train, drawn, views)
-        found = self.cache.open_or_build(key, len(data.train), parts, meanwhile=self._val)
-        return found or _in_memory(parts)
+        key, count, parts = self._content_of(train, drawn, views)
+        kept = self.cache.open_or_build(key, count, parts, meanwhile=lambda: self._val)
+        return kept or _in_memory(parts)
 
     def _kept(self, split: Split) -> Activations | None:
         """Activations of a whole split; None where they are not kept.
@@ -186,47 +168,38 @@ class FeatureBatches:
         """
         data = self.images.data
         if split is data.val:
-            return self._val()
+            return self._val
         stays = self.images.config.unfreeze_epochs is None  # else each run has its own body
         if split is not data.test or not stays or not self._fits(data.val, data.test):
             return None
         return self.cache.open_or_build(*self._of_images(split))
 
+    @functools.cached_property
     def _val(self) -> Activations:
-        if self.val is None:
-            key, count, parts = self._of_images(self.images.data.val)
-            self.val = self.cache.open_or_build(key, count, parts) or _in_memory(parts)
-        return self.val
+        key, count, parts = self._of_images(self.images.data.val)
+        return self.cache.open_or_build(key, count, parts) or _in_memory(parts)
 
     def _of_images(self, split: Split) -> tuple[str, int, Parts]:
         """Key, number and content of the activations of a split's images as they are."""
-        key, parts = self._content_of(
-            split, ["none"], lambda: (images for images, _ in self.images.evaluation(split))
-        )
-        return key, len(split), parts
+        evaluation = self.images.evaluation
+        return self._content_of(split, ["none"], lambda: (i for i, _ in evaluation(split)))
 
     def _content_of(
         self, split: Split, drawn: Sequence[object], images: Parts
-    ) -> tuple[str, Parts]:
-        """Key of activations, and what makes them.
-
-        Args:
-            split: whose images.
-            drawn: what was drawn of them, for the key.
-            images: makes them, as the model sees them, in batches (B, C, S, S).
-        """
+    ) -> tuple[str, int, Parts]:
+        """Key, number and content of the activations of `images` (B, C, S, S)."""
+        run, data = self.images, self.images.data
         key = digest(
-            prefix_key(self.prefix), self.images.data.fingerprint, self.images.data.image_size,
-            self.images.data.white_levels, split.indices.tobytes(),
-            self.images.mean.tolist(), self.images.std.tolist(), self.images.config.channels_last,
-            self.precision, *drawn,
+            prefix_key(self.prefix), data.fingerprint, data.image_size, data.white_levels,
+            split.indices.tobytes(), run.mean.tolist(), run.std.tolist(),
+            run.config.channels_last, self.precision, *drawn,
         )  # fmt: skip
 
         def parts() -> Iterator[Tensor]:
             for part in map(self._compute, images()):
                 yield part.movedim(1, -1) if self._moved(part) else part
 
-        return key, parts
+        return key, len(split), parts
 
 
 def _in_memory(parts: Parts) -> Activations:
@@ -243,8 +216,7 @@ def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
     key = (settings_key(cut.prefix), settings_key(cut.judged), images.shape)
     if key not in _PROBES:
         _PROBES[key] = _measured(cut, images) if agrees(cut, model, images) else None
-    found = _PROBES[key]
-    if found is None:
+    if (found := _PROBES[key]) is None:
         raise NotCuttable("the pieces do not do what the model does")
     return found
 

@@ -12,12 +12,7 @@ from tl_core.machine.whole_file import whole_file
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state` to `path`, whole or not at all.
-
-    Args:
-        path: the file to make or replace; its folder is made if needed.
-        state: tensors and plain values only (`Trainer.state_dict()`).
-    """
+    """Write `state`, tensors and plain values only, whole or not at all; make the folder."""
     with whole_file(path) as temporary:
         torch.save(state, temporary)
 
@@ -35,11 +30,7 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 
 def load_state(path: Path) -> Any:
-    """Whatever `save_checkpoint` wrote, on the CPU.
-
-    Raises:
-        BadInput: as `load_checkpoint` says.
-    """
+    """Whatever `save_checkpoint` wrote, on the CPU; raises as `load_checkpoint` does."""
     try:
         return torch.load(path, map_location="cpu", weights_only=True)
     except FileNotFoundError:
@@ -60,10 +51,9 @@ def rng_state() -> dict[str, Any]:
     """State of the global generators, in values that `weights_only=True` accepts."""
     legacy = np.random.get_state(legacy=False)  # noqa: NPY002
     numpy_state = {**legacy, "state": {**legacy["state"], "key": legacy["state"]["key"].tolist()}}
-    cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_available() else []
     return {
         "torch": torch.get_rng_state(),
-        "cuda": cuda,
+        "cuda": torch.cuda.get_rng_state_all() if torch.cuda.is_available() else [],
         "python": random.getstate(),
         "numpy": numpy_state,
     }

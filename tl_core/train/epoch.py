@@ -40,11 +40,7 @@ def stop_reason(
 ) -> str | None:
     """Why a run ends after `epoch` epochs: diverged, epochs, target or patience; None: it goes on.
 
-    Args:
-        config: epochs, target_accuracy and patience are read.
-        epoch: epochs completed, from 1.
-        best_epoch: the one of the highest validation accuracy.
-        val_accuracy: of the last epoch; NaN if the loss was not finite.
+    `val_accuracy` is that of the last epoch, NaN if its loss was not finite.
     """
     if math.isnan(val_accuracy):
         return "diverged"

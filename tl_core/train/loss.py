@@ -14,12 +14,7 @@ from tl_core.train.teacher import Teacher
 
 
 class Loss:
-    """The loss of one run.
-
-    Args:
-        config: class_weights, label_smoothing and the distillation fields are read.
-        batches: what the run trains on.
-        eval_precision: in which a teacher answers: fp32, bf16 or fp16.
+    """The loss of one run; a teacher answers in `eval_precision`.
 
     Raises:
         BadInput: the teacher cannot be read or knows other classes.
@@ -31,21 +26,16 @@ class Loss:
         self.teacher = Teacher(config.teacher, batches, eval_precision) if config.teacher else None
 
     def __call__(self, images: Tensor, logits: Tensor, targets: Tensor) -> Tensor:
-        """The mean loss of a batch.
+        """The mean loss of a batch; logits and targets as in `label_loss`.
 
-        Args:
-            images: (B, C, S, S) as the model saw them; activations where there is no teacher.
-            logits: (B, K) float32.
-            targets: (B,) int64 labels, or (B, K) shares of classes.
+        `images` (B, C, S, S) are as the model saw them; activations where there is no teacher.
         """
-        smoothing = self.config.label_smoothing
-        of_labels = label_loss(logits, targets, self.class_weights, smoothing)
+        config = self.config
+        of_labels = label_loss(logits, targets, self.class_weights, config.label_smoothing)
         if self.teacher is None:
             return of_labels
-        share = self.config.distill_share
-        of_teacher = distillation(
-            logits, self.teacher.logits(images), self.config.distill_temperature
-        )
+        wanted, share = self.teacher.logits(images), config.distill_share
+        of_teacher = distillation(logits, wanted, config.distill_temperature)
         return (1 - share) * of_labels + share * of_teacher
 
 
@@ -72,24 +62,14 @@ def label_loss(
 
 
 def image_weights(targets: Tensor, class_weights: Tensor) -> Tensor:
-    """(B,) weight of each image: that of its class, of a mixed image the mean by its shares.
-
-    Args:
-        targets: (B,) int64 labels, or (B, K) shares of classes.
-        class_weights: (K,) float.
-    """
+    """(B,) weight of each image: that of its class, of a mixed image the mean by its shares."""
     if targets.ndim == 1:
         return class_weights[targets]
     return targets.to(class_weights.dtype) @ class_weights
 
 
 def distillation(logits: Tensor, teacher: Tensor, temperature: float) -> Tensor:
-    """T² · KL(teacher ‖ model) of the classes' probabilities at temperature T, mean over images.
-
-    Args:
-        logits: (B, K) of the model.
-        teacher: (B, K), likewise.
-        temperature: T.
+    """T² · KL(teacher ‖ model) at temperature T, mean over images; both are logits (B, K).
 
     Source: Hinton, Vinyals & Dean 2015 "Distilling the Knowledge in a Neural Network".
     """

@@ -1,8 +1,4 @@
-"""Parameter groups, optimizers and learning-rate schedules.
-
-A schedule is a pure function of how far training is, so it has no state to save; only the plateau
-schedule listens to the validation loss and keeps a small state of its own.
-"""
+"""Parameter groups, optimizers and learning-rate schedules."""
 
 import math
 from collections.abc import Callable
@@ -33,18 +29,16 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
     Raises:
         BadInput: nothing is left to train.
     """
-    distances = _distances(model) if config.layer_lr_decay < 1 else {}
     heads = head_parameters(model)
+    # parameter of the body → number of stages between it and the head
+    above = {name: n for n, group in enumerate(reversed(stages(model))) for name in group}
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:
             head = name in heads
-            rate = (
-                config.head_lr_ratio if head else config.layer_lr_decay ** distances.get(name, 0)
-            )
+            rate = config.head_lr_ratio if head else config.layer_lr_decay ** above.get(name, 0)
             decays = parameter.ndim > 1 and (head or config.l2_sp == 0)
-            key = (head, rate, decays)
-            groups.setdefault(key, []).append(parameter)
+            groups.setdefault((head, rate, decays), []).append(parameter)
     if not groups:
         raise BadInput("every parameter is frozen; lower freeze_depth to train something.")
     result: ParameterGroups = []
@@ -53,12 +47,6 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
         decay = config.weight_decay if decays else 0.0
         result.append({"params": parameters, "lr": peak, "peak_lr": peak, "weight_decay": decay})
     return result
-
-
-def _distances(model: nn.Module) -> dict[str, int]:
-    """Parameter of the body → number of stages between it and the head."""
-    groups = stages(model)
-    return {name: n for n, group in enumerate(reversed(groups)) for name in group}
 
 
 def _sgd(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
@@ -115,11 +103,6 @@ def warmup(epoch: float, config: TrainConfig) -> float:
     return min(1.0, epoch / config.warmup_epochs) if config.warmup_epochs > 0 else 1.0
 
 
-def constant(epoch: float, config: TrainConfig) -> float:
-    """1 after the warmup."""
-    return warmup(epoch, config)
-
-
 def step(epoch: float, config: TrainConfig) -> float:
     """Times `decay_factor` after every `step_epochs` whole epochs."""
     return warmup(epoch, config) * config.decay_factor ** (math.floor(epoch) // config.step_epochs)
@@ -133,11 +116,8 @@ def cosine(epoch: float, config: TrainConfig) -> float:
     if epoch < config.warmup_epochs:
         return warmup(epoch, config)
     length = max(config.epochs - config.warmup_epochs, 1e-9)
-    return _half_cosine((epoch - config.warmup_epochs) / length)
-
-
-ONECYCLE_PEAK = 0.25  # share of training before the peak
-ONECYCLE_START = 0.1  # first factor
+    progress = (epoch - config.warmup_epochs) / length
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))
 
 
 def onecycle(epoch: float, config: TrainConfig) -> float:
@@ -145,19 +125,20 @@ def onecycle(epoch: float, config: TrainConfig) -> float:
 
     Source: Smith & Topin 2018, Super-Convergence; the shares are our own choice.
     """
-    progress = epoch / config.epochs
-    if progress < ONECYCLE_PEAK:
-        return ONECYCLE_START + (1 - ONECYCLE_START) * progress / ONECYCLE_PEAK
-    return max(0.0, 1 - progress) / (1 - ONECYCLE_PEAK)
+    start, peak, progress = 0.1, 0.25, epoch / config.epochs
+    if progress < peak:
+        return start + (1 - start) * progress / peak
+    return max(0.0, 1 - progress) / (1 - peak)
 
 
 SCHEDULES: dict[str, Callable[[float, TrainConfig], float]] = {
-    "constant": constant,
+    "constant": warmup,
     "step": step,
     "cosine": cosine,
     "onecycle": onecycle,
-    "plateau": constant,
+    "plateau": warmup,
 }
+"""(epochs trained, config) → factor of the peak rate; `Plateau` has one more, with a state."""
 
 
 class Plateau:
@@ -186,13 +167,11 @@ class Plateau:
 
     def state_dict(self) -> dict[str, float]:
         """Plain values for a checkpoint."""
-        names = ("factor", "best_loss", "epochs_without_gain")
-        return {name: getattr(self, name) for name in names}
+        return {name: value for name, value in vars(self).items() if name != "config"}
 
     def load_state_dict(self, state: dict[str, float]) -> None:
         """Take over a saved state."""
-        for name, value in state.items():
-            setattr(self, name, value)
+        vars(self).update(state)
 
 
 def build_optimizer(model: nn.Module, config: TrainConfig) -> torch.optim.Optimizer:
@@ -210,8 +189,7 @@ def optimizer_of_groups(groups: ParameterGroups, config: TrainConfig) -> torch.o
 def take_over_state(optimizer: torch.optim.Optimizer, other: torch.optim.Optimizer) -> None:
     """Copy the optimizer state of the parameters that both have from `other`.
 
-    Parameters that are new to SGD start with a momentum of 0, which comes to the same as none:
-    fused SGD wants all of a group to have one.
+    Parameters new to SGD get a momentum of 0, as fused SGD wants all of a group to have one.
     """
     for group in optimizer.param_groups:
         for parameter in group["params"]:
@@ -229,12 +207,7 @@ def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
 
 def check_optimization(config: TrainConfig) -> None:
     """Raise BadInput where the optimizer or the schedule is in no table."""
-    tables = (("optimizer", OPTIMIZERS), ("schedule", SCHEDULES))
-    for name, table in tables:
+    for name, table in (("optimizer", list(OPTIMIZERS)), ("schedule", list(SCHEDULES))):
         value = getattr(config, name)
         if value not in table:
             raise BadInput(f"{name}={value!r}: one of {', '.join(table)}.")
-
-
-def _half_cosine(progress: float) -> float:
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, progress)))

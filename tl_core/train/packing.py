@@ -25,7 +25,7 @@ class Load:
     memory_bytes: int
     """On the device, including the process's CUDA context."""
     total_bytes: int
-    """Memory of the device."""
+    """Of the device."""
     busy: float
     """Share of a training step's time in which the GPU computes, in (0, 1]."""
 
@@ -42,18 +42,12 @@ class Load:
 def measure_load(config: TrainConfig, data: ImageData) -> Load:
     """Train and evaluate a few batches on this process's GPU, and measure the load.
 
-    Memory of other processes on the GPU counts too, which errs on the safe side.
-
-    Args:
-        config: of the run, precision resolved.
-        data: the data set.
+    Memory of other processes on the GPU counts too. The config's precision must be resolved.
     """
     trainer = Trainer(config, data)
-    device = trainer.device
     trainer.model.train()
     trainer.batches.start_epoch(0)
-    size = min(config.batch_size, len(data.train))
-    positions = np.arange(size)
+    positions = np.arange(min(config.batch_size, len(data.train)))
     _steps(trainer, positions, WARM_UP_STEPS)
     start = time.perf_counter()
     _steps(trainer, positions, TIMED_STEPS)
@@ -63,7 +57,7 @@ def measure_load(config: TrainConfig, data: ImageData) -> Load:
     events = [e for e in recorded.events() or [] if e.device_type == DeviceType.CUDA]
     computing = sum(event.time_range.elapsed_us() for event in events) / 1e6
     trainer.predict(data.val)
-    free, total = torch.cuda.mem_get_info(device)
+    free, total = torch.cuda.mem_get_info(trainer.device)
     return Load(memory_bytes=total - free, total_bytes=total, busy=min(1.0, computing / wall))
 
 

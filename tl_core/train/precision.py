@@ -2,11 +2,9 @@
 
 import contextlib
 import dataclasses
-import hashlib
 import json
-import time
+import timeit
 import warnings
-from collections.abc import Callable
 from pathlib import Path
 
 import torch
@@ -20,6 +18,7 @@ from tl_core.kernels import layer_library
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.device import autocast, resolve_device
 from tl_core.machine.hardware import device_name
+from tl_core.machine.user_code import digest
 from tl_core.machine.whole_file import whole_file
 from tl_core.models import MODELS, build_model, model_channels
 from tl_core.models.timm_models import PREFIX
@@ -32,11 +31,7 @@ LARGEST_BATCH = 64  # own choice: quick on a CPU
 
 
 def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
-    """`measured_precision`; where measuring fails, the config with fp32 for `auto`.
-
-    Warns:
-        UserWarning: says why measuring failed.
-    """
+    """`measured_precision`; where measuring fails, a warning and fp32 for `auto`."""
     try:
         return measured_precision(config, data)
     except Exception as error:
@@ -44,50 +39,41 @@ def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
             f"the precision of {config.backbone} could not be measured ({error}): fp32",
             stacklevel=2,
         )
-        open_fields = (phase for phase in PHASES if getattr(config, phase) == "auto")
-        return config_from_dict(dict.fromkeys(open_fields, "fp32"), config)
+        return config_from_dict(dict.fromkeys(_auto(config), "fp32"), config)
+
+
+def _auto(config: TrainConfig) -> list[str]:
+    return [phase for phase in PHASES if getattr(config, phase) == "auto"]
 
 
 def measured_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
     """The config with every `auto` precision replaced by the faster of fp32 and bf16.
 
     Training and evaluation are measured separately, for a few steps on random images, without a
-    change to the global generators. The cache folder keeps the result for this model, image
-    size, batch, device, number of threads and version of torch.
-
-    Raises:
-        Exception: any error of the model.
+    change to the global generators. The cache folder keeps the result (`memory_file`). Errors of
+    the model pass through.
     """
     config = remembered_precision(config, data)
-    for phase in PHASES:
-        if getattr(config, phase) == "auto":
-            faster = _faster(config, data, phase)
-            file = memory_file(config, data)
-            _write(file, {**_read(file), phase: faster})
-            config = config_from_dict({phase: faster}, config)
+    for phase in _auto(config):
+        fp32, bf16 = (seconds_per_step(config, data, p, phase) for p in ("fp32", "bf16"))
+        faster = "bf16" if fp32 > MIN_SPEEDUP * bf16 else "fp32"
+        file = memory_file(config, data)
+        _write(file, {**_read(file), phase: faster})
+        config = config_from_dict({phase: faster}, config)
     return config
 
 
 def remembered_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
     """The config with `auto` replaced where this machine has measured such a run before."""
-    auto = [phase for phase in PHASES if getattr(config, phase) == "auto"]
+    auto = _auto(config)
     known = _read(memory_file(config, data)) if auto else {}
     return config_from_dict({phase: known[phase] for phase in auto if phase in known}, config)
 
 
-def _faster(config: TrainConfig, data: ImageData, phase: str) -> str:
-    fp32, bf16 = (seconds_per_step(config, data, p, phase) for p in ("fp32", "bf16"))
-    return "bf16" if fp32 > MIN_SPEEDUP * bf16 else "fp32"
-
-
 def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase: str) -> float:
-    """Shortest time of a step on at most 64 random images, from random weights.
+    """Shortest time of a step on at most 64 random images of the data's shape.
 
-    Args:
-        config: of the run.
-        data: gives the images' shape.
-        precision: fp32, bf16 or fp16.
-        phase: `precision` for forward and backward, `eval_precision` for forward alone.
+    `phase` is `precision` for forward and backward, `eval_precision` for forward alone.
     """
     config = dataclasses.replace(config, **FROM_SCRATCH)
     device = resolve_device(config.device)
@@ -98,15 +84,14 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
         model = build_model(
             config, channels=channels, num_classes=data.num_classes, image_size=side
         ).to(device)
-        batch = _batch(config, data)
-        images = torch.randn(batch, channels, side, side, device=device)
+        images = torch.randn(_batch(config, data), channels, side, side, device=device)
         if config.channels_last:
             model = model.to(memory_format=torch.channels_last)
             images = images.contiguous(memory_format=torch.channels_last)
         model.train(phase == "precision")
         step = _train_step if phase == "precision" else _eval_step
-        times = [_timed(step, model, images, precision) for _ in range(TIMED_STEPS + 1)]
-    return min(times[1:])
+        timer = timeit.Timer(lambda: step(model, images, precision))
+        return min(timer.repeat(TIMED_STEPS + 1, number=1)[1:])
 
 
 def _batch(config: TrainConfig, data: ImageData) -> int:
@@ -114,24 +99,12 @@ def _batch(config: TrainConfig, data: ImageData) -> int:
     return min(config.batch_size, len(data.train), LARGEST_BATCH)
 
 
-def _timed(
-    step: Callable[[nn.Module, Tensor, str], None],
-    model: nn.Module,
-    images: Tensor,
-    precision: str,
-) -> float:
-    start = time.perf_counter()
-    step(model, images, precision)
-    return time.perf_counter() - start
-
-
 def _train_step(model: nn.Module, images: Tensor, precision: str) -> None:
     model.zero_grad(set_to_none=True)
     with autocast(images.device, precision):
         logits = model(images).float()
-    loss = F.cross_entropy(
-        logits, torch.zeros(len(images), dtype=torch.int64, device=images.device)
-    )
+    labels = torch.zeros(len(images), dtype=torch.int64, device=images.device)
+    loss = F.cross_entropy(logits, labels)
     loss.backward()
     loss.item()  # waits for the device
 
@@ -144,10 +117,9 @@ def _eval_step(model: nn.Module, images: Tensor, precision: str) -> None:
 
 def memory_file(config: TrainConfig, data: ImageData) -> Path:
     """The file that keeps the precision measured for such a run."""
-    model = {name: getattr(config, name) for name in ARCHITECTURE}
     device = resolve_device(config.device)
     about = {
-        **model,
+        **{name: getattr(config, name) for name in ARCHITECTURE},
         "code": _builder_hash(config.backbone),
         "classes": data.num_classes,
         "batch": _batch(config, data),
@@ -159,17 +131,16 @@ def memory_file(config: TrainConfig, data: ImageData) -> Path:
         "threads": config.threads or torch.get_num_threads(),
         "torch": torch.__version__,
     }
-    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=8).hexdigest()
-    return cache_folder(config.cache_dir) / "precision" / f"{key}.json"
+    return cache_folder(config.cache_dir) / "precision" / f"{digest(about)}.json"
 
 
 def _builder_hash(backbone: str) -> str:
     """Hash of the code that builds the model: a user may change it under the same name."""
-    if backbone.startswith(PREFIX):
-        import timm
+    if not backbone.startswith(PREFIX):
+        return content_key(MODELS[backbone].build)
+    import timm
 
-        return content_key(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
-    return content_key(MODELS[backbone].build)
+    return content_key(timm.model_entrypoint(backbone.removeprefix(PREFIX)))
 
 
 def _read(file: Path) -> dict[str, str]:

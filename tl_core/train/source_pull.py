@@ -15,15 +15,13 @@ from tl_core.models import head_parameters
 class SourcePull:
     """The gradient of strength / 2 · ‖w − w₀‖² for each weight w whose source value is w₀.
 
-    Args:
-        model: with its source weights.
-        strength: 0: off.
-        moving: names of the tensors that may train.
+    The model has its source weights; `moving` names the tensors that may train. Strength 0: off.
     """
 
     def __init__(self, model: nn.Module, strength: float, moving: Collection[str]) -> None:
         self.strength = strength
-        new = {*head_parameters(model), *_not_loaded(model)}
+        loaded = getattr(model, "loaded", None)
+        new = {*head_parameters(model), *(loaded.missing if loaded else ())}
         self.pairs = [
             (parameter, parameter.detach().clone())
             for name, parameter in model.named_parameters()
@@ -39,8 +37,3 @@ class SourcePull:
         for parameter, source in self.pairs:
             if parameter.grad is not None:
                 parameter.grad.add_(parameter - source, alpha=self.strength)
-
-
-def _not_loaded(model: nn.Module) -> tuple[str, ...]:
-    loaded = getattr(model, "loaded", None)
-    return () if loaded is None else loaded.missing

@@ -15,16 +15,7 @@ from tl_core.models.saved_model import described_weights, load_model, resized
 
 
 class Teacher:
-    """A trained model that gives logits for a run's batches.
-
-    Args:
-        path: weights file that a sweep or `pretrain` wrote.
-        batches: of the run.
-        precision: fp32, bf16 or fp16.
-
-    Raises:
-        BadInput: as check_teacher does.
-    """
+    """A trained model, from a file that a sweep or `pretrain` wrote; raises as check_teacher."""
 
     def __init__(self, path: str, batches: Batches, precision: str) -> None:
         check_teacher(path, batches.data.classes)

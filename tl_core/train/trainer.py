@@ -50,7 +50,7 @@ _PLAIN_STATE = (
     "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
 )  # fmt: skip
 _MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
-"""Fields that a resumed run may change: folders, device, threads."""
+"""Fields that a resumed run may change."""
 
 
 def fit(
@@ -60,7 +60,7 @@ def fit(
 
     Args:
         config: the run.
-        data: its data set, loaded already (None: load it).
+        data: its data set; None: load it.
         checkpoint: file that holds the run after every epoch; if it exists the run goes on from
             it, and epochs done before are not yielded again.
 
@@ -78,12 +78,7 @@ def fit(
 
 
 class Trainer:
-    """One run of one configuration, an epoch at a time.
-
-    Args:
-        config: the run.
-        data: its data set, loaded already (None: load it).
-    """
+    """One run of one configuration, an epoch at a time; data and errors as in `fit`."""
 
     def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
         torch.set_num_threads(config.threads or DEFAULT_THREADS)
@@ -181,16 +176,14 @@ class Trainer:
         for step in range(self.steps_per_epoch):
             positions = order[step * size : (step + 1) * size]
             progress = self.epoch + step / self.steps_per_epoch
-            loss, hits = self.train_step(positions, progress)
-            loss_sum += loss * size
+            loss_mean, hits = self.train_step(positions, progress)
+            loss_sum += loss_mean * size
             correct += hits
             images += size
             if step % DIVERGENCE_CHECK_STEPS == 0 and not math.isfinite(loss_sum.item()):
-                return math.nan, math.nan, images
-        loss_mean = loss_sum.item() / images
-        if not math.isfinite(loss_mean):
-            return math.nan, math.nan, images
-        return loss_mean, correct.item() / images, images
+                break
+        loss = loss_sum.item() / images
+        return loss, correct.item() / images if math.isfinite(loss) else math.nan, images
 
     @property
     def steps_per_epoch(self) -> int:
@@ -203,9 +196,8 @@ class Trainer:
         if depth == self.depth:
             return
         freeze(self.model, depth)
-        optimizer = build_optimizer(self.model, self.config)
-        take_over_state(optimizer, self.optimizer)
-        self.optimizer = optimizer
+        before, self.optimizer = self.optimizer, build_optimizer(self.model, self.config)
+        take_over_state(self.optimizer, before)
         self._choose_input(depth)
 
     def train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
@@ -229,11 +221,8 @@ class Trainer:
         if self.config.clip_norm is not None:
             trained = [p for group in self.optimizer.param_groups for p in group["params"]]
             nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
-        if self.scaler.is_enabled():
-            self.scaler.step(self.optimizer)
-            self.scaler.update()
-        else:
-            self.optimizer.step()
+        self.scaler.step(self.optimizer)
+        self.scaler.update()
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy, without smoothing or weights, and accuracy of a whole split."""
@@ -268,11 +257,7 @@ class Trainer:
         return torch.cuda.max_memory_allocated(self.device) if cuda else 0
 
     def restore_best(self) -> None:
-        """Put the weights of the best epoch into the model.
-
-        Raises:
-            BadInput: no epoch ended with a finite loss.
-        """
+        """Put the weights of the best epoch into the model; BadInput if no loss was finite."""
         if not self.best_weights:
             raise BadInput("no epoch ended with a finite loss, so there are no best weights.")
         self.model.load_state_dict({**self.model.state_dict(), **self.best_weights})

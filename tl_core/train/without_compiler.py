@@ -1,7 +1,7 @@
 """torch's optimizers without its compiler, which takes 1 to 2.5 s and 150 MiB in every process.
 
-torch wraps methods of its optimizers so that its compiler, where it is used, leaves them alone;
-the first call of one imports it, though nothing here is compiled.
+torch wraps methods of its optimizers so that its compiler leaves them alone; the first call of
+one imports it, though nothing here is compiled.
 """
 
 import functools

@@ -16,7 +16,9 @@ from sweep.trial.head_stacks import REACH, HeadStacks
 from sweep.trial.job import Job
 from sweep.trial.trainable import TrialActor, run_facts, unpack
 from tl_core import TrainConfig, Trainer
-from tl_core.frozen.features import FeatureBatches
+from tl_core.frozen import features
+from tl_core.frozen.cut import cut_model
+from tl_core.frozen.feature_cache import BUDGET_VARIABLE
 from tl_core.train.checkpoint import save_checkpoint
 from tl_core.train.head_group import HeadGroup
 from tl_core.train.heads import train_heads
@@ -250,11 +252,12 @@ def test_three_seeds_are_judged_by_one_look_at_the_test_split(job, monkeypatch, 
     torch.manual_seed(0)
     whole = Trainer(TrainConfig(**{**BASE.to_dict(), "freeze_depth": 0}))
     save_file({k: v.contiguous() for k, v in whole.model.state_dict().items()}, source)
-    sizes, original = [], FeatureBatches._compute
+    sizes = []
 
-    def counting(self, images):
-        sizes.append(len(images))
-        return original(self, images)
+    def counted(model):
+        cut = cut_model(model)
+        cut.prefix.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+        return cut
 
     seeds = [{"lr": 0.01, "seed": seed} for seed in range(3)]
     told = job(seeds, weights=str(source))
@@ -263,11 +266,12 @@ def test_three_seeds_are_judged_by_one_look_at_the_test_split(job, monkeypatch, 
         trainer.run_epoch()
         save_checkpoint(told.checkpoint(number), {"model": trainer.best_weights})
     judgings = [partial(judge_trial, told, n, seeds[n], 1, votes=True) for n in range(3)]
-    monkeypatch.setattr(FeatureBatches, "_compute", counting)
+    own = len(whole.data.train) + len(whole.data.val)
+    activations = Trainer(told.config(seeds[0])).batches.probe.size_bytes  # tried once a process
+    monkeypatch.setattr(features, "cut_model", counted)
     found = judge_in_turn(judgings, 1)
-    test = len(whole.data.test)
-    assert sum(sizes) - test in (0, len(whole.data.train) + len(whole.data.val))
-    monkeypatch.setattr(FeatureBatches, "_kept", lambda self, split: None)
+    assert sum(sizes) - len(whole.data.test) in (0, own)
+    monkeypatch.setenv(BUDGET_VARIABLE, str((own + 1) * activations / 2**30))  # not the test split
     for judged, again in zip(found, judge_in_turn(judgings, 1), strict=True):
         assert judged.accuracy == again.accuracy
         assert np.array_equal(judged.probabilities, again.probabilities)

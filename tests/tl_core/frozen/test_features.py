@@ -12,7 +12,8 @@ from tl_core.augment import AUGMENTATIONS
 from tl_core.batches.batches import Batches
 from tl_core.datasets.images.white_levels import WhiteLevels
 from tl_core.frozen import features
-from tl_core.frozen.feature_cache import BUDGET_VARIABLE, FeatureCache
+from tl_core.frozen.cut import cut_model
+from tl_core.frozen.feature_cache import BUDGET_VARIABLE
 from tl_core.frozen.features import FeatureBatches
 from tl_core.train import trainer
 
@@ -55,6 +56,26 @@ def kept(tmp_path):
     return sorted(path.name for path in (tmp_path / "features").glob("*.npy"))
 
 
+@pytest.fixture
+def images_seen(monkeypatch):
+    """Sizes of the batches that went through frozen stages; one or two images are a try."""
+    sizes = []
+
+    def counted(model):
+        cut = cut_model(model)
+        cut.prefix.register_forward_pre_hook(lambda _, images: sizes.append(len(images[0])))
+        return cut
+
+    monkeypatch.setattr(features, "cut_model", counted)
+    return sizes
+
+
+def leave_no_room_for_the_test_split(monkeypatch, run):
+    """Only the activations of training and validation fit the cache."""
+    own = run.batches.probe.size_bytes * (len(run.data.train) + len(run.data.val))
+    monkeypatch.setenv(BUDGET_VARIABLE, str(1.5 * own / 2**30))
+
+
 @pytest.mark.parametrize("depth", [2, 3, 4])
 @pytest.mark.parametrize(
     "fields",
@@ -87,15 +108,12 @@ def test_views_come_back_and_differ(run):
     assert not torch.equal(seen[0], seen[1])
 
 
-def test_another_trial_with_the_same_prefix_computes_nothing(run, monkeypatch):
+def test_another_trial_with_the_same_prefix_computes_nothing(run, images_seen):
     numbers(run(augmentation="light", cached_views=2))
-    second = run(augmentation="light", cached_views=2, lr=0.1, seed=0)
-
-    def fail(self, images):
-        raise AssertionError("computed again")
-
-    monkeypatch.setattr(FeatureBatches, "_compute", fail)
-    assert len(numbers(second)) == 3
+    assert images_seen
+    images_seen.clear()
+    assert len(numbers(run(augmentation="light", cached_views=2, lr=0.1, seed=0))) == 3
+    assert images_seen == []
 
 
 def test_the_test_split_is_judged_through_the_pieces_too(run, digits, monkeypatch):
@@ -107,20 +125,6 @@ def test_the_test_split_is_judged_through_the_pieces_too(run, digits, monkeypatc
     assert len(labels) == len(digits.test)
 
 
-@pytest.fixture
-def images_seen(monkeypatch):
-    """Sizes of the batches that went through frozen stages."""
-    sizes = []
-    original = FeatureBatches._compute
-
-    def counting(self, images):
-        sizes.append(len(images))
-        return original(self, images)
-
-    monkeypatch.setattr(FeatureBatches, "_compute", counting)
-    return sizes
-
-
 @pytest.mark.parametrize(
     "fields",
     [{}, {"freeze_depth": 4}, {"freeze_depth": 4, "channels_last": False}]
@@ -129,9 +133,10 @@ def images_seen(monkeypatch):
 def test_kept_activations_of_the_test_split_give_its_numbers_to_the_bit(
     run, digits, monkeypatch, images_seen, fields
 ):
+    first = run(**fields)
     with monkeypatch.context() as patch:
-        patch.setattr(FeatureBatches, "_kept", lambda self, split: None)
-        expected, _ = run(**fields).predict(digits.test)
+        leave_no_room_for_the_test_split(patch, first)
+        expected, _ = first.predict(digits.test)
     images_seen.clear()
     for lr in (0.02, 0.1, 0.5):  # equal heads, since no epoch was trained
         logits, labels = run(**fields, lr=lr).predict(digits.test)
@@ -145,11 +150,11 @@ def test_activations_of_the_test_split_that_serve_none_are_not_kept(
     run, digits, monkeypatch, tmp_path, images_seen, fields
 ):
     """Each run trains its body in the end, or the run's own would be thrown out."""
-    first = run(**fields)
+    runs = [run(**fields), run(**fields)]
     if not fields:
-        own = first.batches.probe.size_bytes * (200 + len(digits.val))
-        monkeypatch.setenv(BUDGET_VARIABLE, str(1.5 * own / 2**30))
-    for one in (first, run(**fields)):
+        leave_no_room_for_the_test_split(monkeypatch, runs[0])
+    images_seen.clear()
+    for one in runs:
         one.predict(digits.test)
     assert sum(images_seen) == 2 * len(digits.test)
     assert kept(tmp_path) == []
@@ -263,8 +268,7 @@ def test_the_frozen_part_is_not_saved_with_every_best_epoch(run):
 
 def test_a_disagreement_between_pieces_and_whole_falls_back_to_images(run, monkeypatch):
     monkeypatch.setattr(features, "agrees", lambda *arguments: False)
-    monkeypatch.setattr(features, "_PROBES", {})
-    assert isinstance(run().batches, Batches)
+    assert isinstance(run(width=13).batches, Batches)  # not tried before in this process
 
 
 def test_the_same_stages_at_another_image_size_are_measured_anew(run):
@@ -292,9 +296,10 @@ def test_batches_from_arrays_that_live_on_a_device_are_the_same(run, monkeypatch
     assert asked
 
 
-def test_while_another_process_computes_the_training_images_validation_is_done(run, monkeypatch):
-    waited, counts = [], []
-    acquire, build = FileLock.acquire, FeatureCache._build
+def test_while_another_process_computes_the_training_images_validation_is_done(
+    run, monkeypatch, images_seen
+):
+    waited, acquire = [], FileLock.acquire
 
     def taken_at_first(lock, timeout=None, **options):
         if timeout == 0 and not waited:
@@ -302,15 +307,11 @@ def test_while_another_process_computes_the_training_images_validation_is_done(r
             raise Timeout(lock.lock_file)
         return acquire(lock, timeout=timeout, **options)
 
-    def counting(cache, key, count, parts):
-        counts.append(count)
-        build(cache, key, count, parts)
-
     monkeypatch.setattr(FileLock, "acquire", taken_at_first)
-    monkeypatch.setattr(FeatureCache, "_build", counting)
-    trainer = run()
+    trainer = run(eval_batch_size=500)
+    images_seen.clear()
     trainer.run_epoch()
-    assert counts == [len(trainer.data.val), len(trainer.data.train)]
+    assert images_seen == [len(trainer.data.val), len(trainer.data.train)]
 
 
 def test_settings_that_no_tensor_holds_make_another_prefix(by_hand, tmp_path):
