@@ -14,7 +14,7 @@ import pandas as pd
 from sweep.report.effects.design import Design, Factors, read_design
 from sweep.report.effects.divergence import rate
 from sweep.report.effects.estimate import Estimate, estimate, tested_pairs
-from sweep.report.effects.interactions import no_interactions
+from sweep.report.effects.interactions import INTERACTION_COLUMNS
 from sweep.report.effects.notes import notes
 from sweep.results.schema import USABLE
 from sweep.results.selection import of_search
@@ -40,33 +40,29 @@ class Effects:
             that diverges, NaN where none did; mean (accuracy of the usable trials at the level);
             method of low_all and high_all ("pooled", or "own variance" where the interval by the
             level's and the base level's own variances is the wider one); reason why there is no
-            interval, else empty: "diverged", "base diverged", "others diverged" (at every level
-            of another factor), "no trials", "no base", "aliased", "missing combinations", "no
-            scatter", "few trials" or "no spare trials" where seeds are the unit, "few
-            configurations" or "no spare configurations" where cells are.
+            interval, else empty (in words: `WITHOUT_INTERVAL` of `mattered/effects_words.py`).
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
         unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
             of a configuration).
         spare: degrees of freedom of the pooled variance.
-        pairs: whether interactions of two factors are in the model, which keeps them out of the
-            effects and of their error.
         notes: sentences that a reader of the table must know.
         refused: why there is no table, else empty.
     """
 
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=COLUMNS))
-    interactions: pd.DataFrame = field(default_factory=no_interactions)
+    interactions: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=INTERACTION_COLUMNS)
+    )
     design: str = ""
     unit: str = ""
     spare: int = 0
-    pairs: bool = False
     notes: list[str] = field(default_factory=list)
     refused: str = ""
 
 
 def effects(
-    trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any], *, anyway: bool = False
+    trials: pd.DataFrame, factors: Factors, base: Mapping[str, object], *, anyway: bool = False
 ) -> Effects:
     """Effect of each level other than the base's on `best_val_accuracy`.
 
@@ -86,9 +82,6 @@ def effects(
         base: field → base value; where that is none of a factor's levels, the first level is the
             base level.
         anyway: give effects also where the scheduler stopped trials: biased ones.
-
-    Returns:
-        The table, or none with the reason.
     """
     trials = of_search(trials)
     status = trials["status"] if "status" in trials else pd.Series("completed", trials.index)
@@ -103,22 +96,15 @@ def effects(
     diverged = (status == "diverged").to_numpy(dtype=bool)
     design = read_design(trials, factors, base)
     found = estimate(design, outcome, usable, diverged)
-    rows = [
-        _row(design, found, term, outcome, usable, diverged) for term in range(len(found.effect))
-    ]
+    terms = range(len(found.effect))
+    rows = [_row(design, found, term, outcome, usable, diverged) for term in terms]
     table = pd.DataFrame(rows, columns=COLUMNS)
     for name in OF_ANY_TYPE:  # pandas would turn True into 1.0 and None into NaN
         table[name] = pd.Series([row[name] for row in rows], dtype=object)
     tested = tested_pairs(design, outcome, usable & ~found.divergence.apart, found.analysis)
-    return Effects(
-        table=table,
-        interactions=tested,
-        design=design.kind,
-        unit=found.analysis.unit,
-        spare=max(found.analysis.fit.spare, 0),
-        pairs=bool(found.analysis.pairs),
-        notes=notes(design, found.divergence, found.analysis, tested, status, usable),
-    )
+    said = notes(design, found.divergence, found.analysis, tested, status, usable)
+    spare = max(found.analysis.fit.spare, 0)
+    return Effects(table, tested, design.kind, found.analysis.unit, spare, list(said))
 
 
 def factor_order(table: pd.DataFrame) -> list[str]:
