@@ -11,6 +11,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import pandas as pd
+from scipy.stats import ttest_ind
 
 from sweep.configurations.transfer_strategies import median_count
 from sweep.results.selection import (
@@ -27,13 +28,13 @@ TEST_MEASURES = ("precision", "recall", "f1", "top_accuracy", "calibration_error
 """Columns of `evaluations` beside the accuracy."""
 CONFIDENCE = 0.95
 """Confidence level of the interval of a gain."""
-_COLUMNS = (
+_COLUMNS = [
     "strategy", "limit_train", "tried", "config_id", "seeds", "fresh", "val_accuracy",
     "val_accuracy_std", "test_accuracy", "test_accuracy_std", *TEST_MEASURES, "train_val_gap",
     "train_seconds", "epochs_trained", "seconds_per_epoch", "images_per_second",
     "params_trained", "params_total", "memory_bytes",
-)  # fmt: skip
-_GAINS = ("gain", "gain_low", "gain_high", "scratch_tried", "epochs_to_scratch")
+]  # fmt: skip
+_GAINS = ["gain", "gain_low", "gain_high", "scratch_tried", "epochs_to_scratch"]
 
 
 def strategies(
@@ -41,19 +42,14 @@ def strategies(
 ) -> pd.DataFrame:
     """One row a strategy and number of training images; means and deviations over seeds.
 
-    Args:
-        trials, epochs, evaluations: the tables of one sweep.
-
     Returns:
-        Sorted by number of images, then by test accuracy; columns:
-        strategy, limit_train (NaN for all), tried: configurations of which a run began,
+        Sorted by number of images, then by test accuracy; beside means that have the names of
+        their columns in `trials` and `evaluations`:
+        limit_train (NaN for all), tried: configurations of which a run began,
         config_id of the best of them, seeds: its runs,
         fresh: whether these runs had no part in the choice of it,
-        val_accuracy, val_accuracy_std, test_accuracy, test_accuracy_std,
-        means of the test split's other measures (`TEST_MEASURES`),
         train_val_gap: training less validation accuracy at the best epoch,
-        means of the cost: train_seconds, epochs_trained, seconds_per_epoch,
-        images_per_second, params_trained, params_total, memory_bytes (of the GPU, or resident);
+        memory_bytes (of the GPU, or resident),
         gain: test accuracy less that of the best from scratch with as many images,
         gain_low, gain_high: its 95% interval, Welch's t, NaN unless both have two fresh runs,
         scratch_tried: configurations tried from scratch,
@@ -67,18 +63,15 @@ def strategies(
         for _, group in distinct_runs(trials).groupby(list(GROUP), dropna=False, sort=False)
         for config in best_configurations(group, 1)
     ]
-    frame = pd.DataFrame(rows, columns=list(_COLUMNS))
+    frame = pd.DataFrame(rows, columns=_COLUMNS)
     gains = [
         _gain(row, _scratch_row(frame, row["limit_train"]), runs, epochs, evaluations)
         for _, row in frame.iterrows()
     ]
-    gained = pd.DataFrame(gains, columns=list(_GAINS), index=frame.index, dtype="float64")
-    return pd.concat([frame, gained], axis=1).sort_values(
-        ["limit_train", "test_accuracy", "val_accuracy"],
-        ascending=[True, False, False],
-        na_position="last",
-        ignore_index=True,
-    )
+    gained = pd.DataFrame(gains, columns=_GAINS, index=frame.index, dtype="float64")
+    order = ["limit_train", "test_accuracy", "val_accuracy"]
+    table = pd.concat([frame, gained], axis=1)
+    return table.sort_values(order, ascending=[True, False, False], ignore_index=True)
 
 
 def _fresh_if_any(runs: pd.DataFrame) -> pd.DataFrame:
@@ -98,10 +91,10 @@ def _row(
     at_best = seeds[["trial_id", "best_epoch"]].rename(columns={"best_epoch": "epoch"})
     best = epochs.merge(at_best, on=["trial_id", "epoch"])
     on_device = seeds["device_memory_bytes"]
-    first = seeds.iloc[0]
-    same = ("strategy", "limit_train", "config_id", "params_trained", "params_total")
+    same = ["strategy", "limit_train", "config_id", "params_trained", "params_total"]
+    means = ["train_seconds", "epochs_trained", "images_per_second"]
     return {
-        **{name: first[name] for name in same},
+        **seeds.iloc[0][same].to_dict(),
         "tried": tried,
         "seeds": len(seeds),
         "fresh": tried == 1 or bool((phases(seeds) == CONFIRM).all()),
@@ -111,31 +104,24 @@ def _row(
         "test_accuracy_std": test["accuracy"].std(),
         **{name: test[name].mean() for name in TEST_MEASURES},
         "train_val_gap": (best["train_accuracy"] - best["val_accuracy"]).mean(),
-        **{
-            name: seeds[name].mean()
-            for name in ("train_seconds", "epochs_trained", "images_per_second")
-        },
+        **{name: seeds[name].mean() for name in means},
         "seconds_per_epoch": seeds["train_seconds"].sum() / seeds["epochs_trained"].sum(),
         "memory_bytes": on_device.where(on_device > 0, seeds["host_memory_bytes"]).max(),
     }
 
 
 def _gain(
-    row: pd.Series,
-    scratch: pd.Series | None,
-    runs: Mapping[Any, pd.DataFrame],
-    epochs: pd.DataFrame,
-    evaluations: pd.DataFrame,
-) -> dict[str, float]:
+    row: pd.Series, scratch: pd.Series | None, runs: Mapping[Any, pd.DataFrame],
+    epochs: pd.DataFrame, evaluations: pd.DataFrame,
+) -> dict[str, float]:  # fmt: skip
     """What a strategy gains on scratch runs; nothing where there are none."""
     if scratch is None:
         return {}
     own, other = (runs[best["config_id"]] for best in (row, scratch))
     low, high = math.nan, math.nan
     if row["fresh"] and scratch["fresh"] and row["strategy"] != SCRATCH:
-        low, high = difference(
-            *(_test_of(seeds, evaluations)["accuracy"] for seeds in (own, other))
-        )
+        tests = (_test_of(seeds, evaluations)["accuracy"] for seeds in (own, other))
+        low, high = difference(*tests)
     return {
         "gain": row["test_accuracy"] - scratch["test_accuracy"],
         "gain_low": low,
@@ -163,8 +149,6 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
 
     NaN where one of them has fewer than two values, or neither scatters.
     """
-    from scipy.stats import ttest_ind
-
     if min(len(one), len(other)) < 2 or one.std() + other.std() == 0:
         return math.nan, math.nan
     with warnings.catch_warnings():
@@ -175,23 +159,13 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
 
 
 def epochs_to(epochs: pd.DataFrame, trials: pd.DataFrame, accuracy: float) -> float:
-    """Mean number of epochs in which trials first reach a validation accuracy; NaN if one never.
-
-    Args:
-        epochs: the `epochs` table.
-        trials: rows of `trials`.
-        accuracy: in [0, 1].
-    """
+    """Mean epoch in which `trials` first reach a validation accuracy; NaN if one never does."""
     reached = epochs[epochs["val_accuracy"] >= accuracy].groupby("trial_id")["epoch"].min()
     return float(reached.reindex(trials["trial_id"]).mean(skipna=False))
 
 
 def fewer_from_scratch(frame: pd.DataFrame) -> list[str]:
-    """A line for each number of images for which scratch runs had fewer tries than the others.
-
-    Args:
-        frame: as `strategies` gives it.
-    """
+    """A line for each number of images for which scratch runs had fewer tries than the others."""
     lines = []
     for with_images, here in _sizes(frame):
         of_scratch = here["strategy"].eq(SCRATCH)
@@ -209,20 +183,16 @@ def unlike_runs(frame: pd.DataFrame) -> list[str]:
     """A line for each number of images at which some strategies are confirmed and some are not.
 
     The runs by which a configuration was chosen are a little too good; fresh runs are not.
-
-    Args:
-        frame: as `strategies` gives it.
     """
     lines = []
     for with_images, here in _sizes(frame):
         fresh = here["fresh"].astype(bool)
-        if fresh.all() or not (fresh & (here["tried"] > 1)).any():
-            continue
-        lines.append(
-            f"Without fresh seeds{with_images}: {', '.join(map(str, here['strategy'][~fresh]))}. "
-            "The best of each has the runs that it was chosen by, a little too good beside fresh "
-            "ones."
-        )
+        if not fresh.all() and (fresh & (here["tried"] > 1)).any():
+            lines.append(
+                f"Without fresh seeds{with_images}: {', '.join(here['strategy'][~fresh])}. The "
+                "best of each has the runs that it was chosen by, a little too good beside fresh "
+                "ones."
+            )
     return lines
 
 

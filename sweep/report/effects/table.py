@@ -107,13 +107,13 @@ def effects(
     return Effects(table, tested, design.kind, found.analysis.unit, spare, list(said))
 
 
-def factor_order(table: pd.DataFrame) -> list[str]:
-    """Factors of a table of effects, the one with the largest |effect| first.
+def largest_first(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table of effects, those of the factor with the largest |effect| first.
 
     Factors without any estimate come last; ties keep the table's order.
     """
-    largest = table["effect"].abs().groupby(table["factor"], sort=False).max().fillna(-1.0)
-    return [str(name) for name in largest.sort_values(ascending=False, kind="stable").index]
+    largest = table["effect"].abs().groupby(table["factor"]).transform("max").fillna(-1.0)
+    return table.loc[largest.sort_values(ascending=False, kind="stable").index]
 
 
 def _row(

@@ -22,7 +22,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweep.faults import Faults
-from sweep.report.effects import factor_order
+from sweep.report.effects import largest_first
 from sweep.report.mattered.effects_words import beyond_noise, diverged
 from sweep.report.mattered.importance_table import BEYOND_CHANCE
 from sweep.report.summary import SweepResult
@@ -40,9 +40,7 @@ CLEAR, UNCLEAR = "C0", "grey"
 def draw(result: SweepResult, faults: Faults) -> list[Path]:
     """Draw what the tables have data for; returns the files.
 
-    Args:
-        result: of the sweep.
-        faults: where a picture that cannot be drawn is noted; the others are drawn.
+    A picture that cannot be drawn is noted in `faults`.
     """
     folder = result.run_folder / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
@@ -68,9 +66,7 @@ def curves(result: SweepResult) -> Figure | None:
     for number, (_, row) in enumerate(shown.iterrows()):
         trials = result.trials[result.trials["config_id"] == row["config_id"]]["trial_id"]
         epochs = result.epochs[result.epochs["trial_id"].isin(trials)]
-        means = epochs.groupby("epoch")[
-            ["train_loss", "val_loss", "train_accuracy", "val_accuracy"]
-        ].mean()
+        means = epochs.groupby("epoch").mean(numeric_only=True)
         for axes, what in ((losses, "loss"), (accuracies, "accuracy")):
             colour = f"C{number % 10}"
             axes.plot(means.index, means[f"val_{what}"], color=colour, label=_strategy(row))
@@ -102,7 +98,7 @@ def forest(result: SweepResult) -> Figure | None:
     table = result.effects
     if table["effect"].isna().all():
         return None
-    rows = pd.concat([table[table["factor"] == name] for name in factor_order(table)])
+    rows = largest_first(table)
     figure, axes = plt.subplots(figsize=(8, 1 + 0.35 * len(rows)))
     for place, (_, row) in enumerate(rows.iterrows()):
         if math.isnan(row["effect"]) or row["reason"] == "diverged":
