@@ -91,10 +91,10 @@ def _row(
     at_best = seeds[["trial_id", "best_epoch"]].rename(columns={"best_epoch": "epoch"})
     best = epochs.merge(at_best, on=["trial_id", "epoch"])
     on_device = seeds["device_memory_bytes"]
-    same = ["strategy", "limit_train", "config_id", "params_trained", "params_total"]
+    same = ("strategy", "limit_train", "config_id", "params_trained", "params_total")
     means = ["train_seconds", "epochs_trained", "images_per_second"]
     return {
-        **seeds.iloc[0][same].to_dict(),
+        **{name: seeds[name].iloc[0] for name in same},
         "tried": tried,
         "seeds": len(seeds),
         "fresh": tried == 1 or bool((phases(seeds) == CONFIRM).all()),

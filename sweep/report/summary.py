@@ -133,7 +133,7 @@ def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
         val_accuracy_std=ranked["val_accuracy_std"],
         trials=each.size(),
         ended_well=each["ended_well"].sum(),
-        **each[MEANS].agg(lambda column: column.mean()),
+        **each[MEANS].agg(pd.Series.mean),
     )
     return top.loc[ranked.index].reset_index()
 

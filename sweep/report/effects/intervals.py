@@ -105,7 +105,7 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
         scatters = own > quantile**2 * pooled
         square = np.maximum(quantile**2 * pooled, own) + variance * fit.astray
         halves.append(np.where(known, np.sqrt(square), np.nan))
-    return Intervals(*halves, scatters, lonely)
+    return Intervals(halves[0], halves[1], scatters, lonely)
 
 
 def _own_variances(fit: Fit, groups: Groups) -> tuple[np.ndarray, ...]:

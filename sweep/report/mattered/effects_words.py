@@ -3,6 +3,7 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
 from sweep.report.effects import Effects, largest_first
@@ -80,7 +81,7 @@ def _outward(share: float, rounded: Callable[[float], int], digits: int) -> floa
 
 def _within(rows: pd.DataFrame) -> str:
     """The levels whose intervals include 0, and the smallest effect that the intervals exclude."""
-    largest = rows[["low_all", "high_all"]].abs().max(axis=None)
+    largest = np.abs(rows[["low_all", "high_all"]].to_numpy(dtype=float)).max()
     bound = math.ceil(1000 * largest - 1e-6) / 10
     *first, last = (_level(level) for level in rows["level"])
     levels = f"{', '.join(first)} and {last}" if first else last

@@ -1,13 +1,4 @@
-"""A sweep in pictures: PNG files drawn from the Parquet tables.
-
-results/runs/NAME/pictures/curves.png      training and validation, by strategy   epochs
-                          strategies.png   test accuracy of the strategies        evaluations
-                          confusion.png    the winner's confusion matrix          classes
-                          effects.png      effects of a design's factors         trials
-                          importance.png   importance of a search's fields       trials
-                          wrong.png        images that the winner got wrong       predictions
-                          right.png        images that it got right               predictions
-"""
+"""A sweep in pictures: results/runs/NAME/pictures/*.png, drawn from the Parquet tables."""
 
 import io
 import math
@@ -112,27 +103,22 @@ def forest(result: SweepResult) -> Figure | None:
         axes.plot(100 * row["effect"], place, "o", color="white", markeredgecolor=colour)
     axes.axvline(0, color="black", linewidth=0.8)
     axes.set_yticks(range(len(rows)), [_label(row) for _, row in rows.iterrows()])
-    axes.set(
-        xlabel="effect on validation accuracy, points",
-        title="thick: 95% interval by itself; thin: all effects together",
-    )
+    axes.set_xlabel("effect on validation accuracy, points")
+    axes.set_title("thick: 95% interval by itself; thin: all effects together")
     axes.invert_yaxis()
     return figure
 
 
 def importances(result: SweepResult) -> Figure | None:
     """Importance of the fields of a search; grey where chance may give as much."""
-    found = result.ranking
-    if found.table.empty:
+    found, table = result.ranking, result.ranking.table
+    if table.empty:
         return None
-    table = found.table
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.4 * len(table)))
     colours = [CLEAR if p <= BEYOND_CHANCE else UNCLEAR for p in table["p"]]
     axes.barh([field_name(name) for name in table["field"]], table["importance"], color=colours)
-    axes.set(
-        xlabel="importance (share)",
-        title=f"best {found.best} of {found.of} configurations; grey: may be chance",
-    )
+    title = f"best {found.best} of {found.of} configurations; grey: may be chance"
+    axes.set(xlabel="importance (share)", title=title)
     axes.invert_yaxis()
     return figure
 
