@@ -64,11 +64,9 @@ def importance(
 ) -> Importance:
     """Importance of each field for being among the best configurations.
 
-    Args:
-        trials: rows of the `trials` table of one sweep; those of a confirmation are not looked
-            at, those that neither completed nor were stopped early are left out and counted.
-        epochs: its rows of `epochs`, by which trials that were stopped early are compared.
-        fields: field → its levels, or the text of a range, as in the manifest.
+    Trials of a confirmation are not looked at, those that neither completed nor were stopped
+    early are left out and counted. `epochs` is the table by which trials that were stopped early
+    are compared; `fields` are field → its levels, or the text of a range, as in the manifest.
     """
     trials = of_search(trials)
     finite = np.isfinite(trials["best_val_accuracy"].astype("float64"))
@@ -86,13 +84,10 @@ def importance(
     if found["importance"].sum() == 0:
         return Importance(of=count, refused="the best have the same values as all others.")
     found["importance"] /= found["importance"].sum()
-    left_out = len(trials) - len(ended)
     notes = [note] if note else []
-    if left_out:
-        notes.append(
-            f"{left_out} of {len(trials)} trials are left out because they diverged, failed or did"
-            " not end: what makes trials diverge does not show here."
-        )
+    if left_out := len(trials) - len(ended):
+        why = "they diverged, failed or did not end: what makes trials diverge does not show here"
+        notes.append(f"{left_out} of {len(trials)} trials are left out because {why}.")
     if (found["configurations"] < count).any():
         notes.append("A field that is not in use everywhere counts where it is.")
     return Importance(found, best, count, notes)
@@ -185,12 +180,9 @@ def _measured(
         warnings.simplefilter("ignore")  # that a target is minimized
         for names in filter(None, groups):
             found |= get_param_importances(
-                study,
-                evaluator=evaluator,
-                params=names,
-                normalize=False,
+                study, evaluator=evaluator, params=names, normalize=False,
                 target=lambda trial: float(losses[trial.number]),
-            )
+            )  # fmt: skip
     return np.array([found[name] for names in groups for name in names])
 
 

@@ -40,8 +40,7 @@ def datasets_table() -> Table:
 
     table = Table("data set", "what it is", box=None)
     for name, spec in DATASETS.items():
-        shown = f"{name}:PATH" if name in ("folder", "parquet") else name
-        table.add_row(shown, spec.about)
+        table.add_row(f"{name}:PATH" if name in ("folder", "parquet") else name, spec.about)
     return table
 
 

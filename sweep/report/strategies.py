@@ -56,8 +56,7 @@ def strategies(
         epochs_to_scratch: epochs to the best validation accuracy from scratch; NaN where a seed
         never reached it.
     """
-    counting = counting_runs(trials).groupby("config_id")
-    runs = {config: _fresh_if_any(own) for config, own in counting}
+    runs = dict(list(counting_runs(trials).groupby("config_id")))
     rows = [
         _row(group, runs[config], epochs, evaluations)
         for _, group in distinct_runs(trials).groupby(list(GROUP), dropna=False, sort=False)
@@ -72,12 +71,6 @@ def strategies(
     order = ["limit_train", "test_accuracy", "val_accuracy"]
     table = pd.concat([frame, gained], axis=1)
     return table.sort_values(order, ascending=[True, False, False], ignore_index=True)
-
-
-def _fresh_if_any(runs: pd.DataFrame) -> pd.DataFrame:
-    """A configuration's fresh runs; all of its runs where there are none."""
-    fresh = runs[phases(runs) == CONFIRM]
-    return runs if fresh.empty else fresh
 
 
 def _row(
@@ -95,19 +88,17 @@ def _row(
     means = ["train_seconds", "epochs_trained", "images_per_second"]
     return {
         **{name: seeds[name].iloc[0] for name in same},
-        "tried": tried,
-        "seeds": len(seeds),
+        "tried": tried, "seeds": len(seeds),
         "fresh": tried == 1 or bool((phases(seeds) == CONFIRM).all()),
         "val_accuracy": seeds["best_val_accuracy"].mean(),
         "val_accuracy_std": seeds["best_val_accuracy"].std(),
-        "test_accuracy": test["accuracy"].mean(),
-        "test_accuracy_std": test["accuracy"].std(),
+        "test_accuracy": test["accuracy"].mean(), "test_accuracy_std": test["accuracy"].std(),
         **{name: test[name].mean() for name in TEST_MEASURES},
         "train_val_gap": (best["train_accuracy"] - best["val_accuracy"]).mean(),
         **{name: seeds[name].mean() for name in means},
         "seconds_per_epoch": seeds["train_seconds"].sum() / seeds["epochs_trained"].sum(),
         "memory_bytes": on_device.where(on_device > 0, seeds["host_memory_bytes"]).max(),
-    }
+    }  # fmt: skip
 
 
 def _gain(
@@ -124,11 +115,10 @@ def _gain(
         low, high = difference(*tests)
     return {
         "gain": row["test_accuracy"] - scratch["test_accuracy"],
-        "gain_low": low,
-        "gain_high": high,
+        "gain_low": low, "gain_high": high,
         "scratch_tried": scratch["tried"],
         "epochs_to_scratch": epochs_to(epochs, own, scratch["val_accuracy"]),
-    }
+    }  # fmt: skip
 
 
 def _test_of(seeds: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
@@ -138,9 +128,7 @@ def _test_of(seeds: pd.DataFrame, evaluations: pd.DataFrame) -> pd.DataFrame:
 
 def _scratch_row(frame: pd.DataFrame, limit: float) -> pd.Series | None:
     """The best from scratch at a number of images."""
-    sizes = frame["limit_train"]
-    here = sizes.isna() if pd.isna(limit) else sizes.eq(limit)
-    found = frame[frame["strategy"].eq(SCRATCH) & here]
+    found = frame[frame["strategy"].eq(SCRATCH) & frame["limit_train"].isin([limit])]
     return None if found.empty else found.iloc[0]
 
 
@@ -164,36 +152,30 @@ def epochs_to(epochs: pd.DataFrame, trials: pd.DataFrame, accuracy: float) -> fl
     return float(reached.reindex(trials["trial_id"]).mean(skipna=False))
 
 
-def fewer_from_scratch(frame: pd.DataFrame) -> list[str]:
+def fewer_from_scratch(frame: pd.DataFrame) -> Iterator[str]:
     """A line for each number of images for which scratch runs had fewer tries than the others."""
-    lines = []
     for with_images, here in _sizes(frame):
         of_scratch = here["strategy"].eq(SCRATCH)
         median = median_count(here.loc[~of_scratch, "tried"])
-        lines += [
-            f"From scratch{with_images} {tried} of {median} configurations were tried that "
-            "the median strategy had: more tries may be part of the gain."
-            for tried in here.loc[of_scratch, "tried"]
-            if tried < median
-        ]
-    return lines
+        for tried in here.loc[of_scratch & here["tried"].lt(median), "tried"]:
+            yield (
+                f"From scratch{with_images} {tried} of {median} configurations were tried that "
+                "the median strategy had: more tries may be part of the gain."
+            )
 
 
-def unlike_runs(frame: pd.DataFrame) -> list[str]:
+def unlike_runs(frame: pd.DataFrame) -> Iterator[str]:
     """A line for each number of images at which some strategies are confirmed and some are not.
 
     The runs by which a configuration was chosen are a little too good; fresh runs are not.
     """
-    lines = []
     for with_images, here in _sizes(frame):
         fresh = here["fresh"].astype(bool)
         if not fresh.all() and (fresh & (here["tried"] > 1)).any():
-            lines.append(
+            yield (
                 f"Without fresh seeds{with_images}: {', '.join(here['strategy'][~fresh])}. The "
-                "best of each has the runs that it was chosen by, a little too good beside fresh "
-                "ones."
+                "best of each has the runs that it was chosen by, which are a little too good."
             )
-    return lines
 
 
 def _sizes(frame: pd.DataFrame) -> Iterator[tuple[str, pd.DataFrame]]:

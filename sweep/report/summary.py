@@ -28,7 +28,6 @@ class SweepResult:
 
     Attributes:
         folder: with the results of all sweeps.
-        manifest: what was asked for, how it ended, and the winner.
         trials, epochs, classes, evaluations: the sweep's rows of the tables of these names.
         strategies: one row a strategy of transfer, by its best configuration.
         top: one row a configuration, the winner first, see `top_configurations`.
@@ -84,10 +83,7 @@ class SweepResult:
 def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> SweepResult:
     """Read a sweep back. Varied fields without a column, of another version, are left aside.
 
-    Args:
-        results: folder of all results.
-        name: of the sweep.
-        effects_anyway: give effects also where the scheduler stopped trials: biased ones.
+    With `effects_anyway` there are effects, biased ones, also where trials were stopped early.
 
     Raises:
         BadInput: there is no such sweep, or a file of it is damaged.
@@ -99,43 +95,27 @@ def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> Sw
         read_table(results, table, name) for table in ("epochs", "classes", "evaluations")
     )
     return SweepResult(
-        name=name,
-        folder=results,
-        manifest=manifest,
-        trials=trials,
-        epochs=epochs,
-        classes=classes,
-        evaluations=evaluations,
+        name, results, manifest, trials, epochs, classes, evaluations,
         strategies=strategies(trials, epochs, evaluations),
         top=top_configurations(trials, list(manifest.fields)),
         analysis=_effects(manifest, trials, effects_anyway),
-    )
+    )  # fmt: skip
 
 
 def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     """One row a configuration, the best first, by the rule of `sweep.results.selection`.
 
-    Args:
-        trials: rows of the `trials` table of one sweep.
-        fields: the varied fields, shown as columns.
-
-    Returns:
-        Columns: config_id, the fields, `val_accuracy` (mean over the runs that count),
-        `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (how many completed or
-        were stopped), and the means `MEANS`. Of a confirmed configuration only fresh runs enter.
+    Columns: config_id, the varied `fields`, `val_accuracy` (mean over the runs that count),
+    `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (how many completed or
+    were stopped), and the means `MEANS`. Of a confirmed configuration only fresh runs enter.
     """
     ranked, runs = rank_configurations(trials), distinct_runs(trials)
     runs = runs[phases(runs) == runs["config_id"].map(ranked["phase"])]
     each = runs.assign(ended_well=runs["status"].isin(USABLE)).groupby("config_id")
     top = runs.drop_duplicates("config_id").set_index("config_id")[fields]
-    top = top.assign(
-        val_accuracy=ranked["val_accuracy"],
-        val_accuracy_std=ranked["val_accuracy_std"],
-        trials=each.size(),
-        ended_well=each["ended_well"].sum(),
-        **each[MEANS].agg(pd.Series.mean),
-    )
-    return top.loc[ranked.index].reset_index()
+    top = top.join(ranked[["val_accuracy", "val_accuracy_std"]])
+    top = top.assign(trials=each.size(), ended_well=each["ended_well"].sum())
+    return top.join(each[MEANS].agg(pd.Series.mean)).loc[ranked.index].reset_index()
 
 
 def _effects(manifest: Manifest, trials: pd.DataFrame, anyway: bool) -> Effects:

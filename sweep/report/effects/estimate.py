@@ -35,9 +35,8 @@ class Analysis:
     """A fit of the effects, and how it came about.
 
     Attributes:
-        groups: the outcomes whose scatter is a level's own.
         unit: what the error is taken from, "seed" or "cell".
-        pairs: interactions in the model, positions of two factors each.
+        pairs: interactions in the model.
         fallback: (T,) effects; where the model cannot tell one apart, that of a model without
             interactions.
     """
@@ -51,10 +50,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The effect of each term: (T,) difference in mean outcome to the base level.
-
-    NaN where not estimable. The analysis is the one behind the intervals.
-    """
+    """Effects: (T,) differences in mean outcome to the base level, NaN where not estimable."""
 
     effect: np.ndarray
     intervals: Intervals

@@ -26,15 +26,10 @@ def interactions(
     design: Design, codes: np.ndarray, blocks: np.ndarray, outcome: np.ndarray,
     pairs: Sequence[Pair], together: bool,
 ) -> pd.DataFrame:  # fmt: skip
-    """Test `pairs` of factors on `outcome` (N,), trials or cell means.
+    """Test `pairs` of factors on `outcome` (N,), trials or cell means, at levels `codes` (N, F).
 
-    Args:
-        design: for the factors' names, levels and base levels.
-        codes: (N, F) positions of levels.
-        blocks: (N, S) columns of seeds, beside the levels.
-        outcome: (N,).
-        pairs: positions of factors.
-        together: one model holds all pairs; else each pair has a model without the others.
+    `blocks` (N, S) are columns of seeds beside the levels. One model holds all pairs where they
+    are tested `together`; else each pair has a model without the others.
 
     Returns:
         Columns `INTERACTION_COLUMNS`, the lowest p first: the F statistic, p and adjusted p;

@@ -50,15 +50,12 @@ POINTS, STRATA = 14, 1024
 
 @dataclass(frozen=True)
 class Groups:
-    """Which outcomes show the scatter of each level.
-
-    Attributes:
-        of: (T, N) int64, for each term the outcomes' groups, numbered from 0.
-        own: (T, 2) int64, the groups of the level and of the base; −1 where there is none.
-    """
+    """Which outcomes show the scatter of each level."""
 
     of: np.ndarray
+    """(T, N) int64, for each term the outcomes' groups, numbered from 0."""
     own: np.ndarray
+    """(T, 2) int64, the groups of the level and of the base; −1 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -68,8 +65,7 @@ class Intervals:
     Attributes:
         alone, together: of an effect by itself, and of all effects at once.
         scatters: whether `together` is by the level's and the base's own variances.
-        lonely: whether there is none because the level or its base has too few outcomes, such as
-            a single one, to tell how they scatter.
+        lonely: whether there is none because the level or its base has too few outcomes.
         flat: whether there is none because the levels explain every outcome but for rounding.
     """
 

@@ -107,8 +107,7 @@ def cell_means(design: Design, outcome: np.ndarray, use: np.ndarray) -> tuple[np
 
 def level_columns(codes: np.ndarray, pairs: list[Pair]) -> Columns:
     """Columns of the levels that occur in `codes` (N, F), and of the `pairs` of factors."""
-    parts, tables, main, places = [np.ones((len(codes), 1))], [], [], {}
-    width = 1
+    parts, tables, main, places, width = [np.ones((len(codes), 1))], [], [], {}, 1
     for column in codes.T:
         present, position = np.unique(column, return_inverse=True)
         free = max(len(present) - 1, 0)

@@ -23,8 +23,6 @@ COLUMNS = [
     "factor", "level", "base_level", "effect", "low", "high", "low_all", "high_all",
     "n", "left_out", "diverged", "rate_low", "rate_high", "mean", "method", "reason",
 ]  # fmt: skip
-OF_ANY_TYPE = ("factor", "level", "base_level", "method", "reason")
-"""Columns of dtype object: levels of several types share a column."""
 
 
 @dataclass(frozen=True)
@@ -73,24 +71,20 @@ def effects(
     not show what differs between configurations without a factor explaining it.
 
     Args:
-        trials: one row a trial: a column per factor, `best_val_accuracy`, and where present
-            `status`, `seed` and `phase`. Trials that are neither completed nor stopped, or
-            without a finite accuracy, are left out and counted; trials of a confirmation, which
-            ran for the best configurations alone, are not looked at.
-        factors: {factor: its levels}; a value that is not listed, such as that of a conditional
-            field while off, counts as the base level.
-        base: field → base value; where that is none of a factor's levels, the first level is the
-            base level.
+        trials: a column per factor, `best_val_accuracy`, and where present `status`, `seed` and
+            `phase`. Trials that neither completed nor were stopped, or without a finite accuracy,
+            are left out and counted; those of a confirmation are not looked at.
+        factors: factor → levels; a value that is not listed, such as that of a conditional field
+            while off, counts as the base level.
+        base: field → base value; the first level where it is none of a factor's levels.
         anyway: give effects also where the scheduler stopped trials: biased ones.
     """
     trials = of_search(trials)
     status = trials["status"] if "status" in trials else pd.Series("completed", trials.index)
     stopped = int((status == "stopped").sum())
     if stopped and not anyway:
-        return Effects(
-            refused=f"{stopped} of {len(trials)} trials were stopped early, the weak ones: "
-            "effects of what is left would be biased."
-        )
+        which = f"{stopped} of {len(trials)} trials were stopped early, the weak ones"
+        return Effects(refused=f"{which}: effects of what is left would be biased.")
     outcome = trials["best_val_accuracy"].to_numpy(dtype=float, na_value=math.nan)
     usable = np.isfinite(outcome) & status.isin(USABLE).to_numpy(dtype=bool)
     diverged = (status == "diverged").to_numpy(dtype=bool)
@@ -99,7 +93,8 @@ def effects(
     terms = range(len(found.effect))
     rows = [_row(design, found, term, outcome, usable, diverged) for term in terms]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    for name in OF_ANY_TYPE:  # pandas would turn True into 1.0 and None into NaN
+    # Levels of several types share a column: pandas would turn True into 1.0 and None into NaN.
+    for name in ("factor", "level", "base_level", "method", "reason"):
         table[name] = pd.Series([row[name] for row in rows], dtype=object)
     tested = tested_pairs(design, outcome, usable & ~found.divergence.apart, found.analysis)
     said = notes(design, found.divergence, found.analysis, tested, status, usable)
@@ -129,23 +124,16 @@ def _row(
     known = bool(np.isfinite(alone))
     low, high = rate(bad, bad + n) if bad else (math.nan, math.nan)
     return {
-        "factor": design.names[factor],
-        "level": design.levels[factor][level],
+        "factor": design.names[factor], "level": design.levels[factor][level],
         "base_level": design.levels[factor][design.base[factor]],
-        "effect": effect,
-        "low": effect - alone,
-        "high": effect + alone,
-        "low_all": effect - together,
-        "high_all": effect + together,
-        "n": n,
-        "left_out": int((here & ~usable).sum()),
-        "diverged": bad,
-        "rate_low": low,
-        "rate_high": high,
+        "effect": effect, "low": effect - alone, "high": effect + alone,
+        "low_all": effect - together, "high_all": effect + together,
+        "n": n, "left_out": int((here & ~usable).sum()),
+        "diverged": bad, "rate_low": low, "rate_high": high,
         "mean": float(outcome[here & usable].mean()) if n else math.nan,
         "method": ("own variance" if scatters else "pooled") if known else "",
         "reason": "" if known else _reason(design, found, usable, diverged, term),
-    }
+    }  # fmt: skip
 
 
 def _reason(

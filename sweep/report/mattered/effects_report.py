@@ -1,6 +1,7 @@
 """Effects of factors in the terminal: a table, sentences, interactions, caveats."""
 
 import math
+from collections.abc import Iterator
 
 import pandas as pd
 from rich.console import Console
@@ -87,17 +88,16 @@ def effects_table(found: Effects) -> Table:
     return table
 
 
-def caveats(result: SweepResult) -> list[str]:
+def caveats(result: SweepResult) -> Iterator[str]:
     """Lines on what limits the effects."""
     found = result.analysis
-    lines = [*found.notes]
+    yield from found.notes
     if (found.table["method"] == "own variance").any():
-        lines.append("*: this level or its base scatters more; its own variance counts (Welch).")
+        yield "*: this level or its base scatters more; its own variance counts (Welch)."
     if found.table["left_out"].any():
-        lines.append("(–n): trials left out because they diverged, failed or did not end.")
+        yield "(–n): trials left out because they diverged, failed or did not end."
     if found.table["low"].isna().all():
-        lines.append(f"No intervals: they need {_needed(found, result.manifest.seeds)}.")
-    return lines
+        yield f"No intervals: they need {_needed(found, result.manifest.seeds)}."
 
 
 def _needed(found: Effects, seeds: int) -> str:

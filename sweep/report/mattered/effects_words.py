@@ -131,9 +131,8 @@ def interaction_lines(found: Effects) -> list[str]:
         lines.append(f"… and {len(there) - INTERACTIONS_SHOWN} more interactions.")
     if left > 0:
         them, their = ("1 pair", "its") if left == 1 else (f"{left} pairs", "their")
-        lines.append(
-            f"{them} of factors cannot be tested here: {their} interactions are assumed away."
-        )
+        rest = f"{their} interactions are assumed away."
+        lines.append(f"{them} of factors cannot be tested here: {rest}")
     return lines
 
 

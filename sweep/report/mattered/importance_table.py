@@ -55,9 +55,9 @@ def importance_table(found: Importance) -> Table:
 def sentence(found: Importance) -> str:
     """Which fields matter more than chance gives."""
     table = found.table
-    names = [field_name(name) for name in table.loc[table["p"] <= BEYOND_CHANCE, "field"]]
+    names = table.loc[table["p"] <= BEYOND_CHANCE, "field"].map(field_name)
     how = "(p: all fields at once, by shuffling)"
-    if not names:
+    if names.empty:
         return f"No field is beyond what chance gives {how}; more trials may tell."
     verb = "is" if len(names) == 1 else "are"
     rest = "; of the others these trials do not tell" if len(names) < len(table) else ""

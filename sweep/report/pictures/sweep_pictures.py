@@ -91,7 +91,10 @@ def forest(result: SweepResult) -> Figure | None:
         return None
     rows = largest_first(table)
     figure, axes = plt.subplots(figsize=(8, 1 + 0.35 * len(rows)))
+    labels = []
     for place, (_, row) in enumerate(rows.iterrows()):
+        base, level = (short(plain(row[name])) for name in ("base_level", "level"))
+        labels.append(f"{field_name(row['factor'])} {base} → {level}")
         if math.isnan(row["effect"]) or row["reason"] == "diverged":
             said = diverged(row)[0] if row["reason"] == "diverged" else row["reason"]
             axes.text(0, place, f" {said}", va="center", color=UNCLEAR)
@@ -102,7 +105,7 @@ def forest(result: SweepResult) -> Figure | None:
             axes.plot(ends, [place] * 2, color=colour, linewidth=width, solid_capstyle="butt")
         axes.plot(100 * row["effect"], place, "o", color="white", markeredgecolor=colour)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [_label(row) for _, row in rows.iterrows()])
+    axes.set_yticks(range(len(rows)), labels)
     axes.set_xlabel("effect on validation accuracy, points")
     axes.set_title("thick: 95% interval by itself; thin: all effects together")
     axes.invert_yaxis()
@@ -121,12 +124,6 @@ def importances(result: SweepResult) -> Figure | None:
     axes.set(xlabel="importance (share)", title=title)
     axes.invert_yaxis()
     return figure
-
-
-def _label(row: pd.Series) -> str:
-    """`batch norm on → off`."""
-    base, level = (short(plain(row[name])) for name in ("base_level", "level"))
-    return f"{field_name(row['factor'])} {base} → {level}"
 
 
 def confusion(result: SweepResult) -> Figure | None:
@@ -163,7 +160,7 @@ def examples(result: SweepResult, *, correct: bool) -> Figure | None:
     rows = rows[rows["image"].notna()].sort_values("confidence", ascending=False).head(EXAMPLES)
     if rows.empty:
         return None
-    lines = -(-len(rows) // COLUMNS)
+    lines = math.ceil(len(rows) / COLUMNS)
     figure, grid = plt.subplots(lines, COLUMNS, figsize=(1.9 * COLUMNS, 2.2 * lines))
     for axes in np.ravel(grid):
         axes.axis("off")
