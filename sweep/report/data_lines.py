@@ -15,10 +15,8 @@ def print_data(
     """Load every data set; print its splits, classes and counts, and what is left aside.
 
     The first config of each data set says how it is loaded. With several `limits`, values of
-    `limit_train` among the trials, the counts are of all training images.
-
-    Returns:
-        The lines without the counts, for the manifest's notes.
+    `limit_train` among the trials, the counts are of all training images. Returns the lines
+    without the counts, for the manifest's notes.
     """
     first_of: dict[str, TrainConfig] = {}
     for config in configs:

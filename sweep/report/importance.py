@@ -1,4 +1,4 @@
-"""Importance of fields in a searched space, by PED-ANOVA, from the Parquet tables alone.
+"""Importance of fields in a searched space, from the Parquet tables alone.
 
 PED-ANOVA compares the distribution of a field's values among the best configurations with that
 among all: the further apart, the more the field matters for being among the best. Shuffling the

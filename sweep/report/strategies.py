@@ -26,8 +26,6 @@ from tl_core.config import SCRATCH
 
 TEST_MEASURES = ("precision", "recall", "f1", "top_accuracy", "calibration_error")
 """Columns of `evaluations` beside the accuracy."""
-CONFIDENCE = 0.95
-"""Confidence level of the interval of a gain."""
 _COLUMNS = [
     "strategy", "limit_train", "tried", "config_id", "seeds", "fresh", "val_accuracy",
     "val_accuracy_std", "test_accuracy", "test_accuracy_std", *TEST_MEASURES, "train_val_gap",
@@ -142,7 +140,7 @@ def difference(one: pd.Series, other: pd.Series) -> tuple[float, float]:
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", RuntimeWarning)  # one of the two has no spread
         test = ttest_ind(one, other, equal_var=False)
-    low, high = test.confidence_interval(CONFIDENCE)
+    low, high = test.confidence_interval(0.95)
     return max(float(low), -1.0), min(float(high), 1.0)
 
 

@@ -73,10 +73,7 @@ def gain_table(frame: pd.DataFrame) -> Table:
 
 
 def measures_table(frame: pd.DataFrame, tops: list[int]) -> Table:
-    """Precision and the like of each strategy, and how far training is ahead of validation.
-
-    `tops` are k of their top-k accuracies; without any there is no such column.
-    """
+    """Precision and the like of each strategy; `tops` are k of their top-k accuracies, if any."""
     top = ["top k"] if len(tops) > 1 else [f"top {k}" for k in tops]
     measures = [name for name in TEST_MEASURES if tops or name != "top_accuracy"]
 

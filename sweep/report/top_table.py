@@ -54,10 +54,7 @@ def top_table(result: SweepResult) -> Table:
 
 
 def how_ranked(trials: pd.DataFrame, seeds: int) -> str:
-    """What follows the heading: how many configurations were measured, and what the means are.
-
-    `seeds` are those of each configuration of the search.
-    """
+    """What follows the heading: how many were measured, and of how many `seeds` the means are."""
     ranked = rank_configurations(trials)
     measured, fresh = int((ranked["runs"] > 0).sum()), int((ranked["phase"] == CONFIRM).sum())
     of = f"by validation, best of {measured}"

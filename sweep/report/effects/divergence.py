@@ -28,8 +28,8 @@ class Divergence:
     Attributes:
         apart: (N,) bool, trials whose survivors are set apart.
         doubtful: (T,) bool, terms whose level, or base, diverges.
-        factors: positions of the factors whose diverging levels name what is set apart; of all
-            on which divergence depends where that is everything.
+        factors: positions of those whose diverging levels name what is set apart; of all on
+            which divergence depends where that is everything.
         chance: whether there are diverged trials that are taken for chance.
     """
 

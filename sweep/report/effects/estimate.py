@@ -37,8 +37,7 @@ class Analysis:
     Attributes:
         unit: what the error is taken from, "seed" or "cell".
         pairs: interactions in the model.
-        fallback: (T,) effects; where the model cannot tell one apart, that of a model without
-            interactions.
+        fallback: (T,) effects, of a model without interactions where this one has none.
     """
 
     fit: Fit
@@ -63,8 +62,7 @@ def estimate(
 ) -> Estimate:
     """Estimate the effects on `outcome` (N,) by the trials that are not set apart.
 
-    Where these do not tell an effect, it is by all `usable` trials, (N,) bool: those that ended
-    with an accuracy.
+    Where these do not tell an effect, it is by all `usable` ones: that ended with an accuracy.
     """
     found = divergence(design, diverged, usable)
     everything = _analyse(design, outcome, usable)

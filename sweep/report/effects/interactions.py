@@ -31,10 +31,9 @@ def interactions(
     `blocks` (N, S) are columns of seeds beside the levels. One model holds all pairs where they
     are tested `together`; else each pair has a model without the others.
 
-    Returns:
-        Columns `INTERACTION_COLUMNS`, the lowest p first: the F statistic, p and adjusted p;
-        `size`: how far the pair's largest cell is from the sum of its two effects at the base
-        level of the other, a fraction; that cell's levels; `alone`: whether tested by itself.
+    Columns, the lowest p first: the F statistic, p and adjusted p; `size`: how far the pair's
+    largest cell is from the sum of its two effects at the base level of the other, a fraction;
+    that cell's levels; `alone`: whether tested by itself.
     """
     rows = []
     for model in [list(pairs)] if together and pairs else [[pair] for pair in pairs]:

@@ -41,8 +41,7 @@ class Effects:
             interval, else empty (in words: `WITHOUT_INTERVAL` of `mattered/effects_words.py`).
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
-        unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
-            of a configuration).
+        unit: of independent outcomes: "seed" or "cell" (mean over a configuration's seeds).
         spare: degrees of freedom of the pooled variance.
         notes: sentences that a reader of the table must know.
         refused: why there is no table, else empty.

@@ -32,9 +32,8 @@ def print_effects(result: SweepResult, console: Console) -> None:
     found = result.analysis
     if found.table.empty:
         if found.refused and not is_searched(result.manifest):
-            console.print(
-                f"\nNo effects: {escape(found.refused)}", style="yellow", highlight=False
-            )
+            refused = escape(found.refused)
+            console.print(f"\nNo effects: {refused}", style="yellow", highlight=False)
             line = f"Show them nevertheless: {escape(show_command(result))} --effects-anyway"
             console.print(line, highlight=False, soft_wrap=True)
         return

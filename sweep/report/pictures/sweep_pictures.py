@@ -29,10 +29,7 @@ CLEAR, UNCLEAR = "C0", "grey"
 
 
 def draw(result: SweepResult, faults: Faults) -> list[Path]:
-    """Draw what the tables have data for; returns the files.
-
-    A picture that cannot be drawn is noted in `faults`.
-    """
+    """Draw what the tables have data for; returns the files. What fails is noted in `faults`."""
     folder = result.run_folder / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     plt.switch_backend("agg")
