@@ -14,14 +14,9 @@ def print_data(
 ) -> list[str]:
     """Load every data set; print its splits, classes and counts, and what is left aside.
 
-    Args:
-        configs: of the trials; the first of each data set says how it is loaded.
-        console: where the lines go.
-        limits: values of `limit_train` among the trials; with several, the counts are of all
-            training images.
-
-    Returns:
-        The lines without the counts, for the manifest's notes.
+    The first config of each data set says how it is loaded. With several `limits`, values of
+    `limit_train` among the trials, the counts are of all training images. Returns the lines
+    without the counts, for the manifest's notes.
     """
     first_of: dict[str, TrainConfig] = {}
     for config in configs:

@@ -1,4 +1,4 @@
-"""Importance of fields in a searched space, by PED-ANOVA, from the Parquet tables alone.
+"""Importance of fields in a searched space, from the Parquet tables alone.
 
 PED-ANOVA compares the distribution of a field's values among the best configurations with that
 among all: the further apart, the more the field matters for being among the best. Shuffling the
@@ -8,7 +8,7 @@ Source: Watanabe, Bansal and Hutter, PED-ANOVA (IJCAI 2023), in Optuna; Westfall
 Resampling-Based Multiple Testing (1993), for the largest of all fields at once.
 """
 
-import ast
+import re
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,9 +23,7 @@ from sweep.terminal.values import is_missing, plain
 
 if TYPE_CHECKING:  # it takes 0.3 s to load
     from optuna import Study
-    from optuna.distributions import CategoricalDistribution, FloatDistribution, IntDistribution
-
-    Distribution = CategoricalDistribution | FloatDistribution | IntDistribution
+    from optuna.distributions import BaseDistribution
 
 COLUMNS = ["field", "importance", "p", "configurations"]
 LEAST = 20
@@ -34,6 +32,11 @@ BEST, BEST_SHARE = 5, 0.1
 """Least number, and share, of the configurations that count as the best, as Optuna advises."""
 SHUFFLES, FEW_SHUFFLES, MANY = 99, 19, 2_000
 """Shuffles of the accuracies, and how many where there are more than `MANY` configurations."""
+RANGE = re.compile(r"(Int|Float)\(([-+.\de]+), (?:([-+.\de]+)|'\w+')(, log=True)?(?:, when=.*)?\)")
+"""Text of a range in a manifest: kind, low, high where it is a number, whether logarithmic."""
+
+Column = tuple["BaseDistribution", list[Any]]
+"""A field's distribution, and its value in each configuration: None where it is not in use."""
 
 
 @dataclass(frozen=True)
@@ -44,8 +47,7 @@ class Importance:
         table: one row a field, the most important first: field; importance (its share of the
             sum); p (the share of shuffles in which any field has as much by chance);
             configurations (in which the field is in use).
-        best: how many configurations count as the best.
-        of: how many configurations there are.
+        best, of: how many configurations count as the best, and how many there are.
         notes: sentences that a reader of the table must know.
         refused: why there is no table, else empty.
     """
@@ -58,18 +60,13 @@ class Importance:
 
 
 def importance(
-    trials: pd.DataFrame, epochs: pd.DataFrame, fields: Mapping[str, Any]
+    trials: pd.DataFrame, epochs: pd.DataFrame, fields: Mapping[str, object]
 ) -> Importance:
     """Importance of each field for being among the best configurations.
 
-    Args:
-        trials: rows of the `trials` table of one sweep; those of a confirmation are not looked
-            at, those that neither completed nor were stopped early are left out and counted.
-        epochs: its rows of `epochs`, by which trials that were stopped early are compared.
-        fields: field → its levels, or the text of a range, as in the manifest.
-
-    Returns:
-        The table, or none with the reason. The same for the same rows.
+    Trials of a confirmation are not looked at, those that neither completed nor were stopped
+    early are left out and counted. `epochs` is the table by which trials that were stopped early
+    are compared; `fields` are field → its levels, or the text of a range, as in the manifest.
     """
     trials = of_search(trials)
     finite = np.isfinite(trials["best_val_accuracy"].astype("float64"))
@@ -87,13 +84,10 @@ def importance(
     if found["importance"].sum() == 0:
         return Importance(of=count, refused="the best have the same values as all others.")
     found["importance"] /= found["importance"].sum()
-    left_out = len(trials) - len(ended)
     notes = [note] if note else []
-    if left_out:
-        notes.append(
-            f"{left_out} of {len(trials)} trials are left out because they diverged, failed or did"
-            " not end: what makes trials diverge does not show here."
-        )
+    if left_out := len(trials) - len(ended):
+        why = "they diverged, failed or did not end: what makes trials diverge does not show here"
+        notes.append(f"{left_out} of {len(trials)} trials are left out because {why}.")
     if (found["configurations"] < count).any():
         notes.append("A field that is not in use everywhere counts where it is.")
     return Importance(found, best, count, notes)
@@ -102,15 +96,17 @@ def importance(
 def _comparable(trials: pd.DataFrame, epochs: pd.DataFrame) -> tuple[pd.DataFrame, str]:
     """One row a configuration, its first trial's, with a `value` by which they are ordered.
 
-    Where trials were stopped early, accuracies are those up to an epoch that enough configurations
-    reached for the best to be chosen among them; the others, stopped before, count as below them.
+    Where trials were stopped early, accuracies are those up to the highest epoch that twice as
+    many configurations reached as count as the best; the others, stopped before, count as below.
     """
     accuracy = trials["best_val_accuracy"].astype("float64")
-    behind = pd.Series(False, trials.index)
-    note = ""
-    if (trials["status"] == "stopped").any():
-        reached = trials["epochs_trained"].where(trials["status"] == "stopped", np.inf)
-        epoch = _common_epoch(trials["config_id"], trials["epochs_trained"], reached)
+    behind, note = pd.Series(False, trials.index), ""
+    stopped = trials["status"] == "stopped"
+    if stopped.any():
+        reached = trials["epochs_trained"].where(stopped, np.inf)
+        lasted = reached.groupby(trials["config_id"]).min().sort_values(ascending=False)
+        enough = min(2 * _best(len(lasted)), len(lasted))
+        epoch = int(min(lasted.iloc[enough - 1], trials["epochs_trained"].max()))
         upto = epochs[epochs["epoch"] <= epoch].groupby("trial_id")["val_accuracy"].max()
         accuracy = trials["trial_id"].map(upto).astype("float64").fillna(accuracy)
         behind = reached < epoch
@@ -122,62 +118,46 @@ def _comparable(trials: pd.DataFrame, epochs: pd.DataFrame) -> tuple[pd.DataFram
     return rows.assign(value=each["value"].mean() - each["behind"].any()), note
 
 
-def _common_epoch(config: pd.Series, trained: pd.Series, reached: pd.Series) -> int:
-    """The highest epoch that twice as many configurations reached as count as the best."""
-    by_config = reached.groupby(config).min().sort_values(ascending=False)
-    epoch = by_config.iloc[min(2 * _best(len(by_config)), len(by_config)) - 1]
-    return int(min(epoch, trained.max()))
-
-
 def _best(count: int) -> int:
     """How many of `count` configurations count as the best."""
     return max(BEST, int(np.ceil(BEST_SHARE * count)))
 
 
-def _evaluated(rows: pd.DataFrame, fields: Mapping[str, Any], quantile: float) -> pd.DataFrame:
+def _evaluated(rows: pd.DataFrame, fields: Mapping[str, object], quantile: float) -> pd.DataFrame:
     """The table, with an importance that is not yet a share of the sum."""
-    known = {name: _distribution(levels, rows[name]) for name, levels in fields.items()}
-    varied = {name: found for name, found in known.items() if found and not found.single()}
-    parameters = [_parameters(row, varied, fields) for _, row in rows.iterrows()]
-    used = {name: sum(name in own for own in parameters) for name in varied}
+    columns = {name: _column(levels, rows[name]) for name, levels in fields.items()}
+    varied = {name: found for name, found in columns.items() if found and not found[0].single()}
+    used = {name: sum(v is not None for v in values) for name, (_, values) in varied.items()}
     everywhere = [name for name in varied if used[name] == len(rows)]
     groups = [everywhere, *([name] for name in varied if 0 < used[name] < len(rows))]
     names = [name for group in groups for name in group]
     if not names:
         return pd.DataFrame(columns=COLUMNS)
-    study = _study(parameters, varied)
+    study = _study(varied, len(rows))
     losses = -rows["value"].to_numpy()
     shares = _measured(study, groups, losses, quantile)
     shuffles = SHUFFLES if len(rows) <= MANY else FEW_SHUFFLES
     rng = np.random.default_rng(0)
-    drawn = np.array(
-        [_measured(study, groups, rng.permutation(losses), quantile) for _ in range(shuffles)]
-    )
-    table = pd.DataFrame(
-        {
-            "field": names,
-            "importance": shares,
-            "p": _chance(shares, drawn),
-            "configurations": [used[name] for name in names],
-        }
-    )
+    orders = (rng.permutation(losses) for _ in range(shuffles))
+    drawn = np.array([_measured(study, groups, order, quantile) for order in orders])
+    used_in, p = [used[name] for name in names], _chance(shares, drawn)
+    table = pd.DataFrame(dict(zip(COLUMNS, (names, shares, p, used_in), strict=True)))
     return table.sort_values("importance", ascending=False, kind="stable", ignore_index=True)
 
 
-def _study(parameters: list[dict[str, Any]], varied: "Mapping[str, Distribution]") -> "Study":
+def _study(varied: Mapping[str, Column], count: int) -> "Study":
     """A study in memory with one trial a configuration, in the order of the rows."""
     import optuna
 
-    storage = optuna.storages.InMemoryStorage()
-    logging = optuna.logging.get_verbosity()
+    verbosity = optuna.logging.get_verbosity()
     optuna.logging.set_verbosity(optuna.logging.ERROR)
-    study = optuna.create_study(storage=storage, direction="minimize")
-    optuna.logging.set_verbosity(logging)
-    trials = [
-        optuna.create_trial(params=own, distributions={n: varied[n] for n in own}, value=0.0)
-        for own in parameters
-    ]
-    study.add_trials(trials)
+    study = optuna.create_study()
+    optuna.logging.set_verbosity(verbosity)
+    for n in range(count):
+        own = {name: found for name, found in varied.items() if found[1][n] is not None}
+        params = {name: values[n] for name, (_, values) in own.items()}
+        distributions = {name: distribution for name, (distribution, _) in own.items()}
+        study.add_trial(optuna.create_trial(params=params, distributions=distributions, value=0.0))
     return study
 
 
@@ -200,12 +180,9 @@ def _measured(
         warnings.simplefilter("ignore")  # that a target is minimized
         for names in filter(None, groups):
             found |= get_param_importances(
-                study,
-                evaluator=evaluator,
-                params=names,
-                normalize=False,
+                study, evaluator=evaluator, params=names, normalize=False,
                 target=lambda trial: float(losses[trial.number]),
-            )
+            )  # fmt: skip
     return np.array([found[name] for names in groups for name in names])
 
 
@@ -221,50 +198,26 @@ def _chance(found: np.ndarray, drawn: np.ndarray) -> np.ndarray:
     return share
 
 
-def _distribution(levels: object, column: pd.Series) -> "Distribution | None":
-    """Optuna's distribution of a field; None where the text of a range is not understood."""
+def _column(levels: object, column: pd.Series) -> Column | None:
+    """A level by its position, a number of a range as it is.
+
+    None where the text of a range is not understood, or no configuration has a value.
+    """
     from optuna import distributions
 
+    values = [None if is_missing(value) else plain(value) for value in column]
     if isinstance(levels, list | tuple):
-        return distributions.CategoricalDistribution(tuple(range(len(levels))))
-    parsed = _range(str(levels))
-    values = [plain(value) for value in column if not is_missing(value)]
-    if parsed is None or not values:
+        place = {plain(level): number for number, level in enumerate(levels)}
+        listed = distributions.CategoricalDistribution(tuple(range(len(levels))))
+        return listed, [place.get(value) for value in values]
+    text = RANGE.fullmatch(str(levels))
+    numbers = [value for value in values if value is not None]
+    if text is None or not numbers:
         return None
-    kind, low, high, log = parsed
+    kind, low, high, log = text.groups()
     if log:  # a trial outside the space may have a value that a logarithmic range cannot hold
-        values = [value for value in values if value > 0] or [low]
-    low, high = min(low, *values), max([*values, *([] if isinstance(high, str) else [high])])
+        numbers = [number for number in numbers if number > 0]
+    ends = [float(end) for end in (low, high) if end] + numbers
     make = distributions.IntDistribution if kind == "Int" else distributions.FloatDistribution
-    return make(low, high, log=log)
-
-
-def _range(text: str) -> tuple[str, Any, Any, bool] | None:
-    """`Float(0.1, 1.0, log=True)` → its kind, ends and whether it is logarithmic."""
-    try:
-        call = ast.parse(text, mode="eval").body
-        if not isinstance(call, ast.Call) or not isinstance(call.func, ast.Name):
-            return None
-        if call.func.id not in ("Int", "Float"):
-            return None
-        low, high = (ast.literal_eval(node) for node in call.args)
-        named = {key.arg: ast.literal_eval(key.value) for key in call.keywords}
-    except (SyntaxError, ValueError):
-        return None
-    return call.func.id, low, high, bool(named.get("log"))
-
-
-def _parameters(
-    row: pd.Series, varied: Mapping[str, Any], fields: Mapping[str, Any]
-) -> dict[str, Any]:
-    """The fields in use: a level by its position, a number of a range as it is."""
-    found = {}
-    for name in varied:
-        value = None if is_missing(row[name]) else plain(row[name])
-        if isinstance(fields[name], list | tuple):
-            levels = [plain(level) for level in fields[name]]
-            if value in levels:
-                found[name] = levels.index(value)
-        elif value is not None and value >= varied[name].low:
-            found[name] = value
-    return found
+    found = make(min(ends), max(ends), log=bool(log))
+    return found, [value if value is not None and value >= found.low else None for value in values]

@@ -4,7 +4,7 @@ import fnmatch
 
 import pandas as pd
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from sweep.results.catalog import Entry
 from sweep.terminal.values import DASH, accuracy
@@ -15,9 +15,7 @@ STATE_STYLE = {"finished": "green", "running": "cyan"}
 
 def sweeps_table(entries: list[Entry]) -> Table:
     """One row a sweep, oldest first."""
-    table = Table(box=None)
-    table.add_column("sweep", overflow="fold")
-    table.add_column("state")
+    table = Table(Column("sweep", overflow="fold"), "state", box=None)
     for name in ("trials", "test", "best val of n", "disk"):
         table.add_column(name, justify="right")
     for entry in entries:
@@ -42,8 +40,7 @@ def datasets_table() -> Table:
 
     table = Table("data set", "what it is", box=None)
     for name, spec in DATASETS.items():
-        shown = f"{name}:PATH" if name in ("folder", "parquet") else name
-        table.add_row(shown, spec.about)
+        table.add_row(f"{name}:PATH" if name in ("folder", "parquet") else name, spec.about)
     return table
 
 
@@ -80,10 +77,8 @@ def size(number: float) -> str:
 
 def predictions_table(frame: pd.DataFrame, rows: int) -> Table:
     """The first predictions of a frame from `predict`, with every class that was asked for."""
-    table = Table("image", "class", box=None)
-    table.add_column("confidence", justify="right")
-    several = frame["top_classes"].map(len).max() > 1
-    if several:
+    table = Table("image", "class", Column("confidence", justify="right"), box=None)
+    if frame["top_classes"].map(len).max() > 1:
         table.add_column("then")
     for _, row in frame.head(rows).iterrows():
         if row["error"] is not None:
@@ -91,7 +86,6 @@ def predictions_table(frame: pd.DataFrame, rows: int) -> Table:
             continue
         rest = zip(row["top_classes"][1:], row["top_confidences"][1:], strict=True)
         then = ", ".join(f"{name} {share:.3f}" for name, share in rest)
-        table.add_row(
-            escape(row["path"]), escape(row["class"]), accuracy(row["confidence"]), escape(then)
-        )
+        found = (row["path"], row["class"], accuracy(row["confidence"]), then)
+        table.add_row(*map(escape, found))
     return table

@@ -18,20 +18,14 @@ def print_where(result: SweepResult, console: Console) -> None:
     console.print(f"\nEvery number: {tables}", style="dim")
     code = f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])'
     console.print(code, style="dim", highlight=False, soft_wrap=True)
-    label = "Next: "
-    for command, why in next_commands(result):
+    commands = {show_command(result): "these tables again"}
+    if result.manifest.search in DESIGNS and result.manifest.command:
+        search = f"{result.manifest.command} --search auto"
+        commands = {search: "the best combination", **commands}
+    for number, (command, why) in enumerate(commands.items()):
+        label = " " * len("Next: ") if number else "Next: "
         line = f"{label}{escape(command)}  [dim]# {why}[/dim]"
         console.print(line, highlight=False, soft_wrap=True)
-        label = " " * len(label)
-
-
-def next_commands(result: SweepResult) -> list[tuple[str, str]]:
-    """What to type next, and why."""
-    manifest = result.manifest
-    show = (show_command(result), "these tables again")
-    if manifest.search in DESIGNS and manifest.command:
-        return [(f"{manifest.command} --search auto", "the best combination"), show]
-    return [show]
 
 
 def show_command(result: SweepResult) -> str:

@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable, Sequence
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from sweep.report.strategies import TEST_MEASURES, fewer_from_scratch, images_of, unlike_runs
 from sweep.report.summary import SweepResult
@@ -35,9 +35,8 @@ def print_strategies(result: SweepResult, console: Console) -> None:
         console.print(line, style="yellow", highlight=False)
     heading("More of them", ", means over classes; train – val: at the best epoch")
     console.print(measures_table(frame, top_counts(result.classes)))
-    absent = absent_classes(result.classes)
-    if absent:
-        line = f"Not in the test split, so in no mean: {escape(', '.join(absent))}"
+    if absent := ", ".join(absent_classes(result.classes)):
+        line = f"Not in the test split, so in no mean: {escape(absent)}"
         console.print(line, highlight=False)
     heading("What they cost", ", per trial")
     console.print(cost_table(frame))
@@ -74,12 +73,7 @@ def gain_table(frame: pd.DataFrame) -> Table:
 
 
 def measures_table(frame: pd.DataFrame, tops: list[int]) -> Table:
-    """Precision and the like of each strategy, and how far training is ahead of validation.
-
-    Args:
-        frame: the strategies.
-        tops: k of their top-k accuracies; without any there is no such column.
-    """
+    """Precision and the like of each strategy; `tops` are k of their top-k accuracies, if any."""
     top = ["top k"] if len(tops) > 1 else [f"top {k}" for k in tops]
     measures = [name for name in TEST_MEASURES if tops or name != "top_accuracy"]
 
@@ -96,10 +90,8 @@ def cost_table(frame: pd.DataFrame) -> Table:
     """Time, parameters, memory and speed of each strategy."""
 
     def cells(row: pd.Series) -> Iterable[str]:
-        yield clock(row["train_seconds"])
-        yield f"{row['epochs_trained']:.1f}"
-        yield f"{row['seconds_per_epoch']:.2f}"
-        yield f"{row['images_per_second']:.0f}"
+        yield from (clock(row["train_seconds"]), f"{row['epochs_trained']:.1f}")
+        yield from (f"{row['seconds_per_epoch']:.2f}", f"{row['images_per_second']:.0f}")
         yield from (count(row["params_trained"]), count(row["params_total"]))
         yield f"{row['memory_bytes'] / 2**20:.0f}M"
 
@@ -112,9 +104,8 @@ def _table(
     unbroken: Sequence[str] = (), without: str = "",
 ) -> Table:  # fmt: skip
     """One row a strategy but `without`: its name, images where sizes differ, and its `cells`."""
-    table = Table(box=None, header_style="dim")
-    table.add_column("strategy", no_wrap=True)
     several = len(frame["limit_train"].unique()) > 1
+    table = Table(Column("strategy", no_wrap=True), box=None, header_style="dim")
     for name in (["images"] if several else []) + [*columns]:
         table.add_column(name, justify="right", no_wrap=name in unbroken)
     for _, row in frame[frame["strategy"] != without].iterrows():
@@ -124,21 +115,13 @@ def _table(
 
 
 def top_counts(classes: pd.DataFrame) -> list[int]:
-    """k of the top-k accuracies of judged trials, ascending; none where they have two classes.
-
-    Args:
-        classes: the table `classes`.
-    """
-    if classes.empty:
-        return []
+    """k of the top-k accuracies of judged trials, ascending; none where they have two classes."""
     found = {top_count(len(rows)) for _, rows in classes.groupby(["trial_id", "split"])}
     return sorted(found - {0})
 
 
 def absent_classes(classes: pd.DataFrame) -> list[str]:
     """Names of the classes that have no image in the test split, ABSENT_SHOWN of them at most."""
-    if classes.empty:
-        return []
     rows = classes[classes["split"].eq("test") & classes["images"].eq(0)]
     names = list(dict.fromkeys(rows["class_name"]))
     more = [f"and {len(names) - ABSENT_SHOWN} more"] if len(names) > ABSENT_SHOWN else []

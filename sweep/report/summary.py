@@ -1,6 +1,6 @@
 """A sweep's outcome as data frames, computed from the Parquet tables and the manifest alone."""
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
@@ -13,12 +13,12 @@ from sweep.report.strategies import strategies
 from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.schema import FAILURES, USABLE
-from sweep.results.selection import distinct_runs, of_search, phases, rank_configurations
+from sweep.results.selection import distinct_runs, phases, rank_configurations
 from sweep.results.tables import read_table
 from sweep.search.searchers import is_exhaustive
 from tl_core.config import SCRATCH
 
-MEANS = ("epochs_trained", "params_total", "params_trained", "train_seconds")
+MEANS = ["epochs_trained", "params_total", "params_trained", "train_seconds"]
 """Columns of `top` that are means over a configuration's runs."""
 
 
@@ -27,16 +27,10 @@ class SweepResult:
     """What a sweep found.
 
     Attributes:
-        name: of the sweep.
         folder: with the results of all sweeps.
-        manifest: what was asked for, how it ended, and the winner.
-        trials: one row a trial (`results/trials`).
-        epochs: one row a reported epoch (`results/epochs`).
-        classes: one row a class and split of a judged trial (`results/classes`).
-        evaluations: one row a split of a judged trial (`results/evaluations`).
+        trials, epochs, classes, evaluations: the sweep's rows of the tables of these names.
         strategies: one row a strategy of transfer, by its best configuration.
-        top: one row a configuration, the winner first: the varied fields, mean and standard
-            deviation of the validation accuracy over seeds, how many ended well, parameters, time.
+        top: one row a configuration, the winner first, see `top_configurations`.
         analysis: effect of each level of each factor, for a design or grid; else empty.
     """
 
@@ -69,10 +63,6 @@ class SweepResult:
             return Importance()
         return importance(_of_space(self.manifest, self.trials), self.epochs, varied)
 
-    def with_effects_anyway(self) -> "SweepResult":
-        """The same result with effects, biased ones where the scheduler stopped trials."""
-        return replace(self, analysis=sweep_effects(self.manifest, self.trials, anyway=True))
-
     @property
     def exit_code(self) -> int:
         """0, 130 if interrupted, 1 if a trial failed, ran out of memory or of time, if there is no
@@ -93,10 +83,7 @@ class SweepResult:
 def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> SweepResult:
     """Read a sweep back. Varied fields without a column, of another version, are left aside.
 
-    Args:
-        results: folder of all results.
-        name: of the sweep.
-        effects_anyway: give effects also where the scheduler stopped trials: biased ones.
+    With `effects_anyway` there are effects, biased ones, also where trials were stopped early.
 
     Raises:
         BadInput: there is no such sweep, or a file of it is damaged.
@@ -104,67 +91,35 @@ def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> Sw
     manifest = read_manifest(results, name)
     trials = read_table(results, "trials", name).sort_values("trial_id", ignore_index=True)
     manifest.fields = {n: levels for n, levels in manifest.fields.items() if n in trials}
-    epochs = read_table(results, "epochs", name)
-    evaluations = read_table(results, "evaluations", name)
+    epochs, classes, evaluations = (
+        read_table(results, table, name) for table in ("epochs", "classes", "evaluations")
+    )
     return SweepResult(
-        name=name,
-        folder=results,
-        manifest=manifest,
-        trials=trials,
-        epochs=epochs,
-        classes=read_table(results, "classes", name),
-        evaluations=evaluations,
+        name, results, manifest, trials, epochs, classes, evaluations,
         strategies=strategies(trials, epochs, evaluations),
         top=top_configurations(trials, list(manifest.fields)),
-        analysis=sweep_effects(manifest, trials, anyway=effects_anyway),
-    )
+        analysis=_effects(manifest, trials, effects_anyway),
+    )  # fmt: skip
 
 
 def top_configurations(trials: pd.DataFrame, fields: list[str]) -> pd.DataFrame:
     """One row a configuration, the best first, by the rule of `sweep.results.selection`.
 
-    Args:
-        trials: rows of the `trials` table of one sweep.
-        fields: the varied fields, shown as columns.
-
-    Returns:
-        Columns: config_id, the fields, `val_accuracy` (mean over the runs that count),
-        `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (how many completed or
-        were stopped), and the means `MEANS`. Of a confirmed configuration only fresh runs enter.
+    Columns: config_id, the varied `fields`, `val_accuracy` (mean over the runs that count),
+    `val_accuracy_std` (NaN for one run), `trials` (runs), `ended_well` (how many completed or
+    were stopped), and the means `MEANS`. Of a confirmed configuration only fresh runs enter.
     """
-    about = ("val_accuracy", "val_accuracy_std", "trials", "ended_well", *MEANS)
-    columns = ["config_id", *fields, *about]
-    if trials.empty:
-        return pd.DataFrame(columns=columns)
-    runs = distinct_runs(trials)
-    places = runs.groupby("config_id").indices
-    rows = []
-    for config_id, rank in rank_configurations(trials).iterrows():
-        group = runs.iloc[places[str(config_id)]]
-        group = group[phases(group) == rank["phase"]]
-        rows.append(
-            {
-                "config_id": config_id,
-                **{name: group[name].iloc[0] for name in fields},
-                "val_accuracy": rank["val_accuracy"],
-                "val_accuracy_std": rank["val_accuracy_std"],
-                "trials": len(group),
-                "ended_well": int(group["status"].isin(USABLE).sum()),
-                **{name: group[name].mean() for name in MEANS},
-            }
-        )
-    return pd.DataFrame(rows, columns=columns)
+    ranked, runs = rank_configurations(trials), distinct_runs(trials)
+    runs = runs[phases(runs) == runs["config_id"].map(ranked["phase"])]
+    each = runs.assign(ended_well=runs["status"].isin(USABLE)).groupby("config_id")
+    top = runs.drop_duplicates("config_id").set_index("config_id")[fields]
+    top = top.join(ranked[["val_accuracy", "val_accuracy_std"]])
+    top = top.assign(trials=each.size(), ended_well=each["ended_well"].sum())
+    return top.join(each[MEANS].agg(pd.Series.mean)).loc[ranked.index].reset_index()
 
 
-def sweep_effects(manifest: Manifest, trials: pd.DataFrame, *, anyway: bool = False) -> Effects:
-    """Effects of a sweep with a design or a grid; empty for any other, with the reason.
-
-    Args:
-        manifest: with the fields, the base and the search.
-        trials: rows of the `trials` table of the sweep.
-        anyway: give effects also where the scheduler stopped trials: biased ones.
-    """
-    trials = of_search(trials)
+def _effects(manifest: Manifest, trials: pd.DataFrame, anyway: bool) -> Effects:
+    """Effects of a sweep with a design or a grid; empty for any other, with the reason."""
     if not manifest.fields or trials.empty:
         return Effects()
     if is_searched(manifest):

@@ -22,27 +22,24 @@ STILL = {
 
 
 def print_result(result: SweepResult, console: Console) -> None:
-    """Counts, top configurations, effects, winner, where the numbers are, what to type next."""
+    """Counts, top configurations, what mattered, winner, where the numbers are, what to type."""
     console.print(f"\n[bold]{result.name}[/bold]  {escape(result.manifest.question)}")
-    _print_counts(result, console)
-    print_top(result, console)
-    print_effects(result, console)
-    print_importance(result, console)
-    print_strategies(result, console)
-    print_winner(result, console)
-    print_where(result, console)
+    for part in (
+        _print_counts, print_top, print_effects, print_importance, print_strategies, print_winner,
+        print_where,
+    ):  # fmt: skip
+        part(result, console)
 
 
 def _print_counts(result: SweepResult, console: Console) -> None:
     """How many trials ended how, the commonest errors, and what went wrong beside the trials."""
-    counts = {str(status): n for status, n in result.trials["status"].value_counts().items()}
+    counts = result.trials["status"].value_counts()
     parts = [
         f"[{STATUS_STYLE.get(status, 'red')}]{n} {escape(status.replace('_', ' '))}[/]"
-        for status, n in counts.items()
+        for status, n in zip(map(str, counts.index), counts, strict=True)
     ]
     console.print(f"{len(result.trials)} trials: {', '.join(parts) or 'none yet'}")
-    state = STILL.get(result.manifest.state())
-    if state is not None:
+    if state := STILL.get(result.manifest.state()):
         console.print(f"The sweep {state}; these are the trials so far.")
     for text, number in result.trials["error"].value_counts().head(ERRORS_SHOWN).items():
         console.print(f"  {number} × {escape(str(text))}", style="red", highlight=False)

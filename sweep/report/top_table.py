@@ -4,20 +4,11 @@ from collections import defaultdict
 
 import pandas as pd
 from rich.console import Console
-from rich.table import Table
+from rich.table import Column, Table
 
 from sweep.report.summary import SweepResult
 from sweep.results.selection import CONFIRM, DIVERGED, FAILED, rank_configurations
-from sweep.terminal.values import (
-    accuracy,
-    cell,
-    clock,
-    count,
-    describe,
-    field_name,
-    is_missing,
-    plain,
-)
+from sweep.terminal.values import accuracy, cell, clock, count, describe, field_name, plain
 
 TOP_SHOWN = 10
 COLUMN_FIELDS = 5
@@ -38,24 +29,23 @@ def print_top(result: SweepResult, console: Console) -> None:
 def top_table(result: SweepResult) -> Table:
     """The best configurations, one row each."""
     fields = list(result.manifest.fields)
-    frozen = (result.top["params_trained"] < result.top["params_total"]).any()
-    table = Table(box=None, header_style="dim")
-    table.add_column("#", justify="right")
-    table.add_column("val accuracy", justify="right", no_wrap=True)
     in_columns = len(fields) <= COLUMN_FIELDS
-    if in_columns:
-        for name in fields:
-            table.add_column(field_name(name), justify="right")
-    else:
+    frozen = (result.top["params_trained"] < result.top["params_total"]).any()
+    table = Table(Column("#", justify="right"), box=None, header_style="dim")
+    table.add_column("val accuracy", justify="right", no_wrap=True)
+    for name in fields if in_columns else []:
+        table.add_column(field_name(name), justify="right")
+    if not in_columns:
         table.add_column("settings", ratio=1)
     for name in ("params", "trained", "time") if frozen else ("params", "time"):
         table.add_column(name, justify="right", no_wrap=True)
     for position, (_, row) in enumerate(result.top.head(TOP_SHOWN).iterrows(), start=1):
-        values = {name: plain(row[name]) for name in fields if not is_missing(row[name])}
+        known = row[fields].dropna()
+        settings = describe({name: plain(known[name]) for name in fields if name in known})
         table.add_row(
             str(position),
             accuracy(row["val_accuracy"], row["val_accuracy_std"]),
-            *([cell(row[name]) for name in fields] if in_columns else [describe(values)]),
+            *([cell(row[name]) for name in fields] if in_columns else [settings]),
             count(row["params_total"]),
             *([count(row["params_trained"])] if frozen else []),
             clock(row["train_seconds"]),
@@ -64,12 +54,7 @@ def top_table(result: SweepResult) -> Table:
 
 
 def how_ranked(trials: pd.DataFrame, seeds: int) -> str:
-    """What follows the heading: how many configurations were measured, and what the means are.
-
-    Args:
-        trials: rows of the `trials` table of one sweep.
-        seeds: of each configuration of the search.
-    """
+    """What follows the heading: how many were measured, and of how many `seeds` the means are."""
     ranked = rank_configurations(trials)
     measured, fresh = int((ranked["runs"] > 0).sum()), int((ranked["phase"] == CONFIRM).sum())
     of = f"by validation, best of {measured}"
@@ -81,12 +66,7 @@ def how_ranked(trials: pd.DataFrame, seeds: int) -> str:
 
 
 def lower_first(trials: pd.DataFrame, shown: int) -> list[str]:
-    """A line for each reason why a configuration comes after one with a lower mean.
-
-    Args:
-        trials: rows of the `trials` table of one sweep.
-        shown: how many of the best are in the table.
-    """
+    """A line for each reason why one of the best `shown` comes after one with a lower mean."""
     ranked = rank_configurations(trials).reset_index().head(shown)
     ranked["failed"] = [_failed(trials, row) for _, row in ranked.iterrows()]
     places = defaultdict(list)

@@ -1,5 +1,6 @@
 """Lines on a sweep's winner: its test accuracy, how it was chosen, or why there is none."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -37,20 +38,15 @@ def print_winner(result: SweepResult, console: Console) -> None:
     if winner["weights"] is not None:
         shown = escape(shown_path(Path(winner["weights"])))
         console.print(f"{indent}weights: {shown}", highlight=False, soft_wrap=True)
-    kept = wrong_images_line(result.evaluations, winner["trial_id"])
-    if kept is not None:
-        console.print(f"{indent}{kept}", highlight=False)
+    for line in wrong_images_lines(result.evaluations, winner["trial_id"]):
+        console.print(f"{indent}{line}", highlight=False)
     for _, row in result.evaluations[result.evaluations["members"] > 1].iterrows():
         together = f"The best {row['members']} together: test accuracy {row['accuracy']:.4f}"
         console.print(together, style="bold green", highlight=False)
 
 
 def winner_line(winner: dict[str, Any]) -> str:
-    """The winner's test accuracy with its 95% interval.
-
-    Args:
-        winner: of a manifest; one of an earlier version has no interval.
-    """
+    """The winner's test accuracy with its 95% interval, which earlier versions do not have."""
     if winner.get("test_low") is None:
         return f"Winner: test accuracy {accuracy(winner.get('test_accuracy'))}"
     if winner["test_seeds"]:
@@ -68,57 +64,43 @@ def chosen_lines(winner: dict[str, Any]) -> list[str]:
         return [f"validation accuracy {accuracy(winner.get('val_accuracy'))}", settings]
     validation = f"validation {accuracy(winner['val_mean'], winner['val_std'])}"
     if winner["confirmed"]:
-        fresh = f"{validation} over {_counted(winner['runs'], 'fresh seed')}"
-        return [fresh, *_confirmed(winner), settings]
-    best = f"best of {_counted(winner['best_of'], 'validation')}; not confirmed"
+        fresh = "1 fresh seed" if winner["runs"] == 1 else f"{winner['runs']} fresh seeds"
+        return [f"{validation} over {fresh}", *_confirmed(winner), settings]
+    validations = "1 validation" if winner["best_of"] == 1 else f"{winner['best_of']} validations"
+    best = f"best of {validations}; not confirmed"
     if winner["runs"] == 1:
         return [f"{validation}, {best}", settings]
     return [f"{validation}, mean of {winner['runs']} seeds", best, settings]
 
 
-def _confirmed(winner: dict[str, Any]) -> list[str]:
+def _confirmed(winner: dict[str, Any]) -> Iterator[str]:
     """How sure the choice is, and how far the search overrated the configuration."""
-    lines = []
+    probability, optimism = winner["probability"], winner["optimism"]
     if winner["confirmed"] > 1:
-        probability = winner["probability"]
         of = f"the best of the {winner['confirmed']} confirmed configurations"
         if probability is None:
-            lines.append(f"not known how probably it is {of}")
+            yield f"not known how probably it is {of}"
         else:
             shown = "> 0.99" if probability > 0.995 else f"{probability:.2f}"
-            lines.append(f"{of} with probability {shown}")
+            yield f"{of} with probability {shown}"
         if (probability or 1.0) < 1 / winner["confirmed"]:
-            lines.append("by all runs, those of the search too, another one is likelier")
-    if winner["optimism"] is not None:
-        distance = 100 * winner["optimism"]
-        way = "above" if distance >= 0 else "below"
-        lines.append(
-            f"the search said {winner['search_accuracy']:.4f}, best of {winner['best_of']}: "
-            f"{abs(distance):.2f} points {way} the fresh seeds"
-        )
-    return lines
+            yield "by all runs, those of the search too, another one is likelier"
+    if optimism is not None:
+        said = f"the search said {winner['search_accuracy']:.4f}, best of {winner['best_of']}"
+        way = "above" if optimism >= 0 else "below"
+        yield f"{said}: {abs(100 * optimism):.2f} points {way} the fresh seeds"
 
 
-def _counted(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
-
-
-def wrong_images_line(evaluations: pd.DataFrame, trial_id: str) -> str | None:
-    """How many of a trial's wrong test images are kept; None where all are, or it is unknown."""
+def wrong_images_lines(evaluations: pd.DataFrame, trial_id: str) -> list[str]:
+    """How many of a trial's wrong test images are kept; none where all are, or it is unknown."""
     rows = evaluations[evaluations["trial_id"].eq(trial_id) & evaluations["split"].eq("test")]
-    for _, row in rows[rows["wrong_kept"] < rows["wrong"]].iterrows():
-        kept, wrong = int(row["wrong_kept"]), int(row["wrong"])
-        return f"{kept} of {wrong:,} wrong images kept, the most confident"
-    return None
+    rows = rows[rows["wrong_kept"] < rows["wrong"]].astype({"wrong_kept": int, "wrong": int})
+    counts = zip(rows["wrong_kept"], rows["wrong"], strict=True)
+    return [f"{kept} of {wrong:,} wrong images kept, the most confident" for kept, wrong in counts]
 
 
 def no_winner_line(manifest: Manifest, trials: pd.DataFrame) -> str:
-    """Why a sweep has no winner, and what to try.
-
-    Args:
-        manifest: of the sweep.
-        trials: its rows of the `trials` table.
-    """
+    """Why a sweep has no winner, and what to try."""
     return f"No winner: {OF_SWEEP.get(manifest.state()) or _of_trials(trials)}."
 
 
@@ -142,7 +124,7 @@ def _way_out(status: str, trials: pd.DataFrame) -> str:
     if status == "diverged":
         return f"; lower lr ({_span(trials['lr'])}) or set clip_norm"
     if status == "failed":
-        errors = trials["error"].dropna().value_counts()
+        errors = trials["error"].value_counts()
         return f" ({errors.index[0]})" if len(errors) else ""
     if status == "out_of_memory":
         return f"; lower batch_size ({_span(trials['batch_size'])}) or take a smaller model"

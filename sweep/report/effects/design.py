@@ -9,16 +9,15 @@ Shapes: N trials, F factors, C cells.
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from sweep.terminal.values import is_missing, plain
+from sweep.terminal.values import plain
 
 ONE_AT_A_TIME, FACTORIAL, FRACTION = "one at a time", "factorial", "fraction"
 
-Factors = Mapping[str, Sequence[Any]]
+Factors = Mapping[str, Sequence[object]]
 """Name of a factor → its levels."""
 Term = tuple[int, int]
 """A factor's position and a level's."""
@@ -29,8 +28,7 @@ class Design:
     """The trials' levels.
 
     Attributes:
-        names: of the factors.
-        levels: of each factor, as listed.
+        names, levels: of the factors, as listed.
         base: position of each factor's base level.
         codes: (N, F) int64, position of each trial's level.
         cells: (C, F) int64, the combinations that occur.
@@ -39,7 +37,7 @@ class Design:
     """
 
     names: list[str]
-    levels: list[list[Any]]
+    levels: list[list[object]]
     base: list[int]
     codes: np.ndarray
     cells: np.ndarray
@@ -63,12 +61,10 @@ class Design:
     @property
     def terms(self) -> list[Term]:
         """Every level but the base's, in the order listed."""
-        return [
-            (factor, level)
-            for factor, levels in enumerate(self.levels)
-            for level in range(len(levels))
-            if level != self.base[factor]
-        ]
+        every = (
+            (f, level) for f, levels in enumerate(self.levels) for level in range(len(levels))
+        )
+        return [(factor, level) for factor, level in every if level != self.base[factor]]
 
     def has(self, term: Term) -> np.ndarray:
         """Trials at the term's level: (N,) bool."""
@@ -82,31 +78,26 @@ class Design:
         one = self.kind == ONE_AT_A_TIME
         return self.is_base if one else self.has((factor, self.base[factor]))
 
-    def named(self, factor: int, level: int) -> str:
-        """`batch_norm=False`."""
-        return f"{self.names[factor]}={self.levels[factor][level]}"
 
-
-def read_design(trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any]) -> Design:
+def read_design(trials: pd.DataFrame, factors: Factors, base: Mapping[str, object]) -> Design:
     """Read the levels of the trials; arguments as in `effects`."""
-    names, levels, bases, codes = list(factors), [], [], []
-    for name in names:
+    levels, bases, codes = [], [], []
+    for name in factors:
         values = list(dict.fromkeys(_level(value) for value in factors[name]))
-        at = _level(base.get(name))
-        position = values.index(at) if at in values else 0
         place = {value: number for number, value in enumerate(values)}
+        position = place.get(_level(base.get(name)), 0)
         levels.append(values)
         bases.append(position)
         codes.append([place.get(_level(value), position) for value in trials[name]])
-    table = np.array(codes, dtype=np.int64).reshape(len(names), len(trials)).T
+    table = np.array(codes, dtype=np.int64).reshape(len(levels), len(trials)).T
     cells, cell_of = np.unique(table, axis=0, return_inverse=True)
     seeds = np.zeros(len(trials), dtype=np.int64)
     if "seed" in trials:
         seeds = np.unique(trials["seed"].to_numpy(), return_inverse=True)[1]
-    return Design(names, levels, bases, table, cells, cell_of.reshape(-1), seeds)
+    return Design(list(factors), levels, bases, table, cells, cell_of.reshape(-1), seeds)
 
 
-def _level(value: object) -> Any:
+def _level(value: object) -> object:
     """A level as Python has it, whatever the column's type; None for NaN."""
     item = plain(value)
-    return None if item is pd.NA or is_missing(item) else item
+    return None if pd.isna(item) else item

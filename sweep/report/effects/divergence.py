@@ -8,11 +8,11 @@ with all of such levels are set apart; the other trials, none of which diverged,
 effects. Divergence that depends on no factor is taken for chance.
 """
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 
 import numpy as np
-from scipy.special import chdtrc
-from scipy.stats import binomtest
+from scipy.stats import binomtest, chi2_contingency
+from scipy.stats.contingency import crosstab
 
 from sweep.report.effects.design import ONE_AT_A_TIME, Design
 
@@ -28,54 +28,41 @@ class Divergence:
     Attributes:
         apart: (N,) bool, trials whose survivors are set apart.
         doubtful: (T,) bool, terms whose level, or base, diverges.
-        factors: positions of the factors whose diverging levels name what is set apart; of all
-            on which divergence depends where that is everything.
+        factors: positions of those whose diverging levels name what is set apart; of all on
+            which divergence depends where that is everything.
         chance: whether there are diverged trials that are taken for chance.
     """
 
     apart: np.ndarray
     doubtful: np.ndarray
     factors: list[int]
-    chance: bool
+    chance: bool = False
 
 
 def divergence(design: Design, diverged: np.ndarray, usable: np.ndarray) -> Divergence:
     """Find what the trials that `diverged` (N,) put in doubt, beside the `usable` ones (N,)."""
-    terms, everything = design.terms, np.ones(len(diverged), dtype=bool)
-    nothing = Divergence(~everything, np.zeros(len(terms), dtype=bool), [], chance=False)
+    terms, codes = design.terms, design.codes
+    no_trial, no_term = np.zeros(len(diverged), dtype=bool), np.zeros(len(terms), dtype=bool)
     if not diverged.any():
-        return nothing
+        return Divergence(no_trial, no_term, [])
     if design.kind == ONE_AT_A_TIME:
         apart = np.isin(design.cell_of, design.cell_of[diverged])
         base = apart[design.is_base].any()
         hit = [bool(base or (apart & design.has(term)).any()) for term in terms]
-        return Divergence(apart, np.array(hit, dtype=bool), list(range(len(design.names))), False)
+        return Divergence(apart, np.array(hit, dtype=bool), list(range(len(design.names))))
     ran = diverged | usable
-    ps = [_depends(design.codes[ran, f], diverged[ran]) for f in range(len(design.names))]
+    tables = [crosstab(column, diverged[ran]).count for column in codes[ran].T]
+    ps = [chi2_contingency(table, correction=False).pvalue for table in tables]
     factors = [f for f, p in enumerate(ps) if p < DEPENDS / len(ps)]
     if not factors:
-        return replace(nothing, chance=True)
-    hits = {f: np.unique(design.codes[diverged, f]) for f in factors}
-    some = [f for f in factors if len(hits[f]) < len(np.unique(design.codes[:, f]))]
+        return Divergence(no_trial, no_term, [], chance=True)
+    hits = {f: np.unique(codes[diverged, f]) for f in factors}
+    some = [f for f in factors if len(hits[f]) < len(np.unique(codes[:, f]))]
     if not some:  # there is no level at which nothing diverged
-        return Divergence(everything, np.ones(len(terms), dtype=bool), factors, False)
-    apart = np.all([np.isin(design.codes[:, f], hits[f]) for f in some], axis=0)
-    doubtful = [
-        f in some and bool(np.isin((at, design.base[f]), hits[f]).any()) for f, at in terms
-    ]
-    return Divergence(apart, np.array(doubtful, dtype=bool), some, False)
-
-
-def _depends(codes: np.ndarray, diverged: np.ndarray) -> float:
-    """p value of Pearson's χ² test that the rate is the same at every level."""
-    total = np.bincount(codes)
-    bad = np.bincount(codes, weights=diverged)[total > 0]
-    total = total[total > 0]
-    if len(total) < 2 or bad.sum() == total.sum():
-        return 1.0
-    share = bad.sum() / total.sum()
-    statistic = ((bad - total * share) ** 2 / (total * share * (1 - share))).sum()
-    return float(chdtrc(len(total) - 1, statistic))
+        return Divergence(~no_trial, ~no_term, factors)
+    apart = np.all([np.isin(codes[:, f], hits[f]) for f in some], axis=0)
+    hit = [f in some and bool(np.isin((at, design.base[f]), hits[f]).any()) for f, at in terms]
+    return Divergence(apart, np.array(hit, dtype=bool), some)
 
 
 def rate(diverged: int, trials: int) -> tuple[float, float]:

@@ -1,8 +1,5 @@
 """Effects and their intervals as arrays, by the model that the design allows.
 
-The model says what counts as an independent outcome and which interactions it holds. Diverged
-trials are set apart.
-
 Shapes: N trials, T terms (levels other than their factor's base level).
 """
 
@@ -13,7 +10,7 @@ import pandas as pd
 
 from sweep.report.effects.design import FACTORIAL, ONE_AT_A_TIME, Design
 from sweep.report.effects.divergence import Divergence, divergence
-from sweep.report.effects.interactions import interactions, no_interactions
+from sweep.report.effects.interactions import interactions
 from sweep.report.effects.intervals import Groups, Intervals, intervals
 from sweep.report.effects.model import (
     Fit,
@@ -35,15 +32,12 @@ factorial with several seeds then takes it from the seeds."""
 
 @dataclass(frozen=True)
 class Analysis:
-    """A fit, and how it came about.
+    """A fit of the effects, and how it came about.
 
     Attributes:
-        fit: the effects.
-        groups: the outcomes whose scatter is a level's own.
         unit: what the error is taken from, "seed" or "cell".
-        pairs: interactions in the model, positions of two factors each.
-        fallback: (T,) effects; where the model cannot tell one apart, that of a model without
-            interactions.
+        pairs: interactions in the model.
+        fallback: (T,) effects, of a model without interactions where this one has none.
     """
 
     fit: Fit
@@ -55,14 +49,7 @@ class Analysis:
 
 @dataclass(frozen=True)
 class Estimate:
-    """The effect of each term.
-
-    Attributes:
-        effect: (T,) difference in mean outcome to the base level, NaN where not estimable.
-        intervals: half-widths.
-        analysis: the fit behind the intervals.
-        divergence: which terms have no interval because trials diverge.
-    """
+    """Effects: (T,) differences in mean outcome to the base level, NaN where not estimable."""
 
     effect: np.ndarray
     intervals: Intervals
@@ -73,17 +60,9 @@ class Estimate:
 def estimate(
     design: Design, outcome: np.ndarray, usable: np.ndarray, diverged: np.ndarray
 ) -> Estimate:
-    """Estimate the effects.
+    """Estimate the effects on `outcome` (N,) by the trials that are not set apart.
 
-    Args:
-        design: of all trials.
-        outcome: (N,) the accuracies.
-        usable: (N,) bool, trials that ended with an accuracy.
-        diverged: (N,) bool.
-
-    Returns:
-        The effects by the trials that are not set apart; where these do not tell an effect, by
-        all usable trials.
+    Where these do not tell an effect, it is by all `usable` ones: that ended with an accuracy.
     """
     found = divergence(design, diverged, usable)
     everything = _analyse(design, outcome, usable)
@@ -121,8 +100,6 @@ def tested_pairs(
     Where only two factors vary, the cells leave no error beside their interaction, so it is
     tested against the scatter between seeds.
     """
-    if design.kind == ONE_AT_A_TIME:
-        return no_interactions()
     codes, values, blocks = design.codes[use], outcome[use], seed_columns(design.seeds[use])
     pairs = crossed_pairs(codes)
     two_factors = len(pairs) == 1 and (np.ptp(codes, axis=0) > 0).sum() == 2
@@ -147,7 +124,6 @@ def _cell_groups(design: Design, use: np.ndarray) -> Groups:
 
 def _level_groups(design: Design, codes: np.ndarray) -> Groups:
     """The outcomes at the levels `codes` (N, F) of the term's factor."""
-    of = [codes[:, factor] for factor, _ in design.terms]
-    own = [(level, design.base[factor]) for factor, level in design.terms]
-    shape = (len(design.terms), len(codes))
-    return Groups(np.array(of, dtype=int).reshape(shape), np.array(own, dtype=int).reshape(-1, 2))
+    factors, levels = np.array(design.terms, dtype=int).reshape(-1, 2).T
+    own = np.stack([levels, np.array(design.base)[factors]], axis=1)
+    return Groups(codes[:, factors].T, own)

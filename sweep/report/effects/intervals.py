@@ -50,15 +50,12 @@ POINTS, STRATA = 14, 1024
 
 @dataclass(frozen=True)
 class Groups:
-    """Which outcomes show the scatter of each level.
-
-    Attributes:
-        of: (T, N) int64, for each term the outcomes' groups, numbered from 0.
-        own: (T, 2) int64, the groups of the level and of the base; −1 where there is none.
-    """
+    """Which outcomes show the scatter of each level."""
 
     of: np.ndarray
+    """(T, N) int64, for each term the outcomes' groups, numbered from 0."""
     own: np.ndarray
+    """(T, 2) int64, the groups of the level and of the base; −1 where there is none."""
 
 
 @dataclass(frozen=True)
@@ -66,13 +63,10 @@ class Intervals:
     """Half-widths by term, (T,) each, NaN where there is none.
 
     Attributes:
-        alone: of an effect by itself.
-        together: of all effects at once.
+        alone, together: of an effect by itself, and of all effects at once.
         scatters: whether `together` is by the level's and the base's own variances.
-        lonely: whether there is none because the level or its base has too few outcomes, such as
-            a single one, to tell how they scatter.
-        flat: whether there is none because the levels explain every outcome but for rounding,
-            which leaves no scatter to take an error from.
+        lonely: whether there is none because the level or its base has too few outcomes.
+        flat: whether there is none because the levels explain every outcome but for rounding.
     """
 
     alone: np.ndarray
@@ -87,13 +81,11 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
 
     The others have none and do not widen the intervals of all at once.
     """
-    nothing = np.full(len(wanted), np.nan)
     known = wanted & fit.estimable & (fit.spare >= 1)
-    off = np.zeros(len(wanted), dtype=bool)
     variance = float(fit.residual @ fit.residual) / max(fit.spare, 1)
-    flat = bool(known.any()) and variance < FLAT
-    if flat or not known.any():
-        return Intervals(nothing, nothing.copy(), off, off.copy(), flat)
+    if variance < FLAT or not known.any():
+        nothing, no = np.full(len(wanted), np.nan), np.zeros(len(wanted), dtype=bool)
+        return Intervals(nothing, nothing, no, no, flat=bool(known.any()))
     error, own_spare, ratio_p, least = _own_variances(fit, groups)
     lonely = known & (least < LEAST_OWN)
     known &= ~lonely
@@ -101,11 +93,10 @@ def intervals(fit: Fit, groups: Groups, wanted: np.ndarray) -> Intervals:
     bound = np.maximum(SCATTERS / np.maximum(least, 1), AT_LEAST)
     bound = np.select([least > KNOWN, least < 1.5], [np.inf, BLIND], bound)
     unequal = known & (ratio_p < bound)
-    count = max(int(known.sum()), 1)
     largest = largest_t(fit.weights[known], fit.spare) if known.any() else np.nan
-    quantiles = ((stdtrit(fit.spare, 1 - TAIL), TAIL), (largest, TAIL / count))
+    count = max(int(known.sum()), 1)
     halves = []
-    for quantile, tail in quantiles:
+    for quantile, tail in ((stdtrit(fit.spare, 1 - TAIL), TAIL), (largest, TAIL / count)):
         own = np.where(unequal, (stdtrit(own_spare, 1 - tail) * error) ** 2, 0.0)
         scatters = own > quantile**2 * pooled
         square = np.maximum(quantile**2 * pooled, own) + variance * fit.astray

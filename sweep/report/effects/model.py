@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
-from sweep.report.effects.design import Design
+from sweep.report.effects.design import ONE_AT_A_TIME, Design
 
 TOLERANCE = 1e-8
 """Largest error with which the rows of a model matrix must combine to an estimate's row."""
@@ -30,8 +30,7 @@ class Fit:
         weights: (T, N), of the outcomes in each effect; rows of zeros where not estimable.
         estimable: (T,) bool, whether the outcomes tell the effect apart from all others.
         matrix, inverse: (N, P) and its pseudoinverse (P, N).
-        outcome, residual: (N,).
-        spare: residual degrees of freedom.
+        outcome, residual: (N,), with `spare` residual degrees of freedom.
         astray: (T,) how far an interaction that the model lacks may lead the effect astray, as
             the square of its error over the residual variance that it causes.
     """
@@ -61,8 +60,7 @@ class Columns:
     Attributes:
         matrix: (N, P), an intercept first.
         codes: of each factor {level: its row of columns}.
-        main: columns of each factor.
-        pairs: columns of each pair of factors in the model.
+        main, pairs: columns of each factor, and of each pair of factors in the model.
     """
 
     matrix: np.ndarray
@@ -94,11 +92,7 @@ def seed_columns(seeds: np.ndarray) -> np.ndarray:
 
 
 def cell_means(design: Design, outcome: np.ndarray, use: np.ndarray) -> tuple[np.ndarray, ...]:
-    """Mean outcome of each cell that has trials in `use`, as if every seed had run in each.
-
-    Returns:
-        Cells (C, F) and means (C,).
-    """
+    """Cells (C, F) with trials in `use`; mean outcome (C,) as if every seed had run in each."""
     present, cell_of = np.unique(design.cell_of[use], return_inverse=True)
     counts = np.bincount(cell_of)
     values = outcome[use]
@@ -113,8 +107,7 @@ def cell_means(design: Design, outcome: np.ndarray, use: np.ndarray) -> tuple[np
 
 def level_columns(codes: np.ndarray, pairs: list[Pair]) -> Columns:
     """Columns of the levels that occur in `codes` (N, F), and of the `pairs` of factors."""
-    parts, tables, main, places = [np.ones((len(codes), 1))], [], [], {}
-    width = 1
+    parts, tables, main, places, width = [np.ones((len(codes), 1))], [], [], {}, 1
     for column in codes.T:
         present, position = np.unique(column, return_inverse=True)
         free = max(len(present) - 1, 0)
@@ -137,12 +130,11 @@ def _products(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def crossed_pairs(cells: np.ndarray) -> list[Pair]:
     """Pairs of factors all combinations of whose levels occur in `cells` (C, F)."""
     counts = [len(np.unique(column)) for column in cells.T]
-    pairs = itertools.combinations(range(cells.shape[1]), 2)
+    varied = [factor for factor, count in enumerate(counts) if count > 1]
     return [
         (a, b)
-        for a, b in pairs
-        if min(counts[a], counts[b]) > 1
-        and len(np.unique(cells[:, (a, b)], axis=0)) == counts[a] * counts[b]
+        for a, b in itertools.combinations(varied, 2)
+        if len(np.unique(cells[:, (a, b)], axis=0)) == counts[a] * counts[b]
     ]
 
 
@@ -189,14 +181,14 @@ def fit_trials(design: Design, outcome: np.ndarray, use: np.ndarray) -> Fit:
     """
     present, cell_of = np.unique(design.cell_of[use], return_inverse=True)
     cells = design.cells[present]
-    away = cells != np.array(design.base)
-    alone = bool((away.sum(axis=1) <= 1).all())
+    is_base = (cells == np.array(design.base)).all(axis=1)
     blocks = seed_columns(design.seeds[use])
     matrix = np.concatenate([np.eye(len(cells))[cell_of], blocks], axis=1)
     targets = np.zeros((len(design.terms), matrix.shape[1]))
+    one = design.kind == ONE_AT_A_TIME
     for row, (factor, level) in enumerate(design.terms):
         here = cells[:, factor] == level
-        base = ~away.any(axis=1) if alone else cells[:, factor] == design.base[factor]
+        base = is_base if one else cells[:, factor] == design.base[factor]
         if here.any() and base.any():
             targets[row, : len(cells)] = here / here.sum() - base / base.sum()
         else:

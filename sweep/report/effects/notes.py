@@ -14,31 +14,29 @@ from sweep.results.schema import USABLE
 def notes(
     design: Design, found: Divergence, analysis: Analysis, tested: pd.DataFrame,
     status: pd.Series, usable: np.ndarray,
-) -> list[str]:  # fmt: skip
+) -> Iterable[str]:  # fmt: skip
     """Sentences on the design, the model, diverged trials and missing ones."""
     diverged = (status == "diverged").to_numpy(dtype=bool)
-    lines = []
     if design.kind == ONE_AT_A_TIME:
-        lines.append("What is peculiar to a configuration counts as its level's effect.")
+        yield "What is peculiar to a configuration counts as its level's effect."
     if not tested.empty and not analysis.pairs and analysis.unit == "cell":
         alone = "each pair is tested by itself, and " if tested["alone"].any() else ""
-        lines.append(
+        yield (
             f"Too few configurations for a model with interactions: {alone}"
             "the error of the effects includes what they leave unexplained."
         )
-    lines += _on_divergence(design, found, diverged, usable)
+    yield from _on_divergence(design, found, diverged, usable)
     stopped = int((status == "stopped").sum())
     if stopped:
-        lines.append(f"Biased: {stopped} of {len(status)} trials were stopped early, as weak.")
-    missing = int((~usable & ~diverged).sum())
-    if missing:
-        kinds = sorted(set(status[~usable & ~diverged]) - set(USABLE))
-        why = f" ({', '.join(kinds)})" if kinds else ""
-        lines.append(
-            f"{missing} of {len(status)} trials have no final accuracy{why.replace('_', ' ')} and "
-            "are taken to be missing by chance."
+        yield f"Biased: {stopped} of {len(status)} trials were stopped early, as weak."
+    missing = status[~usable & ~diverged]
+    if len(missing):
+        kinds = sorted(set(missing) - set(USABLE))
+        why = f" ({', '.join(kinds)})".replace("_", " ") if kinds else ""
+        yield (
+            f"{len(missing)} of {len(status)} trials have no final accuracy{why} and are taken to "
+            "be missing by chance."
         )
-    return lines
 
 
 def _on_divergence(
@@ -53,26 +51,28 @@ def _on_divergence(
         how = (
             ", as often at one level as at another: these trials are taken to be missing by chance"
         )
-        all_trials = np.ones(len(diverged), dtype=bool)
-        yield f"Training {told(all_trials)}{how if usable.any() else ''}."
+        every = told(np.ones(len(diverged), dtype=bool))
+        yield f"Training {every}{how if usable.any() else ''}."
     if design.kind == ONE_AT_A_TIME:
         if (design.is_base & diverged).any():
             yield f"The base configuration {told(design.is_base)}: no intervals."
         return
     for factor in found.factors:
-        here = design.has((factor, design.base[factor]))
+        base = design.base[factor]
+        here = design.has((factor, base))
         if (here & diverged).any():
-            yield f"The base level {design.named(factor, design.base[factor])} {told(here)}."
+            yield f"The base level {_named(design, factor, [base])} {told(here)}."
     if found.apart.all():
         yield "No intervals: trials diverged at every level, at some more often than at others."
     elif found.apart.any():
-        where = " and ".join(_hit(design, factor, diverged) for factor in found.factors)
-        yield f"Configurations with {where} enter no interval, since some of them diverged."
+        where = [_named(design, f, np.unique(design.codes[diverged, f])) for f in found.factors]
+        yield (
+            f"Configurations with {' and '.join(where)} enter no interval, since some of them "
+            "diverged."
+        )
 
 
-def _hit(design: Design, factor: int, diverged: np.ndarray) -> str:
+def _named(design: Design, factor: int, levels: Iterable[int]) -> str:
     """`lr=0.2 or 0.4`."""
-    levels = np.unique(design.codes[diverged, factor]).tolist()
-    return f"{design.names[factor]}=" + " or ".join(
-        str(design.levels[factor][level]) for level in levels
-    )
+    values = (str(design.levels[factor][level]) for level in levels)
+    return f"{design.names[factor]}={' or '.join(values)}"

@@ -14,7 +14,7 @@ import pandas as pd
 from sweep.report.effects.design import Design, Factors, read_design
 from sweep.report.effects.divergence import rate
 from sweep.report.effects.estimate import Estimate, estimate, tested_pairs
-from sweep.report.effects.interactions import no_interactions
+from sweep.report.effects.interactions import INTERACTION_COLUMNS
 from sweep.report.effects.notes import notes
 from sweep.results.schema import USABLE
 from sweep.results.selection import of_search
@@ -23,8 +23,6 @@ COLUMNS = [
     "factor", "level", "base_level", "effect", "low", "high", "low_all", "high_all",
     "n", "left_out", "diverged", "rate_low", "rate_high", "mean", "method", "reason",
 ]  # fmt: skip
-OF_ANY_TYPE = ("factor", "level", "base_level", "method", "reason")
-"""Columns of dtype object: levels of several types share a column."""
 
 
 @dataclass(frozen=True)
@@ -40,33 +38,28 @@ class Effects:
             that diverges, NaN where none did; mean (accuracy of the usable trials at the level);
             method of low_all and high_all ("pooled", or "own variance" where the interval by the
             level's and the base level's own variances is the wider one); reason why there is no
-            interval, else empty: "diverged", "base diverged", "others diverged" (at every level
-            of another factor), "no trials", "no base", "aliased", "missing combinations", "no
-            scatter", "few trials" or "no spare trials" where seeds are the unit, "few
-            configurations" or "no spare configurations" where cells are.
+            interval, else empty (in words: `WITHOUT_INTERVAL` of `mattered/effects_words.py`).
         interactions: one row a pair of factors that was tested, see `interactions`.
         design: "one at a time", "factorial", "fraction" (of a factorial), or "" without effects.
-        unit: what counts as an independent outcome: "seed" or "cell" (the mean over the seeds
-            of a configuration).
+        unit: of independent outcomes: "seed" or "cell" (mean over a configuration's seeds).
         spare: degrees of freedom of the pooled variance.
-        pairs: whether interactions of two factors are in the model, which keeps them out of the
-            effects and of their error.
         notes: sentences that a reader of the table must know.
         refused: why there is no table, else empty.
     """
 
     table: pd.DataFrame = field(default_factory=lambda: pd.DataFrame(columns=COLUMNS))
-    interactions: pd.DataFrame = field(default_factory=no_interactions)
+    interactions: pd.DataFrame = field(
+        default_factory=lambda: pd.DataFrame(columns=INTERACTION_COLUMNS)
+    )
     design: str = ""
     unit: str = ""
     spare: int = 0
-    pairs: bool = False
     notes: list[str] = field(default_factory=list)
     refused: str = ""
 
 
 def effects(
-    trials: pd.DataFrame, factors: Factors, base: Mapping[str, Any], *, anyway: bool = False
+    trials: pd.DataFrame, factors: Factors, base: Mapping[str, object], *, anyway: bool = False
 ) -> Effects:
     """Effect of each level other than the base's on `best_val_accuracy`.
 
@@ -77,57 +70,44 @@ def effects(
     not show what differs between configurations without a factor explaining it.
 
     Args:
-        trials: one row a trial: a column per factor, `best_val_accuracy`, and where present
-            `status`, `seed` and `phase`. Trials that are neither completed nor stopped, or
-            without a finite accuracy, are left out and counted; trials of a confirmation, which
-            ran for the best configurations alone, are not looked at.
-        factors: {factor: its levels}; a value that is not listed, such as that of a conditional
-            field while off, counts as the base level.
-        base: field → base value; where that is none of a factor's levels, the first level is the
-            base level.
+        trials: a column per factor, `best_val_accuracy`, and where present `status`, `seed` and
+            `phase`. Trials that neither completed nor were stopped, or without a finite accuracy,
+            are left out and counted; those of a confirmation are not looked at.
+        factors: factor → levels; a value that is not listed, such as that of a conditional field
+            while off, counts as the base level.
+        base: field → base value; the first level where it is none of a factor's levels.
         anyway: give effects also where the scheduler stopped trials: biased ones.
-
-    Returns:
-        The table, or none with the reason.
     """
     trials = of_search(trials)
     status = trials["status"] if "status" in trials else pd.Series("completed", trials.index)
     stopped = int((status == "stopped").sum())
     if stopped and not anyway:
-        return Effects(
-            refused=f"{stopped} of {len(trials)} trials were stopped early, the weak ones: "
-            "effects of what is left would be biased."
-        )
+        which = f"{stopped} of {len(trials)} trials were stopped early, the weak ones"
+        return Effects(refused=f"{which}: effects of what is left would be biased.")
     outcome = trials["best_val_accuracy"].to_numpy(dtype=float, na_value=math.nan)
     usable = np.isfinite(outcome) & status.isin(USABLE).to_numpy(dtype=bool)
     diverged = (status == "diverged").to_numpy(dtype=bool)
     design = read_design(trials, factors, base)
     found = estimate(design, outcome, usable, diverged)
-    rows = [
-        _row(design, found, term, outcome, usable, diverged) for term in range(len(found.effect))
-    ]
+    terms = range(len(found.effect))
+    rows = [_row(design, found, term, outcome, usable, diverged) for term in terms]
     table = pd.DataFrame(rows, columns=COLUMNS)
-    for name in OF_ANY_TYPE:  # pandas would turn True into 1.0 and None into NaN
+    # Levels of several types share a column: pandas would turn True into 1.0 and None into NaN.
+    for name in ("factor", "level", "base_level", "method", "reason"):
         table[name] = pd.Series([row[name] for row in rows], dtype=object)
     tested = tested_pairs(design, outcome, usable & ~found.divergence.apart, found.analysis)
-    return Effects(
-        table=table,
-        interactions=tested,
-        design=design.kind,
-        unit=found.analysis.unit,
-        spare=max(found.analysis.fit.spare, 0),
-        pairs=bool(found.analysis.pairs),
-        notes=notes(design, found.divergence, found.analysis, tested, status, usable),
-    )
+    said = notes(design, found.divergence, found.analysis, tested, status, usable)
+    spare = max(found.analysis.fit.spare, 0)
+    return Effects(table, tested, design.kind, found.analysis.unit, spare, list(said))
 
 
-def factor_order(table: pd.DataFrame) -> list[str]:
-    """Factors of a table of effects, the one with the largest |effect| first.
+def largest_first(table: pd.DataFrame) -> pd.DataFrame:
+    """The rows of a table of effects, those of the factor with the largest |effect| first.
 
     Factors without any estimate come last; ties keep the table's order.
     """
-    largest = table["effect"].abs().groupby(table["factor"], sort=False).max().fillna(-1.0)
-    return [str(name) for name in largest.sort_values(ascending=False, kind="stable").index]
+    largest = table["effect"].abs().groupby(table["factor"]).transform("max").fillna(-1.0)
+    return table.loc[largest.sort_values(ascending=False, kind="stable").index]
 
 
 def _row(
@@ -143,23 +123,16 @@ def _row(
     known = bool(np.isfinite(alone))
     low, high = rate(bad, bad + n) if bad else (math.nan, math.nan)
     return {
-        "factor": design.names[factor],
-        "level": design.levels[factor][level],
+        "factor": design.names[factor], "level": design.levels[factor][level],
         "base_level": design.levels[factor][design.base[factor]],
-        "effect": effect,
-        "low": effect - alone,
-        "high": effect + alone,
-        "low_all": effect - together,
-        "high_all": effect + together,
-        "n": n,
-        "left_out": int((here & ~usable).sum()),
-        "diverged": bad,
-        "rate_low": low,
-        "rate_high": high,
+        "effect": effect, "low": effect - alone, "high": effect + alone,
+        "low_all": effect - together, "high_all": effect + together,
+        "n": n, "left_out": int((here & ~usable).sum()),
+        "diverged": bad, "rate_low": low, "rate_high": high,
         "mean": float(outcome[here & usable].mean()) if n else math.nan,
         "method": ("own variance" if scatters else "pooled") if known else "",
         "reason": "" if known else _reason(design, found, usable, diverged, term),
-    }
+    }  # fmt: skip
 
 
 def _reason(

@@ -1,13 +1,14 @@
 """Effects of factors in the terminal: a table, sentences, interactions, caveats."""
 
 import math
+from collections.abc import Iterator
 
 import pandas as pd
 from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from sweep.report.effects import Effects, factor_order
+from sweep.report.effects import Effects, largest_first
 from sweep.report.mattered.effects_words import (
     beyond_noise,
     diverged,
@@ -31,15 +32,13 @@ def print_effects(result: SweepResult, console: Console) -> None:
     found = result.analysis
     if found.table.empty:
         if found.refused and not is_searched(result.manifest):
-            why = f"\nNo effects: {escape(found.refused)}"
-            console.print(why, style="yellow", highlight=False)
+            refused = escape(found.refused)
+            console.print(f"\nNo effects: {refused}", style="yellow", highlight=False)
             line = f"Show them nevertheless: {escape(show_command(result))} --effects-anyway"
             console.print(line, highlight=False, soft_wrap=True)
         return
-    console.print(
-        "\n[bold]Effects on validation accuracy[/bold], in points, with 95% intervals",
-        highlight=False,
-    )
+    heading = "\n[bold]Effects on validation accuracy[/bold], in points, with 95% intervals"
+    console.print(heading, highlight=False)
     console.print(caption(found), style="dim", highlight=False)
     console.print(effects_table(found))
     for line in (*sentences(found), *interaction_lines(found)):
@@ -50,11 +49,11 @@ def print_effects(result: SweepResult, console: Console) -> None:
 
 def caption(found: Effects) -> str:
     """One line on the design and on what the error is taken from."""
-    unit = "seeds" if found.unit == "seed" else "configurations"
     own = (found.table["method"] == "own variance").sum()
     known = found.table["low"].notna().sum()
     if not known:
         return f"{DESIGNS[found.design]}."
+    unit = "seeds" if found.unit == "seed" else "configurations"
     scatter = "variances of their own" if own == known else "equal variances"
     scatter += " but for *" if 0 < own < known else ""
     spare = "1 degree" if found.spare == 1 else f"{found.spare} degrees"
@@ -68,42 +67,36 @@ def effects_table(found: Effects) -> Table:
     """
     frame = found.table
     count = int(frame["low"].notna().sum())
-    table = Table(box=None, header_style="dim")
-    table.add_column("factor")
+    table = Table("factor", box=None, header_style="dim")
     for name in ("base", "level"):
         table.add_column(name, justify="right")
-    table.add_column("effect", justify="right", no_wrap=True)
-    table.add_column("by itself", justify="right", no_wrap=True)
-    if count > 1:
-        table.add_column(f"all {count} together", justify="right", no_wrap=True)
-    table.add_column("trials", justify="right", no_wrap=True)
-    for factor in factor_order(frame):
-        for _, row in frame[frame["factor"] == factor].iterrows():
-            left_out = f" (–{row['left_out']})" if row["left_out"] else ""
-            alone, together = _intervals(row)
-            table.add_row(
-                escape(field_name(factor)),
-                cell(row["base_level"]),
-                cell(row["level"]),
-                _effect(row),
-                alone,
-                *([together] if count > 1 else []),
-                f"{row['n']}{left_out}",
-            )
+    of_all = [f"all {count} together"] if count > 1 else []
+    for name in ("effect", "by itself", *of_all, "trials"):
+        table.add_column(name, justify="right", no_wrap=True)
+    for _, row in largest_first(frame).iterrows():
+        left_out = f" (–{row['left_out']})" if row["left_out"] else ""
+        alone, together = _intervals(row)
+        table.add_row(
+            escape(field_name(row["factor"])),
+            cell(row["base_level"]),
+            cell(row["level"]),
+            _effect(row),
+            *([alone, together] if of_all else [alone]),
+            f"{row['n']}{left_out}",
+        )
     return table
 
 
-def caveats(result: SweepResult) -> list[str]:
+def caveats(result: SweepResult) -> Iterator[str]:
     """Lines on what limits the effects."""
     found = result.analysis
-    lines = list(found.notes)
+    yield from found.notes
     if (found.table["method"] == "own variance").any():
-        lines.append("*: this level or its base scatters more; its own variance counts (Welch).")
+        yield "*: this level or its base scatters more; its own variance counts (Welch)."
     if found.table["left_out"].any():
-        lines.append("(–n): trials left out because they diverged, failed or did not end.")
+        yield "(–n): trials left out because they diverged, failed or did not end."
     if found.table["low"].isna().all():
-        lines.append(f"No intervals: they need {_needed(found, result.manifest.seeds)}.")
-    return lines
+        yield f"No intervals: they need {_needed(found, result.manifest.seeds)}."
 
 
 def _needed(found: Effects, seeds: int) -> str:

@@ -3,9 +3,10 @@
 import math
 from collections.abc import Callable
 
+import numpy as np
 import pandas as pd
 
-from sweep.report.effects import Effects, factor_order
+from sweep.report.effects import Effects, largest_first
 from sweep.report.effects.design import ONE_AT_A_TIME
 from sweep.terminal.values import field_name, is_missing, plain, points, short
 
@@ -32,9 +33,9 @@ WITHOUT_INTERVAL = {
 
 def sentences(found: Effects) -> list[str]:
     """One sentence a factor, the one with the largest effect first."""
-    table = found.table
-    several = int(table["low_all"].notna().sum()) > 1
-    return [_sentence(table[table["factor"] == name], several) for name in factor_order(table)]
+    several = int(found.table["low_all"].notna().sum()) > 1
+    by_factor = largest_first(found.table).groupby("factor", sort=False)
+    return [_sentence(rows, several) for _, rows in by_factor]
 
 
 def beyond_noise(row: pd.Series) -> bool:
@@ -51,13 +52,12 @@ def diverged(row: pd.Series) -> tuple[str, str]:
 
 def _sentence(rows: pd.DataFrame, several: bool) -> str:
     """The levels of a factor: those beyond noise, those within it, those without an interval."""
-    each = [row for _, row in rows.iterrows()]
-    known = [row for row in each if not math.isnan(row["low_all"])]
-    clauses = [_beyond(row, several) for row in known if beyond_noise(row)]
-    within = [row for row in known if not beyond_noise(row)]
-    if within:
-        clauses.append(_within(within))
-    clauses += [_no_interval(row) for row in each if math.isnan(row["low_all"])]
+    known = rows["low_all"].notna()
+    beyond = known & rows.apply(beyond_noise, axis=1)
+    clauses = [_beyond(row, several) for _, row in rows[beyond].iterrows()]
+    if (known & ~beyond).any():
+        clauses.append(_within(rows[known & ~beyond]))
+    clauses += [_no_interval(row) for _, row in rows[~known].iterrows()]
     return "; ".join(clauses) + "."
 
 
@@ -79,30 +79,25 @@ def _outward(share: float, rounded: Callable[[float], int], digits: int) -> floa
     return rounded(scale * share + away) / scale
 
 
-def _within(rows: list[pd.Series]) -> str:
+def _within(rows: pd.DataFrame) -> str:
     """The levels whose intervals include 0, and the smallest effect that the intervals exclude."""
-    largest = max(max(abs(row["low_all"]), abs(row["high_all"])) for row in rows)
+    largest = np.abs(rows[["low_all", "high_all"]].to_numpy(dtype=float)).max()
     bound = math.ceil(1000 * largest - 1e-6) / 10
-    first, *rest = (_named(row) for row in rows)
-    others = [_level(row["level"]) for row in rows[1:]]
-    names = f"{', '.join([first, *others[:-1]])} and {others[-1]}" if rest else first
+    *first, last = (_level(level) for level in rows["level"])
+    levels = f"{', '.join(first)} and {last}" if first else last
     excluded = f"effects larger than {bound:.1f} points are excluded"
     if bound >= MOST_POINTS:
         excluded = "and no size of an effect is excluded"
-    return f"{names}: nothing beyond noise, {excluded}"
+    return f"{field_name(rows['factor'].iloc[0])} {levels}: nothing beyond noise, {excluded}"
 
 
 def _no_interval(row: pd.Series) -> str:
-    name = _named(row)
     if row["reason"] == "diverged":
         rate, interval = diverged(row)
-        if not row["n"]:
-            return f"{name}: {rate} ({interval})"
-        return f"{name}: {rate} ({interval}), the others reach {row['mean']:.4f} on average"
-    why = WITHOUT_INTERVAL.get(row["reason"], "no interval")
-    if math.isnan(row["effect"]):
-        return f"{name}: {why}"
-    return f"{name}: {points(row['effect'], 1)} points, {why}"
+        others = f", the others reach {row['mean']:.4f} on average" if row["n"] else ""
+        return f"{_named(row)}: {rate} ({interval}){others}"
+    effect = "" if math.isnan(row["effect"]) else f"{points(row['effect'], 1)} points, "
+    return f"{_named(row)}: {effect}{WITHOUT_INTERVAL[row['reason']]}"
 
 
 def _named(row: pd.Series) -> str:
@@ -118,31 +113,27 @@ def _level(value: object) -> str:
 def interaction_lines(found: Effects) -> list[str]:
     """The interactions found, that there are none, or that the design cannot test any."""
     tested = found.interactions
+    left = math.comb(found.table["factor"].nunique(), 2) - len(tested)
     if tested.empty:
-        if found.table["factor"].nunique() < 2:
-            return []
         way = "more trials can"
         if found.design == ONE_AT_A_TIME:
             way = "--design factorial can, whole or in part by --trials"
-        return [f"Interactions are assumed away: these trials cannot test them ({way})."]
+        line = f"Interactions are assumed away: these trials cannot test them ({way})."
+        return [line] if left else []
     pairs = "1 pair" if len(tested) == 1 else f"{len(tested)} pairs"
     there = tested[tested["p_adjusted"] < FOUND]
-    if there.empty:
-        line = f"No interaction found ({pairs} of factors tested, 5% level for all together)."
-        return [line, *_untested(found)]
     lines = [_interaction(row, pairs) for _, row in there.head(INTERACTIONS_SHOWN).iterrows()]
+    if there.empty:
+        lines.append(
+            f"No interaction found ({pairs} of factors tested, 5% level for all together)."
+        )
     if len(there) > INTERACTIONS_SHOWN:
         lines.append(f"… and {len(there) - INTERACTIONS_SHOWN} more interactions.")
-    return [*lines, *_untested(found)]
-
-
-def _untested(found: Effects) -> list[str]:
-    """How many pairs of factors these trials cannot test."""
-    left = math.comb(found.table["factor"].nunique(), 2) - len(found.interactions)
-    if left < 1:
-        return []
-    pairs, their = ("1 pair", "its") if left == 1 else (f"{left} pairs", "their")
-    return [f"{pairs} of factors cannot be tested here: {their} interactions are assumed away."]
+    if left > 0:
+        them, their = ("1 pair", "its") if left == 1 else (f"{left} pairs", "their")
+        rest = f"{their} interactions are assumed away."
+        lines.append(f"{them} of factors cannot be tested here: {rest}")
+    return lines
 
 
 def _interaction(row: pd.Series, pairs: str) -> str:

@@ -25,27 +25,20 @@ def print_importance(result: SweepResult, console: Console) -> None:
     if found.table.empty:
         return
     console.print("\n[bold]Importance of the fields[/bold], shares, by PED-ANOVA", highlight=False)
-    console.print(
-        f"How the best {found.best} of {found.of} configurations differ from all of them.",
-        style="dim",
-        highlight=False,
-    )
+    how = f"How the best {found.best} of {found.of} configurations differ from all of them."
+    console.print(how, style="dim", highlight=False)
     console.print(importance_table(found))
     console.print(escape(sentence(found)), highlight=False)
-    learned = [LEARNED] if _may_learn(result.manifest.search) else []
-    for line in (*learned, *found.notes):
+    search = result.manifest.search
+    # The proposals of an unknown searcher may depend on earlier results.
+    may_learn = learns(search) or not (search in SEARCHERS or search in DESIGNS)
+    for line in ([LEARNED] if may_learn else []) + found.notes:
         console.print(escape(line), style="yellow", highlight=False)
-
-
-def _may_learn(search: str) -> bool:
-    """Whether proposals may depend on earlier results, as those of an unknown searcher may."""
-    return learns(search) or not (search in SEARCHERS or search in DESIGNS)
 
 
 def importance_table(found: Importance) -> Table:
     """One row a field; bold where it is more than chance gives."""
-    table = Table(box=None, header_style="dim")
-    table.add_column("field")
+    table = Table("field", box=None, header_style="dim")
     for name in ("importance", "p", "configurations"):
         table.add_column(name, justify="right")
     for _, row in found.table.iterrows():
@@ -62,9 +55,9 @@ def importance_table(found: Importance) -> Table:
 def sentence(found: Importance) -> str:
     """Which fields matter more than chance gives."""
     table = found.table
-    names = [field_name(name) for name in table.loc[table["p"] <= BEYOND_CHANCE, "field"]]
+    names = table.loc[table["p"] <= BEYOND_CHANCE, "field"].map(field_name)
     how = "(p: all fields at once, by shuffling)"
-    if not names:
+    if names.empty:
         return f"No field is beyond what chance gives {how}; more trials may tell."
     verb = "is" if len(names) == 1 else "are"
     rest = "; of the others these trials do not tell" if len(names) < len(table) else ""

@@ -1,7 +1,6 @@
-"""Feature maps of a layer before and after training: pictures, and their numbers in Parquet.
+"""Feature maps of a layer before and after training, `maps-LAYER.png` beside the pictures.
 
-    results/runs/NAME/pictures/maps-LAYER.png
-    results/runs/NAME/pictures/maps-LAYER.parquet   one row an image, time and channel
+Their numbers are in `maps-LAYER.parquet`, one row an image, time and channel.
 
 Shapes: n images, C channels of the images, M maps of the layer, h × w positions.
 """
@@ -35,9 +34,7 @@ def draw_feature_maps(result: SweepResult, layer: str) -> Path:
 
     Before training the model has the source's weights, or the random ones of its seed.
 
-    Args:
-        result: a finished sweep.
-        layer: name of a module, as in `named_modules`, whose output is (B, M, h, w).
+    `layer` is the name of a module, as in `named_modules`, whose output is (B, M, h, w).
 
     Raises:
         BadInput: there is no winner, no such layer, or its output is no feature maps.
@@ -48,10 +45,8 @@ def draw_feature_maps(result: SweepResult, layer: str) -> Path:
     saved = load_model(winner["weights"])
     images = _images(result, winner["trial_id"], saved)
     seen = Normalizer(*torch.tensor([saved.mean, saved.std]))(images)
-    maps = {
-        "before": layer_output(_before(saved), layer, seen),
-        "after": layer_output(saved.model, layer, seen),
-    }
+    models = (_before(saved), saved.model)
+    maps = {n: layer_output(model, layer, seen) for n, model in zip(TIMES, models, strict=True)}
     folder = result.run_folder / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     stem = folder / f"maps-{layer}"
@@ -72,14 +67,10 @@ def _images(result: SweepResult, trial_id: str, saved: SavedModel) -> Tensor:
 def _before(saved: SavedModel) -> nn.Module:
     """The model as its training began."""
     seed_everything(saved.config.seed)
-    model = build_model(
-        saved.config,
-        channels=saved.channels,
-        num_classes=len(saved.classes),
-        image_size=saved.image_size,
-        classes=saved.classes,
-    )
-    return model.eval()
+    return build_model(
+        saved.config, channels=saved.channels, num_classes=len(saved.classes),
+        image_size=saved.image_size, classes=saved.classes,
+    ).eval()  # fmt: skip
 
 
 def layer_output(model: nn.Module, layer: str, images: Tensor) -> Tensor:
@@ -91,9 +82,7 @@ def layer_output(model: nn.Module, layer: str, images: Tensor) -> Tensor:
     modules = dict(model.named_modules())
     if layer not in modules:
         near = difflib.get_close_matches(layer, modules, n=3) or list(modules)[1:4]
-        raise BadInput(
-            f"--layer {layer}: the model has none of this name; such as {', '.join(near)}."
-        )
+        raise BadInput(f"--layer {layer}: no layer has this name; such as {', '.join(near)}.")
     found: list[Tensor] = []
     hook = modules[layer].register_forward_hook(lambda *call: found.append(call[2]))
     try:
@@ -107,16 +96,14 @@ def layer_output(model: nn.Module, layer: str, images: Tensor) -> Tensor:
 
 
 def _table(maps: dict[str, Tensor]) -> pa.Table:
-    names = ("when", "image", "channel", "height", "width", "values")
     rows = [
-        dict(
-            zip(names, (when, image, channel, *plane.shape, plane.flatten().tolist()), strict=True)
-        )
+        (when, image, channel, *plane.shape, plane.flatten().tolist())
         for when in TIMES
         for image, planes in enumerate(maps[when])
         for channel, plane in enumerate(planes)
     ]
-    return pa.Table.from_pylist(rows)
+    names = ["when", "image", "channel", "height", "width", "values"]
+    return pa.table([pa.array(column) for column in zip(*rows, strict=True)], names)
 
 
 def _figure(images: Tensor, maps: dict[str, Tensor], layer: str) -> plt.Figure:

@@ -1,13 +1,4 @@
-"""A sweep in pictures: PNG files drawn from the Parquet tables.
-
-results/runs/NAME/pictures/curves.png      training and validation, by strategy   epochs
-                          strategies.png   test accuracy of the strategies        evaluations
-                          confusion.png    the winner's confusion matrix          classes
-                          effects.png      effects of a design's factors         trials
-                          importance.png   importance of a search's fields       trials
-                          wrong.png        images that the winner got wrong       predictions
-                          right.png        images that it got right               predictions
-"""
+"""A sweep in pictures: results/runs/NAME/pictures/*.png, drawn from the Parquet tables."""
 
 import io
 import math
@@ -22,7 +13,7 @@ from matplotlib.figure import Figure
 from PIL import Image
 
 from sweep.faults import Faults
-from sweep.report.effects import factor_order
+from sweep.report.effects import largest_first
 from sweep.report.mattered.effects_words import beyond_noise, diverged
 from sweep.report.mattered.importance_table import BEYOND_CHANCE
 from sweep.report.summary import SweepResult
@@ -38,12 +29,7 @@ CLEAR, UNCLEAR = "C0", "grey"
 
 
 def draw(result: SweepResult, faults: Faults) -> list[Path]:
-    """Draw what the tables have data for; returns the files.
-
-    Args:
-        result: of the sweep.
-        faults: where a picture that cannot be drawn is noted; the others are drawn.
-    """
+    """Draw what the tables have data for; returns the files. What fails is noted in `faults`."""
     folder = result.run_folder / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     plt.switch_backend("agg")
@@ -68,9 +54,7 @@ def curves(result: SweepResult) -> Figure | None:
     for number, (_, row) in enumerate(shown.iterrows()):
         trials = result.trials[result.trials["config_id"] == row["config_id"]]["trial_id"]
         epochs = result.epochs[result.epochs["trial_id"].isin(trials)]
-        means = epochs.groupby("epoch")[
-            ["train_loss", "val_loss", "train_accuracy", "val_accuracy"]
-        ].mean()
+        means = epochs.groupby("epoch").mean(numeric_only=True)
         for axes, what in ((losses, "loss"), (accuracies, "accuracy")):
             colour = f"C{number % 10}"
             axes.plot(means.index, means[f"val_{what}"], color=colour, label=_strategy(row))
@@ -102,9 +86,12 @@ def forest(result: SweepResult) -> Figure | None:
     table = result.effects
     if table["effect"].isna().all():
         return None
-    rows = pd.concat([table[table["factor"] == name] for name in factor_order(table)])
+    rows = largest_first(table)
     figure, axes = plt.subplots(figsize=(8, 1 + 0.35 * len(rows)))
+    labels = []
     for place, (_, row) in enumerate(rows.iterrows()):
+        base, level = (short(plain(row[name])) for name in ("base_level", "level"))
+        labels.append(f"{field_name(row['factor'])} {base} → {level}")
         if math.isnan(row["effect"]) or row["reason"] == "diverged":
             said = diverged(row)[0] if row["reason"] == "diverged" else row["reason"]
             axes.text(0, place, f" {said}", va="center", color=UNCLEAR)
@@ -115,36 +102,25 @@ def forest(result: SweepResult) -> Figure | None:
             axes.plot(ends, [place] * 2, color=colour, linewidth=width, solid_capstyle="butt")
         axes.plot(100 * row["effect"], place, "o", color="white", markeredgecolor=colour)
     axes.axvline(0, color="black", linewidth=0.8)
-    axes.set_yticks(range(len(rows)), [_label(row) for _, row in rows.iterrows()])
-    axes.set(
-        xlabel="effect on validation accuracy, points",
-        title="thick: 95% interval by itself; thin: all effects together",
-    )
+    axes.set_yticks(range(len(rows)), labels)
+    axes.set_xlabel("effect on validation accuracy, points")
+    axes.set_title("thick: 95% interval by itself; thin: all effects together")
     axes.invert_yaxis()
     return figure
 
 
 def importances(result: SweepResult) -> Figure | None:
     """Importance of the fields of a search; grey where chance may give as much."""
-    found = result.ranking
-    if found.table.empty:
+    found, table = result.ranking, result.ranking.table
+    if table.empty:
         return None
-    table = found.table
     figure, axes = plt.subplots(figsize=(7, 0.8 + 0.4 * len(table)))
     colours = [CLEAR if p <= BEYOND_CHANCE else UNCLEAR for p in table["p"]]
     axes.barh([field_name(name) for name in table["field"]], table["importance"], color=colours)
-    axes.set(
-        xlabel="importance (share)",
-        title=f"best {found.best} of {found.of} configurations; grey: may be chance",
-    )
+    title = f"best {found.best} of {found.of} configurations; grey: may be chance"
+    axes.set(xlabel="importance (share)", title=title)
     axes.invert_yaxis()
     return figure
-
-
-def _label(row: pd.Series) -> str:
-    """`batch norm on → off`."""
-    base, level = (short(plain(row[name])) for name in ("base_level", "level"))
-    return f"{field_name(row['factor'])} {base} → {level}"
 
 
 def confusion(result: SweepResult) -> Figure | None:
@@ -181,7 +157,7 @@ def examples(result: SweepResult, *, correct: bool) -> Figure | None:
     rows = rows[rows["image"].notna()].sort_values("confidence", ascending=False).head(EXAMPLES)
     if rows.empty:
         return None
-    lines = -(-len(rows) // COLUMNS)
+    lines = math.ceil(len(rows) / COLUMNS)
     figure, grid = plt.subplots(lines, COLUMNS, figsize=(1.9 * COLUMNS, 2.2 * lines))
     for axes in np.ravel(grid):
         axes.axis("off")

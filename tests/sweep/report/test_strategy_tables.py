@@ -56,7 +56,7 @@ def test_the_column_of_top_k_says_which_k(splits, shown, text_of):
 def test_classes_without_test_images_are_named():
     assert absent_classes(of_classes(("t", [3, 0, 1]), ("u", [3, 0, 1]))) == ["c1"]
     assert absent_classes(of_classes(("t", [1] + [0] * 7)))[4:] == ["c5", "and 2 more"]
-    assert absent_classes(pd.DataFrame()) == []
+    assert absent_classes(of_classes(("t", [1, 1]))) == []
 
 
 COMPARED = pd.DataFrame(

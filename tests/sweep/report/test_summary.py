@@ -3,7 +3,7 @@ import math
 import pandas as pd
 import pytest
 
-from sweep.report.summary import load_result, sweep_effects, top_configurations
+from sweep.report.summary import load_result
 from sweep.results.selection import best_configurations
 from sweep.results.tables import write_rows
 from sweep.search.searchers import SEARCHERS
@@ -96,9 +96,7 @@ def test_of_a_confirmed_configuration_the_fresh_runs_are_shown(keep):
 
 
 def test_fresh_runs_enter_no_effect(keep):
-    found = keep(TRIALS + FRESH)
-    of_search = sweep_effects(found.manifest, found.trials.head(len(TRIALS)))
-    pd.testing.assert_frame_equal(found.effects, of_search.table)
+    pd.testing.assert_frame_equal(keep(TRIALS + FRESH).effects, keep(TRIALS).effects)
 
 
 def test_effects_by_hand(keep):
@@ -181,9 +179,8 @@ def test_an_unknown_sweep(tmp_path):
         load_result(tmp_path, "s9")
 
 
-def test_configurations_of_no_trials():
-    columns = ["config_id", "status", "best_val_accuracy", "lr"]
-    assert top_configurations(pd.DataFrame(columns=columns), ["lr"]).empty
+def test_configurations_of_no_trials(keep):
+    assert keep([]).top.empty
 
 
 def test_effects_of_levels_that_are_tuples(keep, manifest):
@@ -195,7 +192,7 @@ def test_effects_of_levels_that_are_tuples(keep, manifest):
     ]
     base = {**manifest().base, "channels": levels[0]}
     result = keep(trials, fields={"channels": levels}, base=base)
-    (row,) = (row for _, row in sweep_effects(result.manifest, result.trials).table.iterrows())
+    (row,) = (row for _, row in result.effects.iterrows())
     assert (row["base_level"], row["level"]) == ((8, 16), (16, 32))
     assert row["effect"] == pytest.approx(0.1)
 

@@ -10,7 +10,7 @@ from sweep.report.winner import (
     chosen_lines,
     no_winner_line,
     winner_line,
-    wrong_images_line,
+    wrong_images_lines,
 )
 
 OLD = {
@@ -96,9 +96,9 @@ def test_wrong_images_that_are_not_kept_are_counted():
         [{"trial_id": t, "split": "test", "wrong": w, "wrong_kept": k} for t, w, k in rows]
     )
     line = "100 of 1,234 wrong images kept, the most confident"
-    assert wrong_images_line(frame, "s1_00003") == line
-    assert wrong_images_line(frame, "s1_00005") is None
-    assert wrong_images_line(frame.assign(wrong=math.nan), "s1_00003") is None
+    assert wrong_images_lines(frame, "s1_00003") == [line]
+    assert wrong_images_lines(frame, "s1_00005") == []
+    assert wrong_images_lines(frame.assign(wrong=math.nan), "s1_00003") == []
 
 
 REASONS = {

@@ -34,7 +34,7 @@ def test_a_planted_interaction_is_found_and_placed():
     assert not first["alone"]
     assert all(other["p_adjusted"] > 0.05 for other in others)
     assert len(others) == 5
-    assert found.pairs
+    assert not any("Too few configurations" in note for note in found.notes)
 
 
 def test_without_interactions_none_is_found():
@@ -54,7 +54,6 @@ def test_a_small_fraction_tests_each_pair_by_itself():
 
     found = effects(trials(-0.05, every_second), VALUES, BASE)
     assert found.design == "fraction"
-    assert not found.pairs
     assert found.interactions["alone"].all()
     assert any("each pair is tested by itself" in note for note in found.notes)
 
@@ -109,6 +108,6 @@ def test_one_seed_leaves_the_interaction_of_two_factors_untested():
 
 
 def test_holm_by_hand():
-    assert holm([0.01, 0.02, 0.03]) == pytest.approx([0.03, 0.04, 0.04])
-    assert holm([0.2, 0.6, 0.7]) == pytest.approx([0.6, 1.0, 1.0])
-    assert holm([]) == []
+    assert holm(np.array([0.01, 0.02, 0.03])) == pytest.approx([0.03, 0.04, 0.04])
+    assert holm(np.array([0.2, 0.6, 0.7])) == pytest.approx([0.6, 1.0, 1.0])
+    assert holm(np.array([])).tolist() == []
