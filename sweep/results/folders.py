@@ -6,7 +6,7 @@
 """
 
 import glob
-import os
+import tempfile
 from pathlib import Path
 
 from tl_core.errors import BadInput
@@ -51,9 +51,7 @@ def writable_folder(results: Path) -> Path:
     folder = expanded(results).resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
         raise BadInput(
             f"--results {results} cannot be written ({_reason(error)}); give a folder that can."
@@ -70,9 +68,7 @@ def make_folder(folder: Path, option: str) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise BadInput(
-            f"{option} {folder}: no such folder can be made ({_reason(error)})."
-        ) from None
+        raise BadInput(f"{option} {folder} cannot be made ({_reason(error)}).") from None
 
 
 def _reason(error: OSError) -> str:
