@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
 LOG = logging.getLogger("ray.tl_sweep")
-"""Below Ray's logger, which writes to `ray.log` of the sweep's folder while Ray runs."""
+"""Below Ray's logger, which writes to the sweep's `ray.log`."""
 
 
 class Faults:

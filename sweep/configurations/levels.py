@@ -10,10 +10,8 @@ from tl_core.config import TrainConfig
 def space_levels(free: Space, base: TrainConfig, name: str) -> tuple[Any, ...]:
     """Every value of a field in the configurations of a space, each once, in the space's order.
 
-    Returns:
-        Levels, the base's value among them where the space may leave it; of a range, its ends,
-        which may be the name of a limit, such as "stages"; None where a condition may switch the
-        field off.
+    The base's value is among them where the space may leave it, None where a condition may switch
+    the field off. Of a range these are its ends, one of which may be the name of a limit.
     """
     found: list[Any] = [getattr(base, name)]
     for field, domain in free.items():
@@ -44,16 +42,10 @@ def _of_points(
 ) -> list[Any]:
     """What the points set, and what the field has otherwise where a point leaves it out."""
     return [
-        value
-        for point in points.values()
-        for value in ([point[name]] if name in point else otherwise)
+        v for point in points.values() for v in ([point[name]] if name in point else otherwise)
     ]
 
 
 def distinct(values: list[Any]) -> tuple[Any, ...]:
     """The values, each once, in their order; True is not 1, nor 1.0."""
-    found: list[Any] = []
-    for value in values:
-        if not any(type(value) is type(other) and value == other for other in found):
-            found.append(value)
-    return tuple(found)
+    return tuple({(type(value), value): value for value in values}.values())

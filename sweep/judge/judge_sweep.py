@@ -20,13 +20,13 @@ from sweep.judge.judging import (
     judge_in_turn,
     judge_trial,
     predictions_table,
-)
+)  # fmt: skip
 from sweep.judge.verdict import verdict
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
-from sweep.results.schema import or_null
 from sweep.results.selection import best_seeds, counting_runs, to_judge
 from sweep.results.tables import append, read_table, write_rows
+from sweep.terminal.values import is_missing, plain
 from sweep.trial.job import Job
 from tl_core.config import field_type
 from tl_core.evaluation import evaluate
@@ -41,12 +41,7 @@ the seed of random weights; they are computed anew then."""
 
 @dataclass(frozen=True)
 class Judged:
-    """What the test split said.
-
-    Attributes:
-        winner: the manifest's entry on the winner; None where no trial has an accuracy.
-        notes: lines on trials that could not be judged.
-    """
+    """What the test split said: the manifest's `winner`, and lines on what was not judged."""
 
     winner: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
@@ -60,12 +55,7 @@ def weights_file(folder: Path, place: int) -> Path:
 def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Resources) -> Judged:
     """Measure the selected trials on the test split and write what was found.
 
-    Args:
-        plan: of the sweep.
-        job: what its trials share.
-        results: the results folder.
-        folder: of the sweep; keeps the weights of the best `--keep-top` configurations.
-        resources: what a trial gets.
+    The sweep's `folder` keeps the weights of the best `--keep-top` configurations.
     """
     trials = read_table(results, "trials", job.sweep)
     top = [row["trial_id"] for row in best_seeds(trials, plan.options.keep_top)]
@@ -85,17 +75,11 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
             notes.append(f"The best {len(voters)} could not vote together: {last_line(error)}")
     if top[0] not in found:
         return Judged(None, notes)
-    winner = _winner(plan, folder, rows.loc[top[0]], found[top[0]])
-    return Judged({**winner, **_test_and_verdict(trials, rows.loc[top[0]], found)}, notes)
+    return Judged(_winner(plan, folder, trials, rows.loc[top[0]], found), notes)
 
 
 def _judge(
-    plan: Plan,
-    job: Job,
-    folder: Path,
-    resources: Resources,
-    rows: pd.DataFrame,
-    top: list[str],
+    plan: Plan, job: Job, folder: Path, resources: Resources, rows: pd.DataFrame, top: list[str]
 ) -> tuple[dict[str, Judgement], list[str]]:
     """The judgements by trial, and a line on each trial that could not be judged."""
     judgings: dict[str, Judging] = {}
@@ -116,12 +100,13 @@ def _judge(
             continue
         tasks.setdefault(_body(job, values) or trial, []).append(trial)
     outcomes |= _run(judgings, list(tasks.values()), resources)
-    found = {t: o for t in rows.index if isinstance(o := outcomes[t], Judgement)}
-    notes = [
-        f"{trial} could not be judged on the test split: {outcomes[trial]}"
-        for trial in rows.index
-        if trial not in found
-    ]
+    found, notes = {}, []
+    for trial in rows.index:
+        outcome = outcomes[trial]
+        if isinstance(outcome, Judgement):
+            found[trial] = outcome
+        else:
+            notes.append(f"{trial} could not be judged on the test split: {outcome}")
     return found, notes
 
 
@@ -177,30 +162,26 @@ def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:
     return {name: _field_value(name, row[name]) for name in (*plan.varied, "seed")}
 
 
-def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict[str, Any]:
-    keep = weights_file(folder, 0)
+def _winner(
+    plan: Plan, folder: Path, trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
+) -> dict[str, Any]:
+    """The manifest's entry, with the interval over all runs that count, and the verdict."""
+    judged, keep = found[row["trial_id"]], weights_file(folder, 0)
+    runs = counting_runs(trials)
+    of_winner = runs.loc[runs["config_id"] == row["config_id"], "trial_id"]
+    accuracies = [found[trial].accuracy["test"] for trial in of_winner if trial in found]
+    known = verdict(trials)
+    assert known is not None
     return {
         "trial_id": row["trial_id"],
-        "config_id": row["config_id"],
         "values": trial_values(plan, row),
         "val_accuracy": judged.accuracy["val"],
         "test_accuracy": judged.accuracy["test"],
         "retrained": judged.retrained,
         "weights": str(keep) if keep.exists() else None,
+        **asdict(accuracy_interval(accuracies, judged.tables["predictions"].num_rows)),
+        **asdict(known),
     }
-
-
-def _test_and_verdict(
-    trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
-) -> dict[str, Any]:
-    """The winner's test accuracy with its interval, over all runs that count, and the verdict."""
-    runs = counting_runs(trials)
-    of_winner = runs.loc[runs["config_id"] == row["config_id"], "trial_id"]
-    judged = [found[trial] for trial in of_winner if trial in found]
-    images = found[row["trial_id"]].tables["predictions"].num_rows
-    test = accuracy_interval([judgement.accuracy["test"] for judgement in judged], images)
-    known = verdict(trials)
-    return {**asdict(test), **(asdict(known) if known is not None else {})}
 
 
 def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
@@ -209,8 +190,8 @@ def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
     members = [v.probabilities for v in voters if v.probabilities is not None]
     probabilities = np.mean(members, axis=0)
     labels = voters[0].tables["predictions"]["label"].to_numpy()
-    of_test = [r for r in voters[0].tables["classes"].to_pylist() if r["split"] == "test"]
-    classes = [row["class_name"] for row in of_test]
+    rows = voters[0].tables["classes"].to_pylist()
+    classes = [row["class_name"] for row in rows if row["split"] == "test"]
     judged = evaluate(probabilities, labels)
     row = evaluation_row(judged, members=len(voters))
     about = {"trial_id": trial_id, "split": "test"}
@@ -221,12 +202,11 @@ def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
 
 
 def _field_value(name: str, value: Any) -> Any:
-    """A cell of a frame as the plain value of a config field: NaN → None, an array → a tuple.
+    """A cell of a frame as the plain value of a config field; NaN is None.
 
     pandas holds whole numbers as real ones in a column in which some are missing.
     """
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, float):
-        known = or_null(value)
-        return known if known is None or field_type(name)[0] is not int else int(known)
-    return tuple(value) if isinstance(value, list) else value
+    value = plain(value)
+    if is_missing(value):
+        return None
+    return int(value) if isinstance(value, float) and field_type(name)[0] is int else value

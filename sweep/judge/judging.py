@@ -11,7 +11,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from PIL import Image
 
@@ -41,8 +40,8 @@ class Judgement:
     Attributes:
         accuracy: split → accuracy in [0, 1].
         retrained: whether its weights were gone and it was trained again.
-        tables: name of a table → rows for it.
-        probabilities: (N, K) float64 of the test split, for an ensemble; None if not wanted.
+        tables: table → rows for it.
+        probabilities: (N, K) float64 of the test split; None if it does not vote.
     """
 
     accuracy: dict[str, float]
@@ -71,7 +70,7 @@ def judge_trial(
         job: what the sweep's trials share.
         number: of the trial.
         values: the trial's own fields.
-        epoch: its best epoch.
+        epoch: its best, from 1.
         keep: file for the weights, written where its folder can be seen from here.
         threads: for the evaluation, when nothing else runs (None: as in training).
         votes: whether its probabilities are wanted.
@@ -94,11 +93,12 @@ def judge_trial(
         about = {"trial_id": trial_id, "split": name}
         evaluations.append(about | evaluation_row(judged))
         classes += [about | row for row in class_rows(judged, trainer.data.classes)]
+    if with_images:
+        evaluations[-1]["wrong_kept"] = min(evaluations[-1]["wrong"], WRONG_EXAMPLES)
     if keep is not None and keep.parent.is_dir():
         save_run(trainer, keep, accuracy["val"])
     images = _examples(split, probabilities, labels) if with_images else None
     predictions = predictions_table(trial_id, trainer.data.classes, probabilities, labels, images)
-    evaluations[-1]["wrong_kept"] = _wrong_kept(predictions)
     tables = {
         "evaluations": pa.Table.from_pylist(evaluations, EVALUATIONS),
         "classes": pa.Table.from_pylist(classes, CLASSES),
@@ -112,9 +112,7 @@ def judge_in_turn(
 ) -> list[Judgement | str]:
     """Judge trials one after another: judgements, or the error of one that cannot be judged.
 
-    Args:
-        judgings: `judge_trial` of each trial, all but the threads given.
-        threads: as in `judge_trial`.
+    Each of `judgings` is `judge_trial` of a trial, all but the threads given.
     """
     found: list[Judgement | str] = []
     for judge in judgings:
@@ -152,6 +150,7 @@ def _probabilities(trainer: Trainer, split: Split) -> tuple[np.ndarray, np.ndarr
 
 def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
     """A row of `evaluations`, but for what was judged."""
+    by_class = {"precision": judged.precision, "recall": judged.recall, "f1": judged.f1}
     return {
         "members": members,
         "images": int(judged.images.sum()),
@@ -159,18 +158,10 @@ def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
         "wrong_kept": 0,
         "accuracy": judged.accuracy,
         "top_accuracy": judged.top_accuracy,
-        "precision": _mean(judged.precision),
-        "recall": _mean(judged.recall),
-        "f1": _mean(judged.f1),
+        **{name: float(each[~np.isnan(each)].mean()) for name, each in by_class.items()},
         "calibration_error": judged.calibration_error,
         "loss": judged.loss,
     }
-
-
-def _mean(values: np.ndarray) -> float | None:
-    """Mean over the classes that have a value, None where none has."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
 
 
 def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
@@ -197,19 +188,13 @@ def predictions_table(
     labels: np.ndarray,
     images: list[bytes | None] | None = None,
 ) -> pa.Table:
-    """One row an image of the test split.
+    """One row an image of the test split, by probabilities (N, K) float and labels (N,) int.
 
-    Args:
-        trial_id: of the trial, or of several that vote.
-        classes: K names.
-        probabilities: (N, K) float.
-        labels: (N,) int.
-        images: PNG files, None where one is not kept; None: none is.
+    `images` are PNG files, None where one is not kept.
     """
-    names = np.array(classes, dtype=object)
+    names, count = np.array(classes, dtype=object), len(labels)
     top = most_probable(probabilities, TOP)
     predicted = top[:, 0]
-    count = len(labels)
     columns = {
         "trial_id": [trial_id] * count,
         "split": ["test"] * count,
@@ -233,12 +218,6 @@ def _examples(split: Split, probabilities: np.ndarray, labels: np.ndarray) -> li
     surest = np.argsort(-probabilities[wrong].max(1), kind="stable")[:WRONG_EXAMPLES]
     kept = {*wrong[surest].tolist(), *np.nonzero(right)[0][:RIGHT_EXAMPLES].tolist()}
     return [_png(split, place) if place in kept else None for place in range(len(labels))]
-
-
-def _wrong_kept(predictions: pa.Table) -> int:
-    """Wrong images that are in the table."""
-    wrong = pc.not_equal(predictions["label"], predictions["predicted"])
-    return predictions.filter(wrong)["image"].drop_null().length()
 
 
 def _png(split: Split, position: int) -> bytes:

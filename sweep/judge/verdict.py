@@ -19,7 +19,7 @@ from sweep.results.selection import (
     of_search,
     phases,
     rank_configurations,
-)
+)  # fmt: skip
 
 ROUNDING = 1e-6
 """Smallest deviation between seeds."""
@@ -30,7 +30,6 @@ class Verdict:
     """What is known of a sweep's winner by validation accuracy, in [0, 1].
 
     Attributes:
-        config_id: of the named configuration.
         confirmed: how many configurations have fresh runs that count; 0: the search alone decides.
         val_mean: mean over the runs that count: fresh ones where there are any, else those of the
             search, which are the best of `best_of`.
@@ -56,15 +55,7 @@ class Verdict:
 
 
 def verdict(trials: pd.DataFrame) -> Verdict | None:
-    """The verdict on a sweep, from its rows alone.
-
-    Args:
-        trials: rows of the `trials` table of one sweep, in any order: trial_id, config_id, seed,
-            phase (all of the search where it is missing), status, best_val_accuracy.
-
-    Returns:
-        None where no trial has an accuracy.
-    """
+    """The verdict on a sweep, from RANKED columns of its trials; None without an accuracy."""
     trials = trials[[name for name in RANKED if name in trials]]  # copies of all columns are slow
     ranked = rank_configurations(trials)
     ranked = ranked[ranked["runs"] > 0]

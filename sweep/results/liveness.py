@@ -1,7 +1,6 @@
 """Whether a sweep's driver runs, as seen from any machine that shares the results folder.
 
-On the driver's own machine the process table tells. From elsewhere (another host, another
-container) a file tells that the driver touches while it runs.
+On its own machine the process table tells; elsewhere a file that the driver touches.
 """
 
 import contextlib
@@ -28,8 +27,7 @@ _PROC = Path("/proc")
 def machine() -> str | None:
     """The kernel's boot and the namespace in which process numbers count; None if not on Linux.
 
-    It tells containers on one machine, machines of one name, and one machine before and after a
-    restart apart.
+    It tells containers, machines of one name, and a machine before and after a restart apart.
     """
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()

@@ -32,15 +32,7 @@ SCALE = (
 
 
 def export_model(weights: Path, form: str, out: Path) -> list[Path]:
-    """Write a model in a format of FORMATS, with its preprocessing and classes.
-
-    Args:
-        weights: a file that a sweep or `pretrain` kept.
-        form: a key of FORMATS.
-        out: folder, made if need be.
-
-    Returns:
-        The files.
+    """Write a kept model in a format of FORMATS, its preprocessing and its classes; the files.
 
     Raises:
         BadInput: the format is unknown, the model cannot be read, or what the format needs is not
@@ -95,20 +87,13 @@ def _onnx(saved: SavedModel, path: Path) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise BadInput(
-            f"--format onnx needs {error.name}, which is not installed; `pip install"
-            " 'tl-sweep[onnx]'`."
-        ) from None
+        install = "`pip install 'tl-sweep[onnx]'`"
+        raise BadInput(f"--format onnx needs {error.name}, not installed; {install}.") from None
     program = torch.onnx.export(
-        saved.model,
-        (_example(saved),),
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        opset_version=OPSET,
-        dynamo=True,
+        saved.model, (_example(saved),), input_names=["images"], output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=OPSET, dynamo=True,
         verbose=False,
-    )
+    )  # fmt: skip
     assert program is not None
     program.save(str(path))
 

@@ -34,7 +34,8 @@ def read_duckdb(folder):
 
 
 def read_own(folder):
-    return read_table(folder.parent, folder.name)
+    sweeps = [path.name.partition("=")[2] for path in folder.iterdir()]
+    return pd.concat(read_table(folder.parent, folder.name, sweep) for sweep in sweeps)
 
 
 READERS = [read_pandas, read_polars, read_polars_at_once, read_duckdb, read_own]
@@ -179,7 +180,8 @@ def test_one_sweep_of_many(tmp_path):
     assert read_table(tmp_path, "epochs", "a")["epoch"].tolist() == [1]
     assert read_table(tmp_path, "epochs", "zzz").empty
     delete_tables(tmp_path, "a")
-    assert read_table(tmp_path, "epochs")["sweep"].tolist() == ["a-2"]
+    assert read_table(tmp_path, "epochs", "a-2")["sweep"].tolist() == ["a-2"]
+    assert [path.name for path in (tmp_path / "epochs").iterdir()] == ["sweep=a-2"]
     delete_tables(tmp_path, "a")
 
 
