@@ -37,7 +37,7 @@ def count_search(
     """
     if exhaustive and (trials or 0) > (whole := count(space, base, limits)):
         raise BadInput(
-            f"--trials {trials}: the grid has {whole} points; ask for fewer, or for all."
+            f"--trials {trials}: the grid has {whole} points; ask for fewer or leave --trials out."
         )
     points = all_configurations(space, base, limits, LISTED)
     if points is None:

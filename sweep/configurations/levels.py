@@ -48,4 +48,4 @@ def _of_points(
 
 def distinct(values: list[Any]) -> tuple[Any, ...]:
     """The values, each once, in their order; True is not 1, nor 1.0."""
-    return tuple({(type(value), value): value for value in values}.values())
+    return tuple({repr(value): value for value in values}.values())

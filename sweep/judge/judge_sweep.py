@@ -8,28 +8,21 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import ray
 
 from sweep.configurations.model_limits import model_limits
 from sweep.faults import last_line
 from sweep.judge.accuracy_interval import accuracy_interval
-from sweep.judge.judging import (
-    Judgement,
-    class_rows,
-    evaluation_row,
-    judge_in_turn,
-    judge_trial,
-    predictions_table,
-)  # fmt: skip
+from sweep.judge.judging import Judgement, judge_in_turn, judge_trial, judged_tables
 from sweep.judge.verdict import verdict
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
 from sweep.results.selection import best_seeds, counting_runs, to_judge
-from sweep.results.tables import append, read_table, write_rows
+from sweep.results.tables import append, read_table
 from sweep.terminal.values import is_missing, plain
 from sweep.trial.job import Job
 from tl_core.config import field_type
-from tl_core.evaluation import evaluate
 from tl_core.frozen.features import sees_images_again
 
 Judging = Callable[..., Judgement]
@@ -63,16 +56,17 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
         return Judged(None)
     rows = to_judge(trials, plan.options.keep_top)
     found, notes = _judge(plan, job, folder, resources, rows, top)
-    for judgement in found.values():
-        for table, part in judgement.tables.items():
-            append(results, table, job.sweep, part)
+    written = [judgement.tables for judgement in found.values()]
     data = rows["data_fingerprint"]
     voters = [found[trial] for trial in top if trial in found and data[trial] == data[top[0]]]
     if len(voters) > 1:
         try:
-            _write_ensemble(results, job.sweep, voters)
+            written.append(_ensemble(job.sweep, voters))
         except Exception as error:
             notes.append(f"The best {len(voters)} could not vote together: {last_line(error)}")
+    for tables in written:
+        for table, part in tables.items():
+            append(results, table, job.sweep, part)
     if top[0] not in found:
         return Judged(None, notes)
     return Judged(_winner(plan, folder, trials, rows.loc[top[0]], found), notes)
@@ -184,21 +178,15 @@ def _winner(
     }
 
 
-def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
+def _ensemble(sweep: str, voters: list[Judgement]) -> dict[str, pa.Table]:
     """What the best configurations say together, by the mean of their probabilities."""
-    trial_id = f"{sweep}_top{len(voters)}"
     members = [v.probabilities for v in voters if v.probabilities is not None]
-    probabilities = np.mean(members, axis=0)
     labels = voters[0].tables["predictions"]["label"].to_numpy()
     rows = voters[0].tables["classes"].to_pylist()
     classes = [row["class_name"] for row in rows if row["split"] == "test"]
-    judged = evaluate(probabilities, labels)
-    row = evaluation_row(judged, members=len(voters))
-    about = {"trial_id": trial_id, "split": "test"}
-    write_rows(results, "evaluations", sweep, [{**about, **row}])
-    write_rows(results, "classes", sweep, [{**about, **r} for r in class_rows(judged, classes)])
-    predictions = predictions_table(trial_id, classes, probabilities, labels)
-    append(results, "predictions", sweep, predictions)
+    answers = {"test": (np.mean(members, axis=0), labels)}
+    name = f"{sweep}_top{len(voters)}"
+    return judged_tables(name, classes, answers, members=len(voters))
 
 
 def _field_value(name: str, value: Any) -> Any:

@@ -19,7 +19,7 @@ from sweep.results.selection import (
     of_search,
     phases,
     rank_configurations,
-)  # fmt: skip
+)
 
 ROUNDING = 1e-6
 """Smallest deviation between seeds."""
