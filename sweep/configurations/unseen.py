@@ -124,8 +124,8 @@ class _Column:
     def __init__(self, values: Sequence[Any]) -> None:
         levels = list({repr(v): v for v in values if v is not None}.values())
         self.ordered = is_ordered(levels)
-        span = max(len(levels) - 1, 1) if self.ordered else 1
         levels = sorted(levels) if self.ordered else levels
+        span = len(levels) - 1 if self.ordered else 1
         self.position = {repr(level): rank / span for rank, level in enumerate(levels)}
         self.places = np.array([self._place(value) for value in values])
 

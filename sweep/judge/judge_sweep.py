@@ -18,6 +18,7 @@ from sweep.judge.judging import Judgement, judge_in_turn, judge_trial, judged_ta
 from sweep.judge.verdict import verdict
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
+from sweep.results.folders import weights_file
 from sweep.results.selection import best_seeds, counting_runs, to_judge
 from sweep.results.tables import append, read_table
 from sweep.terminal.values import is_missing, plain
@@ -38,11 +39,6 @@ class Judged:
 
     winner: dict[str, Any] | None
     notes: list[str] = field(default_factory=list)
-
-
-def weights_file(folder: Path, place: int) -> Path:
-    """Where the weights of a sweep's best configurations are, 0 the winner's."""
-    return folder / ("winner.safetensors" if place == 0 else f"top-{place + 1}.safetensors")
 
 
 def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Resources) -> Judged:

@@ -23,6 +23,11 @@ def run_folder(results: Path, sweep: str) -> Path:
     return results / "runs" / sweep
 
 
+def weights_file(folder: Path, place: int) -> Path:
+    """Where a sweep's run folder has the weights of its best configurations, 0 the winner's."""
+    return folder / ("winner.safetensors" if place == 0 else f"top-{place + 1}.safetensors")
+
+
 def model_folder(results: Path, name: str = "") -> Path:
     """A named source model; without a name the folder of all of them."""
     return results / "models" / name

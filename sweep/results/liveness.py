@@ -42,16 +42,13 @@ def process_start(pid: int) -> float | None:
     On Linux clock ticks since the machine started, which a change of the clock leaves alone;
     elsewhere the time of creation in seconds.
     """
-    if machine() is None:
-        with contextlib.suppress(psutil.Error):
+    with contextlib.suppress(psutil.Error, OSError):
+        if machine() is None:
             process = psutil.Process(pid)
             return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-        return None
-    try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else float(fields[19])
+        return None if fields[0] in "ZX" else float(fields[19])
+    return None
 
 
 def created_after(pid: int, moment: float) -> bool:

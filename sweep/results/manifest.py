@@ -1,6 +1,5 @@
 """`results/runs/NAME/sweep.json`: what a sweep was asked to do, and what came of it."""
 
-import contextlib
 import json
 import os
 import secrets
@@ -42,10 +41,10 @@ class Manifest:
         ended_at: ISO time in UTC.
         winner: the winning trial, with `val_accuracy` and `test_accuracy` of its weights, and what
             `accuracy_interval` and `verdict` say of its configuration (None: an earlier version).
-        loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
+        loaded: backbone → its source `weights`, the number of tensors `loaded` from them, the
             names of the model's `tensors` that kept initial values (`missing`), of the file's that
-            fit nothing (`unexpected`), and of first convolutions that were adapted (`adapted`);
-            the keys in the file that led to them (`wrapper`), what was taken off their names
+            fit nothing (`unexpected`), of first convolutions that were adapted (`adapted`), the
+            keys in the file that led to them (`wrapper`), what was taken off their names
             (`prefix`), and other sets of tensors that fit too (`aside`).
         errors: one line each on what went wrong beside the trials; they make the exit code 1.
         host, pid: of the driver.
@@ -77,11 +76,9 @@ class Manifest:
     seen_at: float | None = field(default=None, compare=False, repr=False)
 
     def state(self) -> str:
-        """`status`; where it says running, what is known of the driver.
+        """`status`; where that is running, `died` if the driver is gone.
 
-        Returns:
-            `died` where the driver is gone, `silent` where it ran elsewhere and has given no sign
-            of life for `liveness.SILENT_SECONDS`, which may mean either.
+        `silent` if it ran elsewhere and gave no sign of life for `liveness.SILENT_SECONDS`.
         """
         if self.status != "running":
             return self.status
@@ -140,8 +137,8 @@ def read_manifest(results: Path, name: str) -> Manifest:
         BadInput: there is no such sweep in these results, or its file is damaged or gone.
     """
     if not is_sweep(results, name):
-        newest = [m.name for m in all_manifests(results)[-5:]] or sweep_names(results)[-5:]
-        there = f"there are {', '.join(newest)}" if newest else "there are none yet"
+        names = sweep_names(results)
+        there = f"there are {', '.join(names[:5])}" if names else "there are none yet"
         raise BadInput(f"no sweep {name!r} in {results}: {there}. `list` shows all.")
     file = run_folder(results, name) / FILE
     try:
@@ -158,15 +155,6 @@ def read_manifest(results: Path, name: str) -> Manifest:
     manifest.name = name  # the folder's, where it was copied or renamed
     manifest.seen_at = liveness.last_beat(file.parent)
     return manifest
-
-
-def all_manifests(results: Path) -> list[Manifest]:
-    """Every sweep in the results whose description can be read, oldest first."""
-    found = []
-    for name in sweep_names(results):
-        with contextlib.suppress(BadInput):
-            found.append(read_manifest(results, name))
-    return sorted(found, key=lambda manifest: _moment(manifest.started_at))
 
 
 def _parse(text: str) -> Manifest:

@@ -1,31 +1,25 @@
 """Which trials are the best of a sweep: the winner, the best of each strategy, the best few.
 
-All are chosen by validation accuracy; the test split is measured afterwards. There is one rule,
-`rank_configurations`, and everything that names a best follows it:
+All are chosen by validation accuracy; the test split is measured afterwards. Everything that names
+a best follows one rule, `rank_configurations`:
 
-1. A run is a configuration with a seed. Rows with the same `config_id`, seed and phase are one
+1. A run is a configuration with a seed: rows with the same `config_id`, seed and phase are one
    run. Its row is the one with the highest accuracy, since that trained furthest; a failed one
-   only where all failed.
-2. A run of the search counts if it has a finite `best_val_accuracy` and did not fail: completed,
-   stopped, timed out or interrupted. To fail is to diverge, to run out of memory, or to end in an
-   error. A fresh run, one of the confirmation, counts if it trained to its end: one that was cut
-   off says less than the others that it is compared with.
+   (diverged, out of memory, or ended by an error) only where all failed.
+2. A run of the search counts if it has a finite `best_val_accuracy` and did not fail. A fresh run,
+   one of the confirmation, counts if it trained to its end: one that was cut off says less than
+   the others that it is compared with. Failed runs count where nothing else does.
 3. A configuration of which fresh runs count is confirmed: these alone are its mean, since the
-   runs of the search were what it was chosen by. Confirmed configurations come before all others.
-4. Of the configurations with an accuracy those come first of which no run failed; then those of
-   which another run counts; then those with an accuracy from failed runs alone, which is then
-   what counts. Configurations without an accuracy come last. Of confirmed ones only those come
-   behind of which a run diverged, in either phase: a crash is no property of a configuration that
-   trained to its end beside it.
-5. Among these, the one with more runs that count comes first, so that a single lucky seed does
-   not beat a configuration that was measured with all seeds. Of confirmed ones those come first
-   of which at least half of the fresh runs count, two of three.
-6. Then the one with the higher mean accuracy of the runs that count, means that differ by
-   rounding alone being equal.
+   runs of the search were what it was chosen by. Confirmed configurations come first, then those
+   of which runs of the search count, then failed ones, then those without an accuracy.
+4. Among these, those come first of which no run failed; of confirmed ones, those of which no run
+   diverged, in either phase: a crash is no property of a configuration that trained to its end.
+5. Then the one with more runs that count, so that a single lucky seed does not beat all seeds; of
+   confirmed ones, those of which at least half of the fresh runs count, two of three.
+6. Then the one with the higher mean accuracy of the runs that count, but for rounding.
 7. Then the one that was proposed first, by its lowest trial number.
 
-A confirmation that was cut off decides by the fresh runs that ended before; where there are none,
-or all failed, the search decides. A table without the column `phase` has no fresh runs.
+A table without the column `phase` has no fresh runs.
 """
 
 from collections.abc import Sequence

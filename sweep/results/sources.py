@@ -18,13 +18,13 @@ from typing import Any
 from sweep.results.folders import model_folder
 from sweep.results.json_fields import checked_fields
 from sweep.results.manifest import read_manifest
+from tl_core.config import PRETRAINED
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 from tl_core.machine.whole_file import whole_file
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "model.json"
-PRETRAINED = "pretrained"
 SAME_AS_PRETRAINED = ("imagenet", PRETRAINED)
 """What the published weights of a timm backbone are called on the command line."""
 
@@ -117,7 +117,7 @@ def _read(folder: Path) -> SourceModel:
     """
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     (folder / WEIGHTS).stat()
-    missing = {"name": "", "val_accuracy": None, "test_accuracy": None, "sweep": None, "made_at": ""}
+    missing = {"name": "", "made_at": "", **dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))}
     known = checked_fields(about, typing.get_type_hints(SourceModel), missing)
     return SourceModel(**{**known, "name": folder.name})
 

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.options.sweep_options import RESULTS
-from sweep.results.folders import run_folder
+from sweep.results.folders import run_folder, weights_file
 from sweep.results.manifest import FILE
 from sweep.results.sources import list_models, weights_of
 from tl_core.datasets.readers.left_aside import LeftAside
@@ -97,8 +97,6 @@ def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
 
 
 def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
-    from sweep.judge.judge_sweep import weights_file
-
     files = [weights_file(folder, place) for place in range(top)]
     kept = sum(file.is_file() for file in files)
     if kept == 0:

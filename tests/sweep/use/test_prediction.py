@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sweep.cli.main import main
-from sweep.judge.judge_sweep import weights_file
-from sweep.results.manifest import run_folder, write_manifest
+from sweep.results.folders import run_folder, weights_file
+from sweep.results.manifest import write_manifest
 from sweep.results.sources import weights_of
 from sweep.use.prediction import image_files, model_files, predict
 from tl_core import models
