@@ -23,19 +23,14 @@ def count_list(points: list[Values], had: Distinct) -> Counted:
 
 
 def count_search(
-    space: Space,
-    base: TrainConfig,
-    limits: Limits,
-    trials: int | None,
-    had: Distinct,
-    exhaustive: bool,
+    space: Space, base: TrainConfig, limits: Limits, trials: int | None, had: Distinct, grid: bool
 ) -> Counted:
-    """Of a search of so many `trials`; None: all of a grid, which is `exhaustive`.
+    """Of a search of so many `trials`; None: all of a grid.
 
     Raises:
         BadInput: a grid has a continuous range, or more are asked for than it has.
     """
-    if exhaustive and (trials or 0) > (whole := count(space, base, limits)):
+    if grid and (trials or 0) > (whole := count(space, base, limits)):
         raise BadInput(
             f"--trials {trials}: the grid has {whole} points; ask for fewer or leave --trials out."
         )

@@ -1,6 +1,6 @@
 """Which values a field has among the configurations of a space."""
 
-from collections.abc import Mapping
+import itertools
 from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, Space
@@ -16,9 +16,11 @@ def space_levels(free: Space, base: TrainConfig, name: str) -> tuple[Any, ...]:
     found: list[Any] = [getattr(base, name)]
     for field, domain in free.items():
         if field == name:
-            found = _of_domain(domain)
-        elif isinstance(domain, Points):
-            found = _of_points(domain.points, name, found)
+            ends = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+            found = [*ends, None] if domain.when else list(ends)
+        elif isinstance(domain, Points):  # a point that leaves the field out leaves what it was
+            each = ([p[name]] if name in p else found for p in domain.points.values())
+            found = list(itertools.chain.from_iterable(each))
     return distinct(found)
 
 
@@ -30,20 +32,6 @@ def without_point(free: Space, name: str) -> dict[str, Domain]:
             points = {label: point for label, point in domain.points.items() if label != name}
             left[field] = Points(**points) if points else domain
     return left
-
-
-def _of_domain(domain: Domain) -> list[Any]:
-    values = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
-    return [*values, None] if domain.when else list(values)
-
-
-def _of_points(
-    points: Mapping[str, Mapping[str, Any]], name: str, otherwise: list[Any]
-) -> list[Any]:
-    """What the points set, and what the field has otherwise where a point leaves it out."""
-    return [
-        v for point in points.values() for v in ([point[name]] if name in point else otherwise)
-    ]
 
 
 def distinct(values: list[Any]) -> tuple[Any, ...]:

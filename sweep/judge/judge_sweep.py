@@ -1,10 +1,10 @@
 """After the trials: which are judged, the judging side by side, the weights that are kept."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -33,12 +33,11 @@ BODY = ("dataset", "data_dir", "image_size", "backbone", "model_args", "weights"
 the seed of random weights; they are computed anew then."""
 
 
-@dataclass(frozen=True)
-class Judged:
+class Judged(NamedTuple):
     """What the test split said: the manifest's `winner`, and lines on what was not judged."""
 
     winner: dict[str, Any] | None
-    notes: list[str] = field(default_factory=list)
+    notes: list[str]
 
 
 def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Resources) -> Judged:
@@ -49,7 +48,7 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
     trials = read_table(results, "trials", job.sweep)
     top = [row["trial_id"] for row in best_seeds(trials, plan.options.keep_top)]
     if not top:
-        return Judged(None)
+        return Judged(None, [])
     rows = to_judge(trials, plan.options.keep_top)
     found, notes = _judge(plan, job, folder, resources, rows, top)
     written = [judgement.tables for judgement in found.values()]
@@ -78,10 +77,11 @@ def _judge(
     for name, row in rows.iterrows():
         trial = str(name)
         place = top.index(trial) if trial in top else None
+        number = int(trial.rsplit("_", 1)[1])
         try:
             values = trial_values(plan, row)
             judgings[trial] = partial(
-                judge_trial, job, trial_number(row), values, int(row["best_epoch"]),
+                judge_trial, job, number, values, int(row["best_epoch"]),
                 None if place is None else weights_file(folder, place),
                 votes=place is not None and len(top) > 1, with_images=place == 0,
             )  # fmt: skip
@@ -140,11 +140,6 @@ def _run(
             else:
                 outcomes[task[0]] = last_line(getattr(error, "cause", None) or error)
     return outcomes | (_run(judgings, again, resources) if again else {})
-
-
-def trial_number(row: pd.Series) -> int:
-    """The number of a trial in its sweep."""
-    return int(row["trial_id"].rsplit("_", 1)[1])
 
 
 def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:

@@ -16,9 +16,9 @@ from sweep.results.selection import (
     CONFIRM,
     RANKED,
     counting_runs,
+    measured_configurations,
     of_search,
     phases,
-    rank_configurations,
 )
 
 ROUNDING = 1e-6
@@ -57,12 +57,10 @@ class Verdict:
 def verdict(trials: pd.DataFrame) -> Verdict | None:
     """The verdict on a sweep, from RANKED columns of its trials; None without an accuracy."""
     trials = trials[[name for name in RANKED if name in trials]]  # copies of all columns are slow
-    ranked = rank_configurations(trials)
-    ranked = ranked[ranked["runs"] > 0]
+    ranked = measured_configurations(trials)
     if ranked.empty:
         return None
-    searched = rank_configurations(of_search(trials))
-    searched = searched[searched["runs"] > 0]
+    searched = measured_configurations(of_search(trials))
     best, mean = ranked.iloc[0], float(ranked["val_accuracy"].iloc[0])
     number = float(searched["val_accuracy"].iloc[0]) if len(searched) else None
     fresh = ranked[ranked["phase"] == CONFIRM]
@@ -90,17 +88,17 @@ def _probability(trials: pd.DataFrame, fresh: pd.DataFrame) -> float | None:
     deviation, freedom = _between_seeds(repeated)
     if not freedom:
         return None
-    means = search["best_val_accuracy"].groupby(search["config_id"]).agg(["mean", "size"])
-    others = means[~means.index.isin(fresh.index)]
-    chosen_by = means.reindex(fresh.index)
-    each = best_probability(
-        Measured(fresh["val_accuracy"].to_numpy(float), fresh["runs"].to_numpy(float)),
-        Measured(chosen_by["mean"].to_numpy(float), chosen_by["size"].fillna(0).to_numpy(float)),
-        Measured(others["mean"].to_numpy(float), others["size"].to_numpy(float)),
-        deviation,
-        freedom,
-    )
-    return float(each[0])
+    names = {"mean": "val_accuracy", "size": "runs"}
+    means = search["best_val_accuracy"].groupby(search["config_id"]).agg(list(names))
+    means = means.rename(columns=names)
+    chosen_by, others = means.reindex(fresh.index), means[~means.index.isin(fresh.index)]
+    kinds = _measured(fresh), _measured(chosen_by), _measured(others)
+    return float(best_probability(*kinds, deviation, freedom)[0])
+
+
+def _measured(means: pd.DataFrame) -> Measured:
+    runs = means["runs"].fillna(0).to_numpy(float)
+    return Measured(means["val_accuracy"].to_numpy(float), runs)
 
 
 def _ended(trials: pd.DataFrame) -> pd.DataFrame:

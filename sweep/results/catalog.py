@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.results import liveness
-from sweep.results.folders import is_sweep, run_folder, sweep_names, table_folder
+from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.manifest import Manifest, read_manifest
-from sweep.results.schema import SCHEMAS
-from sweep.results.selection import CONFIRM, RANKED, rank_configurations
-from sweep.results.tables import delete_tables, read_parts
+from sweep.results.selection import CONFIRM, RANKED, measured_configurations
+from sweep.results.tables import read_parts, sweep_folders
 from tl_core.errors import BadInput
 
 
@@ -60,8 +59,7 @@ def _entry(results: Path, name: str) -> Entry:
     except BadInput as error:
         problems.append(str(error))
     rows, unreadable = read_parts(results, "trials", name, RANKED)
-    ranked = rank_configurations(rows.to_pandas())
-    ranked = ranked[ranked["runs"] > 0]
+    ranked = measured_configurations(rows.to_pandas())
     winner = (manifest.winner if manifest else None) or {}
     tested = [winner.get(mean) for mean in ("test_mean", "test_accuracy")]
     return Entry(
@@ -72,7 +70,7 @@ def _entry(results: Path, name: str) -> Entry:
         best_of=len(ranked),
         confirmed=bool(ranked["phase"].iloc[:1].eq(CONFIRM).any()),
         test_accuracy=next((value for value in tested if value is not None), math.nan),
-        disk_bytes=_disk_bytes(results, name),
+        disk_bytes=sum(map(folder_bytes, sweep_folders(results, name))),
         problems=(*problems, *unreadable),
     )
 
@@ -86,11 +84,10 @@ def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
         BadInput: there is no such sweep, it is running, or a file cannot be removed.
     """
     check_deletable(results, name, force=force)
-    freed = _disk_bytes(results, name)
+    freed = sum(map(folder_bytes, sweep_folders(results, name)))
     try:
-        delete_tables(results, name)
-        if run_folder(results, name).exists():
-            shutil.rmtree(run_folder(results, name))
+        for folder in sweep_folders(results, name):
+            shutil.rmtree(folder)
     except OSError as error:
         raise BadInput(f"{name}: {error.filename} cannot be removed ({error.strerror}).") from None
     return freed
@@ -127,8 +124,3 @@ def folder_bytes(folder: Path) -> int:
         with contextlib.suppress(OSError):  # a running sweep removes files too
             total += file.stat().st_size if file.is_file() else 0
     return total
-
-
-def _disk_bytes(results: Path, name: str) -> int:
-    folders = (table_folder(results, table, name) for table in SCHEMAS)
-    return sum(map(folder_bytes, (run_folder(results, name), *folders)))

@@ -10,7 +10,6 @@ import tempfile
 from pathlib import Path
 
 from tl_core.errors import BadInput
-from tl_core.machine.user_path import expanded
 
 
 def table_folder(results: Path, table: str, sweep: str) -> Path:
@@ -47,34 +46,18 @@ def is_sweep(results: Path, name: str) -> bool:
     return plain and (run_folder(results, name).is_dir() or any(rows))
 
 
-def writable_folder(results: Path) -> Path:
-    """The results folder, absolute, made if needed.
+def writable_folder(folder: Path, option: str) -> Path:
+    """The folder that an option names, absolute, made if needed.
 
     Raises:
-        BadInput: it cannot be written.
+        BadInput: it cannot be made or written.
     """
-    folder = expanded(results).resolve()
     try:
         folder.mkdir(parents=True, exist_ok=True)
         tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
+        reason = error.strerror or type(error).__name__
         raise BadInput(
-            f"--results {results} cannot be written ({_reason(error)}); give a folder that can."
+            f"{option} {folder} cannot be written ({reason}); give a folder that can."
         ) from None
-    return folder
-
-
-def make_folder(folder: Path, option: str) -> None:
-    """Make a folder that an option names.
-
-    Raises:
-        BadInput: it cannot be made, or is a file.
-    """
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-    except OSError as error:
-        raise BadInput(f"{option} {folder} cannot be made ({_reason(error)}).") from None
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+    return folder.resolve()

@@ -35,10 +35,8 @@ class Manifest:
         fields: the space's free fields → their levels, or the text of a range.
         base: all fields of the base configuration.
         notes: lines that the user was shown before it ran, such as a replaced default.
-        started_at: ISO time in UTC.
-        status: running, finished, interrupted, timed_out, or failed: an error of the sweep's own
-            ended it.
-        ended_at: ISO time in UTC.
+        started_at, ended_at: ISO times in UTC.
+        status: running, finished, interrupted, timed_out, or failed by an error of the sweep's own.
         winner: the winning trial, with `val_accuracy` and `test_accuracy` of its weights, and what
             `accuracy_interval` and `verdict` say of its configuration (None: an earlier version).
         loaded: backbone → its source `weights`, the number of tensors `loaded` from them, the
@@ -158,18 +156,13 @@ def read_manifest(results: Path, name: str) -> Manifest:
 
 
 def _parse(text: str) -> Manifest:
-    """The manifest in a file; a missing field of the base has the default of `TrainConfig`.
-
-    Raises:
-        ValueError: the text is no JSON, a field that is needed is missing, or one is of another
-            type.
-    """
+    """The manifest in a file; a missing field of the base has the default of `TrainConfig`."""
     types = typing.get_type_hints(Manifest)
     values = checked_fields(json.loads(text), types, _WHERE_MISSING)
     _moment(values["started_at"])
     values["base"] = {**TrainConfig().to_dict(), **values["base"]}
     if values["winner"] is not None:
-        missing = {**dict.fromkeys(_OF_WINNER), "values": {}}
+        missing: dict[str, Any] = {**dict.fromkeys(_OF_WINNER), "values": {}}
         values["winner"] = checked_fields(values["winner"], _OF_WINNER, missing, " of the winner")
     return Manifest(**values)
 

@@ -132,10 +132,15 @@ def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     return ranked[shown].rename_axis("config_id")
 
 
+def measured_configurations(trials: pd.DataFrame) -> pd.DataFrame:
+    """`rank_configurations` without the configurations that have no accuracy."""
+    ranked = rank_configurations(trials)
+    return ranked[ranked["runs"] > 0]
+
+
 def best_configurations(trials: pd.DataFrame, count: int) -> list[str]:
     """`config_id` of the best configurations, the best first; fewer where fewer are measured."""
-    ranked = rank_configurations(trials)
-    return list(ranked.index[ranked["runs"] > 0][:count])
+    return list(measured_configurations(trials).index[:count])
 
 
 def to_confirm(trials: pd.DataFrame, count: int, groups: Sequence[str] = GROUP) -> list[str]:

@@ -109,15 +109,11 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 
 
 def _read(folder: Path) -> SourceModel:
-    """The description in a model's file.
-
-    Raises:
-        OSError: a file is gone or cannot be read.
-        ValueError: the text is no JSON, or a field is missing or of another type.
-    """
+    """The description in a model's file; an OSError or ValueError says what is damaged."""
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
     (folder / WEIGHTS).stat()
-    missing = {"name": "", "made_at": "", **dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))}
+    unknown = dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))
+    missing = {"name": "", "made_at": "", **unknown}
     known = checked_fields(about, typing.get_type_hints(SourceModel), missing)
     return SourceModel(**{**known, "name": folder.name})
 
@@ -143,7 +139,7 @@ def keep_model(
     test_accuracy: float | None,
     sweep: str | None,
 ) -> SourceModel:
-    """Keep a weights file of ours under a name; whole or not at all, in the place of an older one.
+    """Keep a weights file of ours under a name, whole, in the place of an older one.
 
     Raises:
         BadInput: the name is none, or the file does not say how it was made.

@@ -4,7 +4,6 @@
 pandas, polars and DuckDB read the folder while the sweep runs.
 """
 
-import shutil
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -137,16 +136,10 @@ def read_parts(
     return rows, problems
 
 
-def delete_tables(results: Path, sweep: str) -> None:
-    """Remove a sweep's part of every table.
-
-    Raises:
-        OSError: a file cannot be removed.
-    """
-    for table in SCHEMAS:
-        folder = table_folder(results, table, sweep)
-        if folder.exists():
-            shutil.rmtree(folder)
+def sweep_folders(results: Path, sweep: str) -> list[Path]:
+    """Every folder of a sweep: its part of each table, then the rest."""
+    folders = [*(table_folder(results, t, sweep) for t in SCHEMAS), run_folder(results, sweep)]
+    return [folder for folder in folders if folder.exists()]
 
 
 def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:

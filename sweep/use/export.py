@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from sweep.results.folders import make_folder
+from sweep.results.folders import writable_folder
 from tl_core.errors import BadInput
 from tl_core.models.saved_model import SavedModel, load_model
 
@@ -41,7 +41,7 @@ def export_model(weights: Path, form: str, out: Path) -> list[Path]:
     if form not in FORMATS:
         raise BadInput(f"--format {form}: one of {', '.join(FORMATS)}.")
     saved = load_model(weights)
-    make_folder(out, "--out")
+    writable_folder(out, "--out")
     suffix, write = FORMATS[form]
     model = out / f"model.{suffix}"
     write(saved, model)
@@ -69,10 +69,6 @@ def preprocessing(saved: SavedModel) -> dict[str, object]:
         "classes": list(saved.classes),
         "softmax": "not applied: the output are logits",
     }
-
-
-def _safetensors(saved: SavedModel, path: Path) -> None:
-    shutil.copyfile(saved.path, path)
 
 
 def _torchscript(saved: SavedModel, path: Path) -> None:
@@ -103,8 +99,8 @@ def _example(saved: SavedModel) -> torch.Tensor:
     return torch.zeros(2, saved.channels, saved.image_size, saved.image_size)
 
 
-FORMATS: dict[str, tuple[str, Callable[[SavedModel, Path], None]]] = {
-    "safetensors": ("safetensors", _safetensors),
+FORMATS: dict[str, tuple[str, Callable[[SavedModel, Path], object]]] = {
+    "safetensors": ("safetensors", lambda saved, path: shutil.copyfile(saved.path, path)),
     "onnx": ("onnx", _onnx),
     "torchscript": ("pt", _torchscript),
 }

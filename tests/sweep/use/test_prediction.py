@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, keep, capsys, c
         main([name, str(tmp_path / "mine.safetensors"), *more, "--out", str(out)])
     assert caught.value.code == 2
     said = capsys.readouterr().err
-    assert "cannot be made" in " ".join(said.split())
+    assert "cannot be written" in " ".join(said.split())
 
 
 OWN = """
