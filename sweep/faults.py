@@ -4,7 +4,6 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 LOG = logging.getLogger("ray.tl_sweep")
 """Below Ray's logger, which writes to the sweep's `ray.log`."""
@@ -38,7 +37,7 @@ class Faults:
         except Exception as error:
             self.add(doing, error)
 
-    def guard(self, part: object, doing: str, methods: Mapping[str, Any]) -> None:
+    def guard(self, part: object, doing: str, methods: Mapping[str, object]) -> None:
         """Let methods of this object note what they raise.
 
         `methods` maps the name of each to what it returns in the place of an error.
@@ -46,9 +45,9 @@ class Faults:
         for name, otherwise in methods.items():
             setattr(part, name, self._guarded(getattr(part, name), doing, otherwise))
 
-    def _guarded(self, method: Callable[..., Any], doing: str, otherwise: Any) -> Any:
+    def _guarded(self, method: Callable[..., object], doing: str, otherwise: object) -> object:
         @functools.wraps(method)
-        def call(*args: Any, **named: Any) -> Any:
+        def call(*args: object, **named: object) -> object:
             with self.noted(doing):
                 return method(*args, **named)
             return otherwise

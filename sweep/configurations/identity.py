@@ -3,7 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from search_spaces.domains import Limits
 from sweep.configurations.distinct import Values
@@ -30,12 +30,11 @@ class Identifier:
     """
 
     def __init__(
-        self, config: Callable[[Values], TrainConfig], base: Mapping[str, Any], limits: Limits
+        self, config: Callable[[Values], TrainConfig], base: Mapping[str, object], limits: Limits
     ) -> None:
         self._config, self._base, self._limits = config, base, limits
         self._found: dict[str, dict[str, str | None]] = {}
-        self._data: dict[tuple[Any, ...], str] = {}
-        self._files: dict[tuple[Any, ...], str] = {}
+        self._files: dict[tuple[object, ...], str] = {}
 
     def identify(self, values: Values) -> Values:
         """Columns of the `trials` table that a trial's values, `seed` among them, decide.
@@ -68,7 +67,9 @@ class Identifier:
         return {**known, "data_fingerprint": None, "weights_fingerprint": None}
 
     def _known(self, config: TrainConfig) -> dict[str, str | None]:
-        data = self._data_fingerprint(config)
+        place = tuple(getattr(config, name) for name in PLACE)
+        # What cannot be read is tried again: another trial may have settings that work.
+        data = self._files.get(place) or self._file(place, lambda: load_data(config).fingerprint)
         source, path = (config.weights, config.backbone), config.teacher
         weights = self._file(source, lambda: weights_fingerprint(config))
         teacher = self._file((path,), lambda: path and file_fingerprint(path))
@@ -80,21 +81,14 @@ class Identifier:
             "weights_fingerprint": weights,
         }
 
-    def _data_fingerprint(self, config: TrainConfig) -> str | None:
-        place = tuple(getattr(config, name) for name in PLACE)
-        if place not in self._data:
-            # None is not kept: another trial may read the same data with settings that work.
-            return self._file(place, lambda: load_data(config).fingerprint)
-        return self._data[place]
-
-    def _file(self, place: tuple[Any, ...], find: Callable[[], str | None]) -> str | None:
+    def _file(self, place: tuple[object, ...], find: Callable[[], str | None]) -> str | None:
         """The fingerprint of a file as it is now; as it was last where it is gone."""
         if (found := _attempt(find)) is not None:
             self._files[place] = found
         return self._files.get(place)
 
 
-def id_of_fields(fields: Mapping[str, Any]) -> str:
+def id_of_fields(fields: Mapping[str, object]) -> str:
     """An id from the plain fields of a configuration, without its seed."""
     named = {name: value for name, value in fields.items() if name != "seed"}
     text = json.dumps(named, sort_keys=True, default=repr)

@@ -129,10 +129,10 @@ class _Column:
         self.position = {repr(level): rank / span for rank, level in enumerate(levels)}
         self.places = np.array([self._place(value) for value in values])
 
-    def _place(self, value: Any) -> float:
+    def _place(self, value: object) -> float:
         return self.position.get(repr(value), math.nan)
 
-    def distances(self, value: Any) -> np.ndarray:
+    def distances(self, value: object) -> np.ndarray:
         """(N,) float64 in [0, 1]: how far each of the values is from this one."""
         place = self._place(value)
         if math.isnan(place):
@@ -201,7 +201,7 @@ def _conditions(space: Space, name: str) -> dict[str, tuple[Any, ...]]:
     return wanted
 
 
-def _is_value(domain: Domain, value: Any) -> bool:
+def _is_value(domain: Domain, value: object) -> bool:
     """Whether the field is active: None may be a level, too."""
     return value is not None or (isinstance(domain, Choice) and None in domain.values)
 

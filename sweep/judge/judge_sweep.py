@@ -73,7 +73,7 @@ def _judge(
     """The judgements by trial, and a line on each trial that could not be judged."""
     judgings: dict[str, Judging] = {}
     outcomes: dict[str, Judgement | str] = {}
-    tasks: dict[Any, list[str]] = {}
+    tasks: dict[object, list[str]] = {}
     for name, row in rows.iterrows():
         trial = str(name)
         place = top.index(trial) if trial in top else None
@@ -100,7 +100,7 @@ def _judge(
     return found, notes
 
 
-def _body(job: Job, values: dict[str, Any]) -> tuple[Any, ...] | None:
+def _body(job: Job, values: dict[str, Any]) -> tuple[object, ...] | None:
     """What trials share that are heads on the same activations; None for any other trial.
 
     Such trials are judged in one task, in which the frozen stages see the test split once, with
@@ -180,7 +180,7 @@ def _ensemble(sweep: str, voters: list[Judgement]) -> dict[str, pa.Table]:
     return judged_tables(name, classes, answers, members=len(voters))
 
 
-def _field_value(name: str, value: Any) -> Any:
+def _field_value(name: str, value: object) -> object:
     """A cell of a frame as the plain value of a config field; NaN is None.
 
     pandas holds whole numbers as real ones in a column in which some are missing.

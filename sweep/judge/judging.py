@@ -160,7 +160,7 @@ def judged_tables(
     }
 
 
-def _evaluation_row(judged: Evaluation, most_kept: int) -> dict[str, Any]:
+def _evaluation_row(judged: Evaluation, most_kept: int) -> dict[str, object]:
     by_class = {"precision": judged.precision, "recall": judged.recall, "f1": judged.f1}
     wrong = int(judged.images.sum() - np.trace(judged.confusion))
     return {
@@ -175,7 +175,7 @@ def _evaluation_row(judged: Evaluation, most_kept: int) -> dict[str, Any]:
     }
 
 
-def _class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
+def _class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, object]]:
     return [
         {
             "class_index": index,

@@ -17,7 +17,7 @@ class Run(Protocol):
     """What is known of a trial while it runs."""
 
     number: int
-    values: dict[str, Any]
+    values: dict[str, object]
     status: str
     phase: str
 
@@ -50,7 +50,7 @@ class Leader:
     def first(self, count: int) -> list[list[Any]]:
         """The runs of each of the best configurations that have an accuracy, the best first."""
         ranked = heapq.nsmallest(count, ((rank, config) for config, rank in self.ranks.items()))
-        return [list(self.runs[config].values()) for rank, config in ranked if _measured(rank)]
+        return [list(self.runs[config].values()) for rank, config in ranked if rank[0] < UNMEASURED]
 
     @property
     def lead(self) -> list[Run]:
@@ -62,11 +62,7 @@ class Leader:
     @property
     def measured(self) -> int:
         """Configurations with an accuracy."""
-        return sum(map(_measured, self.ranks.values()))
-
-
-def _measured(rank: Rank) -> bool:
-    return rank[0] < UNMEASURED
+        return sum(rank[0] < UNMEASURED for rank in self.ranks.values())
 
 
 def _counting(runs: Collection[Run]) -> tuple[int, list[Run]]:

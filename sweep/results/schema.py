@@ -176,12 +176,9 @@ PREDICTIONS = pa.schema(
 )
 
 SCHEMAS = {
-    "trials": TRIALS,
-    "epochs": EPOCHS,
-    "classes": CLASSES,
-    "evaluations": EVALUATIONS,
+    "trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES, "evaluations": EVALUATIONS,
     "predictions": PREDICTIONS,
-}
+}  # fmt: skip
 
 
 def schema_markdown(table: str) -> str:

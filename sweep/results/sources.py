@@ -44,7 +44,7 @@ class SourceModel:
     """
 
     name: str
-    config: dict[str, Any]
+    config: dict[str, object]
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]

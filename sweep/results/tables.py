@@ -7,7 +7,6 @@ pandas, polars and DuckDB read the folder while the sweep runs.
 import time
 from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -20,7 +19,7 @@ from sweep.results.selection import SEARCH
 from tl_core.errors import BadInput, first_line
 from tl_core.machine.whole_file import whole_file
 
-Row = dict[str, Any]
+Row = dict[str, object]
 FLUSH_SECONDS = 5.0
 FLUSH_ROWS = 2_000
 MISFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
