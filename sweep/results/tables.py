@@ -41,7 +41,8 @@ class TableWriter:
         self.folder = table_folder(results, table, sweep)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.unfinished = run_folder(results, sweep)
-        self.part = _next_part(self.folder)
+        parts = [path.stem.removeprefix("part-") for path in self.folder.glob("part-*.parquet")]
+        self.part = 1 + max((int(part) for part in parts if part.isdecimal()), default=-1)
         self.rows: list[Row] = []
         self.oldest = 0.0
         self.misfits: list[str] = []
@@ -92,12 +93,6 @@ class TableWriter:
         with whole_file(target, temporary_in=self.unfinished, synced=True) as temporary:
             pq.write_table(table, temporary, compression="zstd")
         self.part += 1
-
-
-def _next_part(folder: Path) -> int:
-    """One more than the highest number of a part, so that none is replaced."""
-    numbers = [path.stem.removeprefix("part-") for path in folder.glob("part-*.parquet")]
-    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
 
 
 def read_table(results: Path, table: str, sweep: str) -> pd.DataFrame:
