@@ -100,7 +100,7 @@ def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
             ready = time.perf_counter()
             marks = _run(plan, root, clock)
             seconds = time.perf_counter() - ready
-        rows = read_table(root / "results", "trials")
+        rows = read_table(root / "results", "trials", "idle")
         assert len(rows) == trials
         assert (rows["status"] == "completed").all()
     return {

@@ -4,10 +4,9 @@ import contextlib
 import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
-from typing import Any
 
 LOG = logging.getLogger("ray.tl_sweep")
-"""Below Ray's logger, which writes to `ray.log` of the sweep's folder while Ray runs."""
+"""Below Ray's logger, which writes to the sweep's `ray.log`."""
 
 
 class Faults:
@@ -21,12 +20,7 @@ class Faults:
         self.lines: list[str] = []
 
     def add(self, doing: str, error: BaseException) -> None:
-        """Note an error, the traceback in the log.
-
-        Args:
-            doing: what failed, such as "writing results".
-            error: what it raised.
-        """
+        """Note an error of `doing`, such as "writing results"; the traceback goes to the log."""
         LOG.error("Error while %s", doing, exc_info=error)
         self.say(f"Error while {doing}: {last_line(error)}")
 
@@ -43,25 +37,20 @@ class Faults:
         except Exception as error:
             self.add(doing, error)
 
-    def guard(self, part: object, doing: str, methods: Mapping[str, Any]) -> None:
-        """Let methods of an object note what they raise.
+    def guard(self, part: object, doing: str, methods: Mapping[str, object]) -> None:
+        """Let methods of this object note what they raise.
 
-        Args:
-            part: whose methods are replaced, on this object alone.
-            doing: what the methods do, such as "searching".
-            methods: name → what the method returns in the place of an error.
+        `methods` maps the name of each to what it returns in the place of an error.
         """
         for name, otherwise in methods.items():
             setattr(part, name, self._guarded(getattr(part, name), doing, otherwise))
 
-    def _guarded(self, method: Callable[..., Any], doing: str, otherwise: Any) -> Any:
+    def _guarded(self, method: Callable[..., object], doing: str, otherwise: object) -> object:
         @functools.wraps(method)
-        def call(*args: Any, **named: Any) -> Any:
-            try:
+        def call(*args: object, **named: object) -> object:
+            with self.noted(doing):
                 return method(*args, **named)
-            except Exception as error:
-                self.add(doing, error)
-                return otherwise
+            return otherwise
 
         return call
 

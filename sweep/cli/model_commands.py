@@ -12,7 +12,7 @@ from sweep.cli import flags
 from sweep.cli.console import console
 from sweep.options.sweep_options import FLAGS, RESULTS, SweepOptions, flag_of
 from sweep.options.user_modules import load_modules
-from sweep.results.folders import make_folder
+from sweep.results.folders import writable_folder
 from tl_core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -104,7 +104,7 @@ def predict_command(
     if out is not None and out.suffix not in (".csv", ".parquet"):
         raise BadInput(f"--out {out}: end it in .csv or .parquet.")
     if out is not None:
-        make_folder(out.parent, "--out")
+        writable_folder(out.parent, "--out")
     load_modules(imports)
     from sweep.terminal.loading import loading
     from sweep.use.prediction import predict

@@ -14,41 +14,25 @@ Counted = tuple[int, str | None]
 
 
 def count_list(points: list[Values], had: Distinct) -> Counted:
-    """Of a grid or a design.
-
-    `had` are the sweep's other configurations; `points` are added.
-    """
-    new = sum(had.add(values) for values in points)
-    if new == len(points):
-        return new, None
-    return new, (
-        f"{len(points) - new} of {len(points)} configurations train the same as another one: "
-        "each is trained once."
+    """Of a grid or a design; its points are added to `had`, the sweep's other configurations."""
+    new, of = sum(had.add(values) for values in points), len(points)
+    note = (
+        f"{of - new} of {of} configurations train the same as another one: each is trained once."
     )
+    return new, note if new < of else None
 
 
 def count_search(
-    space: Space,
-    base: TrainConfig,
-    limits: Limits,
-    trials: int | None,
-    had: Distinct,
-    exhaustive: bool,
+    space: Space, base: TrainConfig, limits: Limits, trials: int | None, had: Distinct, grid: bool
 ) -> Counted:
-    """Of a search.
-
-    Args:
-        trials: configurations asked for; None: all of a grid.
-        had: the sweep's other configurations.
-        exhaustive: whether it is a grid, which has to be countable.
+    """Of a search of so many `trials`; None: all of a grid.
 
     Raises:
         BadInput: a grid has a continuous range, or more are asked for than it has.
     """
-    if exhaustive and (trials or 0) > (whole := count(space, base, limits)):
+    if grid and (trials or 0) > (whole := count(space, base, limits)):
         raise BadInput(
-            f"--trials {trials}: the grid has {whole} points; ask for at most that, or leave "
-            "--trials out."
+            f"--trials {trials}: the grid has {whole} points; ask for fewer or leave --trials out."
         )
     points = all_configurations(space, base, limits, LISTED)
     if points is None:
@@ -60,7 +44,4 @@ def count_search(
         new += had.add(values)
         if new == trials:
             return new, None
-    return new, (
-        f"The space has {new} different configurations: it is used up before the {trials} asked "
-        "for."
-    )
+    return new, f"The space has only {new} different configurations; {trials} were asked for."

@@ -11,11 +11,7 @@ Identify = Callable[[Values], Hashable]
 
 
 class Distinct:
-    """The configurations that a sweep has had.
-
-    Args:
-        identify: (values) → an id, equal for values that train the same, such as `config_id`.
-    """
+    """The configurations that a sweep has had, equal where `identify` gives the same id."""
 
     def __init__(self, identify: Identify) -> None:
         self.identify = identify
@@ -34,9 +30,9 @@ class Distinct:
 
 
 def by_settings(base: TrainConfig) -> Identify:
-    """Identity by the settings alone, without reading data or files; it never raises.
+    """Identity by the settings alone, without reading files, so that two paths of one differ.
 
-    Two paths of one file differ here, though their `config_id` is the same.
+    It never raises.
     """
 
     def identify(values: Values) -> Hashable:

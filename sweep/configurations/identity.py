@@ -3,8 +3,7 @@
 import hashlib
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
-from typing import Any, TypeVar
+from typing import TypeVar
 
 from search_spaces.domains import Limits
 from sweep.configurations.distinct import Values
@@ -16,16 +15,6 @@ from tl_core.models.source_weights import file_fingerprint, weights_fingerprint
 PLACE = ("dataset", "data_dir", "cache_dir")
 """Fields that decide which data set a configuration reads."""
 T = TypeVar("T")
-
-
-@dataclass(frozen=True)
-class _Found:
-    """What identifies a configuration beside its settings; None where it cannot be found."""
-
-    config_id: str
-    strategy: str | None
-    data: str | None
-    weights: str | None
 
 
 class Identifier:
@@ -41,76 +30,65 @@ class Identifier:
     """
 
     def __init__(
-        self, config: Callable[[Values], TrainConfig], base: Mapping[str, Any], limits: Limits
+        self, config: Callable[[Values], TrainConfig], base: Mapping[str, object], limits: Limits
     ) -> None:
-        self._config = config
-        self._base = base
-        self._limits = limits
-        self._found: dict[str, _Found] = {}
-        self._data: dict[tuple[Any, ...], str] = {}
-        self._files: dict[tuple[Any, ...], str] = {}
+        self._config, self._base, self._limits = config, base, limits
+        self._found: dict[str, dict[str, str | None]] = {}
+        self._files: dict[tuple[object, ...], str] = {}
 
     def identify(self, values: Values) -> Values:
-        """Columns of the `trials` table that a trial's values decide.
+        """Columns of the `trials` table that a trial's values, `seed` among them, decide.
 
-        Args:
-            values: the fields in which the trial differs from the base, `seed` among them.
-
-        Returns:
-            The fields of the configuration, `strategy`, `config_id`, `data_fingerprint` and
-            `weights_fingerprint`.
+        They are the fields of the configuration, `strategy`, `config_id`, `data_fingerprint` and
+        `weights_fingerprint`.
         """
-        found = self._find(values)
-        config = _attempt(lambda: self._config(values))
-        fields = {**self._base, **values} if config is None else config.to_dict()
-        return {
-            **fields,
-            "strategy": fields.get("strategy") or found.strategy,
-            "config_id": found.config_id,
-            "data_fingerprint": found.data,
-            "weights_fingerprint": found.weights,
-        }
+        return {**self._fields(values), **self._find(values)}
 
     def config_id(self, values: Values) -> str:
         """12 hexadecimal digits, the same for the seeds of one configuration."""
-        return self._find(values).config_id
+        return str(self._find(values)["config_id"])
 
-    def _find(self, values: Values) -> _Found:
+    def _fields(self, values: Values) -> Values:
+        config = _attempt(lambda: self._config(values))
+        return {**self._base, **values} if config is None else config.to_dict()
+
+    def _find(self, values: Values) -> dict[str, str | None]:
+        """What identifies a configuration beside its settings; None where it cannot be found."""
         key = id_of_fields(values)
         if key not in self._found:
             config = _attempt(lambda: self._config(values))
-            if config is None:  # none can be made of these values
-                self._found[key] = _Found(id_of_fields({**self._base, **values}), None, None, None)
-            else:
-                self._found[key] = self._of(config)
+            self._found[key] = self._unknown(values) if config is None else self._known(config)
         return self._found[key]
 
-    def _of(self, config: TrainConfig) -> _Found:
-        data = self._data_fingerprint(config)
+    def _unknown(self, values: Values) -> dict[str, str | None]:
+        """Of values of which no configuration can be made."""
+        fields = self._fields(values)
+        known = {"strategy": fields.get("strategy"), "config_id": id_of_fields(fields)}
+        return {**known, "data_fingerprint": None, "weights_fingerprint": None}
+
+    def _known(self, config: TrainConfig) -> dict[str, str | None]:
+        place = tuple(getattr(config, name) for name in PLACE)
+        # What cannot be read is tried again: another trial may have settings that work.
+        data = self._files.get(place) or self._file(place, lambda: load_data(config).fingerprint)
         source, path = (config.weights, config.backbone), config.teacher
         weights = self._file(source, lambda: weights_fingerprint(config))
         teacher = self._file((path,), lambda: path and file_fingerprint(path))
-        identity = config_id(config, data=data or config.dataset, weights=weights, teacher=teacher)
-        strategy = _attempt(lambda: strategy_of(config, self._limits))
-        return _Found(identity, strategy, data, weights)
+        data_name = data or config.dataset
+        return {
+            "strategy": _attempt(lambda: strategy_of(config, self._limits)),
+            "config_id": config_id(config, data=data_name, weights=weights, teacher=teacher),
+            "data_fingerprint": data,
+            "weights_fingerprint": weights,
+        }
 
-    def _data_fingerprint(self, config: TrainConfig) -> str | None:
-        place = tuple(getattr(config, name) for name in PLACE)
-        if place not in self._data:
-            found = _attempt(lambda: load_data(config).fingerprint)
-            if found is None:  # another trial may read the same data with settings that work
-                return None
-            self._data[place] = found
-        return self._data[place]
-
-    def _file(self, place: tuple[Any, ...], find: Callable[[], str | None]) -> str | None:
+    def _file(self, place: tuple[object, ...], find: Callable[[], str | None]) -> str | None:
         """The fingerprint of a file as it is now; as it was last where it is gone."""
         if (found := _attempt(find)) is not None:
             self._files[place] = found
         return self._files.get(place)
 
 
-def id_of_fields(fields: Mapping[str, Any]) -> str:
+def id_of_fields(fields: Mapping[str, object]) -> str:
     """An id from the plain fields of a configuration, without its seed."""
     named = {name: value for name, value in fields.items() if name != "seed"}
     text = json.dumps(named, sort_keys=True, default=repr)

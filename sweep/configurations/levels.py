@@ -1,6 +1,6 @@
 """Which values a field has among the configurations of a space."""
 
-from collections.abc import Mapping
+import itertools
 from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, Space
@@ -10,17 +10,17 @@ from tl_core.config import TrainConfig
 def space_levels(free: Space, base: TrainConfig, name: str) -> tuple[Any, ...]:
     """Every value of a field in the configurations of a space, each once, in the space's order.
 
-    Returns:
-        Levels, the base's value among them where the space may leave it; of a range, its ends,
-        which may be the name of a limit, such as "stages"; None where a condition may switch the
-        field off.
+    The base's value is among them where the space may leave it, None where a condition may switch
+    the field off. Of a range these are its ends, one of which may be the name of a limit.
     """
     found: list[Any] = [getattr(base, name)]
     for field, domain in free.items():
         if field == name:
-            found = _of_domain(domain)
-        elif isinstance(domain, Points):
-            found = _of_points(domain.points, name, found)
+            ends = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
+            found = [*ends, None] if domain.when else list(ends)
+        elif isinstance(domain, Points):  # a point that leaves the field out leaves what it was
+            each = ([p[name]] if name in p else found for p in domain.points.values())
+            found = list(itertools.chain.from_iterable(each))
     return distinct(found)
 
 
@@ -34,26 +34,6 @@ def without_point(free: Space, name: str) -> dict[str, Domain]:
     return left
 
 
-def _of_domain(domain: Domain) -> list[Any]:
-    values = domain.values if isinstance(domain, Choice) else (domain.low, domain.high)
-    return [*values, None] if domain.when else list(values)
-
-
-def _of_points(
-    points: Mapping[str, Mapping[str, Any]], name: str, otherwise: list[Any]
-) -> list[Any]:
-    """What the points set, and what the field has otherwise where a point leaves it out."""
-    return [
-        value
-        for point in points.values()
-        for value in ([point[name]] if name in point else otherwise)
-    ]
-
-
 def distinct(values: list[Any]) -> tuple[Any, ...]:
     """The values, each once, in their order; True is not 1, nor 1.0."""
-    found: list[Any] = []
-    for value in values:
-        if not any(type(value) is type(other) and value == other for other in found):
-            found.append(value)
-    return tuple(found)
+    return tuple({repr(value): value for value in values}.values())

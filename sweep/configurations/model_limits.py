@@ -17,13 +17,10 @@ def sizes_to_try(config: TrainConfig) -> tuple[int, ...]:
 
 
 def model_limits(base: TrainConfig) -> Limits:
-    """Resolver of bounds that depend on the model.
+    """("stages", values) → number of stages; raises BadInput where the model cannot be built.
 
-    The number of stages depends neither on the data set nor on the image size: where a model does
-    not take the configuration's own size, its stages are counted at another.
-
-    Returns:
-        ("stages", values) → number of stages; raises BadInput where the model cannot be built.
+    It depends neither on the data set nor on the image size: where a model does not take the
+    configuration's own size, its stages are counted at another.
     """
 
     def limit(name: str, values: dict[str, Any]) -> int:

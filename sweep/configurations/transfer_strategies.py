@@ -32,11 +32,11 @@ def median_count(counts: Iterable[int]) -> int:
 
 
 Group = Callable[[Values], tuple[str | None, Limit]]
-"""(values of a proposal) → its strategy, and its number of training images."""
+"""A proposal's values → its strategy, None without a model that can be built; its images."""
 
 
 def grouped(base: TrainConfig, limits: Limits) -> Group:
-    """What tells a proposal's strategy from its values; None where its model cannot be built."""
+    """What tells a proposal's strategy and number of training images from its values."""
 
     def group(values: Values) -> tuple[str | None, Limit]:
         limit = values.get("limit_train", base.limit_train)

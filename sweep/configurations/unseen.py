@@ -44,10 +44,7 @@ def is_ordered(levels: Collection[Any]) -> bool:
 def all_configurations(
     space: Space, base: TrainConfig, limits: Limits | None, most: int = MAX_GRID
 ) -> list[Values] | None:
-    """Every configuration of a space of at most `most`; None where there are more.
-
-    Unlike a grid, it lists long ranges of whole numbers too.
-    """
+    """Every configuration of a space, long ranges of whole numbers too; None for over `most`."""
     levels = {name: _as_levels(domain) for name, domain in space.items()}
     try:
         if count(levels, base, limits) > most:
@@ -70,10 +67,7 @@ def _as_levels(domain: Domain) -> Domain:
 
 
 class Unseen:
-    """Finds configurations of a space that are not among those that the sweep has had.
-
-    `seed` decides between configurations that are equally near.
-    """
+    """Finds configurations that a sweep has not had; `seed` decides between equally near ones."""
 
     def __init__(
         self, space: Space, base: TrainConfig, limits: Limits, distinct: Distinct, seed: int
@@ -113,9 +107,8 @@ class _Listed:
 
     def nearest(self, values: Values, distinct: Distinct) -> Values | None:
         """The nearest that is new; each that is not is looked at once in a sweep."""
-        apart = np.zeros(len(self.points))
-        for name, column in self.fields.items():
-            apart += column.distances(values[name])
+        each = (column.distances(values[name]) for name, column in self.fields.items())
+        apart = sum(each, np.zeros(len(self.points)))
         apart = np.round(apart, 6) + 1e-7 * self.rng.random(len(apart))  # ties at random
         apart[~self.free] = math.inf
         while math.isfinite(apart[place := int(apart.argmin())]):
@@ -131,15 +124,15 @@ class _Column:
     def __init__(self, values: Sequence[Any]) -> None:
         levels = list({repr(v): v for v in values if v is not None}.values())
         self.ordered = is_ordered(levels)
-        span = max(len(levels) - 1, 1) if self.ordered else 1
         levels = sorted(levels) if self.ordered else levels
+        span = len(levels) - 1 if self.ordered else 1
         self.position = {repr(level): rank / span for rank, level in enumerate(levels)}
         self.places = np.array([self._place(value) for value in values])
 
-    def _place(self, value: Any) -> float:
+    def _place(self, value: object) -> float:
         return self.position.get(repr(value), math.nan)
 
-    def distances(self, value: Any) -> np.ndarray:
+    def distances(self, value: object) -> np.ndarray:
         """(N,) float64 in [0, 1]: how far each of the values is from this one."""
         place = self._place(value)
         if math.isnan(place):
@@ -208,7 +201,7 @@ def _conditions(space: Space, name: str) -> dict[str, tuple[Any, ...]]:
     return wanted
 
 
-def _is_value(domain: Domain, value: Any) -> bool:
+def _is_value(domain: Domain, value: object) -> bool:
     """Whether the field is active: None may be a level, too."""
     return value is not None or (isinstance(domain, Choice) and None in domain.values)
 

@@ -34,11 +34,12 @@ from sweep.report.summary import SweepResult, load_result
 from sweep.results.folders import run_folder, writable_folder
 from sweep.results.liveness import heartbeat
 from sweep.results.manifest import Manifest, write_manifest
-from sweep.results.tables import delete_tables
+from sweep.results.tables import sweep_folders
 from sweep.terminal.loading import loading, waiting
 from sweep.trial.job import Job
 from tl_core.config import config_from_dict
 from tl_core.errors import BadInput
+from tl_core.machine.user_path import expanded
 from tl_core.train.precision import PHASES
 
 if TYPE_CHECKING:  # these load Ray, which reads its environment as it is imported
@@ -61,7 +62,7 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
     """
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False)
-    results = writable_folder(plan.options.results)
+    results = writable_folder(expanded(plan.options.results), "--results")
     sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if plan.options.address is None:  # refuse what this machine lacks before data are loaded
         plan.resources(plan.pool)
@@ -321,8 +322,8 @@ class OneSweep:
             self.manifest.status = "failed"
             return
         if isinstance(error, BadInput):
-            shutil.rmtree(self.folder)
-            delete_tables(self.results, self.name)
+            for folder in sweep_folders(self.results, self.name):
+                shutil.rmtree(folder)
         else:
             self.manifest.status = "failed"
             self._end()

@@ -10,8 +10,7 @@ import json
 
 from sweep.options.user_modules import UserModule
 from sweep.plan.plan import Plan
-from sweep.results.sources import PRETRAINED
-from tl_core.config import FIELDS, config_from_dict
+from tl_core.config import FIELDS, PRETRAINED, config_from_dict
 from tl_core.datasets import load_data
 from tl_core.machine.user_code import digest, libraries, package_digest, user_code
 from tl_core.models.source_weights import file_fingerprint

@@ -34,11 +34,7 @@ def accuracy_interval(accuracies: Sequence[float], images: int) -> JudgedAccurac
 
     Runs with several seeds give Student's interval of their mean: what other seeds would reach on
     these images. One run, or runs that all agree, says nothing of that; there it is Wilson's
-    interval of a share of `images`: what this model would reach on other images.
-
-    Args:
-        accuracies: of each run, at least one.
-        images: of the test split.
+    interval of a share of the test split's `images`: what this model would reach on others.
     """
     mean = float(np.mean(accuracies))
     runs = len(accuracies)

@@ -57,6 +57,10 @@ class Measured:
     mean: np.ndarray
     runs: np.ndarray
 
+    def part(self, kept: np.ndarray) -> "Measured":
+        """Of the configurations where `kept`, (K,) bool, is true."""
+        return Measured(self.mean[kept], self.runs[kept])
+
 
 def best_probability(
     fresh: Measured, chosen_by: Measured, others: Measured, deviation: float, freedom: int
@@ -75,7 +79,7 @@ def best_probability(
     """
     top = fresh.mean.max()
     kept = fresh.mean - top >= LOWEST * deviation
-    fresh, chosen_by = _part(fresh, kept), _part(chosen_by, kept)
+    fresh, chosen_by = fresh.part(kept), chosen_by.part(kept)
     nodes = (np.arange(NODES) + 0.5) / NODES
     weights, probabilities = [], []
     for scale in deviation * np.sqrt(freedom / chi2.ppf(nodes, freedom)):
@@ -88,10 +92,6 @@ def best_probability(
     result = np.zeros(len(kept))
     result[kept] = weight @ np.concatenate(probabilities)
     return result / result.sum()  # no more than 1, whatever rounding adds
-
-
-def _part(measured: Measured, kept: np.ndarray) -> Measured:
-    return Measured(measured.mean[kept], measured.runs[kept])
 
 
 def _at_scale(
@@ -107,7 +107,7 @@ def _at_scale(
     each = np.exp(log_each - highest)
     log_weight = log_weight + np.log(prior @ each.T + TINY).sum(1) + highest.sum()
     if len(known):
-        of_others = np.exp(_log_likelihood(_part(others, others.runs > 0), floor))
+        of_others = np.exp(_log_likelihood(others.part(others.runs > 0), floor))
         log_weight = log_weight + np.log(prior @ of_others.T + TINY).sum(1)
     densities = len(fresh.mean) + sum(int((m.mean >= floor).sum()) for m in (chosen_by, others))
     log_weight = log_weight - densities * log_scale

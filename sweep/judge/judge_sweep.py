@@ -1,35 +1,29 @@
 """After the trials: which are judged, the judging side by side, the weights that are kept."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
+import pyarrow as pa
 import ray
 
 from sweep.configurations.model_limits import model_limits
 from sweep.faults import last_line
 from sweep.judge.accuracy_interval import accuracy_interval
-from sweep.judge.judging import (
-    Judgement,
-    class_rows,
-    evaluation_row,
-    judge_in_turn,
-    judge_trial,
-    predictions_table,
-)
+from sweep.judge.judging import Judgement, judge_in_turn, judge_trial, judged_tables
 from sweep.judge.verdict import verdict
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
-from sweep.results.schema import or_null
+from sweep.results.folders import weights_file
 from sweep.results.selection import best_seeds, counting_runs, to_judge
-from sweep.results.tables import append, read_table, write_rows
+from sweep.results.tables import append, read_table
+from sweep.terminal.values import is_missing, plain
 from sweep.trial.job import Job
 from tl_core.config import field_type
-from tl_core.evaluation import evaluate
 from tl_core.frozen.features import sees_images_again
 
 Judging = Callable[..., Judgement]
@@ -39,75 +33,55 @@ BODY = ("dataset", "data_dir", "image_size", "backbone", "model_args", "weights"
 the seed of random weights; they are computed anew then."""
 
 
-@dataclass(frozen=True)
-class Judged:
-    """What the test split said.
-
-    Attributes:
-        winner: the manifest's entry on the winner; None where no trial has an accuracy.
-        notes: lines on trials that could not be judged.
-    """
+class Judged(NamedTuple):
+    """What the test split said: the manifest's `winner`, and lines on what was not judged."""
 
     winner: dict[str, Any] | None
-    notes: list[str] = field(default_factory=list)
-
-
-def weights_file(folder: Path, place: int) -> Path:
-    """Where the weights of a sweep's best configurations are, 0 the winner's."""
-    return folder / ("winner.safetensors" if place == 0 else f"top-{place + 1}.safetensors")
+    notes: list[str]
 
 
 def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Resources) -> Judged:
     """Measure the selected trials on the test split and write what was found.
 
-    Args:
-        plan: of the sweep.
-        job: what its trials share.
-        results: the results folder.
-        folder: of the sweep; keeps the weights of the best `--keep-top` configurations.
-        resources: what a trial gets.
+    The sweep's `folder` keeps the weights of the best `--keep-top` configurations.
     """
     trials = read_table(results, "trials", job.sweep)
     top = [row["trial_id"] for row in best_seeds(trials, plan.options.keep_top)]
     if not top:
-        return Judged(None)
+        return Judged(None, [])
     rows = to_judge(trials, plan.options.keep_top)
     found, notes = _judge(plan, job, folder, resources, rows, top)
-    for judgement in found.values():
-        for table, part in judgement.tables.items():
-            append(results, table, job.sweep, part)
+    written = [judgement.tables for judgement in found.values()]
     data = rows["data_fingerprint"]
     voters = [found[trial] for trial in top if trial in found and data[trial] == data[top[0]]]
     if len(voters) > 1:
         try:
-            _write_ensemble(results, job.sweep, voters)
+            written.append(_ensemble(job.sweep, voters))
         except Exception as error:
             notes.append(f"The best {len(voters)} could not vote together: {last_line(error)}")
+    for tables in written:
+        for table, part in tables.items():
+            append(results, table, job.sweep, part)
     if top[0] not in found:
         return Judged(None, notes)
-    winner = _winner(plan, folder, rows.loc[top[0]], found[top[0]])
-    return Judged({**winner, **_test_and_verdict(trials, rows.loc[top[0]], found)}, notes)
+    return Judged(_winner(plan, folder, trials, rows.loc[top[0]], found), notes)
 
 
 def _judge(
-    plan: Plan,
-    job: Job,
-    folder: Path,
-    resources: Resources,
-    rows: pd.DataFrame,
-    top: list[str],
+    plan: Plan, job: Job, folder: Path, resources: Resources, rows: pd.DataFrame, top: list[str]
 ) -> tuple[dict[str, Judgement], list[str]]:
     """The judgements by trial, and a line on each trial that could not be judged."""
     judgings: dict[str, Judging] = {}
     outcomes: dict[str, Judgement | str] = {}
-    tasks: dict[Any, list[str]] = {}
+    tasks: dict[object, list[str]] = {}
     for name, row in rows.iterrows():
         trial = str(name)
         place = top.index(trial) if trial in top else None
+        number = int(trial.rsplit("_", 1)[1])
         try:
             values = trial_values(plan, row)
             judgings[trial] = partial(
-                judge_trial, job, trial_number(row), values, int(row["best_epoch"]),
+                judge_trial, job, number, values, int(row["best_epoch"]),
                 None if place is None else weights_file(folder, place),
                 votes=place is not None and len(top) > 1, with_images=place == 0,
             )  # fmt: skip
@@ -116,16 +90,17 @@ def _judge(
             continue
         tasks.setdefault(_body(job, values) or trial, []).append(trial)
     outcomes |= _run(judgings, list(tasks.values()), resources)
-    found = {t: o for t in rows.index if isinstance(o := outcomes[t], Judgement)}
-    notes = [
-        f"{trial} could not be judged on the test split: {outcomes[trial]}"
-        for trial in rows.index
-        if trial not in found
-    ]
+    found, notes = {}, []
+    for trial in rows.index:
+        outcome = outcomes[trial]
+        if isinstance(outcome, Judgement):
+            found[trial] = outcome
+        else:
+            notes.append(f"{trial} could not be judged on the test split: {outcome}")
     return found, notes
 
 
-def _body(job: Job, values: dict[str, Any]) -> tuple[Any, ...] | None:
+def _body(job: Job, values: dict[str, Any]) -> tuple[object, ...] | None:
     """What trials share that are heads on the same activations; None for any other trial.
 
     Such trials are judged in one task, in which the frozen stages see the test split once, with
@@ -167,66 +142,50 @@ def _run(
     return outcomes | (_run(judgings, again, resources) if again else {})
 
 
-def trial_number(row: pd.Series) -> int:
-    """The number of a trial in its sweep."""
-    return int(row["trial_id"].rsplit("_", 1)[1])
-
-
 def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:
     """The fields in which a trial may differ from the base, as a row of `trials` has them."""
     return {name: _field_value(name, row[name]) for name in (*plan.varied, "seed")}
 
 
-def _winner(plan: Plan, folder: Path, row: pd.Series, judged: Judgement) -> dict[str, Any]:
-    keep = weights_file(folder, 0)
+def _winner(
+    plan: Plan, folder: Path, trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
+) -> dict[str, Any]:
+    """The manifest's entry, with the interval over all runs that count, and the verdict."""
+    judged, keep = found[row["trial_id"]], weights_file(folder, 0)
+    runs = counting_runs(trials)
+    of_winner = runs.loc[runs["config_id"] == row["config_id"], "trial_id"]
+    accuracies = [found[trial].accuracy["test"] for trial in of_winner if trial in found]
+    known = verdict(trials)
+    assert known is not None
     return {
         "trial_id": row["trial_id"],
-        "config_id": row["config_id"],
         "values": trial_values(plan, row),
         "val_accuracy": judged.accuracy["val"],
         "test_accuracy": judged.accuracy["test"],
         "retrained": judged.retrained,
         "weights": str(keep) if keep.exists() else None,
+        **asdict(accuracy_interval(accuracies, judged.tables["predictions"].num_rows)),
+        **asdict(known),
     }
 
 
-def _test_and_verdict(
-    trials: pd.DataFrame, row: pd.Series, found: dict[str, Judgement]
-) -> dict[str, Any]:
-    """The winner's test accuracy with its interval, over all runs that count, and the verdict."""
-    runs = counting_runs(trials)
-    of_winner = runs.loc[runs["config_id"] == row["config_id"], "trial_id"]
-    judged = [found[trial] for trial in of_winner if trial in found]
-    images = found[row["trial_id"]].tables["predictions"].num_rows
-    test = accuracy_interval([judgement.accuracy["test"] for judgement in judged], images)
-    known = verdict(trials)
-    return {**asdict(test), **(asdict(known) if known is not None else {})}
-
-
-def _write_ensemble(results: Path, sweep: str, voters: list[Judgement]) -> None:
+def _ensemble(sweep: str, voters: list[Judgement]) -> dict[str, pa.Table]:
     """What the best configurations say together, by the mean of their probabilities."""
-    trial_id = f"{sweep}_top{len(voters)}"
     members = [v.probabilities for v in voters if v.probabilities is not None]
-    probabilities = np.mean(members, axis=0)
     labels = voters[0].tables["predictions"]["label"].to_numpy()
-    of_test = [r for r in voters[0].tables["classes"].to_pylist() if r["split"] == "test"]
-    classes = [row["class_name"] for row in of_test]
-    judged = evaluate(probabilities, labels)
-    row = evaluation_row(judged, members=len(voters))
-    about = {"trial_id": trial_id, "split": "test"}
-    write_rows(results, "evaluations", sweep, [{**about, **row}])
-    write_rows(results, "classes", sweep, [{**about, **r} for r in class_rows(judged, classes)])
-    predictions = predictions_table(trial_id, classes, probabilities, labels)
-    append(results, "predictions", sweep, predictions)
+    rows = voters[0].tables["classes"].to_pylist()
+    classes = [row["class_name"] for row in rows if row["split"] == "test"]
+    answers = {"test": (np.mean(members, axis=0), labels)}
+    name = f"{sweep}_top{len(voters)}"
+    return judged_tables(name, classes, answers, members=len(voters))
 
 
-def _field_value(name: str, value: Any) -> Any:
-    """A cell of a frame as the plain value of a config field: NaN → None, an array → a tuple.
+def _field_value(name: str, value: object) -> object:
+    """A cell of a frame as the plain value of a config field; NaN is None.
 
     pandas holds whole numbers as real ones in a column in which some are missing.
     """
-    value = value.tolist() if hasattr(value, "tolist") else value
-    if isinstance(value, float):
-        known = or_null(value)
-        return known if known is None or field_type(name)[0] is not int else int(known)
-    return tuple(value) if isinstance(value, list) else value
+    value = plain(value)
+    if is_missing(value):
+        return None
+    return int(value) if isinstance(value, float) and field_type(name)[0] is int else value

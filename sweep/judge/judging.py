@@ -4,14 +4,13 @@ Shapes: N images of a split, C channels, S × S pixels, K classes.
 """
 
 import io
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.compute as pc
 import torch
 from PIL import Image
 
@@ -30,6 +29,8 @@ WRONG_EXAMPLES = 100
 """Images kept of those that were classified wrong, the most confident first."""
 RIGHT_EXAMPLES = 24
 """Images kept of those that were classified right, to look at."""
+Answers = tuple[np.ndarray, np.ndarray]
+"""Probabilities (N, K) float64 for the images of a split, and their labels (N,) int."""
 FAST = 1
 """Compression of the images kept: a third of the default's time, a tenth more bytes."""
 
@@ -41,8 +42,8 @@ class Judgement:
     Attributes:
         accuracy: split → accuracy in [0, 1].
         retrained: whether its weights were gone and it was trained again.
-        tables: name of a table → rows for it.
-        probabilities: (N, K) float64 of the test split, for an ensemble; None if not wanted.
+        tables: table → rows for it.
+        probabilities: (N, K) float64 of the test split; None if it does not vote.
     """
 
     accuracy: dict[str, float]
@@ -68,10 +69,7 @@ def judge_trial(
     another machine) the trial is trained again to the epoch that was best.
 
     Args:
-        job: what the sweep's trials share.
-        number: of the trial.
-        values: the trial's own fields.
-        epoch: its best epoch.
+        epoch: the trial's best, from 1.
         keep: file for the weights, written where its folder can be seen from here.
         threads: for the evaluation, when nothing else runs (None: as in training).
         votes: whether its probabilities are wanted.
@@ -84,27 +82,14 @@ def judge_trial(
     retrained = _take_best_weights(trainer, job, number, values, epoch)
     if threads is not None:
         torch.set_num_threads(threads)
-    trial_id = job.trial_id(number)
-    accuracy, evaluations, classes = {}, [], []
-    for name in ("val", "test"):
-        split = getattr(trainer.data, name)
-        probabilities, labels = _probabilities(trainer, split)
-        judged = evaluate(probabilities, labels)
-        accuracy[name] = judged.accuracy
-        about = {"trial_id": trial_id, "split": name}
-        evaluations.append(about | evaluation_row(judged))
-        classes += [about | row for row in class_rows(judged, trainer.data.classes)]
+    data = trainer.data
+    answers = {name: _answers(trainer, getattr(data, name)) for name in ("val", "test")}
+    images = _examples(data.test, answers["test"]) if with_images else None
+    tables = judged_tables(job.trial_id(number), data.classes, answers, images=images)
+    accuracy = {row["split"]: row["accuracy"] for row in tables["evaluations"].to_pylist()}
     if keep is not None and keep.parent.is_dir():
         save_run(trainer, keep, accuracy["val"])
-    images = _examples(split, probabilities, labels) if with_images else None
-    predictions = predictions_table(trial_id, trainer.data.classes, probabilities, labels, images)
-    evaluations[-1]["wrong_kept"] = _wrong_kept(predictions)
-    tables = {
-        "evaluations": pa.Table.from_pylist(evaluations, EVALUATIONS),
-        "classes": pa.Table.from_pylist(classes, CLASSES),
-        "predictions": predictions,
-    }
-    return Judgement(accuracy, retrained, tables, probabilities if votes else None)
+    return Judgement(accuracy, retrained, tables, answers["test"][0] if votes else None)
 
 
 def judge_in_turn(
@@ -112,9 +97,7 @@ def judge_in_turn(
 ) -> list[Judgement | str]:
     """Judge trials one after another: judgements, or the error of one that cannot be judged.
 
-    Args:
-        judgings: `judge_trial` of each trial, all but the threads given.
-        threads: as in `judge_trial`.
+    Each of `judgings` is `judge_trial` of a trial, all but the threads given.
     """
     found: list[Judgement | str] = []
     for judge in judgings:
@@ -129,12 +112,10 @@ def _take_best_weights(
     trainer: Trainer, job: Job, number: int, values: dict[str, Any], epoch: int
 ) -> bool:
     """Put a trial's best weights into its model; True if it had to be trained again for them."""
-    retrained = not job.checkpoint(number).exists()
-    best = (
-        HeadStacks(job, run_facts).weights_at(number, values, epoch)
-        if retrained
-        else load_checkpoint(job.checkpoint(number))["model"]
-    )
+    if retrained := not job.checkpoint(number).exists():
+        best = HeadStacks(job, run_facts).weights_at(number, values, epoch)
+    else:
+        best = load_checkpoint(job.checkpoint(number))["model"]
     if best is None:
         while trainer.epoch < epoch:
             trainer.run_epoch()
@@ -144,37 +125,57 @@ def _take_best_weights(
     return retrained
 
 
-def _probabilities(trainer: Trainer, split: Split) -> tuple[np.ndarray, np.ndarray]:
-    """(N, K) float64, in which logits that differ give probabilities that do, and labels (N,)."""
+def _answers(trainer: Trainer, split: Split) -> Answers:
     logits, labels = trainer.predict(split)
+    # As float64, in which logits that differ give probabilities that do.
     return logits.double().softmax(1).cpu().numpy(), labels.cpu().numpy()
 
 
-def evaluation_row(judged: Evaluation, members: int = 1) -> dict[str, Any]:
-    """A row of `evaluations`, but for what was judged."""
+def judged_tables(
+    trial_id: str,
+    classes: Sequence[str],
+    answers: Mapping[str, Answers],
+    *,
+    members: int = 1,
+    images: list[bytes | None] | None = None,
+) -> dict[str, pa.Table]:
+    """Rows of `evaluations`, `classes` and `predictions` on a trial, or on `members` that vote.
+
+    Args:
+        classes: K names.
+        answers: of each split; of `test` at least.
+        images: of the test split, PNG files, None where one is not kept.
+    """
+    evaluations, of_classes = [], []
+    for split, (probabilities, labels) in answers.items():
+        judged = evaluate(probabilities, labels)
+        about = {"trial_id": trial_id, "split": split}
+        kept = WRONG_EXAMPLES if images is not None and split == "test" else 0
+        evaluations.append(about | {"members": members} | _evaluation_row(judged, kept))
+        of_classes += [about | row for row in _class_rows(judged, classes)]
     return {
-        "members": members,
+        "evaluations": pa.Table.from_pylist(evaluations, EVALUATIONS),
+        "classes": pa.Table.from_pylist(of_classes, CLASSES),
+        "predictions": _predictions(trial_id, classes, answers["test"], images),
+    }
+
+
+def _evaluation_row(judged: Evaluation, most_kept: int) -> dict[str, object]:
+    by_class = {"precision": judged.precision, "recall": judged.recall, "f1": judged.f1}
+    wrong = int(judged.images.sum() - np.trace(judged.confusion))
+    return {
         "images": int(judged.images.sum()),
-        "wrong": int(judged.images.sum() - np.trace(judged.confusion)),
-        "wrong_kept": 0,
+        "wrong": wrong,
+        "wrong_kept": min(wrong, most_kept),
         "accuracy": judged.accuracy,
         "top_accuracy": judged.top_accuracy,
-        "precision": _mean(judged.precision),
-        "recall": _mean(judged.recall),
-        "f1": _mean(judged.f1),
+        **{name: float(each[~np.isnan(each)].mean()) for name, each in by_class.items()},
         "calibration_error": judged.calibration_error,
         "loss": judged.loss,
     }
 
 
-def _mean(values: np.ndarray) -> float | None:
-    """Mean over the classes that have a value, None where none has."""
-    known = values[~np.isnan(values)]
-    return float(known.mean()) if len(known) else None
-
-
-def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any]]:
-    """Rows of `classes`, but for what was judged."""
+def _class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, object]]:
     return [
         {
             "class_index": index,
@@ -190,26 +191,13 @@ def class_rows(judged: Evaluation, classes: Sequence[str]) -> list[dict[str, Any
     ]
 
 
-def predictions_table(
-    trial_id: str,
-    classes: Sequence[str],
-    probabilities: np.ndarray,
-    labels: np.ndarray,
-    images: list[bytes | None] | None = None,
+def _predictions(
+    trial_id: str, classes: Sequence[str], answers: Answers, images: list[bytes | None] | None
 ) -> pa.Table:
-    """One row an image of the test split.
-
-    Args:
-        trial_id: of the trial, or of several that vote.
-        classes: K names.
-        probabilities: (N, K) float.
-        labels: (N,) int.
-        images: PNG files, None where one is not kept; None: none is.
-    """
-    names = np.array(classes, dtype=object)
+    probabilities, labels = answers
+    names, count = np.array(classes, dtype=object), len(labels)
     top = most_probable(probabilities, TOP)
     predicted = top[:, 0]
-    count = len(labels)
     columns = {
         "trial_id": [trial_id] * count,
         "split": ["test"] * count,
@@ -226,19 +214,14 @@ def predictions_table(
     return pa.Table.from_pydict(columns, schema=PREDICTIONS)
 
 
-def _examples(split: Split, probabilities: np.ndarray, labels: np.ndarray) -> list[bytes | None]:
+def _examples(split: Split, answers: Answers) -> list[bytes | None]:
     """PNG files of the most confident wrong images and of the first right ones, None elsewhere."""
+    probabilities, labels = answers
     right = most_probable(probabilities, 1)[:, 0] == labels
     (wrong,) = np.nonzero(~right)
     surest = np.argsort(-probabilities[wrong].max(1), kind="stable")[:WRONG_EXAMPLES]
     kept = {*wrong[surest].tolist(), *np.nonzero(right)[0][:RIGHT_EXAMPLES].tolist()}
     return [_png(split, place) if place in kept else None for place in range(len(labels))]
-
-
-def _wrong_kept(predictions: pa.Table) -> int:
-    """Wrong images that are in the table."""
-    wrong = pc.not_equal(predictions["label"], predictions["predicted"])
-    return predictions.filter(wrong)["image"].drop_null().length()
 
 
 def _png(split: Split, position: int) -> bytes:

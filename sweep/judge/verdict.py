@@ -16,9 +16,9 @@ from sweep.results.selection import (
     CONFIRM,
     RANKED,
     counting_runs,
+    measured_configurations,
     of_search,
     phases,
-    rank_configurations,
 )
 
 ROUNDING = 1e-6
@@ -30,7 +30,6 @@ class Verdict:
     """What is known of a sweep's winner by validation accuracy, in [0, 1].
 
     Attributes:
-        config_id: of the named configuration.
         confirmed: how many configurations have fresh runs that count; 0: the search alone decides.
         val_mean: mean over the runs that count: fresh ones where there are any, else those of the
             search, which are the best of `best_of`.
@@ -56,22 +55,12 @@ class Verdict:
 
 
 def verdict(trials: pd.DataFrame) -> Verdict | None:
-    """The verdict on a sweep, from its rows alone.
-
-    Args:
-        trials: rows of the `trials` table of one sweep, in any order: trial_id, config_id, seed,
-            phase (all of the search where it is missing), status, best_val_accuracy.
-
-    Returns:
-        None where no trial has an accuracy.
-    """
+    """The verdict on a sweep, from RANKED columns of its trials; None without an accuracy."""
     trials = trials[[name for name in RANKED if name in trials]]  # copies of all columns are slow
-    ranked = rank_configurations(trials)
-    ranked = ranked[ranked["runs"] > 0]
+    ranked = measured_configurations(trials)
     if ranked.empty:
         return None
-    searched = rank_configurations(of_search(trials))
-    searched = searched[searched["runs"] > 0]
+    searched = measured_configurations(of_search(trials))
     best, mean = ranked.iloc[0], float(ranked["val_accuracy"].iloc[0])
     number = float(searched["val_accuracy"].iloc[0]) if len(searched) else None
     fresh = ranked[ranked["phase"] == CONFIRM]
@@ -99,17 +88,17 @@ def _probability(trials: pd.DataFrame, fresh: pd.DataFrame) -> float | None:
     deviation, freedom = _between_seeds(repeated)
     if not freedom:
         return None
-    means = search["best_val_accuracy"].groupby(search["config_id"]).agg(["mean", "size"])
-    others = means[~means.index.isin(fresh.index)]
-    chosen_by = means.reindex(fresh.index)
-    each = best_probability(
-        Measured(fresh["val_accuracy"].to_numpy(float), fresh["runs"].to_numpy(float)),
-        Measured(chosen_by["mean"].to_numpy(float), chosen_by["size"].fillna(0).to_numpy(float)),
-        Measured(others["mean"].to_numpy(float), others["size"].to_numpy(float)),
-        deviation,
-        freedom,
-    )
-    return float(each[0])
+    names = {"mean": "val_accuracy", "size": "runs"}
+    means = search["best_val_accuracy"].groupby(search["config_id"]).agg(list(names))
+    means = means.rename(columns=names)
+    chosen_by, others = means.reindex(fresh.index), means[~means.index.isin(fresh.index)]
+    kinds = _measured(fresh), _measured(chosen_by), _measured(others)
+    return float(best_probability(*kinds, deviation, freedom)[0])
+
+
+def _measured(means: pd.DataFrame) -> Measured:
+    runs = means["runs"].fillna(0).to_numpy(float)
+    return Measured(means["val_accuracy"].to_numpy(float), runs)
 
 
 def _ended(trials: pd.DataFrame) -> pd.DataFrame:

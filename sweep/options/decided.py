@@ -5,8 +5,7 @@ from typing import Any
 
 from search_spaces.domains import Choice, Domain
 from sweep.options.sweep_options import SweepOptions
-from sweep.results.sources import PRETRAINED
-from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
+from tl_core.config import ARCHITECTURE, PRETRAINED, TrainConfig, config_from_dict
 from tl_core.weights.weights_file import read_metadata
 
 

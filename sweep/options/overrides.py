@@ -4,8 +4,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from sweep.results.sources import PRETRAINED, find_source
-from tl_core.config import parse_value
+from sweep.results.sources import find_source
+from tl_core.config import PRETRAINED, parse_value
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 

@@ -227,5 +227,5 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
             " sizes; use --search grid or a design, which train every configuration with each."
         )
     return count_search(
-        plan.free, plan.base, plan.limits, search.trials, had, exhaustive=search.is_listed
+        plan.free, plan.base, plan.limits, search.trials, had, grid=search.is_listed
     )

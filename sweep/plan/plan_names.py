@@ -4,9 +4,8 @@ from collections.abc import Callable
 
 from sweep.plan.devices import check_device
 from sweep.plan.plan import Plan
-from sweep.results.sources import PRETRAINED
 from tl_core.batches.batches import check_augmentation
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import PRETRAINED, TrainConfig, config_from_dict
 from tl_core.datasets import check_dataset
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded

@@ -10,9 +10,8 @@ from sweep.configurations.levels import distinct, space_levels, without_point
 from sweep.configurations.model_limits import planning_limits
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
-from sweep.results.sources import PRETRAINED
 from sweep.search.scratch_space import ScratchSpace, scratch_space
-from tl_core.config import SCRATCH, TrainConfig
+from tl_core.config import PRETRAINED, SCRATCH, TrainConfig
 
 
 @dataclass(frozen=True, kw_only=True)

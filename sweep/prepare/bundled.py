@@ -11,10 +11,10 @@ from tempfile import TemporaryDirectory
 from rich.console import Console
 
 from sweep.plan.plan import Plan
-from sweep.results.sources import PRETRAINED, keep_model, weights_of
+from sweep.results.sources import keep_model, weights_of
 from sweep.terminal.loading import loading
 from sweep.trial.saved_run import save_run
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import PRETRAINED, TrainConfig, config_from_dict
 from tl_core.datasets import DownloadFailed, load_data, on_disk
 from tl_core.models.hub import WeightsUnavailable, fetch_hub_weights
 from tl_core.train.trainer import Trainer

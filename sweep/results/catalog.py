@@ -8,11 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from sweep.results import liveness
-from sweep.results.folders import is_sweep, run_folder, sweep_names, table_folder
+from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.manifest import Manifest, read_manifest
-from sweep.results.schema import SCHEMAS
-from sweep.results.selection import CONFIRM, RANKED, rank_configurations
-from sweep.results.tables import delete_tables, read_parts
+from sweep.results.selection import CONFIRM, RANKED, measured_configurations
+from sweep.results.tables import read_parts, sweep_folders
 from tl_core.errors import BadInput
 
 
@@ -21,31 +20,25 @@ class Entry:
     """One sweep of a list.
 
     Attributes:
-        manifest: what it is; None where that cannot be read.
+        manifest: None where it cannot be read.
         trials: rows in the `trials` table so far, of files that can be read.
         best_val_accuracy: of the best configuration, mean over its seeds; NaN before the first.
         disk_bytes: of its tables and its run folder.
-        sweep: its name, where there is no manifest.
         problems: lines on what of it is damaged or gone.
         best_of: configurations with an accuracy, among which it was chosen.
         confirmed: whether `best_val_accuracy` is of fresh seeds, which had no part in the choice.
         test_accuracy: of the winner, mean over its seeds; NaN where there is none.
     """
 
+    name: str
     manifest: Manifest | None
     trials: int
     best_val_accuracy: float
     disk_bytes: int
-    sweep: str = ""
     problems: tuple[str, ...] = ()
     best_of: int = 0
     confirmed: bool = False
     test_accuracy: float = math.nan
-
-    @property
-    def name(self) -> str:
-        """Of the sweep."""
-        return self.manifest.name if self.manifest else self.sweep
 
     @property
     def state(self) -> str:
@@ -66,46 +59,35 @@ def _entry(results: Path, name: str) -> Entry:
     except BadInput as error:
         problems.append(str(error))
     rows, unreadable = read_parts(results, "trials", name, RANKED)
-    ranked = rank_configurations(rows.to_pandas())
-    ranked = ranked[ranked["runs"] > 0]
-    confirmed = len(ranked) > 0 and bool(ranked["phase"].iloc[0] == CONFIRM)
+    ranked = measured_configurations(rows.to_pandas())
+    winner = (manifest.winner if manifest else None) or {}
+    tested = [winner.get(mean) for mean in ("test_mean", "test_accuracy")]
     return Entry(
+        name=name,
         manifest=manifest,
         trials=len(rows),
         best_val_accuracy=math.nan if ranked.empty else float(ranked["val_accuracy"].iloc[0]),
         best_of=len(ranked),
-        confirmed=confirmed,
-        test_accuracy=_of_test(manifest),
-        disk_bytes=sum(folder_bytes(folder) for folder in _folders(results, name)),
-        sweep=name,
+        confirmed=bool(ranked["phase"].iloc[:1].eq(CONFIRM).any()),
+        test_accuracy=next((value for value in tested if value is not None), math.nan),
+        disk_bytes=sum(map(folder_bytes, sweep_folders(results, name))),
         problems=(*problems, *unreadable),
     )
-
-
-def _of_test(manifest: Manifest | None) -> float:
-    """The winner's test accuracy; NaN where there is none."""
-    winner = (manifest.winner if manifest else None) or {}
-    known = (winner.get(name) for name in ("test_mean", "test_accuracy"))
-    return next((value for value in known if value is not None), math.nan)
 
 
 def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
     """Remove a sweep and all its rows, damaged or not; returns the bytes that were freed.
 
-    Args:
-        results: the results folder.
-        name: of the sweep.
-        force: also where its driver ran elsewhere and may still live.
+    With `force` also where its driver ran elsewhere and may still live.
 
     Raises:
         BadInput: there is no such sweep, it is running, or a file cannot be removed.
     """
     check_deletable(results, name, force=force)
-    freed = sum(folder_bytes(folder) for folder in _folders(results, name))
+    freed = sum(map(folder_bytes, sweep_folders(results, name)))
     try:
-        delete_tables(results, name)
-        if run_folder(results, name).exists():
-            shutil.rmtree(run_folder(results, name))
+        for folder in sweep_folders(results, name):
+            shutil.rmtree(folder)
     except OSError as error:
         raise BadInput(f"{name}: {error.filename} cannot be removed ({error.strerror}).") from None
     return freed
@@ -142,7 +124,3 @@ def folder_bytes(folder: Path) -> int:
         with contextlib.suppress(OSError):  # a running sweep removes files too
             total += file.stat().st_size if file.is_file() else 0
     return total
-
-
-def _folders(results: Path, name: str) -> list[Path]:
-    return [run_folder(results, name), *(table_folder(results, table, name) for table in SCHEMAS)]

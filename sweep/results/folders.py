@@ -6,11 +6,10 @@
 """
 
 import glob
-import os
+import tempfile
 from pathlib import Path
 
 from tl_core.errors import BadInput
-from tl_core.machine.user_path import expanded
 
 
 def table_folder(results: Path, table: str, sweep: str) -> Path:
@@ -21,6 +20,11 @@ def table_folder(results: Path, table: str, sweep: str) -> Path:
 def run_folder(results: Path, sweep: str) -> Path:
     """Everything of a sweep but its tables."""
     return results / "runs" / sweep
+
+
+def weights_file(folder: Path, place: int) -> Path:
+    """Where a sweep's run folder has the weights of its best configurations, 0 the winner's."""
+    return folder / ("winner.safetensors" if place == 0 else f"top-{place + 1}.safetensors")
 
 
 def model_folder(results: Path, name: str = "") -> Path:
@@ -42,38 +46,18 @@ def is_sweep(results: Path, name: str) -> bool:
     return plain and (run_folder(results, name).is_dir() or any(rows))
 
 
-def writable_folder(results: Path) -> Path:
-    """The results folder, absolute, made if needed.
+def writable_folder(folder: Path, option: str) -> Path:
+    """The folder that an option names, absolute, made if needed.
 
     Raises:
-        BadInput: it cannot be written.
-    """
-    folder = expanded(results).resolve()
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / f".writable.{os.getpid()}"
-        probe.touch()
-        probe.unlink()
-    except OSError as error:
-        raise BadInput(
-            f"--results {results} cannot be written ({_reason(error)}); give a folder that can."
-        ) from None
-    return folder
-
-
-def make_folder(folder: Path, option: str) -> None:
-    """Make a folder that an option names.
-
-    Raises:
-        BadInput: it cannot be made, or is a file.
+        BadInput: it cannot be made or written.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
+        tempfile.TemporaryFile(dir=folder).close()
     except OSError as error:
+        reason = error.strerror or type(error).__name__
         raise BadInput(
-            f"{option} {folder}: no such folder can be made ({_reason(error)})."
+            f"{option} {folder} cannot be written ({reason}); give a folder that can."
         ) from None
-
-
-def _reason(error: OSError) -> str:
-    return error.strerror or type(error).__name__
+    return folder.resolve()

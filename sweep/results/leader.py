@@ -7,14 +7,17 @@ from typing import Any, Protocol
 
 from sweep.results.selection import CONFIRM, DIGITS, DIVERGED, FAILED
 
-Rank = tuple[bool, bool, bool, bool, int, float, int]
+Rank = tuple[int, bool, int, float, int]
+"""Level of the runs that count, whether one failed, and what else `rank_configurations` goes by."""
+UNMEASURED = 3
+"""Level of a configuration without an accuracy; others as in `sweep.results.selection`."""
 
 
 class Run(Protocol):
     """What is known of a trial while it runs."""
 
     number: int
-    values: dict[str, Any]
+    values: dict[str, object]
     status: str
     phase: str
 
@@ -47,40 +50,36 @@ class Leader:
     def first(self, count: int) -> list[list[Any]]:
         """The runs of each of the best configurations that have an accuracy, the best first."""
         ranked = heapq.nsmallest(count, ((rank, config) for config, rank in self.ranks.items()))
-        return [list(self.runs[config].values()) for rank, config in ranked if not rank[0]]
+        return [list(self.runs[config].values()) for rank, config in ranked if rank[0] < UNMEASURED]
 
     @property
     def lead(self) -> list[Run]:
         """The runs that count of the best configuration; none while there is no accuracy."""
         while self.heap and self.ranks[self.heap[0][1]] != self.heap[0][0]:
             heapq.heappop(self.heap)  # an earlier rank of that configuration
-        if not self.heap or self.heap[0][0][0]:
-            return []
-        return _counting(self.runs[self.heap[0][1]].values())
+        return _counting(self.runs[self.heap[0][1]].values())[1] if self.heap else []
 
     @property
     def measured(self) -> int:
         """Configurations with an accuracy."""
-        return sum(not rank[0] for rank in self.ranks.values())
+        return sum(rank[0] < UNMEASURED for rank in self.ranks.values())
 
 
-def _counting(runs: Collection[Run]) -> list[Run]:
+def _counting(runs: Collection[Run]) -> tuple[int, list[Run]]:
+    """The level of the runs that count, and these."""
     measured = [run for run in runs if math.isfinite(run.best_val_accuracy)]
     fresh = [run for run in measured if run.phase == CONFIRM and run.status == "completed"]
     sound = [run for run in measured if run.phase != CONFIRM and run.status not in FAILED]
-    return fresh or sound or [run for run in measured if run.status in FAILED]
+    levels = (fresh, sound, [run for run in measured if run.status in FAILED])
+    return next(((level, found) for level, found in enumerate(levels) if found), (UNMEASURED, []))
 
 
 def _rank(runs: Collection[Run]) -> Rank:
     """The keys of `rank_configurations`, the best lowest."""
-    counting = _counting(runs)
-    mean = sum(run.best_val_accuracy for run in counting) / max(len(counting), 1)
-    number = min(run.number for run in runs)
-    only_failed = all(run.status in FAILED for run in counting)
-    unconfirmed = only_failed or any(run.phase != CONFIRM for run in counting)
-    failures = FAILED if unconfirmed else (DIVERGED,)
-    failed = any(run.status in failures for run in runs)
+    level, counting = _counting(runs)
+    confirmed, count = level == 0, len(counting)
+    failed = any(run.status in ((DIVERGED,) if confirmed else FAILED) for run in runs)
     fresh = sum(run.phase == CONFIRM for run in runs)
-    enough = len(counting) if unconfirmed else int(2 * len(counting) >= fresh)
-    order = (-enough, -round(mean, DIGITS), number)
-    return (not counting, unconfirmed, only_failed, failed, *order)
+    enough = int(2 * count >= fresh) if confirmed else count
+    mean = sum(run.best_val_accuracy for run in counting) / max(count, 1)
+    return level, failed, -enough, -round(mean, DIGITS), min(run.number for run in runs)

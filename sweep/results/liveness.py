@@ -1,7 +1,6 @@
 """Whether a sweep's driver runs, as seen from any machine that shares the results folder.
 
-On the driver's own machine the process table tells. From elsewhere (another host, another
-container) a file tells that the driver touches while it runs.
+On its own machine the process table tells; elsewhere a file that the driver touches.
 """
 
 import contextlib
@@ -28,8 +27,7 @@ _PROC = Path("/proc")
 def machine() -> str | None:
     """The kernel's boot and the namespace in which process numbers count; None if not on Linux.
 
-    It tells containers on one machine, machines of one name, and one machine before and after a
-    restart apart.
+    It tells containers, machines of one name, and a machine before and after a restart apart.
     """
     try:
         boot = (_PROC / "sys/kernel/random/boot_id").read_text().strip()
@@ -44,16 +42,13 @@ def process_start(pid: int) -> float | None:
     On Linux clock ticks since the machine started, which a change of the clock leaves alone;
     elsewhere the time of creation in seconds.
     """
-    if machine() is None:
-        with contextlib.suppress(psutil.Error):
+    with contextlib.suppress(psutil.Error, OSError):
+        if machine() is None:
             process = psutil.Process(pid)
             return None if process.status() == psutil.STATUS_ZOMBIE else process.create_time()
-        return None
-    try:
         fields = (_PROC / str(pid) / "stat").read_text().rpartition(")")[2].split()
-    except OSError:
-        return None
-    return None if fields[0] in "ZX" else float(fields[19])
+        return None if fields[0] in "ZX" else float(fields[19])
+    return None
 
 
 def created_after(pid: int, moment: float) -> bool:

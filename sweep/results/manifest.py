@@ -1,20 +1,19 @@
 """`results/runs/NAME/sweep.json`: what a sweep was asked to do, and what came of it."""
 
-import contextlib
 import json
 import os
 import secrets
 import shutil
 import socket
 import typing
-from dataclasses import MISSING, asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field
 from datetime import datetime
 from pathlib import Path
-from types import UnionType
 from typing import Any
 
 from sweep.results import liveness
 from sweep.results.folders import is_sweep, run_folder, sweep_names
+from sweep.results.json_fields import checked_fields
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 from tl_core.machine.whole_file import whole_file
@@ -27,34 +26,27 @@ class Manifest:
     """One sweep's description; plain values only.
 
     Attributes:
-        name: of the sweep.
-        space: search space it ran.
         command: the command that runs the space again, without its strategy and name; empty where
             it runs more than this sweep.
-        question: what the space asks.
         search: searcher or design.
-        scheduler: name of the scheduler.
         seeds: repeats of each configuration.
         trials_planned: configurations × seeds and the confirmation's trials, at most until these
             are known; None where an earlier version did not say.
         fields: the space's free fields → their levels, or the text of a range.
         base: all fields of the base configuration.
         notes: lines that the user was shown before it ran, such as a replaced default.
-        started_at: ISO time in UTC.
-        status: running, finished, interrupted, timed_out, or failed: an error of the sweep's own
-            ended it.
-        ended_at: ISO time in UTC.
+        started_at, ended_at: ISO times in UTC.
+        status: running, finished, interrupted, timed_out, or failed by an error of the sweep's own.
         winner: the winning trial, with `val_accuracy` and `test_accuracy` of its weights, and what
             `accuracy_interval` and `verdict` say of its configuration (None: an earlier version).
-        loaded: backbone → its source `weights`, the number of tensors `loaded` from them, and the
+        loaded: backbone → its source `weights`, the number of tensors `loaded` from them, the
             names of the model's `tensors` that kept initial values (`missing`), of the file's that
-            fit nothing (`unexpected`), and of first convolutions that were adapted (`adapted`);
-            the keys in the file that led to them (`wrapper`), what was taken off their names
+            fit nothing (`unexpected`), of first convolutions that were adapted (`adapted`), the
+            keys in the file that led to them (`wrapper`), what was taken off their names
             (`prefix`), and other sets of tensors that fit too (`aside`).
         errors: one line each on what went wrong beside the trials; they make the exit code 1.
         host, pid: of the driver.
-        machine: in which `pid` counts; see `liveness.machine`. None: not known.
-        pid_start: tells the driver from later processes of its number. None: not known.
+        machine, pid_start: as `liveness.machine` and `process_start` say; None: not known.
         seen_at: the driver's last sign of life, in seconds since the epoch; not kept in the file.
     """
 
@@ -82,11 +74,9 @@ class Manifest:
     seen_at: float | None = field(default=None, compare=False, repr=False)
 
     def state(self) -> str:
-        """`status`; where it says running, what is known of the driver.
+        """`status`; where that is running, `died` if the driver is gone.
 
-        Returns:
-            `died` where the driver is gone, `silent` where it ran elsewhere and has given no sign
-            of life for `liveness.SILENT_SECONDS`, which may mean either.
+        `silent` if it ran elsewhere and gave no sign of life for `liveness.SILENT_SECONDS`.
         """
         if self.status != "running":
             return self.status
@@ -109,7 +99,7 @@ def _moment(started_at: str) -> float:
 
 
 def begin_sweep(results: Path, manifest: Manifest) -> None:
-    """Make a sweep's folder with its description and first beat: no reader finds it without.
+    """Make a sweep's folder, which no reader finds without its description and first beat.
 
     Raises:
         FileExistsError: a sweep of that name is there.
@@ -145,8 +135,8 @@ def read_manifest(results: Path, name: str) -> Manifest:
         BadInput: there is no such sweep in these results, or its file is damaged or gone.
     """
     if not is_sweep(results, name):
-        newest = [m.name for m in all_manifests(results)[-5:]] or sweep_names(results)[-5:]
-        there = f"there are {', '.join(newest)}" if newest else "there are none yet"
+        names = sweep_names(results)
+        there = f"there are {', '.join(names[:5])}" if names else "there are none yet"
         raise BadInput(f"no sweep {name!r} in {results}: {there}. `list` shows all.")
     file = run_folder(results, name) / FILE
     try:
@@ -165,81 +155,30 @@ def read_manifest(results: Path, name: str) -> Manifest:
     return manifest
 
 
-def all_manifests(results: Path) -> list[Manifest]:
-    """Every sweep in the results whose description can be read, oldest first."""
-    found = []
-    for name in sweep_names(results):
-        with contextlib.suppress(BadInput):
-            found.append(read_manifest(results, name))
-    return sorted(found, key=lambda manifest: _moment(manifest.started_at))
-
-
 def _parse(text: str) -> Manifest:
-    """The manifest in a file, which an earlier or later version may have written.
-
-    Unknown fields are left aside. A missing field gets a default where nothing depends on it, a
-    missing field of the base the default of `TrainConfig`.
-
-    Raises:
-        ValueError: the text is no JSON, a field that is needed is missing, or one is of another
-            type.
-    """
-    found = json.loads(text)
-    if not isinstance(found, dict):
-        raise ValueError("it holds no object")
-    known = {f.name: f for f in fields(Manifest)}
-    hints = typing.get_type_hints(Manifest)
-    values = {**_WHERE_MISSING, **{k: v for k, v in found.items() if k in known}}
-    for name, about in known.items():
-        required = about.default is MISSING and about.default_factory is MISSING
-        if name not in values and required:
-            raise ValueError(f"it has no {name}")
-        if name in values and not _is(values[name], hints[name]):
-            raise ValueError(f"{name} is {values[name]!r}")
+    """The manifest in a file; a missing field of the base has the default of `TrainConfig`."""
+    types = typing.get_type_hints(Manifest)
+    values = checked_fields(json.loads(text), types, _WHERE_MISSING)
     _moment(values["started_at"])
     values["base"] = {**TrainConfig().to_dict(), **values["base"]}
-    if values.get("winner") is not None:
-        values["winner"] = _winner(values["winner"])
+    if values["winner"] is not None:
+        missing: dict[str, Any] = {**dict.fromkeys(_OF_WINNER), "values": {}}
+        values["winner"] = checked_fields(values["winner"], _OF_WINNER, missing, " of the winner")
     return Manifest(**values)
 
 
 _WHERE_MISSING: dict[str, Any] = {
     "space": "", "command": "", "question": "", "search": "", "scheduler": "", "seeds": 1,
-    "trials_planned": None, "notes": [], "machine": None, "pid_start": None, "host": "", "pid": 0,
+    "trials_planned": None, "notes": [], "status": "running", "ended_at": None, "winner": None,
+    "loaded": {}, "errors": [], "host": "", "pid": 0, "machine": None, "pid_start": None,
+    "seen_at": None,
 }  # fmt: skip
 _OF_WINNER: dict[str, Any] = {
-    "trial_id": str, "values": dict[str, Any], "weights": str | None,
-    "val_accuracy": float | None, "test_accuracy": float | None,
+    "trial_id": str, "config_id": str | None, "values": dict[str, Any], "weights": str | None,
+    "val_accuracy": float | None, "test_accuracy": float | None, "retrained": bool | None,
     "test_mean": float | None, "test_low": float | None, "test_high": float | None,
     "test_seeds": int | None, "test_images": int | None, "confirmed": int | None,
     "val_mean": float | None, "val_std": float | None, "runs": int | None, "best_of": int | None,
     "search_accuracy": float | None, "probability": float | None, "optimism": float | None,
 }  # fmt: skip
 """What is read of a winner, and its type."""
-
-
-def _winner(found: dict[str, Any]) -> dict[str, Any]:
-    """A manifest's winner with all that is read of it.
-
-    Raises:
-        ValueError: it does not say which trial it is, or a value is of another type.
-    """
-    winner = {**dict.fromkeys(_OF_WINNER), "values": {}, **found}
-    for name, hint in _OF_WINNER.items():
-        if not _is(winner[name], hint):
-            raise ValueError(f"{name} of the winner is {winner[name]!r}")
-    return winner
-
-
-def _is(value: Any, hint: Any) -> bool:
-    """Whether a value from JSON is of a type such as `int | None` or `dict[str, list[str]]`."""
-    if hint is Any:
-        return True
-    parts = typing.get_args(hint)
-    if isinstance(hint, UnionType):
-        return any(_is(value, part) for part in parts)
-    if typing.get_origin(hint) is list:
-        return isinstance(value, list) and all(_is(item, parts[0]) for item in value)
-    if typing.get_origin(hint) is dict:
-        return isinstance(value, dict) and all(_is(v, parts[1]) for v in value.values())
-    return isinstance(value, (hint, int) if hint is float else hint)

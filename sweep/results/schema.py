@@ -1,11 +1,8 @@
-"""The columns of the five results tables: one fixed Arrow schema each, which documents itself.
+"""The columns of the five results tables: one fixed Arrow schema each, which documents itself."""
 
-Importing this module imports pyarrow; `--help` does not need it.
-"""
-
+import functools
 import math
 import typing
-from typing import Any
 
 import pyarrow as pa
 
@@ -37,78 +34,32 @@ def or_null(value: float) -> float | None:
     return None if math.isnan(value) else float(value)
 
 
-def _column(name: str, kind: pa.DataType, unit: str, description: str) -> pa.Field:
+def _column(kind: pa.DataType, name: str, description: str, unit: str = "") -> pa.Field:
     return pa.field(name, kind, metadata={"unit": unit, "description": description})
 
 
-def _text(name: str, description: str) -> pa.Field:
-    return _column(name, pa.string(), "", description)
+_text = functools.partial(_column, pa.string())
+_whole = functools.partial(_column, pa.int64())
+_wholes = functools.partial(_column, pa.list_(pa.int64()))
+_real = functools.partial(_column, pa.float64())
+_time = functools.partial(_column, pa.timestamp("us", tz="UTC"), unit="UTC")
 
 
-def _whole(name: str, unit: str, description: str) -> pa.Field:
-    return _column(name, pa.int64(), unit, description)
-
-
-def _real(name: str, unit: str, description: str) -> pa.Field:
-    return _column(name, pa.float64(), unit, description)
-
-
-def _time(name: str, description: str) -> pa.Field:
-    return _column(name, pa.timestamp("us", tz="UTC"), "UTC", description)
-
-
-def _config_columns() -> list[pa.Field]:
-    columns = []
-    for name, field in FIELDS.items():
-        kind: Any = field_type(name)[0]
-        is_tuple = typing.get_origin(kind) is tuple
-        arrow = pa.list_(_ARROW[typing.get_args(kind)[0]]) if is_tuple else _ARROW[kind]
-        about = field.metadata
-        columns.append(_column(name, arrow, about["unit"], about["description"]))
-    return columns
+def _config_column(name: str) -> pa.Field:
+    kind, about = field_type(name)[0], FIELDS[name].metadata
+    is_tuple = typing.get_origin(kind) is tuple
+    arrow = pa.list_(_ARROW[typing.get_args(kind)[0]]) if is_tuple else _ARROW[kind]
+    return _column(arrow, name, about["description"], about["unit"])
 
 
 _COST = [
-    _real("train_seconds", "seconds", "time in training steps"),
-    _real("eval_seconds", "seconds", "time in validation"),
-    _real("images_per_second", "images/second", "training images per train second"),
-    _whole("device_memory_bytes", "bytes", "peak memory on the GPU; 0 on a CPU"),
+    _real("train_seconds", "time in training steps", "seconds"),
+    _real("eval_seconds", "time in validation", "seconds"),
+    _real("images_per_second", "training images per train second", "images/second"),
+    _whole("device_memory_bytes", "peak memory on the GPU; 0 on a CPU", "bytes"),
     _whole(
-        "host_memory_bytes",
-        "bytes",
-        "largest resident memory of the process, with what earlier trials freed, up to 2 GiB",
+        "host_memory_bytes", "peak of the process, up to 2 GiB of it from earlier trials", "bytes"
     ),
-]
-
-_OUTCOME = [
-    _real("best_val_accuracy", "", "highest validation accuracy of any epoch"),
-    _whole("best_epoch", "epochs", "epoch of best_val_accuracy, from 1"),
-    _real("last_val_accuracy", "", "validation accuracy of the last epoch"),
-    _real("last_val_loss", "nats", "validation loss of the last epoch"),
-    _real("last_train_loss", "nats", "training loss of the last epoch"),
-    _whole("epochs_trained", "epochs", "epochs reported; rows in `epochs`"),
-]
-
-_PROVENANCE = [
-    _whole("params_total", "parameters", "parameters of the model"),
-    _whole("params_trained", "parameters", "parameters that were not frozen"),
-    _real("startup_seconds", "seconds", "from the trial's start to its first step"),
-    _whole(
-        "trained_together",
-        "trials",
-        "heads trained in one group, whose seconds are shared out among them; 1: by itself",
-    ),
-    _text("device_name", "GPU or processor that trained"),
-    _text("host_name", "machine that trained"),
-    _time("started_at", "start of the trial"),
-    _time("ended_at", "end of the trial"),
-    _text("search", "searcher or design that proposed the trial"),
-    _text("scheduler", "scheduler that could stop it"),
-    _whole("search_seed", "", "seed of the searcher"),
-    _text("data_fingerprint", "hash of the data set's content"),
-    _text("weights_fingerprint", "hash of the source weights' content"),
-    _text("sweep_version", "version of tl-sweep"),
-    _text("torch_version", "version of torch"),
 ]
 
 _PHASE = _text("phase", "part of the sweep: " + ", ".join(PHASES))
@@ -121,10 +72,31 @@ TRIALS = pa.schema(
         _PHASE,
         _text("status", "how it ended: " + ", ".join(STATUSES)),
         _text("error", "last line of the traceback, where there is one"),
-        *_OUTCOME,
+        _real("best_val_accuracy", "highest validation accuracy of any epoch"),
+        _whole("best_epoch", "epoch of best_val_accuracy, from 1", "epochs"),
+        _real("last_val_accuracy", "validation accuracy of the last epoch"),
+        _real("last_val_loss", "validation loss of the last epoch", "nats"),
+        _real("last_train_loss", "training loss of the last epoch", "nats"),
+        _whole("epochs_trained", "epochs reported; rows in `epochs`", "epochs"),
         *_COST,
-        *_PROVENANCE,
-        *_config_columns(),
+        _whole("params_total", "parameters of the model", "parameters"),
+        _whole("params_trained", "parameters that were not frozen", "parameters"),
+        _real("startup_seconds", "from the trial's start to its first step", "seconds"),
+        _whole(
+            "trained_together", "heads in one group, which share its seconds; 1: alone", "trials"
+        ),
+        _text("device_name", "GPU or processor that trained"),
+        _text("host_name", "machine that trained"),
+        _time("started_at", "start of the trial"),
+        _time("ended_at", "end of the trial"),
+        _text("search", "searcher or design that proposed the trial"),
+        _text("scheduler", "scheduler that could stop it"),
+        _whole("search_seed", "seed of the searcher"),
+        _text("data_fingerprint", "hash of the data set's content"),
+        _text("weights_fingerprint", "hash of the source weights' content"),
+        _text("sweep_version", "version of tl-sweep"),
+        _text("torch_version", "version of torch"),
+        *map(_config_column, FIELDS),
     ]
 )
 
@@ -132,12 +104,12 @@ EPOCHS = pa.schema(
     [
         _text("trial_id", "joins with `trials`"),
         _PHASE,
-        _whole("epoch", "epochs", "epochs completed, from 1"),
-        _real("train_loss", "nats", "mean loss of the augmented training batches"),
-        _real("train_accuracy", "", "accuracy on the augmented training batches"),
-        _real("val_loss", "nats", "mean cross-entropy on the validation split"),
-        _real("val_accuracy", "", "accuracy on the validation split"),
-        _real("lr", "", "learning rate of the body at the last step"),
+        _whole("epoch", "epochs completed, from 1", "epochs"),
+        _real("train_loss", "mean loss of the augmented training batches", "nats"),
+        _real("train_accuracy", "accuracy on the augmented training batches"),
+        _real("val_loss", "mean cross-entropy on the validation split", "nats"),
+        _real("val_accuracy", "accuracy on the validation split"),
+        _real("lr", "learning rate of the body at the last step"),
         *_COST,
         _time("ended_at", "when the epoch was reported"),
     ]
@@ -147,26 +119,14 @@ CLASSES = pa.schema(
     [
         _text("trial_id", "joins with `trials`: an evaluated trial"),
         _text("split", "val or test"),
-        _whole("class_index", "", "number of the class"),
+        _whole("class_index", "number of the class"),
         _text("class_name", "name of the class"),
-        _whole("images", "images", "images of the class in the split"),
-        _real(
-            "precision",
-            "",
-            "right among those predicted as the class, 0 where none is; null where it has no"
-            " images",
-        ),
-        _real("recall", "", "right among those of the class; null where it has no images"),
-        _real(
-            "f1", "", "harmonic mean of precision and recall; null where the class has no images"
-        ),
-        _column(
-            "predicted",
-            pa.list_(pa.int64()),
-            "images",
-            "row of the confusion matrix: images per predicted class",
-        ),
-        _real("split_accuracy", "", "accuracy on the whole split, repeated"),
+        _whole("images", "images of the class in the split", "images"),
+        _real("precision", "right among those predicted as it; 0 if none is, null without images"),
+        _real("recall", "right among those of the class; null without images"),
+        _real("f1", "harmonic mean of precision and recall; null without images"),
+        _wholes("predicted", "row of the confusion matrix: images per predicted class", "images"),
+        _real("split_accuracy", "accuracy on the whole split, repeated"),
     ]
 )
 
@@ -174,27 +134,23 @@ EVALUATIONS = pa.schema(
     [
         _text("trial_id", "joins with `trials`; of several that vote, SWEEP_topK"),
         _text("split", "val or test"),
-        _whole("members", "models", "models that voted; 1: the trial alone"),
-        _whole("images", "images", "images of the split"),
-        _whole("wrong", "images", "images whose class is wrong"),
+        _whole("members", "models that voted; 1: the trial alone", "models"),
+        _whole("images", "images of the split", "images"),
+        _whole("wrong", "images whose class is wrong", "images"),
         _whole(
-            "wrong_kept",
-            "images",
-            "of these, kept as pictures in `predictions`: the 100 most confident of the winner",
+            "wrong_kept", "of these, the winner's 100 most confident, in `predictions`", "images"
         ),
-        _real("accuracy", "", "share of images whose class is right"),
+        _real("accuracy", "share of images whose class is right"),
         _real(
             "top_accuracy",
-            "",
-            "share whose class is among the k most probable; k is 5, or all classes but one where"
-            " there are fewer than 6; null for 2 classes",
+            "share with the class among the k = min(5, classes - 1) most probable; null if k = 1",
         ),
         *(
-            _real(name, "", f"mean of `classes.{name}` over the classes that have one")
+            _real(name, f"mean of `classes.{name}` over the classes that have one")
             for name in ("precision", "recall", "f1")
         ),
-        _real("calibration_error", "", "expected calibration error, 15 equal bins"),
-        _real("loss", "nats", "mean cross-entropy"),
+        _real("calibration_error", "expected calibration error, 15 equal bins"),
+        _real("loss", "mean cross-entropy", "nats"),
     ]
 )
 
@@ -202,46 +158,35 @@ PREDICTIONS = pa.schema(
     [
         _text("trial_id", "as in `evaluations`"),
         _text("split", "test"),
-        _whole("image_index", "", "position of the image in the split, from 0"),
-        _whole("label", "", "number of the right class"),
+        _whole("image_index", "position of the image in the split, from 0"),
+        _whole("label", "number of the right class"),
         _text("label_name", "its name"),
-        _whole("predicted", "", "number of the predicted class"),
+        _whole("predicted", "number of the predicted class"),
         _text("predicted_name", "its name"),
-        _real("confidence", "", "probability of the predicted class"),
-        _real("label_probability", "", "probability of the right class"),
+        _real("confidence", "probability of the predicted class"),
+        _real("label_probability", "probability of the right class"),
+        _wholes("top_classes", "the 5 most probable classes, in order; equal ones by number"),
         _column(
-            "top_classes",
-            pa.list_(pa.int64()),
-            "",
-            "the 5 most probable classes, in order; equal ones by their numbers",
-        ),
-        _column(
-            "image",
             pa.binary(),
+            "image",
+            "of the winner: the 100 most confident wrong ones and the first 24 others; else empty",
             "PNG",
-            "the image: of the winner, the 100 most confident of those it got wrong, and the first"
-            " 24 others; else empty",
         ),
     ]
 )
 
 SCHEMAS = {
-    "trials": TRIALS,
-    "epochs": EPOCHS,
-    "classes": CLASSES,
-    "evaluations": EVALUATIONS,
+    "trials": TRIALS, "epochs": EPOCHS, "classes": CLASSES, "evaluations": EVALUATIONS,
     "predictions": PREDICTIONS,
-}
+}  # fmt: skip
 
 
 def schema_markdown(table: str) -> str:
     """The schema of one table as a Markdown table, as `results/README.md` shows it."""
     lines = ["| column | type | unit | meaning |", "|---|---|---|---|"]
     for field in SCHEMAS[table]:
-        about = {key.decode(): value.decode() for key, value in (field.metadata or {}).items()}
-        lines.append(
-            f"| `{field.name}` | {field.type} | {about['unit']} | {about['description']} |"
-        )
+        unit, description = (field.metadata[key].decode() for key in (b"unit", b"description"))
+        lines.append(f"| `{field.name}` | {field.type} | {unit} | {description} |")
     return "\n".join(lines)
 
 

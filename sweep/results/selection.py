@@ -1,31 +1,25 @@
 """Which trials are the best of a sweep: the winner, the best of each strategy, the best few.
 
-All are chosen by validation accuracy; the test split is measured afterwards. There is one rule,
-`rank_configurations`, and everything that names a best follows it:
+All are chosen by validation accuracy; the test split is measured afterwards. Everything that names
+a best follows one rule, `rank_configurations`:
 
-1. A run is a configuration with a seed. Rows with the same `config_id`, seed and phase are one
+1. A run is a configuration with a seed: rows with the same `config_id`, seed and phase are one
    run. Its row is the one with the highest accuracy, since that trained furthest; a failed one
-   only where all failed.
-2. A run of the search counts if it has a finite `best_val_accuracy` and did not fail: completed,
-   stopped, timed out or interrupted. To fail is to diverge, to run out of memory, or to end in an
-   error. A fresh run, one of the confirmation, counts if it trained to its end: one that was cut
-   off says less than the others that it is compared with.
+   (diverged, out of memory, or ended by an error) only where all failed.
+2. A run of the search counts if it has a finite `best_val_accuracy` and did not fail. A fresh run,
+   one of the confirmation, counts if it trained to its end: one that was cut off says less than
+   the others that it is compared with. Failed runs count where nothing else does.
 3. A configuration of which fresh runs count is confirmed: these alone are its mean, since the
-   runs of the search were what it was chosen by. Confirmed configurations come before all others.
-4. Of the configurations with an accuracy those come first of which no run failed; then those of
-   which another run counts; then those with an accuracy from failed runs alone, which is then
-   what counts. Configurations without an accuracy come last. Of confirmed ones only those come
-   behind of which a run diverged, in either phase: a crash is no property of a configuration that
-   trained to its end beside it.
-5. Among these, the one with more runs that count comes first, so that a single lucky seed does
-   not beat a configuration that was measured with all seeds. Of confirmed ones those come first
-   of which at least half of the fresh runs count, two of three.
-6. Then the one with the higher mean accuracy of the runs that count, means that differ by
-   rounding alone being equal.
+   runs of the search were what it was chosen by. Confirmed configurations come first, then those
+   of which runs of the search count, then failed ones, then those without an accuracy.
+4. Among these, those come first of which no run failed; of confirmed ones, those of which no run
+   diverged, in either phase: a crash is no property of a configuration that trained to its end.
+5. Then the one with more runs that count, so that a single lucky seed does not beat all seeds; of
+   confirmed ones, those of which at least half of the fresh runs count, two of three.
+6. Then the one with the higher mean accuracy of the runs that count, but for rounding.
 7. Then the one that was proposed first, by its lowest trial number.
 
-A confirmation that was cut off decides by the fresh runs that ended before; where there are none,
-or all failed, the search decides. A table without the column `phase` has no fresh runs.
+A table without the column `phase` has no fresh runs.
 """
 
 from collections.abc import Sequence
@@ -60,14 +54,7 @@ def of_search(trials: pd.DataFrame) -> pd.DataFrame:
 
 
 def distinct_runs(trials: pd.DataFrame) -> pd.DataFrame:
-    """The trials in the order of their numbers, each configuration, seed and phase once.
-
-    Args:
-        trials: rows of the `trials` table of one sweep, in any order.
-
-    Returns:
-        Rows of `trials`.
-    """
+    """The trials of one sweep by their numbers, each configuration, seed and phase once."""
     runs = trials.assign(
         _number=trial_numbers(trials),
         _accuracy=_finite(trials["best_val_accuracy"]),
@@ -76,10 +63,8 @@ def distinct_runs(trials: pd.DataFrame) -> pd.DataFrame:
     )
     keys = ["_failed", "_accuracy", "_number"]
     runs = runs.sort_values(keys, ascending=[True, False, True], kind="stable")
-    if "seed" in runs:
-        runs = runs.drop_duplicates(["config_id", "seed", "_phase"])
-    runs = runs.sort_values("_number", kind="stable")
-    return runs.drop(columns=["_number", "_accuracy", "_failed", "_phase"])
+    runs = runs.drop_duplicates(["config_id", "seed", "_phase"])
+    return runs.sort_values("_number", kind="stable")[list(trials.columns)]
 
 
 def trial_numbers(trials: pd.DataFrame) -> pd.Series:
@@ -88,12 +73,10 @@ def trial_numbers(trials: pd.DataFrame) -> pd.Series:
 
 
 def counting_runs(trials: pd.DataFrame) -> pd.DataFrame:
-    """The distinct runs whose accuracy enters their configuration's mean.
+    """The distinct runs whose accuracy enters their configuration's mean, by their numbers.
 
-    Returns:
-        Rows of `trials`, in the order of their numbers: of a confirmed configuration the fresh
-        runs that count, of any other the runs of the search that count; and the failed ones with
-        an accuracy of configurations of which no run counts.
+    Of a confirmed configuration these are the fresh runs that count, of any other the runs of the
+    search that count, or the failed ones with an accuracy where none counts.
     """
     runs = distinct_runs(trials)
     level = _level(runs)
@@ -107,18 +90,13 @@ def _level(runs: pd.DataFrame) -> pd.Series:
     Of a configuration the runs of its lowest level count.
     """
     fresh, failed = phases(runs) == CONFIRM, runs["status"].isin(FAILED)
-    level = pd.Series(np.nan, index=runs.index)
-    level[failed] = 2.0
-    level[~failed & ~fresh] = 1.0
-    level[fresh & (runs["status"] == "completed")] = 0.0
+    counts = [fresh & runs["status"].eq("completed"), ~fresh & ~failed, failed]
+    level = pd.Series(np.select(counts, [0.0, 1.0, 2.0], np.nan), runs.index)
     return level.where(_finite(runs["best_val_accuracy"]).notna())
 
 
 def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
-    """Every configuration, the best first, by the rule at the top of this file.
-
-    Args:
-        trials: rows of the `trials` table of one sweep, in any order.
+    """Every configuration of one sweep, the best first, by the rule at the top of this file.
 
     Returns:
         Indexed by `config_id`: `val_accuracy` and `val_accuracy_std` over the runs that count
@@ -127,49 +105,42 @@ def rank_configurations(trials: pd.DataFrame) -> pd.DataFrame:
     """
     counting = counting_runs(trials)
     accuracy = counting["best_val_accuracy"].astype("float64").groupby(counting["config_id"])
-    each = trials.assign(
-        _number=trial_numbers(trials),
-        _failed=trials["status"].isin(FAILED),
-        _diverged=trials["status"].eq(DIVERGED),
-        _fresh=phases(trials) == CONFIRM,
-    ).groupby("config_id")
+    config, status = trials["config_id"], trials["status"]
     ranked = pd.DataFrame(
         {
-            "failed": each["_failed"].any(),
-            "diverged": each["_diverged"].any(),
-            "fresh_runs": each["_fresh"].sum(),
-            "number": each["_number"].min(),
-            "only_failed": counting["status"].isin(FAILED).groupby(counting["config_id"]).all(),
+            "level": _level(counting).groupby(counting["config_id"]).min(),
+            "number": trial_numbers(trials).groupby(config).min(),
+            "failed": status.isin(FAILED).groupby(config).any(),
+            "diverged": status.eq(DIVERGED).groupby(config).any(),
+            "fresh_runs": phases(trials).eq(CONFIRM).groupby(config).sum(),
             "val_accuracy": accuracy.mean(),
             "val_accuracy_std": accuracy.std(),
             "runs": accuracy.size(),
-            "fresh": (phases(counting) == CONFIRM).groupby(counting["config_id"]).all(),
         }
     )
+    confirmed, runs = ranked["level"] == 0, ranked["runs"].fillna(0).astype("int64")
     ranked = ranked.assign(
-        unmeasured=ranked["val_accuracy"].isna(),
+        runs=runs,
+        phase=np.where(confirmed, CONFIRM, SEARCH),
+        failed=ranked["diverged"].where(confirmed, ranked["failed"]),
+        enough=(2 * runs >= ranked["fresh_runs"]).astype("int64").where(confirmed, runs),
         mean=ranked["val_accuracy"].round(DIGITS),
-        only_failed=ranked["only_failed"].eq(True),
-        unconfirmed=ranked["fresh"].ne(True) | ranked["only_failed"].eq(True),
-        runs=ranked["runs"].fillna(0).astype("int64"),
     )
-    unconfirmed = ranked["unconfirmed"]
-    ranked["phase"] = np.where(unconfirmed, SEARCH, CONFIRM)
-    ranked["failed"] = ranked["failed"].where(unconfirmed, ranked["diverged"])
-    ranked["enough"] = ranked["runs"].where(
-        unconfirmed, 2 * ranked["runs"] >= ranked["fresh_runs"]
-    )
-    worse = ["unmeasured", "unconfirmed", "only_failed", "failed", "enough", "mean", "number"]
-    ascending = [True, True, True, True, False, False, True]
-    ranked = ranked.sort_values(worse, ascending=ascending, kind="stable")
+    order = ["level", "failed", "enough", "mean", "number"]
+    ranked = ranked.sort_values(order, ascending=[True, True, False, False, True])
     shown = ["val_accuracy", "val_accuracy_std", "runs", "phase"]
     return ranked[shown].rename_axis("config_id")
 
 
+def measured_configurations(trials: pd.DataFrame) -> pd.DataFrame:
+    """`rank_configurations` without the configurations that have no accuracy."""
+    ranked = rank_configurations(trials)
+    return ranked[ranked["runs"] > 0]
+
+
 def best_configurations(trials: pd.DataFrame, count: int) -> list[str]:
     """`config_id` of the best configurations, the best first; fewer where fewer are measured."""
-    ranked = rank_configurations(trials)
-    return list(ranked.index[ranked["runs"] > 0][:count])
+    return list(measured_configurations(trials).index[:count])
 
 
 def to_confirm(trials: pd.DataFrame, count: int, groups: Sequence[str] = GROUP) -> list[str]:
@@ -178,18 +149,14 @@ def to_confirm(trials: pd.DataFrame, count: int, groups: Sequence[str] = GROUP) 
     These are the `count` best of the search, the best first, then the best of each group, so that
     groups are compared by runs of one kind. A configuration of which every run failed is none.
 
-    Args:
-        trials: rows of the `trials` table of one sweep; those of a confirmation do not count.
-        count: of the best.
-        groups: columns whose values are compared with each other.
+    Trials of a confirmation do not count. `groups` are columns whose values are compared.
     """
     found = of_search(trials)
     sound = found.loc[_level(found) == 1.0, "config_id"]
     found = found[found["config_id"].isin(sound)]
     chosen = best_configurations(found, count)
-    if groups:
-        for _, group in found.groupby(list(groups), dropna=False, sort=False):
-            chosen += best_configurations(group, 1)
+    for _, group in found.groupby(list(groups), dropna=False, sort=False) if groups else ():
+        chosen += best_configurations(group, 1)
     return list(dict.fromkeys(chosen))
 
 
@@ -208,13 +175,10 @@ def best_seeds(trials: pd.DataFrame, count: int) -> list[pd.Series]:
 
 
 def to_judge(trials: pd.DataFrame, count: int = 1) -> pd.DataFrame:
-    """The trials that the test split is to judge.
+    """The rows of `trials` that the test split is to judge, each once.
 
     These are the best seeds of the `count` best configurations, the winner first, then every run
     that counts of the best configuration of each strategy and number of training images.
-
-    Returns:
-        Rows of `trials`, each once.
     """
     chosen = [row["trial_id"] for row in best_seeds(trials, count)]
     for _, group in distinct_runs(trials).groupby(list(GROUP), dropna=False, sort=False):

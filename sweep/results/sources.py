@@ -9,20 +9,22 @@ Importing this module imports no torch.
 import json
 import re
 import shutil
-from dataclasses import asdict, dataclass, fields
+import typing
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from sweep.results.folders import model_folder
+from sweep.results.json_fields import checked_fields
 from sweep.results.manifest import read_manifest
+from tl_core.config import PRETRAINED
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 from tl_core.machine.whole_file import whole_file
 
 WEIGHTS = "weights.safetensors"
 ABOUT = "model.json"
-PRETRAINED = "pretrained"
 SAME_AS_PRETRAINED = ("imagenet", PRETRAINED)
 """What the published weights of a timm backbone are called on the command line."""
 
@@ -32,18 +34,17 @@ class SourceModel:
     """A named model; plain values only.
 
     Attributes:
-        name: of the model.
         config: field → value of the TrainConfig that trained it.
         classes: names in the order of the logits.
         mean, std: normalization per channel, of [0, 1] pixels.
-        image_size: side of its images, in pixels.
+        image_size: in pixels.
         val_accuracy, test_accuracy: in [0, 1]; None where it was not measured.
         sweep: the sweep that it was the winner of.
         made_at: ISO time in UTC.
     """
 
     name: str
-    config: dict[str, Any]
+    config: dict[str, object]
     classes: tuple[str, ...]
     mean: tuple[float, ...]
     std: tuple[float, ...]
@@ -55,17 +56,14 @@ class SourceModel:
 
 
 def weights_of(results: Path, name: str) -> Path:
-    """The weights file of a named model, whether it is there or not."""
+    """The weights file of a named model."""
     return model_folder(results, name) / WEIGHTS
 
 
 def find_source(text: str, results: Path, option: str = "--source") -> str | None:
     """What `weights` becomes: a path, `pretrained`, or None for random weights.
 
-    Args:
-        text: a named model, a .safetensors / .pth file, imagenet (or pretrained), or none.
-        results: the results folder.
-        option: for the error.
+    `text` is a named model, a .safetensors / .pth file, imagenet (or pretrained), or none.
 
     Raises:
         BadInput: it is nothing of these.
@@ -111,34 +109,13 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 
 
 def _read(folder: Path) -> SourceModel:
-    """The description in a model's file; fields of a later version are left aside.
-
-    Raises:
-        OSError: a file is gone or cannot be read.
-        ValueError: the text is no JSON, or lacks a field.
-    """
+    """The description in a model's file; an OSError or ValueError says what is damaged."""
     about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
-    if not isinstance(about, dict):
-        raise ValueError(f"{ABOUT} holds no object")
     (folder / WEIGHTS).stat()
-    known: dict[str, Any] = {}
-    for field in fields(SourceModel):
-        if field.name not in {*about, *_MAY_BE_MISSING}:
-            raise ValueError(f"{ABOUT} has no {field.name}")
-        value = about.get(field.name, _MAY_BE_MISSING.get(field.name))
-        if not isinstance(value, _KINDS.get(field.name, object)):
-            raise ValueError(f"{ABOUT}: {field.name} is {value!r}")
-        known[field.name] = tuple(value) if isinstance(value, list) else value
+    unknown = dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))
+    missing = {"name": "", "made_at": "", **unknown}
+    known = checked_fields(about, typing.get_type_hints(SourceModel), missing)
     return SourceModel(**{**known, "name": folder.name})
-
-
-_MAY_BE_MISSING: dict[str, Any] = {
-    "name": "", "val_accuracy": None, "test_accuracy": None, "sweep": None, "made_at": "",
-}  # fmt: skip
-_KINDS: dict[str, Any] = {
-    "config": dict, "classes": list, "mean": list, "std": list, "made_at": str,
-    "val_accuracy": float | int | None, "test_accuracy": float | int | None,
-}  # fmt: skip
 
 
 def check_model_name(name: str) -> None:
@@ -162,7 +139,7 @@ def keep_model(
     test_accuracy: float | None,
     sweep: str | None,
 ) -> SourceModel:
-    """Keep a weights file of ours under a name; whole or not at all, in the place of an older one.
+    """Keep a weights file of ours under a name, whole, in the place of an older one.
 
     Raises:
         BadInput: the name is none, or the file does not say how it was made.
@@ -200,9 +177,7 @@ def keep_winner(results: Path, sweep: str, name: str | None = None) -> SourceMod
 
     winner = read_manifest(results, sweep).winner
     if winner is None or winner["weights"] is None or not Path(winner["weights"]).is_file():
-        raise BadInput(
-            f"{sweep} has no winner's weights to keep; `show {sweep}` tells how it went."
-        )
+        raise BadInput(f"{sweep} has no winner's weights; `show {sweep}` tells how it went.")
     weights = Path(winner["weights"])
     if name is None:
         config = described_weights(weights).config

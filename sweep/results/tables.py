@@ -4,11 +4,9 @@
 pandas, polars and DuckDB read the folder while the sweep runs.
 """
 
-import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
-from typing import Any
 
 import pandas as pd
 import pyarrow as pa
@@ -21,9 +19,11 @@ from sweep.results.selection import SEARCH
 from tl_core.errors import BadInput, first_line
 from tl_core.machine.whole_file import whole_file
 
-Row = Mapping[str, Any]
+Row = dict[str, object]
 FLUSH_SECONDS = 5.0
 FLUSH_ROWS = 2_000
+MISFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
+"""Errors of Arrow on a value that is not of its column's type."""
 
 
 class TableWriter:
@@ -41,22 +41,21 @@ class TableWriter:
         self.folder = table_folder(results, table, sweep)
         self.folder.mkdir(parents=True, exist_ok=True)
         self.unfinished = run_folder(results, sweep)
-        self.part = _next_part(self.folder)
+        parts = [path.stem.removeprefix("part-") for path in self.folder.glob("part-*.parquet")]
+        self.part = 1 + max((int(part) for part in parts if part.isdecimal()), default=-1)
         self.rows: list[Row] = []
         self.oldest = 0.0
         self.misfits: list[str] = []
 
     def add(self, row: Row) -> None:
-        """Take one row; it reaches the disk at one of the next `flush_if_due` calls."""
+        """Take one row, which a later `flush_if_due` writes."""
         if not self.rows:
             self.oldest = time.monotonic()
         self.rows.append(row)
 
     def flush_if_due(self) -> None:
         """Write the waiting rows if they are many or old."""
-        if self.rows and (
-            len(self.rows) >= FLUSH_ROWS or time.monotonic() - self.oldest > FLUSH_SECONDS
-        ):
+        if len(self.rows) >= FLUSH_ROWS or time.monotonic() - self.oldest > FLUSH_SECONDS:
             self.flush()
 
     def flush(self) -> None:
@@ -68,21 +67,20 @@ class TableWriter:
         self.rows = []
 
     def _table(self) -> pa.Table:
-        rows = [dict(row) for row in self.rows]
+        """The waiting rows, without the values that are not of their columns' types."""
         try:
+            return pa.Table.from_pylist(self.rows, schema=self.schema)
+        except MISFIT:
+            rows = [{n: v for n, v in row.items() if self._fits(n, v)} for row in self.rows]
             return pa.Table.from_pylist(rows, schema=self.schema)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
-            return pa.Table.from_pylist([self._fitted(row) for row in rows], schema=self.schema)
 
-    def _fitted(self, row: Row) -> dict[str, Any]:
-        """The row without the values that are not of their columns' types."""
-        return {n: row[n] for n in self.schema.names if n in row and self._fits(n, row[n])}
-
-    def _fits(self, name: str, value: Any) -> bool:
+    def _fits(self, name: str, value: object) -> bool:
+        if name not in self.schema.names:
+            return False
         kind = self.schema.field(name).type
         try:
             pa.array([value], kind)
-        except (pa.ArrowException, TypeError, ValueError, OverflowError):
+        except MISFIT:
             line = f"{name}={value!r} is no {kind}: left empty in {self.folder.parent.name}."
             self.misfits += [] if line in self.misfits else [line]
             return False
@@ -97,44 +95,17 @@ class TableWriter:
         self.part += 1
 
 
-def _next_part(folder: Path) -> int:
-    """One more than the highest number of a part, so that none is replaced."""
-    numbers = [path.stem.removeprefix("part-") for path in folder.glob("part-*.parquet")]
-    return 1 + max((int(number) for number in numbers if number.isdecimal()), default=-1)
-
-
-def read_table(results: Path, table: str, sweep: str | None = None) -> pd.DataFrame:
-    """One table of one sweep, or of all of them, with the column `sweep`.
-
-    Args:
-        results: the results folder.
-        table: a name from SCHEMAS.
-        sweep: name of a sweep (None: all).
-
-    Returns:
-        A frame with the table's columns and `sweep`; no rows where nothing is written yet.
+def read_table(results: Path, table: str, sweep: str) -> pd.DataFrame:
+    """One table of one sweep, with the column `sweep`; no rows where nothing is written yet.
 
     Raises:
         BadInput: a file cannot be read.
     """
-    partition = pa.field("sweep", pa.string())
-    schema = SCHEMAS[table].append(partition)
-    folder = results / table
-    if not folder.exists():
-        return schema.empty_table().to_pandas()
-    if sweep is not None:
-        rows, problems = read_parts(results, table, sweep)
-        if problems:
-            raise BadInput(problems[0])
-        return rows.append_column(
-            partition, pa.array([sweep] * len(rows), pa.string())
-        ).to_pandas()
-    partitioning = ds.partitioning(pa.schema([partition]), flavor="hive")
-    source = ds.dataset(folder, schema=schema, format="parquet", partitioning=partitioning)
-    try:
-        return with_phase(source.to_table()).to_pandas()
-    except (pa.ArrowException, OSError) as error:
-        raise BadInput(f"{folder}: a file cannot be read ({first_line(error)}).") from None
+    rows, problems = read_parts(results, table, sweep)
+    if problems:
+        raise BadInput(problems[0])
+    name = pa.array([sweep] * len(rows), pa.string())
+    return rows.append_column("sweep", name).to_pandas()
 
 
 def read_parts(
@@ -142,48 +113,32 @@ def read_parts(
 ) -> tuple[pa.Table, list[str]]:
     """Rows of a sweep from the files that can be read, and a line on each that cannot.
 
-    Args:
-        results: the results folder.
-        table: a name from SCHEMAS.
-        sweep: name of a sweep.
-        columns: names (None: all).
+    Where a file of an earlier version has no `phase`, it is the search.
     """
     names = columns or SCHEMAS[table].names
     schema = pa.schema([SCHEMAS[table].field(name) for name in names])
-    found, problems = [schema.empty_table()], []
+    parts, problems = [schema.empty_table()], []
     for file in sorted(table_folder(results, table, sweep).glob("[!._]*.parquet")):
         try:
             part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
-            found.append(part.to_table())
+            parts.append(part.to_table())
         except (pa.ArrowException, OSError) as error:
             problems.append(f"{file} cannot be read ({first_line(error)}).")
-    return with_phase(pa.concat_tables(found)), problems
+    rows = pa.concat_tables(parts)
+    if "phase" in names:
+        rows = rows.set_column(names.index("phase"), "phase", rows["phase"].fill_null(SEARCH))
+    return rows, problems
 
 
-def with_phase(rows: pa.Table) -> pa.Table:
-    """Rows of any table; `phase` is the search where a file of an earlier version has none."""
-    if "phase" not in rows.column_names:
-        return rows
-    place = rows.column_names.index("phase")
-    return rows.set_column(place, "phase", rows["phase"].fill_null(SEARCH))
-
-
-def delete_tables(results: Path, sweep: str) -> None:
-    """Remove a sweep's part of every table.
-
-    Raises:
-        OSError: a file cannot be removed.
-    """
-    for table in SCHEMAS:
-        folder = table_folder(results, table, sweep)
-        if folder.exists():
-            shutil.rmtree(folder)
+def sweep_folders(results: Path, sweep: str) -> list[Path]:
+    """Every folder of a sweep: its part of each table, then the rest."""
+    folders = [*(table_folder(results, t, sweep) for t in SCHEMAS), run_folder(results, sweep)]
+    return [folder for folder in folders if folder.exists()]
 
 
 def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:
     """Append rows to a table at once, as one file."""
-    found = [dict(row) for row in rows]
-    append(results, table, sweep, pa.Table.from_pylist(found, schema=SCHEMAS[table]))
+    append(results, table, sweep, pa.Table.from_pylist(list(rows), schema=SCHEMAS[table]))
 
 
 def append(results: Path, table: str, sweep: str, rows: pa.Table) -> None:

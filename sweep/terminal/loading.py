@@ -3,15 +3,8 @@
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
+from rich import progress as bars
 from rich.console import Console
-from rich.progress import (
-    BarColumn,
-    MofNCompleteColumn,
-    Progress,
-    TaskID,
-    TextColumn,
-    TimeElapsedColumn,
-)
 
 LoadProgress = Callable[[str, int, int], None]
 """(label, done, total): shows how far a download or decoding has come."""
@@ -19,16 +12,14 @@ LoadProgress = Callable[[str, int, int], None]
 
 @contextmanager
 def loading(console: Console) -> Iterator[LoadProgress | None]:
-    """Show progress bars for downloads and decoding; yields the function that advances them.
-
-    Yields None where there is no terminal.
-    """
+    """Show progress bars; yields the function that advances them, None without a terminal."""
     if not console.is_terminal:
         yield None
         return
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn())
-    with Progress(*columns, TimeElapsedColumn(), console=console, transient=True) as progress:
-        tasks: dict[str, TaskID] = {}
+    columns = (bars.TextColumn("{task.description}"), bars.BarColumn(), bars.MofNCompleteColumn())
+    shown = (*columns, bars.TimeElapsedColumn())
+    with bars.Progress(*shown, console=console, transient=True) as progress:
+        tasks: dict[str, bars.TaskID] = {}
 
         def advance(label: str, done: int, total: int) -> None:
             if label not in tasks:

@@ -6,15 +6,9 @@ from typing import Any
 from rich.markup import escape
 
 STATUS_STYLE = {
-    "completed": "green",
-    "running": "cyan",
-    "stopped": "yellow",
-    "diverged": "magenta",
-    "failed": "red",
-    "out_of_memory": "red",
-    "timed_out": "red",
-    "interrupted": "red",
-}
+    "completed": "green", "running": "cyan", "stopped": "yellow", "diverged": "magenta",
+    "failed": "red", "out_of_memory": "red", "timed_out": "red", "interrupted": "red",
+}  # fmt: skip
 DASH = "–"
 """Stands for a value that is missing."""
 

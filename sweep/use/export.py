@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from sweep.results.folders import make_folder
+from sweep.results.folders import writable_folder
 from tl_core.errors import BadInput
 from tl_core.models.saved_model import SavedModel, load_model
 
@@ -32,15 +32,7 @@ SCALE = (
 
 
 def export_model(weights: Path, form: str, out: Path) -> list[Path]:
-    """Write a model in a format of FORMATS, with its preprocessing and classes.
-
-    Args:
-        weights: a file that a sweep or `pretrain` kept.
-        form: a key of FORMATS.
-        out: folder, made if need be.
-
-    Returns:
-        The files.
+    """Write a kept model in a format of FORMATS, its preprocessing and its classes; the files.
 
     Raises:
         BadInput: the format is unknown, the model cannot be read, or what the format needs is not
@@ -49,7 +41,7 @@ def export_model(weights: Path, form: str, out: Path) -> list[Path]:
     if form not in FORMATS:
         raise BadInput(f"--format {form}: one of {', '.join(FORMATS)}.")
     saved = load_model(weights)
-    make_folder(out, "--out")
+    writable_folder(out, "--out")
     suffix, write = FORMATS[form]
     model = out / f"model.{suffix}"
     write(saved, model)
@@ -79,10 +71,6 @@ def preprocessing(saved: SavedModel) -> dict[str, object]:
     }
 
 
-def _safetensors(saved: SavedModel, path: Path) -> None:
-    shutil.copyfile(saved.path, path)
-
-
 def _torchscript(saved: SavedModel, path: Path) -> None:
     # torch advises other formats than the one that was asked for.
     with torch.no_grad(), warnings.catch_warnings(action="ignore", category=FutureWarning):
@@ -95,20 +83,13 @@ def _onnx(saved: SavedModel, path: Path) -> None:
         import onnx  # noqa: F401
         import onnxscript  # noqa: F401
     except ImportError as error:
-        raise BadInput(
-            f"--format onnx needs {error.name}, which is not installed; `pip install"
-            " 'tl-sweep[onnx]'`."
-        ) from None
+        install = "`pip install 'tl-sweep[onnx]'`"
+        raise BadInput(f"--format onnx needs {error.name}, not installed; {install}.") from None
     program = torch.onnx.export(
-        saved.model,
-        (_example(saved),),
-        input_names=["images"],
-        output_names=["logits"],
-        dynamic_shapes=({0: torch.export.Dim("batch")},),
-        opset_version=OPSET,
-        dynamo=True,
+        saved.model, (_example(saved),), input_names=["images"], output_names=["logits"],
+        dynamic_shapes=({0: torch.export.Dim("batch")},), opset_version=OPSET, dynamo=True,
         verbose=False,
-    )
+    )  # fmt: skip
     assert program is not None
     program.save(str(path))
 
@@ -118,8 +99,8 @@ def _example(saved: SavedModel) -> torch.Tensor:
     return torch.zeros(2, saved.channels, saved.image_size, saved.image_size)
 
 
-FORMATS: dict[str, tuple[str, Callable[[SavedModel, Path], None]]] = {
-    "safetensors": ("safetensors", _safetensors),
+FORMATS: dict[str, tuple[str, Callable[[SavedModel, Path], object]]] = {
+    "safetensors": ("safetensors", lambda saved, path: shutil.copyfile(saved.path, path)),
     "onnx": ("onnx", _onnx),
     "torchscript": ("pt", _torchscript),
 }

@@ -14,7 +14,7 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.options.sweep_options import RESULTS
-from sweep.results.folders import run_folder
+from sweep.results.folders import run_folder, weights_file
 from sweep.results.manifest import FILE
 from sweep.results.sources import list_models, weights_of
 from tl_core.datasets.readers.left_aside import LeftAside
@@ -22,8 +22,6 @@ from tl_core.datasets.readers.tree import Tree, is_hidden
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded, storable
 from tl_core.predictor import Predictor
-
-COLUMNS = ("path", "class", "confidence", "top_classes", "top_confidences", "error", "remark")
 
 
 def predict(
@@ -43,7 +41,6 @@ def predict(
         name: a sweep (its winner), a model of `sources`, or a weights file of ours.
         images: files, folders (searched for images, subfolders too, hidden ones not), and globs;
             one of them, or several.
-        results: the results folder.
         top: models that vote, of a sweep that kept the weights of so many (`--keep-top`).
         top_k: classes to name for each image.
         device: auto, cpu, cuda or cuda:N.
@@ -51,9 +48,9 @@ def predict(
         note: called with a line on each kind of thing that was left aside.
 
     Returns:
-        One row an image: path, class, confidence, top_classes, top_confidences, and in one line
-        each, where there is something to say: error, why the file could not be read, and remark,
-        what is doubtful of how it was read. Bytes of a path that are no UTF-8 are written `\\xe9`.
+        One row an image: path, class, confidence in [0, 1], top_classes, top_confidences, error
+        (why the file could not be read) and remark (what is doubtful of how it was read), None
+        where there is none. Bytes of a path that are no UTF-8 are written `\\xe9`.
 
     Raises:
         BadInput: there is no such model, or no image at all.
@@ -62,22 +59,19 @@ def predict(
     files = image_files(images, note)
     rows = []
     for done, found in enumerate(predictor(files), start=1):
-        rows.append(
-            {
-                "path": storable(str(found.path)),
-                "class": found.classes[0] if found.classes else None,
-                "confidence": found.confidences[0] if found.confidences else None,
-                "top_classes": list(found.classes),
-                "top_confidences": list(found.confidences),
-                "error": found.error,
-                "remark": found.remark,
-            }
-        )
+        row: dict[str, object] = {
+            "path": storable(str(found.path)),
+            "class": next(iter(found.classes), None),
+            "confidence": next(iter(found.confidences), None),
+            "top_classes": list(found.classes),
+            "top_confidences": list(found.confidences),
+            "error": found.error,
+            "remark": found.remark,
+        }
+        rows.append(row)
         progress(done, len(files))
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    for name in ("class", "error", "remark"):  # else some rows have NaN in place of None
-        frame[name] = pd.Series([row[name] for row in rows], dtype=object)
-    return frame
+    # As objects, in which None stays None beside texts.
+    return pd.DataFrame(rows, dtype=object).astype({"path": "str", "confidence": "float64"})
 
 
 def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
@@ -103,16 +97,13 @@ def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
 
 
 def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
-    from sweep.judge.judge_sweep import weights_file
-
     files = [weights_file(folder, place) for place in range(top)]
     kept = sum(file.is_file() for file in files)
     if kept == 0:
         raise BadInput(f"{name} has no winner's weights; `show {name}` tells how it went.")
     if kept < top:
         raise BadInput(
-            f"--top {top}: {name} kept the weights of {kept}; a sweep with --keep-top {top} keeps"
-            " more."
+            f"--top {top}: {name} kept the weights of {kept}; run a sweep with --keep-top {top}."
         )
     return files
 
@@ -123,10 +114,6 @@ def image_files(
     """Files, those in folders, and those that globs match, in order, each real file once.
 
     A file that is not there is in the list, too: reading it reports that.
-
-    Args:
-        images: files, folders and globs; one of them, or several.
-        note: called with a line on each kind of thing that was left aside.
 
     Raises:
         BadInput: nothing is left, or a folder cannot be listed.
@@ -144,10 +131,8 @@ def image_files(
     for line in aside.lines():
         note(f"left aside: {storable(line)}")
     if not found:
-        raise BadInput(
-            f"no images in {', '.join(map(str, given)) or 'nothing'}; give files, or folders or"
-            " globs of them."
-        )
+        where = ", ".join(map(str, given)) or "nothing"
+        raise BadInput(f"no images in {where}; give files, or folders or globs of them.")
     return list(found.values())
 
 
@@ -193,11 +178,9 @@ def _below(pattern: Path, aside: LeftAside) -> Iterator[Path]:
     first = next(i for i, part in enumerate(pattern.parts) if glob.has_magic(part))
     base, wanted = Path(*pattern.parts[:first]), pattern.parts[first:]
     if base.is_dir():
-        yield from (
-            file
-            for file in _in_folder(base, aside)
-            if _matches(file.relative_to(base).parts, wanted)
-        )
+        for file in _in_folder(base, aside):
+            if _matches(file.relative_to(base).parts, wanted):
+                yield file
 
 
 def _matches(parts: tuple[str, ...], wanted: tuple[str, ...]) -> bool:

@@ -10,12 +10,7 @@ from sweep.results.sources import SourceModel, check_model_name, keep_winner
 
 
 def pretrain(options: SweepOptions, name: str | None, console: Console) -> SourceModel:
-    """Run the space that `options` names and keep what won.
-
-    Args:
-        options: as asked for.
-        name: of the model; None: made from data set and backbone.
-        console: where progress goes.
+    """Run the space that `options` names and keep what won, unless named after data and backbone.
 
     Raises:
         BadInput: what a sweep refuses.

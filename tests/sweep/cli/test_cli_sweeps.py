@@ -39,7 +39,7 @@ def test_list_show_and_delete(call, refused, results):
     code, out, _ = call("delete", "s1", "--yes", "--results", results)
     assert code == 0
     assert out.startswith("Deleted s1: ")
-    assert read_table(results, "trials").empty
+    assert read_table(results, "trials", "s1").empty
     for command in ("show", "delete"):
         assert "no sweep 's1'" in refused(command, "s1", "--results", results)
     code, out, _ = call("list", "--results", results)
@@ -75,7 +75,7 @@ def test_a_deletion_is_asked_for(call, results, monkeypatch):
     code, _, err = call("delete", "s1", "--results", results)
     assert code != 0
     assert "Traceback" not in err
-    assert len(read_table(results, "trials")) == 2
+    assert len(read_table(results, "trials", "s1")) == 2
 
 
 def test_what_to_do_with_a_kept_model_names_the_results(call, results, monkeypatch):
@@ -100,7 +100,7 @@ def test_damaged_sweeps_are_listed_shown_in_one_line_and_deleted(call, refused, 
     assert "sweep.json is damaged" in refused("pictures", "s2", "--results", results)
     assert call("delete", "s2", "--yes", "--results", results)[0] == 0
     assert "s2" not in call("list", "--results", results)[1]
-    assert len(read_table(results, "trials")) == 2
+    assert len(read_table(results, "trials", "s1")) == 2
 
 
 def test_a_sweep_of_another_machine_is_deleted_by_force(call, refused, results, manifest):

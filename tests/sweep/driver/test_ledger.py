@@ -113,7 +113,7 @@ def test_every_trial_has_one_row_whatever_happened(told):
     told.hand_out(lr=0.9)  # no worker took it
     waiting = told.hand_out(lr=1.0)  # nor this one, which Tune dropped
     told.complete(waiting)
-    trials, epochs = told.rows(), read_table(told.results, "epochs")
+    trials, epochs = told.rows(), read_table(told.results, "epochs", "s1")
     assert trials["trial_id"].tolist() == [f"s1_{n:05d}" for n in range(len(ENDS) + 2)]
     expected = [status for status, _ in ENDS.values()]
     assert trials["status"].tolist() == [*expected, "interrupted", "failed"]

@@ -76,8 +76,8 @@ BASE = TrainConfig(dataset="digits", epochs=1, lr=0.1)
 SPACE = {"strategy": Points(a={"lr": 0.5}, b={"lr": 0.5}, c={}), "dropout": Choice(0.0, 0.2)}
 """
 COUNTS = {
-    "a search": (FOUR, {"search": "optuna", "trials": 8}, 4, "before the 8 asked for"),
-    "chance": (FOUR, {"search": "random", "trials": 8}, 4, "before the 8 asked for"),
+    "a search": (FOUR, {"search": "optuna", "trials": 8}, 4, "8 were asked for"),
+    "chance": (FOUR, {"search": "random", "trials": 8}, 4, "8 were asked for"),
     "a part": (FOUR, {"search": "optuna", "trials": 3}, 3, None),
     "a grid": (FOUR, {"search": "grid"}, 4, None),
     "labels in a grid": (LABELS, {"search": "grid"}, 4, "2 of 6 configurations train the same"),
@@ -88,7 +88,7 @@ COUNTS = {
         4,
         "2 of 4 configurations train the same",
     ),
-    "labels in a search": (LABELS, {"search": "optuna", "trials": 5}, 4, "the 5 asked for"),
+    "labels in a search": (LABELS, {"search": "optuna", "trials": 5}, 4, "5 were asked for"),
 }
 
 

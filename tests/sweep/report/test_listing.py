@@ -29,19 +29,18 @@ def test_a_sweep_a_line(manifest):
         sweeps_table(
             [
                 Entry(
-                    manifest(name="ablation-20260102-030405"), 27, 0.98765, 3 * 2**20,
+                    "ablation-20260102-030405", manifest(), 27, 0.98765, 3 * 2**20,
                     best_of=9, test_accuracy=0.97,
                 ),
-                Entry(manifest(name="s2", status="timed_out"), 1, float("nan"), 512),
+                Entry("s2", manifest(status="timed_out"), 1, float("nan"), 512),
                 Entry(
-                    manifest(name="s3", status="running", pid=2**22 + 1), 0, 0.5, 0,
+                    "s3", manifest(status="running", pid=2**22 + 1), 0, 0.5, 0,
                     confirmed=True, best_of=9,
                 ),
                 Entry(
-                    manifest(name="s4", trials_planned=None), 2, 0.5, 0, problems=("x",),
-                    best_of=2,
+                    "s4", manifest(trials_planned=None), 2, 0.5, 0, problems=("x",), best_of=2,
                 ),
-                Entry(None, 3, 0.5, 0, "s5", ("y",), best_of=1),
+                Entry("s5", None, 3, 0.5, 0, ("y",), best_of=1),
             ]
         )
     )  # fmt: skip
@@ -57,7 +56,7 @@ def test_a_sweep_a_line(manifest):
 
 def test_a_long_name_is_not_cut(manifest):
     name = "a" + "-very" * 30
-    shown = lines(sweeps_table([Entry(manifest(name=name), 6, 0.5, 0, best_of=3)]))
+    shown = lines(sweeps_table([Entry(name, manifest(), 6, 0.5, 0, best_of=3)]))
     assert "".join(line[0] for line in shown[1:]) == name
     assert shown[1][1:] == ["finished", "6/6", "–", "0.5000", "of", "3", "0", "B"]
 

@@ -68,8 +68,7 @@ def test_deleting_a_sweep_removes_its_rows_and_no_others(tmp_path, keep):
     assert delete_sweep(tmp_path, "s1") == size > 5_000
     assert [entry.manifest.name for entry in list_sweeps(tmp_path)] == ["s1-2"]
     for table in ("trials", "epochs"):
-        assert set(read_table(tmp_path, table)["sweep"]) == {"s1-2"}
-        assert not (tmp_path / table / "sweep=s1").exists()
+        assert [path.name for path in (tmp_path / table).iterdir()] == ["sweep=s1-2"]
     assert not run_folder(tmp_path, "s1").exists()
     with pytest.raises(BadInput, match="no sweep 's1'"):
         delete_sweep(tmp_path, "s1")
@@ -164,7 +163,7 @@ def test_each_sweep_of_a_list_stands_by_itself(tmp_path, keep, case):
     assert "\n" not in str(caught.value)
     delete_sweep(tmp_path, "bad")
     assert [entry.name for entry in list_sweeps(tmp_path)] == ["good"]
-    assert set(read_table(tmp_path, "trials")["sweep"]) == {"good"}
+    assert [path.name for path in (tmp_path / "trials").iterdir()] == ["sweep=good"]
 
 
 def test_a_damaged_sweep_that_something_still_writes_is_not_deleted(tmp_path, keep):

@@ -7,13 +7,8 @@ from datetime import UTC, datetime
 import pytest
 
 from sweep.results import liveness
-from sweep.results.manifest import (
-    all_manifests,
-    read_manifest,
-    run_folder,
-    sweep_names,
-    write_manifest,
-)
+from sweep.results.folders import run_folder, sweep_names
+from sweep.results.manifest import read_manifest, write_manifest
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
 
@@ -67,15 +62,7 @@ def test_a_failed_writing_leaves_what_there_was(tmp_path, keep, monkeypatch):
     with pytest.raises(OSError, match="No space"):
         keep(status="interrupted")
     assert read_manifest(tmp_path, "s1") == made
-    assert len(all_manifests(tmp_path)) == 1
-
-
-def test_sweeps_come_oldest_first(tmp_path, keep):
-    for name, day in (("a", 3), ("b", 1), ("c", 2)):
-        keep(name=name, started_at=f"2026-01-0{day}T00:00:00+00:00")
-    (tmp_path / "runs" / "no-sweep").mkdir()
-    assert [made.name for made in all_manifests(tmp_path)] == ["b", "c", "a"]
-    assert all_manifests(tmp_path / "none") == []
+    assert sweep_names(tmp_path) == ["s1"]
 
 
 def test_an_unknown_sweep_is_refused_with_what_there_is(tmp_path, keep):
@@ -201,7 +188,7 @@ def test_a_damaged_file_is_one_line_and_leaves_others_alone(tmp_path, keep, case
     assert str(caught.value).startswith("s1: ")
     assert "`delete s1`" in str(caught.value)
     assert "\n" not in str(caught.value)
-    assert all_manifests(tmp_path) == [whole]
+    assert read_manifest(tmp_path, "whole") == whole
 
 
 def test_bytes_that_are_no_text_are_damage(tmp_path, keep):

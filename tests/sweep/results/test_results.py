@@ -9,7 +9,7 @@ import pytest
 
 from sweep.results import tables as module
 from sweep.results.schema import EPOCHS, SCHEMAS, TRIALS
-from sweep.results.tables import TableWriter, delete_tables, read_table, write_rows
+from sweep.results.tables import TableWriter, read_table, sweep_folders, write_rows
 
 
 def rows(numbers):
@@ -34,7 +34,8 @@ def read_duckdb(folder):
 
 
 def read_own(folder):
-    return read_table(folder.parent, folder.name)
+    sweeps = [path.name.partition("=")[2] for path in folder.iterdir()]
+    return pd.concat(read_table(folder.parent, folder.name, sweep) for sweep in sweeps)
 
 
 READERS = [read_pandas, read_polars, read_polars_at_once, read_duckdb, read_own]
@@ -178,9 +179,9 @@ def test_one_sweep_of_many(tmp_path):
     write_rows(tmp_path, "epochs", "a-2", rows([2]))
     assert read_table(tmp_path, "epochs", "a")["epoch"].tolist() == [1]
     assert read_table(tmp_path, "epochs", "zzz").empty
-    delete_tables(tmp_path, "a")
-    assert read_table(tmp_path, "epochs")["sweep"].tolist() == ["a-2"]
-    delete_tables(tmp_path, "a")
+    assert read_table(tmp_path, "epochs", "a-2")["sweep"].tolist() == ["a-2"]
+    assert sweep_folders(tmp_path, "a") == [tmp_path / "epochs" / "sweep=a", tmp_path / "runs" / "a"]
+    assert sweep_folders(tmp_path, "zzz") == []
 
 
 def test_nothing_written_yet(tmp_path):

@@ -8,8 +8,8 @@ import pytest
 from PIL import Image
 
 from sweep.cli.main import main
-from sweep.judge.judge_sweep import weights_file
-from sweep.results.manifest import run_folder, write_manifest
+from sweep.results.folders import run_folder, weights_file
+from sweep.results.manifest import write_manifest
 from sweep.results.sources import weights_of
 from sweep.use.prediction import image_files, model_files, predict
 from tl_core import models
@@ -214,7 +214,7 @@ def test_a_folder_that_cannot_be_made_is_refused_first(tmp_path, keep, capsys, c
         main([name, str(tmp_path / "mine.safetensors"), *more, "--out", str(out)])
     assert caught.value.code == 2
     said = capsys.readouterr().err
-    assert "no such folder can be made" in " ".join(said.split())
+    assert "cannot be written" in " ".join(said.split())
 
 
 OWN = """

@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sweep.judge.judging import predictions_table
+from sweep.judge.judging import judged_tables
 from sweep.report.pictures.feature_maps import IMAGES, TIMES, draw_feature_maps, layer_output
 from sweep.report.summary import load_result
 from sweep.results.manifest import run_folder, write_manifest
@@ -46,7 +46,8 @@ def result(tmp_path, manifest, trained):
         pictures.append(path.read_bytes())
     chances = np.full((IMAGES, 10), 0.1)
     labels = np.zeros(IMAGES, int)
-    rows = predictions_table("s1_00000", data.classes, chances, labels, pictures)
+    answers = {"test": (chances, labels)}
+    rows = judged_tables("s1_00000", data.classes, answers, images=pictures)["predictions"]
     append(tmp_path, "predictions", "s1", rows)
     return load_result(tmp_path, "s1")
 
