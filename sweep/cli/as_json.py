@@ -14,11 +14,15 @@ from sweep.report.summary import SweepResult
 from sweep.results.catalog import Entry
 from sweep.terminal.values import plain
 
+_OF_ENTRY = (
+    "name", "state", "trials", "test_accuracy", "best_val_accuracy", "best_of", "confirmed",
+    "disk_bytes", "problems",
+)  # fmt: skip
 _OF_LIST = ("space", "started_at", "ended_at", "trials_planned")
 _OF_SHOW = (
     *_OF_LIST, "question", "search", "scheduler", "seeds", "fields", "winner", "notes", "errors",
 )  # fmt: skip
-"""What is taken from a sweep's manifest."""
+"""What `list` and `show` take from a sweep's manifest."""
 _TABLES = ("top", "effects", "importance", "strategies")
 
 
@@ -29,14 +33,8 @@ def print_json(value: Any) -> None:
 
 def sweep_object(entry: Entry) -> dict[str, Any]:
     """One sweep of `list`."""
-    own = (
-        "name", "state", "trials", "test_accuracy", "best_val_accuracy", "best_of", "confirmed",
-        "disk_bytes", "problems",
-    )  # fmt: skip
-    return {
-        **{name: getattr(entry, name) for name in own},
-        **{name: getattr(entry.manifest, name, None) for name in _OF_LIST},
-    }
+    manifest = {name: getattr(entry.manifest, name, None) for name in _OF_LIST}
+    return {**{name: getattr(entry, name) for name in _OF_ENTRY}, **manifest}
 
 
 def result_object(result: SweepResult) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from search_spaces.domains import Choice
 from sweep.driver.study import sweeps_of
@@ -29,17 +29,15 @@ def print_plan(options: SweepOptions, console: Console) -> None:
     """
     for own, space in sweeps_of(options):
         plan = make_plan(own, space)
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column()
+        label, text = Column(style="bold", no_wrap=True), Column()
+        table = Table(label, text, box=None, show_header=False, padding=(0, 2, 0, 0))
         for label, text in _rows(plan, sweep_name(plan, datetime.now())):
             table.add_row(label, escape(text))
         console.print(table, highlight=False)
 
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
-    seeds = len(plan.search.seeds)
-    epochs = plan.epochs
+    seeds, epochs, confirmation = len(plan.search.seeds), plan.epochs, plan.confirmation
     about = "about " if plan.approximate else ""
     configurations = f"{plan.configurations} configurations"
     configurations += f", {about}{plan.scratch} of them from scratch," if plan.scratch else ""
@@ -50,7 +48,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         *_files(plan),
         *_source(plan),
         ("trials", f"{about}{plan.trials} = {configurations} × {seeds} seeds"),
-        *_confirmation(plan),
+        *([("confirmation", str(confirmation))] if confirmation.configurations else []),
         ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
         ("search", str(plan.search)),
         *_rungs(plan),
@@ -61,12 +59,6 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
     return rows
-
-
-def _confirmation(plan: Plan) -> list[tuple[str, str]]:
-    """What is trained again after the search, where anything is."""
-    confirmation = plan.confirmation
-    return [("confirmation", str(confirmation))] if confirmation.configurations else []
 
 
 def _rungs(plan: Plan) -> list[tuple[str, str]]:
@@ -99,12 +91,12 @@ def _dataset(plan: Plan) -> str:
 def _files(plan: Plan) -> list[tuple[str, str]]:
     """Splits, classes and counts of data that lie on disk, and what is left aside."""
     names = plan.levels("dataset")
-    lines = [
-        line if len(names) == 1 else f"{name}: {line}"
-        for name in names
-        for line in describe_dataset(config_from_dict({"dataset": name}, plan.base))
-    ]
-    return list(zip(["files", *[""] * len(lines)], lines, strict=False))
+    rows: list[tuple[str, str]] = []
+    for name in names:
+        for line in describe_dataset(config_from_dict({"dataset": name}, plan.base)):
+            text = line if len(names) == 1 else f"{name}: {line}"
+            rows.append(("" if rows else "files", text))
+    return rows
 
 
 def _own_dataset(plan: Plan) -> str:

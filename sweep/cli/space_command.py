@@ -12,17 +12,6 @@ from sweep.driver.study import Study
 from sweep.options.option import OUTPUT
 from sweep.options.sweep_options import FLAGS, SweepOptions
 
-_EXAMPLES = (
-    "--dry-run",
-    "--dataset folder:photos --epochs 20",
-    "--set batch_size=64 --name mine",
-)
-
-
-def examples_of(space: str) -> str:
-    """Examples for the end of a space's `--help`."""
-    return "\n\n".join(["Examples:", *(f"python -m sweep {space} {end}" for end in _EXAMPLES)])
-
 
 @flags.takes(FLAGS)
 def run_space(

@@ -1,4 +1,4 @@
-"""What the options decide: fields that are fixed, and numbers of training images to compare."""
+"""The fields that the options fix, and the numbers of training images that they compare."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -11,7 +11,7 @@ from tl_core.weights.weights_file import read_metadata
 
 
 def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
-    """Field → value for all that the options decide, the model of a source that they name too.
+    """Field → value, the model of a source that they name too.
 
     Raises:
         BadInput: a value is none that its field takes.
@@ -29,9 +29,8 @@ def architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[
     if source in (None, PRETRAINED):
         return {}
     made = read_metadata(source).config or {}
-    fields = (name for name in ARCHITECTURE if name in made and name not in named)
-    known = {name: made[name] for name in fields}
-    return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
+    known = [name for name in ARCHITECTURE if name in made and name not in named]
+    return {n: getattr(config_from_dict({n: made[n]}, base), n) for n in known}
 
 
 def sizes_axis(options: SweepOptions) -> dict[str, Domain]:

@@ -1,13 +1,11 @@
-"""Options as the command line or Python gives them, read into plain values of one type.
+"""Readers of options: what the command line or Python gives becomes plain values of one type.
 
-Each reader takes an option's flag, for the error, and what was given: text, Python's own types,
-paths, or NumPy's numbers and arrays. It raises BadInput for what is no such value. Importing this
-module imports nothing slow.
+Each takes an option's flag, for the error, and text, Python's own types, paths, or NumPy's numbers
+and arrays. It raises BadInput for what is no such value. Importing this imports nothing slow.
 """
 
 import math
 import numbers
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -51,17 +49,21 @@ class Whole:
     def __call__(self, flag: str, given: Any) -> int:
         """A whole number."""
         value = plain(given)
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
+        if not _is_number(value, numbers.Integral):
             raise BadInput(f"{flag} {given!r}: write a whole number.")
         if self.low is not None and value < self.low:
             raise BadInput(f"{flag} {value}: write a whole number from {self.low} on.")
-        return operator.index(value)
+        return int(value)
+
+
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
 
 
 def number(flag: str, given: Any) -> float:
     """A number."""
     value = plain(given)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not _is_number(value, numbers.Real):
         raise BadInput(f"{flag} {given!r}: write a number.")
     return float(value)
 
@@ -76,16 +78,13 @@ def switch(flag: str, given: Any) -> bool:
 
 def seconds(flag: str, given: Any) -> float:
     """`90`, `90s`, `30m` or `2h`, a number of seconds, or a timedelta, in seconds."""
-    value = plain(given)
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower())
+    value, found = plain(given), 0.0
     if isinstance(value, timedelta):
         found = value.total_seconds()
-    elif isinstance(value, str) and match is not None:
-        found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+    elif _is_number(value, numbers.Real):
         found = float(value)
-    else:
-        found = 0.0
+    elif match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower()):
+        found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
     if not 0 < found < math.inf:
         raise BadInput(f"{flag} {given}: write 90s, 30m or 2h.")
     return found
@@ -93,20 +92,18 @@ def seconds(flag: str, given: Any) -> float:
 
 def sharing(flag: str, given: Any) -> int | None:
     """Trials on one GPU; None for `auto`."""
-    value = plain(given)
-    if str(value).strip().lower() == "auto":
+    text = str(plain(given)).strip().lower()
+    if text == "auto":
         return None
-    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(str(value)) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise BadInput(f"{flag} {given}: write a whole number from 1 on, or auto.")
-    return int(str(value))
+    return int(text)
 
 
 def confirmation(flag: str, given: Any) -> str:
     """`5x3`, the best five configurations with three seeds each; `0` for none."""
-    value = plain(given)
-    text = "" if isinstance(value, bool) else str(value).strip().lower().replace("×", "x")
-    match = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII)
-    if match is not None:
+    text = str(plain(given)).strip().lower().replace("×", "x")
+    if match := re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII):
         return f"{match[1]}x{match[2]}"
     if re.fullmatch("0+", text) is None:
         raise BadInput(
@@ -129,24 +126,20 @@ def sizes(flag: str, given: Any) -> Sizes:
         return Sizes(given or ())
     value = plain(given)
     found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
-    if not found or any(size is not None and size < 1 for size in found):
-        if isinstance(value, str):
-            raise BadInput(
-                f"{flag} {value}: write numbers of images, or all, with commas between them, such"
-                " as 100,1000,all."
-            )
+    if not found or 0 in found:
         raise BadInput(
-            f"{flag} {given!r}: write a number of images, or several, such as [100, 1000, None]."
+            f"{flag} {given}: write a number of images, or several, such as 100,1000,all; in"
+            " Python also [100, 1000, None]."
         )
     return Sizes(sorted(found, key=lambda size: size or math.inf))
 
 
-def _size(part: Any) -> int | None:
+def _size(part: object) -> int | None:
     """A number of images, None for all; 0 where it is no number."""
-    if part is None or (text := str(part).strip().lower()) == "all":
+    text = str(part).strip().lower()
+    if part is None or text == "all":
         return None
-    number = isinstance(part, numbers.Integral) and not isinstance(part, bool)
-    return int(part) if number or (isinstance(part, str) and text.isdecimal()) else 0
+    return int(text) if text.isdecimal() else 0
 
 
 def paths(flag: str, given: Any) -> tuple[str, ...]:

@@ -12,7 +12,6 @@ from sweep.options.spaces import SearchSpace, load_space
 from sweep.options.sweep_options import SweepOptions
 from sweep.options.user_modules import read_user_module
 from sweep.plan.at_source import check_source_options
-from sweep.plan.devices import without_idle_gpus
 from sweep.plan.plan import Plan, counted_plan
 from sweep.plan.plan_names import check_names
 from sweep.plan.unheeded import unheeded_options, without_dead_fields
@@ -25,9 +24,7 @@ from tl_core.machine.cache_folder import gibibytes_from
 def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     """Check everything that can be checked without data or a GPU, and count the trials.
 
-    Args:
-        options: as asked for.
-        space: what to explore, if it is not what the file that the options name says.
+    `space` is what to explore, where that is not what the file that the options name says.
 
     Raises:
         BadInput: a name, a value, a file or a combination of options is wrong.
@@ -40,15 +37,16 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     fixed = fixed_fields(options, space.base)
     base = config_from_dict(fixed, space.base)
     free = {**sizes_axis(options), **fix(space.space, fixed)}
+    if base.device == "cpu" and "device" not in free and options.gpus is None:
+        options = replace(options, gpus=0)
     plan = Plan(
-        options=options if "device" in free else without_idle_gpus(options, base.device),
+        options=options,
         space=space,
         base=base,
         free=free,
-        modules=(*modules, space.source),
+        modules=(*modules, space.module),
         named=tuple(options.overrides),
         search=choose_search(options, space),
-        configurations=0,
     )
     check_source_options(plan)
     check_names(plan)

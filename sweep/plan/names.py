@@ -17,8 +17,6 @@ _COMMANDS = (
     "settings", "datasets", "models",
 )  # fmt: skip
 RESERVED_NAMES = frozenset((*_COMMANDS, *builtin_spaces()))
-
-
 LONGEST = 200
 """Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""
 
@@ -32,8 +30,7 @@ def sweep_name(plan: Plan, now: datetime) -> str:
     Raises:
         BadInput: the name has other characters, or is that of a sweep in these results.
     """
-    results = plan.options.results.expanduser()
-    taken = {_folded(name): name for name in sweep_names(results)}
+    taken = {_folded(name): name for name in sweep_names(plan.options.results.expanduser())}
     name = plan.options.name
     if name is None:
         stem = f"{plan.space.name}-{now:%Y%m%d-%H%M%S}"
@@ -53,10 +50,7 @@ def sweep_name(plan: Plan, now: datetime) -> str:
 def claim_name(plan: Plan, results: Path, describe: Callable[[str], Manifest]) -> Manifest:
     """Make the sweep's folder, which no other driver can then make, and return its description.
 
-    Args:
-        plan: of the sweep.
-        results: the results folder, absolute.
-        describe: name → description of the sweep.
+    `results` is the results folder, absolute; `describe` makes the description of a name.
 
     Raises:
         BadInput: as `sweep_name`; or another driver has just taken the name that the user gave.

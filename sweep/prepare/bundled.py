@@ -1,8 +1,8 @@
 """What is used on a machine without network, where the user named neither data nor backbone.
 
-The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they cannot be
-downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and a line is
-shown. What the user named is never replaced, nor are data sets that a space compares.
+Where CIFAR-10 or ImageNet weights of timm backbones cannot be downloaded, `digits` and the
+residual CNN pretrained on `shapes` take their place, and a line is shown. What the user named is
+never replaced, nor are data sets that a space compares.
 """
 
 from pathlib import Path
@@ -24,15 +24,9 @@ SOURCE = "shapes-residual"
 """Name of the bundled source model under `results/models/`."""
 
 SOURCE_CONFIG = TrainConfig(
-    dataset="shapes",
-    image_size=16,
-    epochs=4,
-    batch_size=64,
-    lr=0.1,
-    device="cpu",
-    precision="fp32",
-    threads=1,
-)
+    dataset="shapes", image_size=16, epochs=4, batch_size=64, lr=0.1, device="cpu",
+    precision="fp32", threads=1,
+)  # fmt: skip
 
 
 def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
@@ -86,11 +80,12 @@ def _lacks_weights(plan: Plan) -> bool:
 
 def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
     """One line: what is missing, what is used instead, and how to name another."""
-    parts = (
-        (no_data, plan.base.dataset, f"the bundled {DATASET}", "--dataset"),
-        (no_weights, "ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"),
-    )
-    missing, serving, flags = zip(*(part[1:] for part in parts if part[0]), strict=True)
+    parts = []
+    if no_data:
+        parts.append((plan.base.dataset, f"the bundled {DATASET}", "--dataset"))
+    if no_weights:
+        parts.append(("ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"))
+    missing, serving, flags = zip(*parts, strict=True)
     return (
         f"No network for {' and '.join(missing)}: using {' and '.join(serving)} instead. "
         f"Name others with {' and '.join(flags)}."
@@ -98,15 +93,9 @@ def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
 
 
 def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
-    """Weights of the residual CNN trained on `shapes`; trained now if they are not kept yet.
+    """The file in `results` with the weights of the residual CNN of base's width and so on.
 
-    Args:
-        results: the results folder, which keeps them for the next sweep.
-        base: gives the width and depth of the network.
-        console: shows that training takes a few seconds.
-
-    Returns:
-        A safetensors file.
+    It is trained on `shapes` now if it is not kept yet.
     """
     norm = "norm" if base.batch_norm else "no-norm"
     shape = f"{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"

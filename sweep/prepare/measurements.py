@@ -1,19 +1,18 @@
 """Measurements before the first trial, in workers with a trial's resources; none ends a sweep."""
 
-from collections.abc import Callable, Iterable
-from operator import itemgetter
-from typing import Any, TypeVar
+from collections.abc import Callable, Iterable, Iterator
+from typing import TypeVar
 
+from sweep.configurations.distinct import Values
 from sweep.faults import last_line
 from sweep.plan.resources import Resources
 from sweep.prepare.in_worker import measure_packing, measure_precision
-from sweep.prepare.trial_shapes import memory_weight
+from sweep.prepare.trial_shapes import heaviest, memory_weight
 from sweep.trial.job import Job
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.train.precision import PHASES, remembered_precision
 
-Values = dict[str, Any]
 Found = TypeVar("Found")
 FP32 = dict.fromkeys(PHASES, "fp32")
 
@@ -24,10 +23,10 @@ def measured_precisions(
     """Measure which precision is faster for each backbone, at a size that its trials have.
 
     Args:
-        job: what the trials share.
+        job: of the trials.
         shapes: values of trials, as `trial_shapes` gives them.
         auto: the fields of PHASES that are `auto` in some trial.
-        resources: what a trial gets.
+        resources: of the trials.
         here: whether trials run on this machine, which may remember what it measured.
 
     Returns:
@@ -57,9 +56,7 @@ def measured_precisions(
 def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]]:
     """How many trials share a GPU, by what the heaviest of each backbone takes of a whole one.
 
-    Args:
-        job: what the trials share, precisions resolved.
-        shapes: values of trials, as `trial_shapes` gives them.
+    `job` has its precisions resolved; `shapes` as in `measured_precisions`.
 
     Returns:
         The number, and a line for each backbone that could not be measured, which makes it 1.
@@ -93,19 +90,19 @@ def _first(
 
 def _by_backbone(job: Job, shapes: Iterable[Values]) -> dict[str, list[Values]]:
     """Backbone → a configuration for each data set and image size, the heaviest first."""
-    found: dict[str, dict[tuple[str, int], tuple[float, Values]]] = {}
-    for values in shapes:
-        config = job.config(values)
-        side = load_data(config).image_size
-        weight = memory_weight(config.to_dict()) * side**2
-        sizes = found.setdefault(config.backbone, {})
-        key = (config.dataset, side)
-        if key not in sizes or sizes[key][0] < weight:
-            sizes[key] = (weight, values)
-    return {
-        backbone: [values for _, values in sorted(sizes.values(), key=itemgetter(0), reverse=True)]
-        for backbone, sizes in found.items()
-    }
+
+    def weighed() -> Iterator[tuple[tuple[str, str, int], float, Values]]:
+        for values in shapes:
+            config = job.config(values)
+            side = load_data(config).image_size
+            weight = memory_weight(config.to_dict()) * side**2
+            yield (config.backbone, config.dataset, side), weight, values
+
+    sizes = heaviest(weighed())
+    found: dict[str, list[Values]] = {backbone: [] for backbone, *_ in sizes}
+    for (backbone, *_), (_, values) in sorted(sizes.items(), key=lambda s: s[1][0], reverse=True):
+        found[backbone].append(values)
+    return found
 
 
 def _remembered(config: TrainConfig) -> dict[str, str] | None:
