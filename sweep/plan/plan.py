@@ -161,7 +161,7 @@ class Plan(PlannedSpace):
         """All configurations, told apart by their settings; none where a searcher learns."""
         return self._known(None)
 
-    def known_trials(self, identify: Identify) -> tuple[dict[str, Any], ...]:
+    def known_trials(self, identify: Identify | None = None) -> tuple[dict[str, Any], ...]:
         """Values of all trials, by number, as `known_configurations`; `identify` as `proposer`."""
         known = self._known(identify)
         return tuple({**values, "seed": seed} for values in known for seed in self.search.seeds)

@@ -42,9 +42,8 @@ def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
         return plan
     note = _note(plan, no_data=no_data, no_weights=no_weights)
     console.print(note, style="bold yellow", highlight=False)
-    changed: dict[str, str | None] = {}
-    if "image_size" not in plan.named:  # the space's size is for large backbones
-        changed["image_size"] = None
+    # The space's image size is for large backbones.
+    changed: dict[str, str | None] = {} if "image_size" in plan.named else {"image_size": None}
     if no_data:
         changed["dataset"] = DATASET
     if no_weights:
@@ -98,17 +97,14 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     It is trained on `shapes` now if it is not kept yet.
     """
     norm = "norm" if base.batch_norm else "no-norm"
-    shape = f"{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
-    attention = "" if base.attention == "none" else f"-{base.attention}"
-    name = f"{SOURCE}-{shape}{attention}"
+    name = f"{SOURCE}-{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
+    name += "" if base.attention == "none" else f"-{base.attention}"
     path = weights_of(results, name).resolve()
     if path.exists():
         return path
     own = ("width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir")
     config = config_from_dict({field: getattr(base, field) for field in own}, SOURCE_CONFIG)
-    console.print(
-        "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
-    )
+    console.print("Pretraining the residual CNN on shapes: kept for the next sweep.")
     trainer = Trainer(config)
     while trainer.stop_reason is None:
         trainer.run_epoch()

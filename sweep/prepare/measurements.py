@@ -1,13 +1,14 @@
 """Measurements before the first trial, in workers with a trial's resources; none ends a sweep."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
+from operator import itemgetter
 from typing import TypeVar
 
 from sweep.configurations.distinct import Values
 from sweep.faults import last_line
 from sweep.plan.resources import Resources
 from sweep.prepare.in_worker import measure_packing, measure_precision
-from sweep.prepare.trial_shapes import heaviest, memory_weight
+from sweep.prepare.trial_shapes import memory_weight
 from sweep.trial.job import Job
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
@@ -35,9 +36,8 @@ def measured_precisions(
     """
     import ray
 
-    remote = ray.remote(measure_precision).options(
-        num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
-    )
+    share = {"num_cpus": resources.cpus_per_trial, "num_gpus": resources.gpus_per_trial}
+    remote = ray.remote(measure_precision).options(**share)
 
     def measure(values: Values) -> dict[str, str]:
         values = {**values, **dict.fromkeys(auto, "auto")}
@@ -69,9 +69,8 @@ def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]
         found, error = _first(lambda values: ray.get(remote.remote(job, values)), candidates[:1])
         fitting.append(found or 1)
         if found is None:
-            lines.append(
-                f"How many trials of {backbone} fit on a GPU could not be measured ({error}): 1."
-            )
+            what = f"How many trials of {backbone} fit on a GPU"
+            lines.append(f"{what} could not be measured ({error}): 1.")
     return min(fitting, default=1), lines
 
 
@@ -90,19 +89,17 @@ def _first(
 
 def _by_backbone(job: Job, shapes: Iterable[Values]) -> dict[str, list[Values]]:
     """Backbone → a configuration for each data set and image size, the heaviest first."""
-
-    def weighed() -> Iterator[tuple[tuple[str, str, int], float, Values]]:
-        for values in shapes:
-            config = job.config(values)
-            side = load_data(config).image_size
-            weight = memory_weight(config.to_dict()) * side**2
-            yield (config.backbone, config.dataset, side), weight, values
-
-    sizes = heaviest(weighed())
-    found: dict[str, list[Values]] = {backbone: [] for backbone, *_ in sizes}
-    for (backbone, *_), (_, values) in sorted(sizes.items(), key=lambda s: s[1][0], reverse=True):
-        found[backbone].append(values)
-    return found
+    found: dict[str, dict[tuple[str, int], Values]] = {}
+    weighed = []
+    for values in shapes:
+        config = job.config(values)
+        side = load_data(config).image_size
+        weight = memory_weight(config.to_dict()) * side**2
+        sizes = found.setdefault(config.backbone, {})
+        weighed.append((weight, sizes, (config.dataset, side), values))
+    for _, sizes, size, values in sorted(weighed, key=itemgetter(0), reverse=True):
+        sizes.setdefault(size, values)
+    return {backbone: list(sizes.values()) for backbone, sizes in found.items()}
 
 
 def _remembered(config: TrainConfig) -> dict[str, str] | None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, Space, enumerate_space, walk
 from search_spaces.domains.checks import contains
@@ -23,8 +23,6 @@ MOST_SIBLINGS = 8
 HEAVY = {**dict.fromkeys(("batch_size", "width", "depth", "batch_norm"), max), "freeze_depth": min}
 """Fields that decide how much memory a trial takes, and which end of their range takes most."""
 
-Key = TypeVar("Key")
-
 
 def trial_shapes(plan: Plan) -> list[Values]:
     """Values of the heaviest trial for each model, data set and image size of the plan.
@@ -35,18 +33,14 @@ def trial_shapes(plan: Plan) -> list[Values]:
         {field: value} of the fields that differ from the base, scratch runs at the end.
     """
     found = plan.known_configurations or [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
-    whole = [{**plan.base.to_dict(), **values} for values in found]
-    weighed = ((_shape(w), memory_weight(w), v) for w, v in zip(whole, found, strict=True))
-    return [values for _, values in heaviest(weighed).values()]
-
-
-def heaviest(weighed: Iterable[tuple[Key, float, Values]]) -> dict[Key, tuple[float, Values]]:
-    """The first of the heaviest of each key, with its weight, among (key, weight, values)."""
-    found: dict[Key, tuple[float, Values]] = {}
-    for key, weight, values in weighed:
-        if key not in found or found[key][0] < weight:
-            found[key] = weight, values
-    return found
+    fields = plan.base.to_dict()
+    heaviest: dict[tuple[Any, ...], tuple[float, Values]] = {}
+    for values in found:
+        whole = {**fields, **values}
+        shape, weight = _shape(whole), memory_weight(whole)
+        if shape not in heaviest or heaviest[shape][0] < weight:
+            heaviest[shape] = weight, values
+    return [values for _, values in heaviest.values()]
 
 
 def _of_space(free: Space, base: TrainConfig) -> list[Values]:
