@@ -1,7 +1,6 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -88,26 +87,13 @@ for _name, _question in SPACES.items():
     _epilog = _examples(*(f"{_shown} {end}" for end in _ends))
     app.command(_name, help=_question, epilog=_epilog, rich_help_panel="Search spaces")(run_space)
 
-# fmt: off
-COMMANDS: dict[str, tuple[Callable[..., None], ...]] = {
-    "Models": (
-        model_commands.pretrain_command, model_commands.sources_command,
-        model_commands.predict_command, model_commands.export_command,
-    ),
-    "Sweeps": (
-        sweep_commands.list_command, sweep_commands.show_command,
-        sweep_commands.pictures_command, sweep_commands.delete_command,
-    ),
-    "What there is": (
-        choices_commands.spaces_command, choices_commands.settings_command,
-        choices_commands.datasets_command, choices_commands.models_command,
-    ),
-}
-# fmt: on
-"""Panel of `--help` → its commands, named like their functions."""
-for _panel, _commands in COMMANDS.items():
-    for _command in _commands:
-        app.command(_command.__name__.removesuffix("_command"), rich_help_panel=_panel)(_command)
+for _panel, _module, _names in (
+    ("Models", model_commands, ("pretrain", "sources", "predict", "export")),
+    ("Sweeps", sweep_commands, ("list", "show", "pictures", "delete")),
+    ("What there is", choices_commands, ("spaces", "settings", "datasets", "models")),
+):
+    for _name in _names:
+        app.command(_name, rich_help_panel=_panel)(getattr(_module, f"{_name}_command"))
 
 
 def main(arguments: list[str] | None = None) -> None:

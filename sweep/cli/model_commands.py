@@ -44,12 +44,10 @@ def pretrain_command(
     if from_sweep is None:
         model = pretrain(replace(options, scratch=False), name, console)
     else:
-        unheeded = [flag_of(option) for option in options.given() if option != "results"]
+        unheeded = ", ".join(flag_of(name) for name in options.given() if name != "results")
         if unheeded:
-            raise BadInput(
-                f"--from {from_sweep} trains nothing, so {', '.join(unheeded)} would not count;"
-                " leave out the one or the other."
-            )
+            why = f"--from {from_sweep} trains nothing, so {unheeded} would not count"
+            raise BadInput(f"{why}; leave out the one or the other.")
         model = keep_winner(options.results, from_sweep, name)
     test = "" if model.test_accuracy is None else f", test accuracy {model.test_accuracy:.4f}"
     val = f"validation accuracy {model.val_accuracy:.4f}"

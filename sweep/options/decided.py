@@ -1,9 +1,8 @@
-"""The fields that the options fix, and the numbers of training images that they compare."""
+"""The fields that the options fix."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces.domains import Choice, Domain
 from sweep.options.sweep_options import SweepOptions
 from sweep.results.sources import PRETRAINED
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
@@ -31,9 +30,3 @@ def architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[
     made = read_metadata(source).config or {}
     known = [name for name in ARCHITECTURE if name in made and name not in named]
     return {n: getattr(config_from_dict({n: made[n]}, base), n) for n in known}
-
-
-def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
-    """`limit_train` as a field that varies, where the options name several sizes."""
-    sizes = options.limit_train
-    return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}

@@ -58,8 +58,7 @@ class SweepOptions:
         read.Sizes(), read.sizes, DATA, "Training images to use; several sizes are compared.",
         at_source=OWN, metavar="N,N,all", pretrain=True)
     source_dataset: str | None = option(
-        None, read.data, DATA, "Train the space's own source on this data set instead.",
-        at_source=NEVER)
+        None, read.data, DATA, "Train the space's own source on this data set.", at_source=NEVER)
     backbone: str | None = option(
         None, read.text, MODEL, "A name from `models`, or timm:NAME.",
         at_source=SAME, sets="backbone", pretrain=True)
@@ -99,13 +98,11 @@ class SweepOptions:
         at_source=OWN, explores=True)
     confirm: str | None = option(
         None, read.confirmation, SEARCH,
-        "Train the best K again with S fresh seeds, which name the winner; 0: not (unset: 5x3 for"
-        " a search, 0 for a grid or design).",
-        at_source=Fixed("0"), metavar="KxS", explores=True)
+        "Train the best K again with S fresh seeds, which name the winner (unset: 5x3; 0, not at"
+        " all, for a grid or design).", at_source=Fixed("0"), metavar="KxS", explores=True)
     scratch: bool = option(
         True, read.switch, SEARCH,
-        "In a transfer sweep, also train from random weights, as many configurations as the"
-        " median strategy has.",
+        "In a transfer sweep, also train from random weights as often as the median strategy.",
         at_source=Fixed(False))
     seed: int = option(
         0, read.Whole(0), SEARCH, "First training seed, and the searcher's.",
@@ -115,8 +112,7 @@ class SweepOptions:
     grace_period: int | None = option(
         None, read.Whole(1), SEARCH,
         "Epochs before ASHA may stop a trial (unset: a third of all for a search that learns,"
-        " else 1).",
-        at_source=OWN)
+        " else 1).", at_source=OWN)
     reduction_factor: float = option(
         3.0, read.number, SEARCH, "ASHA lets one in this many configurations go on.",
         at_source=OWN)

@@ -40,10 +40,8 @@ def transfers_alone(options: SweepOptions) -> str | None:
     given += [f"--set {key}" for key in keys if key not in SHARED_SETTINGS]
     if not given:
         return None
-    return (
-        f"For the transfers alone: {', '.join(given)}; the source is trained as the space's file"
-        " and --source-set say."
-    )
+    say = "the source is trained as the space's file and --source-set say"
+    return f"For the transfers alone: {', '.join(given)}; {say}."
 
 
 def check_source_options(plan: Plan) -> None:

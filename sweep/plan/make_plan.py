@@ -6,8 +6,8 @@ nothing and decodes no image, so that `--dry-run` is quick.
 
 from dataclasses import replace
 
-from search_spaces.domains import fix
-from sweep.options.decided import fixed_fields, sizes_axis
+from search_spaces.domains import Choice, fix
+from sweep.options.decided import fixed_fields
 from sweep.options.spaces import SearchSpace, load_space
 from sweep.options.sweep_options import SweepOptions
 from sweep.options.user_modules import read_user_module
@@ -36,7 +36,8 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
     space = space or load_space(options.space)
     fixed = fixed_fields(options, space.base)
     base = config_from_dict(fixed, space.base)
-    free = {**sizes_axis(options), **fix(space.space, fixed)}
+    sizes = {"limit_train": Choice(options.limit_train)} if len(options.limit_train) > 1 else {}
+    free = {**sizes, **fix(space.space, fixed)}
     if base.device == "cpu" and "device" not in free and options.gpus is None:
         options = replace(options, gpus=0)
     plan = Plan(

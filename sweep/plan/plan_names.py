@@ -1,12 +1,10 @@
 """Names in a plan: data sets, models, optimizers, files, each looked up before a sweep starts."""
 
-from collections.abc import Callable
-
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.plan import Plan
 from sweep.results.sources import PRETRAINED
 from tl_core.batches.batches import check_augmentation
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import config_from_dict
 from tl_core.datasets import check_dataset
 from tl_core.errors import BadInput
 from tl_core.machine.device import device_named, resolve_device
@@ -27,7 +25,12 @@ def check_names(plan: Plan) -> None:
         _check_device(device, plan.options)
     for values in plan.variants():
         check_model(config_from_dict(values, plan.base))
-    for field, check in NAMED:
+    for field, check in (
+        ("dataset", check_dataset),
+        ("optimizer", check_optimization),
+        ("schedule", check_optimization),
+        ("augmentation", check_augmentation),
+    ):
         for value in plan.levels(field):
             check(config_from_dict({field: value}, plan.base))
     for field in ("weights", "teacher"):
@@ -53,12 +56,3 @@ def _check_device(name: str, options: SweepOptions) -> None:
         raise BadInput(f"{asked}: {why}; leave one of them out.")
     if options.address is None:  # else another machine's devices count
         resolve_device(name)
-
-
-NAMED: tuple[tuple[str, Callable[[TrainConfig], None]], ...] = (
-    ("dataset", check_dataset),
-    ("optimizer", check_optimization),
-    ("schedule", check_optimization),
-    ("augmentation", check_augmentation),
-)
-"""Fields whose values are names of a table's rows, and what looks them up in a configuration."""

@@ -89,9 +89,8 @@ def _allowed(options: SweepOptions, nodes: list[Node], place: str) -> Pool:
         name = kind.lower()
         have = sum(getattr(node, name) for node in nodes)
         if asked is not None and asked > have:
-            raise BadInput(
-                f"`--{name} {asked}` asks for {asked} {kind}; {place} has {have}. {way_out}."
-            )
+            ask = f"`--{name} {asked}` asks for {asked} {kind}"
+            raise BadInput(f"{ask}; {place} has {have}. {way_out}.")
         found.append(have if asked is None else asked)
     return Pool(*found, tuple(nodes))
 
@@ -105,8 +104,6 @@ def share_out(
     fewer trials than CPUs, each gets more.
 
     Args:
-        options: say how many trials share a GPU.
-        pool: for the sweep.
         trials: of the sweep; 0 where that is not known.
         threads: of a trial; None leaves it open.
         packed: trials on a GPU where the options leave that to a measurement.
