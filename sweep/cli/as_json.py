@@ -26,7 +26,7 @@ _OF_SHOW = (
 _TABLES = ("top", "effects", "importance", "strategies")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Write a value to stdout."""
     typer.echo(json.dumps(_clean(value), indent=2, allow_nan=False))
 
@@ -52,7 +52,7 @@ def result_object(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: object) -> object:
     """A value as JSON has it: NumPy's as Python's, and null for NaN and infinities."""
     value = plain(value)
     if isinstance(value, dict):

@@ -28,7 +28,7 @@ NEVER = "never"
 class Fixed:
     """What an option always is in the source's sweep."""
 
-    value: Any
+    value: object
 
 
 def option(
@@ -60,11 +60,10 @@ def option(
         explores: whether the command that is kept with a sweep leaves it out, since it says how
             the space is explored, or names the sweep.
     """
-    about = {
+    return dataclasses.field(default=default, metadata={
         "reader": reader, "panel": panel, "help": help, "at_source": at_source, "flags": flags,
         "metavar": metavar, "sets": sets, "pretrain": pretrain, "explores": explores,
-    }  # fmt: skip
-    return dataclasses.field(default=default, metadata=about)
+    })  # fmt: skip
 
 
 def flag(field: Field[Any]) -> str:

@@ -17,18 +17,18 @@ from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 from tl_core.settings import plain
 
-Reader = Callable[[str, Any], Any]
+Reader = Callable[[str, object], Any]
 PARQUET = ".parquet"
 
 
-def text(flag: str, given: Any) -> str:
+def text(flag: str, given: object) -> str:
     """A name, or a path as text."""
     if not isinstance(given, str | Path):
         raise BadInput(f"{flag} {given!r}: write text.")
     return str(given)
 
 
-def data(flag: str, given: Any) -> str:
+def data(flag: str, given: object) -> str:
     """The name of a data set; a path that is there becomes folder:PATH or parquet:PATH."""
     if isinstance(given, Path):
         path = expanded(given)
@@ -46,7 +46,7 @@ class Whole:
 
     low: int | None = None
 
-    def __call__(self, flag: str, given: Any) -> int:
+    def __call__(self, flag: str, given: object) -> int:
         """A whole number."""
         value = plain(given)
         if not _is_number(value, numbers.Integral):
@@ -60,7 +60,7 @@ def _is_number(value: object, kind: type) -> bool:
     return isinstance(value, kind) and not isinstance(value, bool)
 
 
-def number(flag: str, given: Any) -> float:
+def number(flag: str, given: object) -> float:
     """A number."""
     value = plain(given)
     if not _is_number(value, numbers.Real):
@@ -68,7 +68,7 @@ def number(flag: str, given: Any) -> float:
     return float(value)
 
 
-def switch(flag: str, given: Any) -> bool:
+def switch(flag: str, given: object) -> bool:
     """True or False."""
     value = plain(given)
     if not isinstance(value, bool):
@@ -76,7 +76,7 @@ def switch(flag: str, given: Any) -> bool:
     return value
 
 
-def seconds(flag: str, given: Any) -> float:
+def seconds(flag: str, given: object) -> float:
     """`90`, `90s`, `30m` or `2h`, a number of seconds, or a timedelta, in seconds."""
     value, found = plain(given), 0.0
     if isinstance(value, timedelta):
@@ -90,7 +90,7 @@ def seconds(flag: str, given: Any) -> float:
     return found
 
 
-def sharing(flag: str, given: Any) -> int | None:
+def sharing(flag: str, given: object) -> int | None:
     """Trials on one GPU; None for `auto`."""
     text = str(plain(given)).strip().lower()
     if text == "auto":
@@ -100,7 +100,7 @@ def sharing(flag: str, given: Any) -> int | None:
     return int(text)
 
 
-def confirmation(flag: str, given: Any) -> str:
+def confirmation(flag: str, given: object) -> str:
     """`5x3`, the best five configurations with three seeds each; `0` for none."""
     text = str(plain(given)).strip().lower().replace("×", "x")
     if match := re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII):
@@ -120,7 +120,7 @@ class Sizes(tuple[int | None, ...]):
         return ",".join("all" if size is None else str(size) for size in self)
 
 
-def sizes(flag: str, given: Any) -> Sizes:
+def sizes(flag: str, given: object) -> Sizes:
     """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None]."""
     if given is None or isinstance(given, Sizes):
         return Sizes(given or ())
@@ -142,31 +142,31 @@ def _size(part: object) -> int | None:
     return int(text) if text.isdecimal() else 0
 
 
-def paths(flag: str, given: Any) -> tuple[str, ...]:
+def paths(flag: str, given: object) -> tuple[str, ...]:
     """One path or several."""
     return tuple(text(flag, item) for item in _items(plain(given)))
 
 
-def folder(flag: str, given: Any) -> Path:
+def folder(flag: str, given: object) -> Path:
     """A path."""
     return Path(text(flag, given))
 
 
-def settings(flag: str, given: Any) -> tuple[str, ...]:
+def settings(flag: str, given: object) -> tuple[str, ...]:
     """`KEY=VALUE` texts; in Python also {key: value}."""
     if isinstance(given, Mapping):
         return tuple(_setting(flag, name, value) for name, value in given.items())
     return tuple(text(flag, item) for item in _items(given))
 
 
-def _setting(flag: str, name: Any, value: Any) -> str:
+def _setting(flag: str, name: object, value: object) -> str:
     value = plain(value)
     if isinstance(value, list | tuple) and not value:
         raise BadInput(f"{flag} {name}={value!r}: give at least one value, or None.")
     return f"{name}={as_text(data(flag, value) if name == 'dataset' else value)}"
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A value as `--set` would have it written."""
     value = plain(value)
     if isinstance(value, Mapping):
@@ -176,9 +176,8 @@ def as_text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _items(value: Any) -> list[Any]:
+def _items(value: object) -> list[Any]:
     """One thing or several as a list; nothing for None."""
-    if value is None:
-        return []
-    one = isinstance(value, str | bytes | Path) or not isinstance(value, Iterable)
-    return [value] if one else [plain(item) for item in value]
+    if isinstance(value, str | bytes | Path) or not isinstance(value, Iterable):
+        return [] if value is None else [value]
+    return [plain(item) for item in value]

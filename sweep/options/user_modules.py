@@ -70,7 +70,9 @@ def _what_and_where(error: BaseException, path: Path) -> str:
     return f"{place}: {kind}{message}"
 
 
-def load_modules(paths: Iterable[str] | None) -> None:
+def load_modules(paths: Iterable[str] | None) -> tuple[UserModule, ...]:
     """Load the user's modules into this process; raises BadInput where one is none, or fails."""
-    for path in paths or ():
-        read_user_module(path).load()
+    modules = tuple(map(read_user_module, paths or ()))
+    for module in modules:
+        module.load()
+    return modules

@@ -60,11 +60,9 @@ def _from_scratch(plan: Plan) -> list[Values]:
 def _steering(space: Space) -> set[str]:
     """The shaping fields of a space, and those that decide whether they are active."""
     found = {n for n, domain in space.items() if n in SHAPING or isinstance(domain, Points)}
-    while True:
-        more = {cause for name in found if name in space for cause in space[name].when or {}}
-        if more <= found:
-            return found
+    while more := {c for n in found & space.keys() for c in space[n].when or {}} - found:
         found |= more
+    return found
 
 
 def _narrowed(name: str, domain: Domain, steers: bool) -> Domain:
