@@ -10,11 +10,7 @@ from tl_core.weights.weights_file import read_metadata
 
 
 def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
-    """Field → value, the model of a source that they name too.
-
-    Raises:
-        BadInput: a value is none that its field takes.
-    """
+    """Field → value, the model of a source that they name too; raises BadInput for bad values."""
     changed = options.overrides
     return {**changed, **architecture_of_source(config_from_dict(changed, base), changed)}
 

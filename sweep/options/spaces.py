@@ -32,11 +32,8 @@ DESIGN_SEEDS = {"one-at-a-time": 5, "factorial": 3}
 """Repeats under a design that states no number: an effect needs a spread to be judged by."""
 
 OPTIONAL: dict[str, tuple[type, str]] = {
-    "DESIGN": (str, "a name, or None"),
-    "SEARCH": (str, "a name, or None"),
-    "SCHEDULER": (str, "a name, or None"),
-    "TRIALS": (int, "a whole number from 1"),
-    "SEEDS": (int, "a whole number from 1"),
+    **dict.fromkeys(("DESIGN", "SEARCH", "SCHEDULER"), (str, "a name, or None")),
+    **dict.fromkeys(("TRIALS", "SEEDS"), (int, "a whole number from 1")),
     "SCRATCH": (dict, "{field: value} of scratch runs"),
     "SOURCE": (TrainConfig, "TrainConfig(...)"),
     "SOURCE_SPACE": (dict, "{field: Choice(...), ...}"),
@@ -160,8 +157,7 @@ def _checked_scratch(scratch: dict[str, Any], base: TrainConfig) -> dict[str, An
     for name in NOT_FROM_SCRATCH:
         if name in scratch:
             raise BadInput(
-                f"SCRATCH has {name}={scratch[name]!r}, but scratch runs are the strategy "
-                f"'scratch' and have the sizes of the others; leave {name} out."
+                f"SCRATCH has {name}={scratch[name]!r}, but may not set it; leave {name} out."
             )
     return scratch
 

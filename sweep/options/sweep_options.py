@@ -37,10 +37,7 @@ class SweepOptions:
     """One sweep as asked for; None means that the space or the machine decides.
 
     NumPy's numbers, paths, lists and the command line's text become plain values of the fields'
-    types. `--help` has the options in this order.
-
-    Raises:
-        BadInput: a value has a type that the option does not take.
+    types; BadInput is raised where they cannot. `--help` has the options in this order.
     """
 
     # fmt: off
@@ -149,11 +146,7 @@ class SweepOptions:
 
     @cached_property
     def overrides(self) -> Mapping[str, Any]:
-        """The fields of TrainConfig that the options fix, paths made absolute.
-
-        Raises:
-            BadInput: `--set` has no such field or value, or there is no such source.
-        """
+        """The fields of TrainConfig that the options fix, as `read_overrides` gives them."""
         values = {f.metadata["sets"]: getattr(self, f.name) for f in fields(self)}
         fixed = {name: value for name, value in values.items() if name and value is not None}
         if self.limit_train:

@@ -22,11 +22,7 @@ class UserModule:
     text: str
 
     def load(self) -> ModuleType:
-        """Run the text once per process and return the module.
-
-        Raises:
-            BadInput: the file raises an error; the line is named.
-        """
+        """Run the text once per process; raises BadInput, with the line, where that fails."""
         path = Path(self.path)
         name = "user_" + re.sub(r"\W", "_", path.stem)
         known = sys.modules.get(name)

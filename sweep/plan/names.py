@@ -50,10 +50,8 @@ def sweep_name(plan: Plan, now: datetime) -> str:
 def claim_name(plan: Plan, results: Path, describe: Callable[[str], Manifest]) -> Manifest:
     """Make the sweep's folder, which no other driver can then make, and return its description.
 
-    `results` is the results folder, absolute; `describe` makes the description of a name.
-
-    Raises:
-        BadInput: as `sweep_name`; or another driver has just taken the name that the user gave.
+    `describe` makes the description of a name. Raises BadInput as `sweep_name` does, and where
+    another driver has just taken the name that the user gave.
     """
     while True:
         manifest = describe(sweep_name(plan, datetime.now()))
