@@ -14,7 +14,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, near_names
 from tl_core.settings import check_value, parse_text, plain, plain_value, setting
 
 ACTIVATIONS = ("elu", "relu", "gelu", "silu")
@@ -312,10 +312,7 @@ def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None)
 def check_field_name(name: str) -> None:
     """Raise BadInput, with the nearest names, where `name` is no field of TrainConfig."""
     if name not in FIELDS:
-        import difflib
-
-        near = difflib.get_close_matches(name, FIELDS, n=3)
-        hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(FIELDS)}."
+        hint = near_names(name, FIELDS, f"one of {', '.join(FIELDS)}.")
         raise BadInput(f"{name!r} is no field of TrainConfig; {hint}")
 
 

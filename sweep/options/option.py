@@ -34,10 +34,10 @@ class Fixed:
 def option(
     default: Any,
     reader: Reader,
-    panel: str = "",
-    help: str = "",
-    *,
+    panel: str,
+    help: str,
     at_source: str | Fixed,
+    *,
     flags: tuple[str, ...] = (),
     metavar: str | None = None,
     sets: str | None = None,

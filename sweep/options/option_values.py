@@ -48,11 +48,10 @@ class Whole:
 
     def __call__(self, flag: str, given: object) -> int:
         """A whole number."""
-        value = plain(given)
-        if not _is_number(value, numbers.Integral):
-            raise BadInput(f"{flag} {given!r}: write a whole number.")
-        if self.low is not None and value < self.low:
-            raise BadInput(f"{flag} {value}: write a whole number from {self.low} on.")
+        value, low = plain(given), self.low
+        if not _is_number(value, numbers.Integral) or (low is not None and value < low):
+            rule = "a whole number" if low is None else f"a whole number from {low} on"
+            raise BadInput(f"{flag} {value!r}: write {rule}.")
         return int(value)
 
 
@@ -107,8 +106,7 @@ def confirmation(flag: str, given: object) -> str:
         return f"{match[1]}x{match[2]}"
     if re.fullmatch("0+", text) is None:
         raise BadInput(
-            f"{flag} {given}: write configurations x seeds, both from 1 on, such as 5x3, or 0 for"
-            " no confirmation."
+            f"{flag} {given}: write configurations x seeds, such as 5x3, or 0 for none."
         )
     return "0"
 
@@ -127,10 +125,7 @@ def sizes(flag: str, given: object) -> Sizes:
     value = plain(given)
     found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
     if not found or 0 in found:
-        raise BadInput(
-            f"{flag} {given}: write a number of images, or several, such as 100,1000,all; in"
-            " Python also [100, 1000, None]."
-        )
+        raise BadInput(f"{flag} {given}: write 100,1000,all or, in Python, [100, 1000, None].")
     return Sizes(sorted(found, key=lambda size: size or math.inf))
 
 
