@@ -81,7 +81,7 @@ def ray_resources(options: SweepOptions) -> Pool:
 
 
 def _allowed(options: SweepOptions, nodes: list[Node], place: str) -> Pool:
-    found = []
+    found = {}
     for kind, asked, way_out in (
         ("CPUs", options.cpus, "Leave --cpus out"),
         ("GPUs", options.gpus, "Use --gpus 0 to train on the CPU"),
@@ -91,8 +91,8 @@ def _allowed(options: SweepOptions, nodes: list[Node], place: str) -> Pool:
         if asked is not None and asked > have:
             ask = f"`--{name} {asked}` asks for {asked} {kind}"
             raise BadInput(f"{ask}; {place} has {have}. {way_out}.")
-        found.append(have if asked is None else asked)
-    return Pool(*found, tuple(nodes))
+        found[name] = have if asked is None else asked
+    return Pool(found["cpus"], found["gpus"], tuple(nodes))
 
 
 def share_out(
