@@ -49,10 +49,6 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
         BadInput: what the command line would refuse, in the same words; or the space asks for
             several sweeps.
         sweep.driver.unfinished.Unfinished: the space's source could not be trained.
-
-    Example:
-        >>> from sweep import run
-        >>> run("ablation", dataset="digits", seeds=1).top.head()  # doctest: +SKIP
     """
     sweeps = sweeps_of(_asked(space, options))
     if len(sweeps) > 1:

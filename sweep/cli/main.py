@@ -77,11 +77,9 @@ def _root(
     pass
 
 
-SPACES = {
-    **{name: about for name, about in builtin_spaces().items() if name != "pretrain"},
-    ANY_SPACE: "Your own file, with BASE and SPACE.",
-}
-for _name, _question in SPACES.items():
+for _name, _question in {**builtin_spaces(), ANY_SPACE: "Your file with BASE and SPACE."}.items():
+    if _name == "pretrain":  # a command of its own
+        continue
     _shown = "./my_space.py" if _name == ANY_SPACE else _name
     _ends = ("--dry-run", "--dataset folder:photos --epochs 20", "--set batch_size=64 --name mine")
     _epilog = _examples(*(f"{_shown} {end}" for end in _ends))

@@ -55,7 +55,6 @@ def read_user_module(path: str | Path) -> UserModule:
 
 def _what_and_where(error: BaseException, path: Path) -> str:
     """`my_space.py:7: NameError: ...` in one line, at the deepest line inside the file."""
-    message = next(iter(str(error).splitlines()), "")
     if isinstance(error, SyntaxError):
         file = Path(error.filename or path).name
         return f"{file}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
@@ -63,7 +62,7 @@ def _what_and_where(error: BaseException, path: Path) -> str:
     lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
     place = f"{path.name}:{lines[-1]}" if lines else path.name
     kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    return f"{place}: {kind}{message}"
+    return f"{place}: {kind}{next(iter(str(error).splitlines()), '')}"
 
 
 def load_modules(paths: Iterable[str] | None) -> tuple[UserModule, ...]:

@@ -9,13 +9,12 @@ from sweep.plan.plan import Plan
 from tl_core.config import ARCHITECTURE
 from tl_core.errors import BadInput
 
-ON_THIS_MACHINE = (
-    "data_dir", "cache_dir", "device", "threads", "precision", "eval_precision", "channels_last",
-    "eval_batch_size",
-)  # fmt: skip
-"""Settings of where and in which arithmetic trials run."""
-SHARED_SETTINGS = frozenset((*ARCHITECTURE, *ON_THIS_MACHINE))
-"""Settings of `--set` that hold for the source too, unless `--source-set` says otherwise."""
+SHARED_SETTINGS = frozenset((
+    *ARCHITECTURE, "data_dir", "cache_dir", "device", "threads", "precision", "eval_precision",
+    "channels_last", "eval_batch_size",
+))  # fmt: skip
+"""Settings of `--set` that hold for the source too, unless `--source-set` says otherwise: of the
+model, which its weights must fit, and of where and in which arithmetic trials run."""
 
 
 def source_options(options: SweepOptions) -> SweepOptions:

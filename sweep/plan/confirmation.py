@@ -85,15 +85,14 @@ def seconds_needed(
     concurrent: int,
     now: datetime,
 ) -> float | None:
-    """How long a confirmation takes, by how long the epochs of the best so far took.
+    """Seconds that a confirmation takes, with a margin; None while no epoch has ended.
+
+    They follow from how long the epochs of the best so far took.
 
     Args:
         best: the runs of each of the best configurations.
         trials: of the confirmation, `concurrent` of them side by side, of `epochs` each.
         now: the time up to which a run that has no end counts.
-
-    Returns:
-        Seconds, with a margin; None while no epoch has ended.
     """
     lengths = []
     for runs in best:

@@ -12,11 +12,10 @@ from sweep.results.folders import sweep_names
 from sweep.results.manifest import Manifest, begin_sweep
 from tl_core.errors import BadInput
 
-_COMMANDS = (
-    "list", "show", "delete", "pretrain", "sources", "predict", "export", "pictures", "spaces",
-    "settings", "datasets", "models",
-)  # fmt: skip
-RESERVED_NAMES = frozenset((*_COMMANDS, *builtin_spaces()))
+RESERVED_NAMES = frozenset((
+    *builtin_spaces(), "list", "show", "delete", "pretrain", "sources", "predict", "export",
+    "pictures", "spaces", "settings", "datasets", "models",
+))  # fmt: skip
 LONGEST = 200
 """Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""
 

@@ -142,10 +142,8 @@ def _too_large(pool: Pool, threads: int | None) -> str:
         where = " on its largest machine" if most < pool.cpus else ""
         return f"threads={threads}: there are {most} CPUs for the sweep{where}; ask for fewer."
     if pool.gpus:
-        return (
-            f"a trial needs {wanted} and a GPU of one machine, and no machine has both ({nodes});"
-            " use --gpus 0 to train on the CPU."
-        )
+        lack = f"a trial needs {wanted} and a GPU of one machine, and no machine has both"
+        return f"{lack} ({nodes}); use --gpus 0 to train on the CPU."
     return f"a trial needs {wanted}, and no machine has so many ({nodes}); add one to the cluster."
 
 

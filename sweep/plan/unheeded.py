@@ -27,10 +27,8 @@ def unheeded_options(plan: Plan) -> tuple[str, ...]:
         flags = " and ".join(map(flag_of, sorted(of_asha)))
         notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
     elif options.grace_period is not None and not plan.rungs:
-        notes.append(
-            f"--grace-period {options.grace_period}: trials of {plan.searched_epochs} epochs end"
-            f" before {plan.search.scheduler} could stop one; give fewer."
-        )
+        early = f"trials of {plan.searched_epochs} epochs end before {plan.search.scheduler}"
+        notes.append(f"--grace-period {options.grace_period}: {early} could stop one; give fewer.")
     dead = _dead_fields(plan, plan.named)
     if dead:
         which = "it" if len(dead) == 1 else "them"

@@ -92,10 +92,7 @@ def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
 
 
 def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
-    """The file in `results` with the weights of the residual CNN of base's width and so on.
-
-    It is trained on `shapes` now if it is not kept yet.
-    """
+    """Weights in `results` of the base's residual CNN, trained on `shapes` now if not kept yet."""
     norm = "norm" if base.batch_norm else "no-norm"
     name = f"{SOURCE}-{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
     name += "" if base.attention == "none" else f"-{base.attention}"

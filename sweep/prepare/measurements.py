@@ -56,10 +56,8 @@ def measured_precisions(
 def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]]:
     """How many trials share a GPU, by what the heaviest of each backbone takes of a whole one.
 
-    `job` has its precisions resolved; `shapes` as in `measured_precisions`.
-
-    Returns:
-        The number, and a line for each backbone that could not be measured, which makes it 1.
+    Also a line for each backbone that could not be measured, which makes it 1. `job` has its
+    precisions resolved; `shapes` as in `measured_precisions`.
     """
     import ray
 

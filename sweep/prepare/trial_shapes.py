@@ -25,12 +25,10 @@ HEAVY = {**dict.fromkeys(("batch_size", "width", "depth", "batch_norm"), max), "
 
 
 def trial_shapes(plan: Plan) -> list[Values]:
-    """Values of the heaviest trial for each model, data set and image size of the plan.
+    """Values of the heaviest trial for each model, data set and image size; scratch runs last.
 
     Of a design or a grid each is a configuration that is trained, of a search one of its space.
-
-    Returns:
-        {field: value} of the fields that differ from the base, scratch runs at the end.
+    Values are {field: value} of what differs from the base.
     """
     found = plan.known_configurations or [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
     fields = plan.base.to_dict()
@@ -86,8 +84,7 @@ def _ends(domain: Domain) -> tuple[Any, ...]:
 def siblings(plan: Plan, values: Values) -> list[Values]:
     """Trials of the same model, data set and image size with other settings that may matter.
 
-    Returns:
-        Values of MOST_SIBLINGS trials at most, those with the fewest differences first.
+    There are MOST_SIBLINGS of them at most, those with the fewest differences first.
     """
     known = plan.known_configurations
     others = known or [*_with_other_levels(plan, values), *_from_scratch(plan)]
