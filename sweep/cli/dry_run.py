@@ -61,8 +61,7 @@ def _rungs(plan: Plan) -> str | None:
     """When the scheduler stops configurations, if it does."""
     if plan.search.scheduler == "none":
         return None
-    epochs = ", ".join(map(str, plan.rungs))
-    if not epochs:
+    if not (epochs := ", ".join(map(str, plan.rungs))):
         return "none: trials end before the grace period does"
     return f"after epoch {epochs}: one configuration in {plan.options.reduction_factor:g} goes on"
 

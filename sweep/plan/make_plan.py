@@ -66,12 +66,11 @@ def _check_names(plan: Plan) -> None:
         _check_device(device, plan.options)
     for values in plan.variants():
         check_model(config_from_dict(values, plan.base))
-    for field, check in (
-        ("dataset", check_dataset),
-        ("optimizer", check_optimization),
-        ("schedule", check_optimization),
-        ("augmentation", check_augmentation),
-    ):
+    checks = {
+        "dataset": check_dataset, "optimizer": check_optimization,
+        "schedule": check_optimization, "augmentation": check_augmentation,
+    }  # fmt: skip
+    for field, check in checks.items():
         for value in plan.levels(field):
             check(config_from_dict({field: value}, plan.base))
     for field in ("weights", "teacher"):

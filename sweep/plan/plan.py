@@ -217,6 +217,4 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
             f"--limit-train {plan.options.limit_train}: {search.searcher} would choose among these"
             " sizes; use --search grid or a design, which train every configuration with each."
         )
-    return count_search(
-        plan.free, plan.base, plan.limits, search.trials, had, exhaustive=search.is_listed
-    )
+    return count_search(plan.free, plan.base, plan.limits, search.trials, had, search.is_listed)
