@@ -125,7 +125,7 @@ def sizes(flag: str, given: object) -> Sizes:
     value = plain(given)
     found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
     if not found or 0 in found:
-        raise BadInput(f"{flag} {given}: write 100,1000,all or, in Python, [100, 1000, None].")
+        raise BadInput(f"{flag} {given}: write numbers of images: 100,1000,all or [100, None].")
     return Sizes(sorted(found, key=lambda size: size or math.inf))
 
 

@@ -93,12 +93,12 @@ class SweepOptions:
         None, read.Whole(1), SEARCH, "Repeats of each configuration.", OWN, explores=True)
     confirm: str | None = option(
         None, read.confirmation, SEARCH,
-        "Train the best K again with S fresh seeds, which name the winner (unset: 5x3; 0, not at"
-        " all, for a grid or design).", Fixed("0"), metavar="KxS", explores=True)
+        "Train the best K again with S fresh seeds, which name the winner; 0: not (unset: 5x3 for"
+        " a search, 0 for a grid or design).", Fixed("0"), metavar="KxS", explores=True)
     scratch: bool = option(
         True, read.switch, SEARCH,
-        "In a transfer sweep, also train from random weights as often as the median strategy.",
-        Fixed(False))
+        "In a transfer sweep, also train from random weights, as many configurations as the"
+        " median strategy has.", Fixed(False))
     seed: int = option(
         0, read.Whole(0), SEARCH, "First training seed, and the searcher's.",
         SAME, sets="seed", pretrain=True)
