@@ -1,6 +1,5 @@
 """The same from Python: `run("ablation", dataset="digits")` returns what the terminal shows."""
 
-import difflib
 import inspect
 from collections.abc import Callable
 from pathlib import Path
@@ -13,7 +12,7 @@ from sweep.driver.study import Study, sweeps_of
 from sweep.options.option import argument, show_parameters
 from sweep.options.sweep_options import FLAGS, SweepOptions
 from sweep.report.summary import SweepResult
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, near_names
 
 ARGUMENTS = {argument(field): field for field in FLAGS.values()}
 """What the Python API calls each option."""
@@ -25,11 +24,8 @@ def _with_options(function: Runner) -> Runner:
     lines = [f"    {name}: {field.metadata['help']}" for name, field in ARGUMENTS.items()]
     text = inspect.cleandoc(function.__doc__ or "")
     function.__doc__ = "\n".join([text, "", "Options:", *lines])
-    kind = inspect.Parameter.KEYWORD_ONLY
-    show_parameters(
-        function,
-        [inspect.Parameter(n, kind, default=field.default) for n, field in ARGUMENTS.items()],
-    )
+    untyped = inspect.Parameter.empty
+    show_parameters(function, {n: (field.default, untyped) for n, field in ARGUMENTS.items()})
     return function
 
 
@@ -40,8 +36,8 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
     Args:
         space: name of a search space, or the path of a file with one.
         quiet: show no progress.
-        **options: any option of the command line, with `_` for `-`, in Python's types, numbers as
-            numbers: `limit_train=[100, 1000, None]`, `time_budget="30m"` or seconds,
+        **options: as on the command line, with `_` for `-`, in Python's types:
+            `limit_train=[100, 1000, None]`, `time_budget="30m"` or seconds,
             `trials_per_gpu="auto"`, `dataset=Path("photos")`. `set` and `source_set` are dicts of
             fields, `imports` is a path or a list of paths.
 
@@ -53,10 +49,6 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
         BadInput: what the command line would refuse, in the same words; or the space asks for
             several sweeps.
         sweep.driver.unfinished.Unfinished: the space's source could not be trained.
-
-    Example:
-        >>> from sweep import run
-        >>> run("ablation", dataset="digits", seeds=1).top.head()  # doctest: +SKIP
     """
     sweeps = sweeps_of(_asked(space, options))
     if len(sweeps) > 1:
@@ -80,18 +72,10 @@ def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[S
 
 
 def _asked(space: str | Path, options: dict[str, Any]) -> SweepOptions:
-    """The options as the command line would have them.
-
-    Raises:
-        BadInput: there is no such option, or a value is none that it takes.
-    """
     given: dict[str, Any] = {"space": space}
     for name, value in options.items():
         if name not in (*ARGUMENTS, *FLAGS):
-            near = difflib.get_close_matches(name, ARGUMENTS, n=3)
-            hint = (
-                f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(ARGUMENTS)}."
-            )
+            hint = near_names(name, ARGUMENTS, f"one of {', '.join(ARGUMENTS)}.")
             raise BadInput(f"{name}= is no option; {hint}")
         given[ARGUMENTS[name].name if name in ARGUMENTS else name] = value
     return SweepOptions(**given)

@@ -14,29 +14,27 @@ from sweep.report.summary import SweepResult
 from sweep.results.catalog import Entry
 from sweep.terminal.values import plain
 
+_OF_ENTRY = (
+    "name", "state", "trials", "test_accuracy", "best_val_accuracy", "best_of", "confirmed",
+    "disk_bytes", "problems",
+)  # fmt: skip
 _OF_LIST = ("space", "started_at", "ended_at", "trials_planned")
 _OF_SHOW = (
     *_OF_LIST, "question", "search", "scheduler", "seeds", "fields", "winner", "notes", "errors",
 )  # fmt: skip
-"""What is taken from a sweep's manifest."""
+"""What `list` and `show` take from a sweep's manifest."""
 _TABLES = ("top", "effects", "importance", "strategies")
 
 
-def print_json(value: Any) -> None:
+def print_json(value: object) -> None:
     """Write a value to stdout."""
     typer.echo(json.dumps(_clean(value), indent=2, allow_nan=False))
 
 
 def sweep_object(entry: Entry) -> dict[str, Any]:
     """One sweep of `list`."""
-    own = (
-        "name", "state", "trials", "test_accuracy", "best_val_accuracy", "best_of", "confirmed",
-        "disk_bytes", "problems",
-    )  # fmt: skip
-    return {
-        **{name: getattr(entry, name) for name in own},
-        **{name: getattr(entry.manifest, name, None) for name in _OF_LIST},
-    }
+    manifest = {name: getattr(entry.manifest, name, None) for name in _OF_LIST}
+    return {**{name: getattr(entry, name) for name in _OF_ENTRY}, **manifest}
 
 
 def result_object(result: SweepResult) -> dict[str, Any]:
@@ -54,7 +52,7 @@ def result_object(result: SweepResult) -> dict[str, Any]:
     }
 
 
-def _clean(value: Any) -> Any:
+def _clean(value: object) -> object:
     """A value as JSON has it: NumPy's as Python's, and null for NaN and infinities."""
     value = plain(value)
     if isinstance(value, dict):

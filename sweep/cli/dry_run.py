@@ -4,7 +4,7 @@ from datetime import datetime
 
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
+from rich.table import Column, Table
 
 from search_spaces.domains import Choice
 from sweep.driver.study import sweeps_of
@@ -22,72 +22,58 @@ DOWNLOADED = ", to be downloaded"
 
 
 def print_plan(options: SweepOptions, console: Console) -> None:
-    """Check the options and print what would run, sweep by sweep.
-
-    Raises:
-        BadInput: what a real run would refuse before it loads data.
-    """
+    """Print what would run, sweep by sweep; raises BadInput as a run does before it loads data."""
     for own, space in sweeps_of(options):
         plan = make_plan(own, space)
-        table = Table(box=None, show_header=False, padding=(0, 2, 0, 0))
-        table.add_column(style="bold", no_wrap=True)
-        table.add_column()
+        columns = (Column(style="bold", no_wrap=True), Column())
+        table = Table(*columns, box=None, show_header=False, padding=(0, 2, 0, 0))
         for label, text in _rows(plan, sweep_name(plan, datetime.now())):
             table.add_row(label, escape(text))
         console.print(table, highlight=False)
 
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
-    seeds = len(plan.search.seeds)
-    epochs = plan.epochs
+    seeds, epochs, confirmation = len(plan.search.seeds), plan.epochs, plan.confirmation
     about = "about " if plan.approximate else ""
     configurations = f"{plan.configurations} configurations"
     configurations += f", {about}{plan.scratch} of them from scratch," if plan.scratch else ""
-    rows = [
+    rows: list[tuple[str, str | None]] = [
         ("sweep", name),
         ("question", plan.space.question),
         ("data set", _dataset(plan)),
         *_files(plan),
-        *_source(plan),
+        ("source", _source(plan)),
         ("trials", f"{about}{plan.trials} = {configurations} × {seeds} seeds"),
-        *_confirmation(plan),
+        ("confirmation", str(confirmation) if confirmation.configurations else None),
         ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
         ("search", str(plan.search)),
-        *_rungs(plan),
+        ("stopping", _rungs(plan)),
         ("resources", _resources(plan)),
+        *(("note", note) for note in plan.notes),
     ]
-    rows += [("note", note) for note in plan.notes]
     for field, domain in plan.free.items():
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
-    return rows
+    return [(label, text) for label, text in rows if text is not None]
 
 
-def _confirmation(plan: Plan) -> list[tuple[str, str]]:
-    """What is trained again after the search, where anything is."""
-    confirmation = plan.confirmation
-    return [("confirmation", str(confirmation))] if confirmation.configurations else []
-
-
-def _rungs(plan: Plan) -> list[tuple[str, str]]:
+def _rungs(plan: Plan) -> str | None:
     """When the scheduler stops configurations, if it does."""
     if plan.search.scheduler == "none":
-        return []
-    epochs = ", ".join(map(str, plan.rungs))
-    if not epochs:
-        return [("stopping", "none: trials end before the grace period does")]
-    factor = plan.options.reduction_factor
-    return [("stopping", f"after epoch {epochs}: one configuration in {factor:g} goes on")]
+        return None
+    if not (epochs := ", ".join(map(str, plan.rungs))):
+        return "none: trials end before the grace period does"
+    return f"after epoch {epochs}: one configuration in {plan.options.reduction_factor:g} goes on"
 
 
-def _source(plan: Plan) -> list[tuple[str, str]]:
+def _source(plan: Plan) -> str | None:
     """What transfers start from, where there are any."""
-    if plan.trains_source:
-        source = source_plan(plan)
-        trials = "1 trial" if source.trials == 1 else f"{source.trials} trials"
-        about = f"{trials} of {source.epochs} epochs at most on {_own_dataset(source)}"
-        return [("source", f"trained first, unless it is kept already: {about}")]
-    return [("source", plan.base.weights)] if plan.base.weights is not None else []
+    if not plan.trains_source:
+        return plan.base.weights
+    source = source_plan(plan)
+    trials = "1 trial" if source.trials == 1 else f"{source.trials} trials"
+    about = f"{trials} of {source.epochs} epochs at most on {_own_dataset(source)}"
+    return f"trained first, unless it is kept already: {about}"
 
 
 def _dataset(plan: Plan) -> str:
@@ -99,20 +85,19 @@ def _dataset(plan: Plan) -> str:
 def _files(plan: Plan) -> list[tuple[str, str]]:
     """Splits, classes and counts of data that lie on disk, and what is left aside."""
     names = plan.levels("dataset")
-    lines = [
-        line if len(names) == 1 else f"{name}: {line}"
-        for name in names
-        for line in describe_dataset(config_from_dict({"dataset": name}, plan.base))
-    ]
-    return list(zip(["files", *[""] * len(lines)], lines, strict=False))
+    rows: list[tuple[str, str]] = []
+    for name in names:
+        for line in describe_dataset(config_from_dict({"dataset": name}, plan.base)):
+            text = line if len(names) == 1 else f"{name}: {line}"
+            rows.append(("" if rows else "files", text))
+    return rows
 
 
 def _own_dataset(plan: Plan) -> str:
     """The data sets of the trials; the base's own is none where the space sets others."""
     names = plan.levels("dataset")
-    there = [on_disk(config_from_dict({"dataset": name}, plan.base)) for name in names]
-    each = zip(names, there, strict=True)
-    return "; ".join(name if here else f"{name}{DOWNLOADED}" for name, here in each)
+    there = {name: on_disk(config_from_dict({"dataset": name}, plan.base)) for name in names}
+    return "; ".join(f"{name}{'' if here else DOWNLOADED}" for name, here in there.items())
 
 
 def _resources(plan: Plan) -> str:

@@ -1,6 +1,5 @@
 """The options of a sweep as Typer reads them, made from the fields of SweepOptions."""
 
-import inspect
 from collections.abc import Callable, Iterable
 from dataclasses import Field
 from pathlib import Path
@@ -18,28 +17,20 @@ def takes(names: Iterable[str]) -> Callable[[Command], Command]:
     """A decorator: these options stand in the place of a command's `**` parameter."""
 
     def decorate(command: Command) -> Command:
-        show_parameters(command, [_parameter(FLAGS[name]) for name in names])
+        show_parameters(command, {name: _parameter(FLAGS[name]) for name in names})
         return command
 
     return decorate
 
 
-def _parameter(field: Field[Any]) -> inspect.Parameter:
-    hint, default = _as_typed(field)
-    shown = _flag(field, default, panel=field.metadata["panel"])
-    kind = inspect.Parameter.KEYWORD_ONLY
-    return inspect.Parameter(field.name, kind, default=shown, annotation=hint)
-
-
-def _as_typed(field: Field[Any]) -> tuple[Any, Any]:
-    """Type and default of what Typer hands on; of an option with a metavar, text to be read."""
+def _parameter(field: Field[Any]) -> tuple[Any, Any]:
+    """Default and type of what Typer hands on; of an option with a metavar, text to be read."""
+    hint, default = field.type, field.default
     if is_repeated(field):
-        return list[str] | None, None
-    if field.metadata["metavar"] is None:
-        return field.type, field.default
-    if field.default in (None, ()):
-        return str | None, None
-    return str, str(field.default)
+        hint, default = list[str] | None, None
+    elif field.metadata["metavar"] is not None:
+        hint, default = (str, str(default)) if default else (str | None, None)
+    return _flag(field, default, panel=field.metadata["panel"]), hint
 
 
 def _flag(field: Field[Any], default: Any = ..., panel: str | None = None) -> Any:
@@ -55,4 +46,5 @@ def _flag(field: Field[Any], default: Any = ..., panel: str | None = None) -> An
 
 Results = Annotated[Path, _flag(FLAGS["results"])]
 Imports = Annotated[list[str] | None, _flag(FLAGS["imports"])]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 """Options of commands that run no sweep."""

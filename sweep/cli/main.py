@@ -1,7 +1,6 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -12,7 +11,7 @@ from typer.core import TyperGroup
 from sweep import __version__
 from sweep.cli import choices_commands, model_commands, sweep_commands
 from sweep.cli.console import console, errors
-from sweep.cli.space_command import examples_of, run_space
+from sweep.cli.space_command import run_space
 from sweep.driver.ray_cluster import stop_early
 from sweep.driver.unfinished import Unfinished
 from sweep.options.spaces import builtin_spaces
@@ -28,13 +27,11 @@ PROGRAM = "tl-sweep" if Path(sys.argv[0]).stem == "tl-sweep" else "python -m swe
 """What was typed; a shell can complete the arguments of the first alone."""
 ANY_SPACE = "PATH.py"
 """Help entry of the command that runs a user's own file."""
-_EXAMPLES = """Examples:
 
-python -m sweep ablation --dataset digits
 
-python -m sweep transfer --dataset folder:photos --time-budget 2h
-
-python -m sweep ./my_space.py --dry-run"""
+def _examples(*arguments: str) -> str:
+    """Examples for the end of a command's `--help`."""
+    return "\n\n".join(["Examples:", *(f"python -m sweep {words}" for words in arguments)])
 
 
 class SpaceGroup(TyperGroup):
@@ -53,7 +50,11 @@ app = typer.Typer(
     rich_markup_mode="rich",
     help="Hyperparameter sweeps of image-classification transfer learning. "
     "[bold]python -m sweep NAME[/bold] runs the search space NAME, or the file PATH.py.",
-    epilog=_EXAMPLES,
+    epilog=_examples(
+        "ablation --dataset digits",
+        "transfer --dataset folder:photos --time-budget 2h",
+        "./my_space.py --dry-run",
+    ),
 )
 
 
@@ -76,40 +77,21 @@ def _root(
     pass
 
 
-SPACES = {
-    **{name: about for name, about in builtin_spaces().items() if name != "pretrain"},
-    ANY_SPACE: "Your own file, with BASE and SPACE.",
-}
-for _name, _question in SPACES.items():
+for _name, _question in {**builtin_spaces(), ANY_SPACE: "Your file with BASE and SPACE."}.items():
+    if _name == "pretrain":  # a command of its own
+        continue
     _shown = "./my_space.py" if _name == ANY_SPACE else _name
-    app.command(
-        _name, help=_question, epilog=examples_of(_shown), rich_help_panel="Search spaces"
-    )(run_space)
+    _ends = ("--dry-run", "--dataset folder:photos --epochs 20", "--set batch_size=64 --name mine")
+    _epilog = _examples(*(f"{_shown} {end}" for end in _ends))
+    app.command(_name, help=_question, epilog=_epilog, rich_help_panel="Search spaces")(run_space)
 
-COMMANDS: dict[str, dict[str, Callable[..., None]]] = {
-    "Models": {
-        "pretrain": model_commands.pretrain_command,
-        "sources": model_commands.sources_command,
-        "predict": model_commands.predict_command,
-        "export": model_commands.export_command,
-    },
-    "Sweeps": {
-        "list": sweep_commands.list_command,
-        "show": sweep_commands.show_command,
-        "pictures": sweep_commands.pictures_command,
-        "delete": sweep_commands.delete_command,
-    },
-    "What there is": {
-        "spaces": choices_commands.spaces_command,
-        "settings": choices_commands.settings_command,
-        "datasets": choices_commands.datasets_command,
-        "models": choices_commands.models_command,
-    },
-}
-"""Panel of `--help` → its commands."""
-for _panel, _commands in COMMANDS.items():
-    for _name, _command in _commands.items():
-        app.command(_name, rich_help_panel=_panel)(_command)
+for _panel, _module, _names in (
+    ("Models", model_commands, ("pretrain", "sources", "predict", "export")),
+    ("Sweeps", sweep_commands, ("list", "show", "pictures", "delete")),
+    ("What there is", choices_commands, ("spaces", "settings", "datasets", "models")),
+):
+    for _name in _names:
+        app.command(_name, rich_help_panel=_panel)(getattr(_module, f"{_name}_command"))
 
 
 def main(arguments: list[str] | None = None) -> None:

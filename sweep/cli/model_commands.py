@@ -13,6 +13,7 @@ from sweep.cli.console import console
 from sweep.options.sweep_options import FLAGS, RESULTS, SweepOptions, flag_of
 from sweep.options.user_modules import load_modules
 from sweep.results.folders import writable_folder
+from sweep.terminal.values import DASH
 from tl_core.errors import BadInput
 
 if TYPE_CHECKING:
@@ -29,12 +30,9 @@ ModelName = Annotated[
 def pretrain_command(
     *,
     from_sweep: Annotated[
-        str | None,
-        typer.Option("--from", metavar="SWEEP", help="Keep this sweep's winner instead."),
+        str | None, typer.Option("--from", metavar="SWEEP", help="Keep a sweep's winner instead.")
     ] = None,
-    name: Annotated[
-        str | None, typer.Option(help="Name of the model (unset: DATASET-BACKBONE).")
-    ] = None,
+    name: Annotated[str | None, typer.Option(help="Its name (unset: DATASET-BACKBONE).")] = None,
     **given: Any,
 ) -> None:
     """Train a source model, or take a sweep's winner, and keep it under a name."""
@@ -46,12 +44,10 @@ def pretrain_command(
     if from_sweep is None:
         model = pretrain(replace(options, scratch=False), name, console)
     else:
-        unheeded = [flag_of(option) for option in options.given() if option != "results"]
+        unheeded = ", ".join(flag_of(name) for name in options.given() if name != "results")
         if unheeded:
-            raise BadInput(
-                f"--from {from_sweep} trains nothing, so {', '.join(unheeded)} would not count;"
-                " leave out the one or the other."
-            )
+            why = f"--from {from_sweep} trains nothing, so {unheeded} would not count"
+            raise BadInput(f"{why}; leave out the one or the other.")
         model = keep_winner(options.results, from_sweep, name)
     test = "" if model.test_accuracy is None else f", test accuracy {model.test_accuracy:.4f}"
     val = f"validation accuracy {model.val_accuracy:.4f}"
@@ -64,18 +60,12 @@ def sources_command(results: flags.Results = RESULTS) -> None:
     """List the models that `--source` takes by name."""
     from sweep.results.sources import damaged_models, list_models
 
-    table = Table(box=None)
-    for column in ("model", "backbone", "trained on", "classes", "val", "test"):
-        table.add_column(column)
+    table = Table("model", "backbone", "trained on", "classes", "val", "test", box=None)
     for model in list_models(results):
+        made_of = (model.config.get(name, DASH) for name in ("backbone", "dataset"))
         accuracies = (model.val_accuracy, model.test_accuracy)
-        table.add_row(
-            model.name,
-            str(model.config.get("backbone", "–")),
-            str(model.config.get("dataset", "–")),
-            str(len(model.classes)),
-            *("–" if value is None else f"{value:.4f}" for value in accuracies),
-        )
+        measured = (DASH if value is None else f"{value:.4f}" for value in accuracies)
+        table.add_row(model.name, *map(str, made_of), str(len(model.classes)), *measured)
     damaged = damaged_models(results)
     if not table.rows and not damaged:
         console.print(f"No models in {results} yet. Try: python -m sweep pretrain")
@@ -90,20 +80,16 @@ def predict_command(
     name: ModelName,
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs.")],
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 1,
-    top: Annotated[
-        int, typer.Option(min=1, help="Let a sweep's best K models vote (--keep-top).")
-    ] = 1,
-    out: Annotated[
-        Path | None, typer.Option(help="Write all to this .csv or .parquet file.")
-    ] = None,
+    top: Annotated[int, typer.Option(min=1, help="Let the best K models vote (--keep-top).")] = 1,
+    out: Annotated[Path | None, typer.Option(help="Write all to this .csv or .parquet.")] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     imports: flags.Imports = None,
     results: flags.Results = RESULTS,
 ) -> None:
     """Classify image files with a finished model."""
-    if out is not None and out.suffix not in (".csv", ".parquet"):
-        raise BadInput(f"--out {out}: end it in .csv or .parquet.")
     if out is not None:
+        if out.suffix not in (".csv", ".parquet"):
+            raise BadInput(f"--out {out}: end it in .csv or .parquet.")
         writable_folder(out.parent, "--out")
     load_modules(imports)
     from sweep.terminal.loading import loading
@@ -144,9 +130,7 @@ def export_command(
     form: Annotated[
         str, typer.Option("--format", help="safetensors, onnx or torchscript.")
     ] = "safetensors",
-    out: Annotated[
-        Path | None, typer.Option(help="Folder to write to (unset: NAME-FORMAT here).")
-    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder (unset: NAME-FORMAT here).")] = None,
     imports: flags.Imports = None,
     results: flags.Results = RESULTS,
 ) -> None:

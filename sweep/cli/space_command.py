@@ -12,29 +12,13 @@ from sweep.driver.study import Study
 from sweep.options.option import OUTPUT
 from sweep.options.sweep_options import FLAGS, SweepOptions
 
-_EXAMPLES = (
-    "--dry-run",
-    "--dataset folder:photos --epochs 20",
-    "--set batch_size=64 --name mine",
-)
-
-
-def examples_of(space: str) -> str:
-    """Examples for the end of a space's `--help`."""
-    return "\n\n".join(["Examples:", *(f"python -m sweep {space} {end}" for end in _EXAMPLES)])
-
 
 @flags.takes(FLAGS)
 def run_space(
     *,
     ctx: typer.Context,
     dry_run: Annotated[
-        bool,
-        typer.Option(
-            "--dry-run",
-            help="Only print the files, trials, epochs and resources.",
-            rich_help_panel=OUTPUT,
-        ),
+        bool, typer.Option("--dry-run", help="Only print what would run.", rich_help_panel=OUTPUT)
     ] = False,
     **given: Any,
 ) -> None:

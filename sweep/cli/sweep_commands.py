@@ -17,12 +17,7 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="Name of the sweep.")]
 
 
-def list_command(
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print a JSON list, one object a sweep.")
-    ] = False,
-    results: flags.Results = RESULTS,
-) -> None:
+def list_command(as_json: flags.AsJson = False, results: flags.Results = RESULTS) -> None:
     """List the sweeps, finished and running, with their disk use."""
     from sweep.report.listing import sweeps_table
     from sweep.results.catalog import list_sweeps
@@ -34,9 +29,7 @@ def list_command(
         print_json([sweep_object(entry) for entry in entries])
         return
     if not entries:
-        console.print(
-            f"No sweeps in {results} yet. Try: python -m sweep ablation --dataset digits"
-        )
+        console.print(f"No sweeps in {results} yet. Try: python -m sweep ablation")
         return
     console.print(sweeps_table(entries))
     for problem in (line for entry in entries for line in entry.problems):
@@ -46,12 +39,9 @@ def list_command(
 def show_command(
     name: Name,
     effects_anyway: Annotated[
-        bool,
-        typer.Option("--effects-anyway", help="Show effects although trials were stopped early."),
+        bool, typer.Option("--effects-anyway", help="Show effects although trials stopped early.")
     ] = False,
-    as_json: Annotated[
-        bool, typer.Option("--json", help="Print all of it as one JSON object.")
-    ] = False,
+    as_json: flags.AsJson = False,
     results: flags.Results = RESULTS,
 ) -> None:
     """Show a sweep: top configurations, what mattered, winner."""
@@ -74,8 +64,7 @@ def show_command(
 def pictures_command(
     name: Name,
     layer: Annotated[
-        str | None,
-        typer.Option(help="Also show this layer's feature maps, before and after training."),
+        str | None, typer.Option(help="Also this layer's feature maps, before and after training.")
     ] = None,
     imports: flags.Imports = None,
     results: flags.Results = RESULTS,
@@ -104,10 +93,8 @@ def draw_pictures(result: "SweepResult") -> bool:
 
         files = draw(result, faults)
     if files:
-        names = ", ".join(file.stem for file in files)
-        console.print(
-            f"Pictures: {files[0].parent} ({names})", style="dim", highlight=False, soft_wrap=True
-        )
+        line = f"Pictures: {files[0].parent} ({', '.join(file.stem for file in files)})"
+        console.print(line, style="dim", highlight=False, soft_wrap=True)
     for line in faults.lines:
         console.print(escape(line), style="red", highlight=False)
     return not faults.lines

@@ -45,7 +45,7 @@ def source_digest(plan: Plan) -> str:
         "files": [_content(file) for name in ("weights", "teacher") for file in plan.levels(name)],
         "trainer": package_digest(),
         "code": [
-            _space_code(module) if module == plan.space.source else _code(module)
+            _space_code(module) if module == plan.space.module else _code(module)
             for module in plan.modules
         ],
     }
@@ -65,7 +65,7 @@ def _code(module: UserModule) -> str:
 
 def _space_code(module: UserModule) -> list[str]:
     """What a space's file defines besides its plain data, and the code of what it imports."""
-    body = ast.parse(module.source).body
+    body = ast.parse(module.text).body
     found = [ast.dump(statement) for statement in body if not _is_plain_data(statement)]
     name = module.load().__name__
     imported = {n: text for n, text in user_code([name]).items() if n != name}

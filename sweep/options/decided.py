@@ -1,20 +1,15 @@
-"""What the options decide: fields that are fixed, and numbers of training images to compare."""
+"""The fields that the options fix."""
 
 from collections.abc import Mapping
 from typing import Any
 
-from search_spaces.domains import Choice, Domain
 from sweep.options.sweep_options import SweepOptions
 from tl_core.config import ARCHITECTURE, PRETRAINED, TrainConfig, config_from_dict
 from tl_core.weights.weights_file import read_metadata
 
 
 def fixed_fields(options: SweepOptions, base: TrainConfig) -> dict[str, Any]:
-    """Field → value for all that the options decide, the model of a source that they name too.
-
-    Raises:
-        BadInput: a value is none that its field takes.
-    """
+    """Field → value, the model of a source that they name too; raises BadInput for bad values."""
     changed = options.overrides
     return {**changed, **architecture_of_source(config_from_dict(changed, base), changed)}
 
@@ -28,12 +23,5 @@ def architecture_of_source(base: TrainConfig, named: Mapping[str, Any]) -> dict[
     if source in (None, PRETRAINED):
         return {}
     made = read_metadata(source).config or {}
-    fields = (name for name in ARCHITECTURE if name in made and name not in named)
-    known = {name: made[name] for name in fields}
-    return {name: getattr(config_from_dict({name: known[name]}, base), name) for name in known}
-
-
-def sizes_axis(options: SweepOptions) -> dict[str, Domain]:
-    """`limit_train` as a field that varies, where the options name several sizes."""
-    sizes = options.limit_train
-    return {"limit_train": Choice(sizes)} if len(sizes) > 1 else {}
+    known = [name for name in ARCHITECTURE if name in made and name not in named]
+    return {n: getattr(config_from_dict({n: made[n]}, base), n) for n in known}

@@ -1,13 +1,13 @@
-"""What an option is: one field of SweepOptions that says all there is to say of it.
+"""An option is one field of SweepOptions.
 
-The flag with its help, the Python API's argument, the check, the command that is kept with a
-sweep, and what a source's sweep inherits follow from the field.
+Its flag, help, check, Python argument, place in the command that is kept with a sweep, and what a
+source's sweep inherits of it follow from the field.
 """
 
 import dataclasses
 import inspect
 import keyword
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Mapping
 from dataclasses import Field, dataclass
 from typing import Any
 
@@ -28,21 +28,16 @@ NEVER = "never"
 class Fixed:
     """What an option always is in the source's sweep."""
 
-    value: Any
-
-
-AtSource = str | Fixed
-"""What the source's sweep has of an option: SAME, OWN, NEVER, a value that is fixed, or the name
-of the option that stands in its place."""
+    value: object
 
 
 def option(
     default: Any,
     reader: Reader,
-    panel: str = "",
-    help: str = "",
+    panel: str,
+    help: str,
+    at_source: str | Fixed,
     *,
-    at_source: AtSource,
     flags: tuple[str, ...] = (),
     metavar: str | None = None,
     sets: str | None = None,
@@ -52,23 +47,23 @@ def option(
     """A field of SweepOptions.
 
     Args:
-        default: its value where it is not given.
+        default: where it is not given.
         reader: checks what is given and makes the plain value of it.
         panel: where `--help` lists it; "" for what is no flag.
         help: one line of what it does.
-        at_source: what of it reaches the sweep that trains the space's source.
+        at_source: what the sweep that trains the space's source has of it: SAME, OWN, NEVER, a
+            Fixed value, or the name of the option that stands in its place.
         flags: its names on the command line, where they do not follow from the field's.
         metavar: the form of its text in `--help`; the command line then hands text to the reader.
         sets: the field of TrainConfig that it fixes.
         pretrain: whether `pretrain` has it too.
-        explores: whether it says how the space is explored, or names the sweep; the command that
-            is kept with a sweep leaves it out.
+        explores: whether the command that is kept with a sweep leaves it out, since it says how
+            the space is explored, or names the sweep.
     """
-    about = {
+    return dataclasses.field(default=default, metadata={
         "reader": reader, "panel": panel, "help": help, "at_source": at_source, "flags": flags,
         "metavar": metavar, "sets": sets, "pretrain": pretrain, "explores": explores,
-    }  # fmt: skip
-    return dataclasses.field(default=default, metadata=about)
+    })  # fmt: skip
 
 
 def flag(field: Field[Any]) -> str:
@@ -100,10 +95,14 @@ def is_repeated(field: Field[Any]) -> bool:
     return bool(field.type == tuple[str, ...])
 
 
-def show_parameters(function: Callable[..., Any], parameters: Iterable[inspect.Parameter]) -> None:
-    """Let a function's signature have `parameters` in the place of its `**` one."""
+def show_parameters(
+    function: Callable[..., Any], parameters: Mapping[str, tuple[Any, Any]]
+) -> None:
+    """Let a signature have {name: (default, type)} in the place of its `**` parameter."""
     shown = inspect.signature(function)
     own = [p for p in shown.parameters.values() if p.kind is not p.VAR_KEYWORD]
     first = [p for p in own if p.kind is not p.KEYWORD_ONLY]
     last = [p for p in own if p.kind is p.KEYWORD_ONLY]
-    vars(function)["__signature__"] = shown.replace(parameters=[*first, *parameters, *last])
+    kind = inspect.Parameter.KEYWORD_ONLY
+    new = [inspect.Parameter(n, kind, default=d, annotation=t) for n, (d, t) in parameters.items()]
+    vars(function)["__signature__"] = shown.replace(parameters=[*first, *new, *last])

@@ -1,13 +1,11 @@
-"""Options as the command line or Python gives them, read into plain values of one type.
+"""Readers of options: what the command line or Python gives becomes plain values of one type.
 
-Each reader takes an option's flag, for the error, and what was given: text, Python's own types,
-paths, or NumPy's numbers and arrays. It raises BadInput for what is no such value. Importing this
-module imports nothing slow.
+Each takes an option's flag, for the error, and text, Python's own types, paths, or NumPy's numbers
+and arrays. It raises BadInput for what is no such value. Importing this imports nothing slow.
 """
 
 import math
 import numbers
-import operator
 import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -19,18 +17,18 @@ from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 from tl_core.settings import plain
 
-Reader = Callable[[str, Any], Any]
+Reader = Callable[[str, object], Any]
 PARQUET = ".parquet"
 
 
-def text(flag: str, given: Any) -> str:
+def text(flag: str, given: object) -> str:
     """A name, or a path as text."""
     if not isinstance(given, str | Path):
         raise BadInput(f"{flag} {given!r}: write text.")
     return str(given)
 
 
-def data(flag: str, given: Any) -> str:
+def data(flag: str, given: object) -> str:
     """The name of a data set; a path that is there becomes folder:PATH or parquet:PATH."""
     if isinstance(given, Path):
         path = expanded(given)
@@ -48,25 +46,28 @@ class Whole:
 
     low: int | None = None
 
-    def __call__(self, flag: str, given: Any) -> int:
+    def __call__(self, flag: str, given: object) -> int:
         """A whole number."""
-        value = plain(given)
-        if isinstance(value, bool) or not isinstance(value, numbers.Integral):
-            raise BadInput(f"{flag} {given!r}: write a whole number.")
-        if self.low is not None and value < self.low:
-            raise BadInput(f"{flag} {value}: write a whole number from {self.low} on.")
-        return operator.index(value)
+        value, low = plain(given), self.low
+        if not _is_number(value, numbers.Integral) or (low is not None and value < low):
+            rule = "a whole number" if low is None else f"a whole number from {low} on"
+            raise BadInput(f"{flag} {value!r}: write {rule}.")
+        return int(value)
 
 
-def number(flag: str, given: Any) -> float:
+def _is_number(value: object, kind: type) -> bool:
+    return isinstance(value, kind) and not isinstance(value, bool)
+
+
+def number(flag: str, given: object) -> float:
     """A number."""
     value = plain(given)
-    if isinstance(value, bool) or not isinstance(value, numbers.Real):
+    if not _is_number(value, numbers.Real):
         raise BadInput(f"{flag} {given!r}: write a number.")
     return float(value)
 
 
-def switch(flag: str, given: Any) -> bool:
+def switch(flag: str, given: object) -> bool:
     """True or False."""
     value = plain(given)
     if not isinstance(value, bool):
@@ -74,44 +75,38 @@ def switch(flag: str, given: Any) -> bool:
     return value
 
 
-def seconds(flag: str, given: Any) -> float:
+def seconds(flag: str, given: object) -> float:
     """`90`, `90s`, `30m` or `2h`, a number of seconds, or a timedelta, in seconds."""
-    value = plain(given)
-    match = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower())
+    value, found = plain(given), 0.0
     if isinstance(value, timedelta):
         found = value.total_seconds()
-    elif isinstance(value, str) and match is not None:
-        found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
-    elif isinstance(value, numbers.Real) and not isinstance(value, bool):
+    elif _is_number(value, numbers.Real):
         found = float(value)
-    else:
-        found = 0.0
+    elif match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower()):
+        found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
     if not 0 < found < math.inf:
         raise BadInput(f"{flag} {given}: write 90s, 30m or 2h.")
     return found
 
 
-def sharing(flag: str, given: Any) -> int | None:
+def sharing(flag: str, given: object) -> int | None:
     """Trials on one GPU; None for `auto`."""
-    value = plain(given)
-    if str(value).strip().lower() == "auto":
+    text = str(plain(given)).strip().lower()
+    if text == "auto":
         return None
-    if isinstance(value, bool) or not str(value).strip().isdecimal() or int(str(value)) < 1:
+    if not text.isdecimal() or int(text) < 1:
         raise BadInput(f"{flag} {given}: write a whole number from 1 on, or auto.")
-    return int(str(value))
+    return int(text)
 
 
-def confirmation(flag: str, given: Any) -> str:
+def confirmation(flag: str, given: object) -> str:
     """`5x3`, the best five configurations with three seeds each; `0` for none."""
-    value = plain(given)
-    text = "" if isinstance(value, bool) else str(value).strip().lower().replace("×", "x")
-    match = re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII)
-    if match is not None:
+    text = str(plain(given)).strip().lower().replace("×", "x")
+    if match := re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII):
         return f"{match[1]}x{match[2]}"
     if re.fullmatch("0+", text) is None:
         raise BadInput(
-            f"{flag} {given}: write configurations x seeds, both from 1 on, such as 5x3, or 0 for"
-            " no confirmation."
+            f"{flag} {given}: write configurations x seeds, such as 5x3, or 0 for none."
         )
     return "0"
 
@@ -123,57 +118,50 @@ class Sizes(tuple[int | None, ...]):
         return ",".join("all" if size is None else str(size) for size in self)
 
 
-def sizes(flag: str, given: Any) -> Sizes:
+def sizes(flag: str, given: object) -> Sizes:
     """Numbers of images as `100,1000,all`; in Python also 100, or [100, 1000, None]."""
     if given is None or isinstance(given, Sizes):
         return Sizes(given or ())
     value = plain(given)
     found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
-    if not found or any(size is not None and size < 1 for size in found):
-        if isinstance(value, str):
-            raise BadInput(
-                f"{flag} {value}: write numbers of images, or all, with commas between them, such"
-                " as 100,1000,all."
-            )
-        raise BadInput(
-            f"{flag} {given!r}: write a number of images, or several, such as [100, 1000, None]."
-        )
+    if not found or 0 in found:
+        raise BadInput(f"{flag} {given}: write numbers of images: 100,1000,all or [100, None].")
     return Sizes(sorted(found, key=lambda size: size or math.inf))
 
 
-def _size(part: Any) -> int | None:
+def _size(part: object) -> int | None:
     """A number of images, None for all; 0 where it is no number."""
-    if part is None or (text := str(part).strip().lower()) == "all":
+    text = str(part).strip().lower()
+    if part is None or text == "all":
         return None
-    number = isinstance(part, numbers.Integral) and not isinstance(part, bool)
-    return int(part) if number or (isinstance(part, str) and text.isdecimal()) else 0
+    return int(text) if text.isdecimal() else 0
 
 
-def paths(flag: str, given: Any) -> tuple[str, ...]:
+def paths(flag: str, given: object) -> tuple[str, ...]:
     """One path or several."""
     return tuple(text(flag, item) for item in _items(plain(given)))
 
 
-def folder(flag: str, given: Any) -> Path:
+def folder(flag: str, given: object) -> Path:
     """A path."""
     return Path(text(flag, given))
 
 
-def settings(flag: str, given: Any) -> tuple[str, ...]:
+def settings(flag: str, given: object) -> tuple[str, ...]:
     """`KEY=VALUE` texts; in Python also {key: value}."""
     if isinstance(given, Mapping):
         return tuple(_setting(flag, name, value) for name, value in given.items())
     return tuple(text(flag, item) for item in _items(given))
 
 
-def _setting(flag: str, name: Any, value: Any) -> str:
+def _setting(flag: str, name: object, value: object) -> str:
     value = plain(value)
     if isinstance(value, list | tuple) and not value:
         raise BadInput(f"{flag} {name}={value!r}: give at least one value, or None.")
     return f"{name}={as_text(data(flag, value) if name == 'dataset' else value)}"
 
 
-def as_text(value: Any) -> str:
+def as_text(value: object) -> str:
     """A value as `--set` would have it written."""
     value = plain(value)
     if isinstance(value, Mapping):
@@ -183,9 +171,8 @@ def as_text(value: Any) -> str:
     return "none" if value is None else str(value)
 
 
-def _items(value: Any) -> list[Any]:
+def _items(value: object) -> list[Any]:
     """One thing or several as a list; nothing for None."""
-    if value is None:
-        return []
-    one = isinstance(value, str | bytes | Path) or not isinstance(value, Iterable)
-    return [value] if one else [plain(item) for item in value]
+    if isinstance(value, str | bytes | Path) or not isinstance(value, Iterable):
+        return [] if value is None else [value]
+    return [plain(item) for item in value]

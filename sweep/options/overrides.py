@@ -9,18 +9,13 @@ from tl_core.config import PRETRAINED, parse_value
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 
-_PATH_SETTINGS = ("data_dir", "cache_dir")
-
 
 def read_overrides(
     fixed: Mapping[str, Any], settings: Iterable[str], results: Path
 ) -> dict[str, Any]:
-    """Field → value, paths made absolute and sources found.
+    """Field → value, paths made absolute and sources found among the named models in `results`.
 
-    Args:
-        fixed: what the options of their own fix.
-        settings: the texts of `--set`, which go before.
-        results: folder of the named models.
+    `settings`, the texts of `--set`, go before what is `fixed` by options of their own.
 
     Raises:
         BadInput: an unknown field, a value that it does not take, or no such source.
@@ -31,23 +26,18 @@ def read_overrides(
         if not equals:
             raise BadInput(f"--set {setting}: write KEY=VALUE, such as --set lr=0.1.")
         if name == "seed":
-            raise BadInput(
-                "--set seed: use --seed S for the first seed and --seeds K for repeats."
-            )
+            raise BadInput("--set seed: use --seed S for the first seed, --seeds K for more.")
         changed[name] = parse_value(name, text)
-    for name in _PATH_SETTINGS:
+    for name in ("data_dir", "cache_dir"):
         if changed.get(name) is not None:
             changed[name] = str(expanded(changed[name]).resolve())
     if "dataset" in changed:
-        changed["dataset"] = _absolute_dataset(changed["dataset"])
+        kind, colon, path = changed["dataset"].partition(":")
+        if colon and path:
+            changed["dataset"] = f"{kind}:{expanded(path).resolve()}"
     for name, option in (("weights", "--source"), ("teacher", "--teacher")):
         if changed.get(name) is not None:
             changed[name] = find_source(changed[name], results, option)
     if changed.get("teacher") == PRETRAINED:
         raise BadInput("--teacher imagenet: it knows other classes; give a model of these data.")
     return changed
-
-
-def _absolute_dataset(name: str) -> str:
-    kind, colon, path = name.partition(":")
-    return f"{kind}:{expanded(path).resolve()}" if colon and path else name

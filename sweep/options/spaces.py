@@ -1,13 +1,10 @@
 """Find, load and check search spaces: the built-in ones by name, a user's own by path.
 
-A search space is a Python file with BASE, SPACE and optionally DESIGN or SEARCH, SCHEDULER,
-TRIALS, SEEDS and SCRATCH; SOURCE (a TrainConfig) and SOURCE_SPACE for a study that trains its
-source first; RUNS for one of several sweeps. `--help` imports this file: nothing here may load
-torch, ray, optuna or pandas.
+A search space is a Python file with BASE, SPACE and, where it needs them, the names in OPTIONAL.
+`--help` imports this file: nothing here may load torch, ray, optuna or pandas.
 """
 
 import ast
-import difflib
 import functools
 import re
 from collections.abc import Mapping
@@ -23,18 +20,27 @@ from search_spaces.domains.checks import check_space
 from sweep.options.sweep_options import AUTO
 from sweep.options.user_modules import UserModule, read_user_module
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, near_names
 from tl_core.machine.user_path import expanded
 from tl_core.settings import plain
 
 DEFAULT_TRIALS = 32
 """Trials of a search that states no number."""
-
 NOT_FROM_SCRATCH = ("strategy", "limit_train")
 """Fields that SCRATCH may not set: by them scratch runs are compared with the other strategies."""
-
 DESIGN_SEEDS = {"one-at-a-time": 5, "factorial": 3}
 """Repeats under a design that states no number: an effect needs a spread to be judged by."""
+
+OPTIONAL: dict[str, tuple[type, str]] = {
+    **dict.fromkeys(("DESIGN", "SEARCH", "SCHEDULER"), (str, "a name, or None")),
+    **dict.fromkeys(("TRIALS", "SEEDS"), (int, "a whole number from 1")),
+    "SCRATCH": (dict, "{field: value} of scratch runs"),
+    "SOURCE": (TrainConfig, "TrainConfig(...)"),
+    "SOURCE_SPACE": (dict, "{field: Choice(...), ...}"),
+    "RUNS": (dict, "{name: {field: value}}"),
+}
+"""What a space's file may define besides: type, and the rule as an error words it. SOURCE and
+SOURCE_SPACE make a study that trains its source first, RUNS one of several sweeps."""
 
 
 @dataclass(frozen=True)
@@ -42,10 +48,10 @@ class SearchSpace:
     """A study: what is varied around what, and how it is explored unless the user says else."""
 
     name: str
-    """The command name of a built-in space; a path's stem made to match `[A-Za-z][\\w-]*`."""
+    """Of a built-in space its command; else the file's stem made to match `[A-Za-z][\\w-]*`."""
     path: Path
     """The file, absolute."""
-    source: UserModule
+    module: UserModule
     """The file as it was read; workers load it too, since it may define models of its own."""
     question: str
     """First paragraph of the file's docstring on one line; may be empty."""
@@ -54,21 +60,19 @@ class SearchSpace:
     design: str | None
     """A name from DESIGNS, or None: then `search` is set."""
     search: str | None
-    """A name from SEARCHERS or "auto", or None. Where the file has neither DESIGN nor SEARCH:
-    "auto"."""
-    scheduler: str
+    """A name from SEARCHERS or "auto" (where the file names neither), or None."""
+    scheduler: str = "none"
     """A name from SCHEDULERS or "auto"; by default "auto" for a search, "none" for a design."""
-    trials: int | None
+    trials: int | None = None
     """Configurations to try; None: all of a design or grid, DEFAULT_TRIALS of another search."""
-    seeds: int | None
+    seeds: int | None = None
     """Repeats of each configuration; None: DESIGN_SEEDS of a design, 1 of a search."""
-    scratch: dict[str, Any]
-    """{field: value} that its scratch runs have in place of the base's and of what varies, where
-    the user does not set them."""
+    scratch: dict[str, Any] = field(default_factory=dict)
+    """{field: value} of its scratch runs, unless the user sets the field."""
     origin: "SearchSpace | None" = None
-    """The sweep whose winner is the source of its transfers, where the file has SOURCE."""
+    """The sweep whose winner is the source of its transfers."""
     runs: dict[str, dict[str, Any]] = field(default_factory=dict)
-    """Name → {field: value} on top of the base, where the file asks for several sweeps."""
+    """Name → {field: value} on top of the base, for several sweeps."""
 
     def with_fields(self, changed: Mapping[str, Any]) -> "SearchSpace":
         """The same space around another base; what makes the model changes at its origin too."""
@@ -91,73 +95,100 @@ def builtin_spaces() -> Mapping[str, str]:
 
 
 def load_space(name_or_path: str | Path) -> SearchSpace:
-    """Import a search space and check it.
-
-    Args:
-        name_or_path: a name from `builtin_spaces()`, or the path of a .py file.
+    """Import a search space, named as in `builtin_spaces()` or by the path of a .py file.
 
     Raises:
         BadInput: there is no such space or file, the file fails when run, or what it defines
             is no valid space; the one line names the file and, where known, its line.
     """
     path = _find(name_or_path)
-    source = read_user_module(path)
-    module = source.load()
-    space = getattr(module, "SPACE", None)
-    base = getattr(module, "BASE", None)
-    if not isinstance(space, Mapping):
-        raise BadInput(f"{path.name}: a search space needs SPACE = {{field: Choice(...), ...}}.")
-    if not isinstance(base, TrainConfig):
-        raise BadInput(f"{path.name}: a search space needs BASE = TrainConfig(...).")
+    module = read_user_module(path)
+    loaded = module.load()
     try:
-        check_space(space, base)
-        config_from_dict(getattr(module, "SCRATCH", None) or {}, base)
+        return _space(loaded, module, path)
     except BadInput as error:
         raise BadInput(f"{path.name}: {error}") from None
+
+
+def _space(loaded: ModuleType, module: UserModule, path: Path) -> SearchSpace:
+    space, base = getattr(loaded, "SPACE", None), getattr(loaded, "BASE", None)
+    if not isinstance(space, Mapping):
+        raise BadInput("a search space needs SPACE = {field: Choice(...), ...}.")
+    if not isinstance(base, TrainConfig):
+        raise BadInput("a search space needs BASE = TrainConfig(...).")
+    said = _said(loaded)
+    check_space(space, base)
+    design, search = said["DESIGN"], said["SEARCH"]
+    if design and search:
+        raise BadInput(f"DESIGN={design!r} and SEARCH={search!r}; leave one of them out.")
+    if design is not None and design not in DESIGNS:
+        raise BadInput(f"unknown DESIGN={design!r}; one of {', '.join(DESIGNS)}.")
     return SearchSpace(
         name=name_of(path),
         path=path,
-        source=source,
-        question=_first_paragraph(module.__doc__),
+        module=module,
+        question=_first_paragraph(loaded.__doc__),
         base=base,
         space=dict(space),
-        origin=_origin(module, path, source),
-        runs=_runs(module, path.name, base),
-        **_search(module, path.name),
+        design=design,
+        search=AUTO if design is None and search is None else search,
+        scheduler=said["SCHEDULER"] or ("none" if design else AUTO),
+        trials=said["TRIALS"],
+        seeds=said["SEEDS"],
+        scratch=_checked_scratch(said["SCRATCH"] or {}, base),
+        origin=_origin(said["SOURCE"], said["SOURCE_SPACE"] or {}, module, path),
+        runs=_checked_runs(said["RUNS"] or {}, base),
     )
 
 
-def _origin(module: ModuleType, path: Path, source: UserModule) -> SearchSpace | None:
-    """The sweep of one configuration, or of SOURCE_SPACE around it, that makes the source."""
-    base = _optional(module, path.name, "SOURCE", TrainConfig, "TrainConfig(...)")
+def _said(loaded: ModuleType) -> dict[str, Any]:
+    """The values of OPTIONAL in a module, None for those that it does not define."""
+    said = {name: plain(getattr(loaded, name, None)) for name in OPTIONAL}
+    for name, value in said.items():
+        kind, rule = OPTIONAL[name]
+        right = isinstance(value, kind) and not isinstance(value, bool)
+        if value is not None and (not right or (kind is int and value < 1)):
+            raise BadInput(f"{name}={value!r} must be {rule}.")
+    return said
+
+
+def _checked_scratch(scratch: dict[str, Any], base: TrainConfig) -> dict[str, Any]:
+    config_from_dict(scratch, base)
+    for name in NOT_FROM_SCRATCH:
+        if name in scratch:
+            raise BadInput(
+                f"SCRATCH has {name}={scratch[name]!r}, but may not set it; leave {name} out."
+            )
+    return scratch
+
+
+def _origin(
+    base: TrainConfig | None, space: dict[str, Domain], module: UserModule, path: Path
+) -> SearchSpace | None:
+    """The sweep of one configuration, or of a space around it, that makes the source."""
     if base is None:
         return None
-    space = _optional(module, path.name, "SOURCE_SPACE", dict, "{field: Choice(...), ...}") or {}
     try:
         check_space(space, base)
     except BadInput as error:
-        raise BadInput(f"{path.name}: SOURCE_SPACE: {error}") from None
+        raise BadInput(f"SOURCE_SPACE: {error}") from None
     return SearchSpace(
         name=f"{name_of(path)}-source",
         path=path,
-        source=source,
+        module=module,
         question=f"Which source serves {name_of(path)}?",
         base=base,
         space=space,
         design="one-at-a-time" if space else None,
         search=None if space else "grid",
-        scheduler="none",
-        trials=None,
         seeds=1,
-        scratch={},
     )
 
 
-def _runs(module: ModuleType, file: str, base: TrainConfig) -> dict[str, dict[str, Any]]:
-    runs = _optional(module, file, "RUNS", dict, "{name: {field: value}}") or {}
+def _checked_runs(runs: dict[str, dict[str, Any]], base: TrainConfig) -> dict[str, dict[str, Any]]:
     for name, changed in runs.items():
         if not re.fullmatch(r"[\w-]+", str(name)) or not isinstance(changed, Mapping):
-            raise BadInput(f"{file}: RUNS[{name!r}]={changed!r} must be NAME: {{field: value}}.")
+            raise BadInput(f"RUNS[{name!r}]={changed!r} must be NAME: {{field: value}}.")
         config_from_dict(changed, base)
     return runs
 
@@ -173,8 +204,7 @@ def _find(name_or_path: str | Path) -> Path:
         if path.suffix != ".py":
             raise BadInput(f"{text} is no .py file; a search space is a Python file.")
         return path.resolve()
-    near = difflib.get_close_matches(text, names, n=3)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"one of {', '.join(names)}"
+    hint = near_names(text, names, f"one of {', '.join(names)}")
     raise BadInput(f"unknown search space {text!r}: {hint}; a file is given as ./{text}.py")
 
 
@@ -182,43 +212,6 @@ def name_of(path: Path) -> str:
     """The name of the space in a file."""
     name = re.sub(r"[^\w-]", "_", path.stem)
     return name if re.match(r"[A-Za-z]", name) else f"space_{name}"
-
-
-def _search(module: ModuleType, file: str) -> dict[str, Any]:
-    design = _optional(module, file, "DESIGN", str, "a name, or None")
-    search = _optional(module, file, "SEARCH", str, "a name, or None")
-    if design and search:
-        raise BadInput(f"{file}: DESIGN={design!r} and SEARCH={search!r}; leave one of them out.")
-    if design is not None and design not in DESIGNS:
-        raise BadInput(f"{file}: unknown DESIGN={design!r}; one of {', '.join(DESIGNS)}.")
-    if design is None and search is None:
-        search = AUTO
-    trials = _optional(module, file, "TRIALS", int, "a whole number from 1")
-    seeds = _optional(module, file, "SEEDS", int, "a whole number from 1")
-    scheduler = _optional(module, file, "SCHEDULER", str, "a name, or None")
-    scratch = _optional(module, file, "SCRATCH", dict, "{field: value} of scratch runs")
-    for name in NOT_FROM_SCRATCH:
-        if name in (scratch or {}):
-            raise BadInput(
-                f"{file}: SCRATCH has {name}={scratch[name]!r}, but scratch runs are the strategy "
-                f"'scratch' and have the sizes of the others; leave {name} out."
-            )
-    return {
-        "design": design,
-        "search": search,
-        "scheduler": scheduler or ("none" if design else AUTO),
-        "trials": trials,
-        "seeds": seeds,
-        "scratch": scratch or {},
-    }
-
-
-def _optional(module: ModuleType, file: str, name: str, kind: type, rule: str) -> Any:
-    value = plain(getattr(module, name, None))
-    right = isinstance(value, kind) and not isinstance(value, bool)
-    if value is not None and (not right or (kind is int and value < 1)):
-        raise BadInput(f"{file}: {name}={value!r} must be {rule}.")
-    return value
 
 
 def _assigned(statement: ast.stmt) -> list[str]:

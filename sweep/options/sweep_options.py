@@ -36,161 +36,112 @@ RESULTS = Path("results")
 class SweepOptions:
     """One sweep as asked for; None means that the space or the machine decides.
 
-    Values are read by type: numbers of NumPy, paths, lists and the command line's text become the
-    plain values here. `--help` has the options in this order.
-
-    Raises:
-        BadInput: a value has a type that the option does not take.
+    NumPy's numbers, paths, lists and the command line's text become plain values of the fields'
+    types; BadInput is raised where they cannot. `--help` has the options in this order.
     """
 
     # fmt: off
-    space: str = option(
-        dataclasses.MISSING, read.text, at_source=SAME, flags=("search space",),
-    )
+    # Default, reader, panel, help, and what of it reaches the source's sweep.
+    space: str = option(dataclasses.MISSING, read.text, "", "", SAME, flags=("search space",))
     dataset: str | None = option(
         None, read.data, DATA, "A name from `datasets`, folder:PATH or parquet:PATH.",
-        at_source="source_dataset", sets="dataset", pretrain=True,
-    )
+        "source_dataset", sets="dataset", pretrain=True)
     data_dir: str | None = option(
         None, read.text, DATA, "Folder for downloaded data sets.",
-        at_source=SAME, sets="data_dir", pretrain=True,
-    )
+        SAME, sets="data_dir", pretrain=True)
     cache_dir: str | None = option(
         None, read.text, DATA, "Folder for decoded data sets.",
-        at_source=SAME, sets="cache_dir", pretrain=True,
-    )
+        SAME, sets="cache_dir", pretrain=True)
     limit_train: read.Sizes = option(  # noqa: RUF009
         read.Sizes(), read.sizes, DATA, "Training images to use; several sizes are compared.",
-        at_source=OWN, metavar="N,N,all", pretrain=True,
-    )
+        OWN, metavar="N,N,all", pretrain=True)
     source_dataset: str | None = option(
-        None, read.data, DATA, "Train the space's own source on this data set instead.",
-        at_source=NEVER,
-    )
+        None, read.data, DATA, "Train the space's own source on this data set.", NEVER)
     backbone: str | None = option(
         None, read.text, MODEL, "A name from `models`, or timm:NAME.",
-        at_source=SAME, sets="backbone", pretrain=True,
-    )
+        SAME, sets="backbone", pretrain=True)
     source: str | None = option(
         None, read.text, MODEL,
         "Start from a model of `sources`, a .safetensors / .pth file, imagenet or none.",
-        at_source=NEVER, flags=("--source", "--weights"), sets="weights", pretrain=True,
-    )
+        NEVER, flags=("--source", "--weights"), sets="weights", pretrain=True)
     teacher: str | None = option(
         None, read.text, MODEL, "Learn from this finished model too; named like a source.",
-        at_source=OWN, sets="teacher", pretrain=True,
-    )
+        OWN, sets="teacher", pretrain=True)
     epochs: int | None = option(
         None, read.Whole(), MODEL, "Epochs of a trial, at most.",
-        at_source=OWN, sets="epochs", pretrain=True,
-    )
+        OWN, sets="epochs", pretrain=True)
     settings: tuple[str, ...] = option(
         (), read.settings, MODEL,
         "Fix a setting, such as lr=0.1; repeatable; `settings` lists them.",
-        at_source="source_settings", flags=("--set",), metavar="KEY=VALUE", pretrain=True,
-    )
+        "source_settings", flags=("--set",), metavar="KEY=VALUE", pretrain=True)
     source_settings: tuple[str, ...] = option(
         (), read.settings, MODEL, "Fix a setting of the space's own source; repeatable.",
-        at_source=NEVER, flags=("--source-set",), metavar="KEY=VALUE",
-    )
+        NEVER, flags=("--source-set",), metavar="KEY=VALUE")
     imports: tuple[str, ...] = option(
         (), read.paths, MODEL,
         "Your module with models, data sets, augmentations or optimizers; repeatable.",
-        at_source=SAME, flags=("--import",), metavar="FILE.py", pretrain=True,
-    )
+        SAME, flags=("--import",), metavar="FILE.py", pretrain=True)
     design: str | None = option(
-        None, read.text, SEARCH, f"{' or '.join(DESIGNS)}.", at_source=OWN, explores=True,
-    )
+        None, read.text, SEARCH, f"{' or '.join(DESIGNS)}.", OWN, explores=True)
     search: str | None = option(
         None, read.text, SEARCH,
-        "grid, random, optuna or auto (by the size), in place of a design.",
-        at_source=OWN, explores=True,
-    )
+        "grid, random, optuna or auto (by the size), in place of a design.", OWN, explores=True)
     trials: int | None = option(
         None, read.Whole(1), SEARCH,
-        "Configurations to try, scratch runs apart; part of a factorial.",
-        at_source=OWN, explores=True,
-    )
+        "Configurations to try, scratch runs apart; part of a factorial.", OWN, explores=True)
     seeds: int | None = option(
-        None, read.Whole(1), SEARCH, "Repeats of each configuration.",
-        at_source=OWN, explores=True,
-    )
+        None, read.Whole(1), SEARCH, "Repeats of each configuration.", OWN, explores=True)
     confirm: str | None = option(
         None, read.confirmation, SEARCH,
         "Train the best K again with S fresh seeds, which name the winner; 0: not (unset: 5x3 for"
-        " a search, 0 for a grid or design).",
-        at_source=Fixed("0"), metavar="KxS", explores=True,
-    )
+        " a search, 0 for a grid or design).", Fixed("0"), metavar="KxS", explores=True)
     scratch: bool = option(
         True, read.switch, SEARCH,
         "In a transfer sweep, also train from random weights, as many configurations as the"
-        " median strategy has.",
-        at_source=Fixed(False),
-    )
+        " median strategy has.", Fixed(False))
     seed: int = option(
         0, read.Whole(0), SEARCH, "First training seed, and the searcher's.",
-        at_source=SAME, sets="seed", pretrain=True,
-    )
+        SAME, sets="seed", pretrain=True)
     scheduler: str | None = option(
-        None, read.text, SEARCH, "asha, none or auto.", at_source=OWN, explores=True,
-    )
+        None, read.text, SEARCH, "asha, none or auto.", OWN, explores=True)
     grace_period: int | None = option(
         None, read.Whole(1), SEARCH,
         "Epochs before ASHA may stop a trial (unset: a third of all for a search that learns,"
-        " else 1).",
-        at_source=OWN,
-    )
+        " else 1).", OWN)
     reduction_factor: float = option(
-        3.0, read.number, SEARCH, "ASHA lets one in this many configurations go on.",
-        at_source=OWN,
-    )
+        3.0, read.number, SEARCH, "ASHA lets one in this many configurations go on.", OWN)
     time_budget: float | None = option(
         None, read.seconds, SEARCH, "End after 90s, 30m or 2h, source and runs together.",
-        at_source=SAME, metavar="TIME", explores=True,
-    )
+        SAME, metavar="TIME", explores=True)
     gpus: int | None = option(
-        None, read.Whole(0), MACHINE, "GPUs in all (unset: all there are).",
-        at_source=SAME, pretrain=True,
-    )
+        None, read.Whole(0), MACHINE, "GPUs in all (unset: all there are).", SAME, pretrain=True)
     trials_per_gpu: int | None = option(
         1, read.sharing, MACHINE, "Trials that share a GPU; auto measures how many.",
-        at_source=SAME, metavar="N|auto",
-    )
+        SAME, metavar="N|auto")
     cpus: int | None = option(
-        None, read.Whole(1), MACHINE, "CPUs in all (unset: all there are).",
-        at_source=SAME, pretrain=True,
-    )
+        None, read.Whole(1), MACHINE, "CPUs in all (unset: all there are).", SAME, pretrain=True)
     address: str | None = option(
-        None, read.text, MACHINE, "Ray cluster to join, such as auto.", at_source=SAME,
-    )
+        None, read.text, MACHINE, "Ray cluster to join, such as auto.", SAME)
     results: Path = option(  # noqa: RUF009
-        RESULTS, read.folder, OUTPUT, "Folder of all results.", at_source=SAME, pretrain=True,
-    )
+        RESULTS, read.folder, OUTPUT, "Folder of all results.", SAME, pretrain=True)
     name: str | None = option(
         None, read.text, OUTPUT, "Name of the sweep (unset: SPACE-DATE-TIME).",
-        at_source=NEVER, explores=True,
-    )
+        NEVER, explores=True)
     keep_top: int = option(
         1, read.Whole(1), OUTPUT,
-        "Keep the weights of the best K configurations; they also vote.", at_source=NEVER,
-    )
+        "Keep the weights of the best K configurations; they also vote.", NEVER)
     # fmt: on
 
     def __post_init__(self) -> None:
         for field in fields(self):
             given = getattr(self, field.name)
-            if given is None and NoneType in typing.get_args(field.type):
-                continue
-            value = field.metadata["reader"](flag(field), given)
-            object.__setattr__(self, field.name, value)
+            if given is not None or NoneType not in typing.get_args(field.type):
+                value = field.metadata["reader"](flag(field), given)
+                object.__setattr__(self, field.name, value)
 
     @cached_property
     def overrides(self) -> Mapping[str, Any]:
-        """The fields of TrainConfig that the options fix, paths made absolute; read once.
-
-        Raises:
-            BadInput: `--set` has no such field or value, or there is no such source.
-        """
+        """The fields of TrainConfig that the options fix, as `read_overrides` gives them."""
         values = {f.metadata["sets"]: getattr(self, f.name) for f in fields(self)}
         fixed = {name: value for name, value in values.items() if name and value is not None}
         if self.limit_train:
@@ -199,15 +150,11 @@ class SweepOptions:
 
     def given(self) -> list[str]:
         """Names of the options that differ from their defaults, the space apart."""
-        default = SweepOptions(space=self.space)
-        names = (field.name for field in fields(self))
-        return [name for name in names if getattr(self, name) != getattr(default, name)]
+        return [name for name, field in FLAGS.items() if getattr(self, name) != field.default]
 
 
 FLAGS = {field.name: field for field in fields(SweepOptions) if field.metadata["panel"]}
 """The options beside the search space, by name."""
-ASHA_OPTIONS = ("grace_period", "reduction_factor")
-"""Options that only the scheduler asha heeds."""
 AUTO = "auto"
 """Value of `search` and `scheduler` that leaves the choice to `default_search`."""
 

@@ -1,6 +1,6 @@
 """Users' own files, `--import my_module.py` and `./my_space.py`, on the driver and in workers.
 
-A worker may run on another machine, or in another directory, so a module travels as its source.
+A worker may run on another machine, or in another directory, so a module travels as its text.
 """
 
 import re
@@ -16,46 +16,34 @@ from tl_core.errors import BadInput
 
 @dataclass(frozen=True)
 class UserModule:
-    """A Python file of the user's, with the source to run where the file is not at hand."""
+    """A Python file of the user's, with the text to run where the file is not at hand."""
 
     path: str
-    source: str
-
-    @property
-    def module_name(self) -> str:
-        """Name under which the module is registered, so that a second import finds it."""
-        return "user_" + re.sub(r"\W", "_", Path(self.path).stem)
+    text: str
 
     def load(self) -> ModuleType:
-        """Run the source once per process and return the module.
-
-        Raises:
-            BadInput: the file raises an error; the line is named.
-        """
-        known = sys.modules.get(self.module_name)
+        """Run the text once per process; raises BadInput, with the line, where that fails."""
+        path = Path(self.path)
+        name = "user_" + re.sub(r"\W", "_", path.stem)
+        known = sys.modules.get(name)
         if known is not None and getattr(known, "__source__", None) == self:
             return known
-        folder = str(Path(self.path).parent)
-        if folder not in sys.path:
-            sys.path.append(folder)  # a user's module may import its neighbours
-        module = ModuleType(self.module_name)
+        if str(path.parent) not in sys.path:
+            sys.path.append(str(path.parent))  # a user's module may import its neighbours
+        module = ModuleType(name)
         module.__file__ = self.path
         module.__dict__["__source__"] = self
-        sys.modules[self.module_name] = module  # a dataclass in the file looks its module up here
+        sys.modules[name] = module  # a dataclass in the file looks its module up here
         try:
-            exec(compile(self.source, self.path, "exec"), module.__dict__)
+            exec(compile(self.text, self.path, "exec"), module.__dict__)
         except (Exception, SystemExit) as error:
-            del sys.modules[self.module_name]
-            raise BadInput(_what_and_where(error, Path(self.path))) from None
+            del sys.modules[name]
+            raise BadInput(_what_and_where(error, path)) from None
         return module
 
 
 def read_user_module(path: str | Path) -> UserModule:
-    """The module in `path`.
-
-    Raises:
-        BadInput: there is no such Python file.
-    """
+    """The module in `path`; raises BadInput where that is no Python file."""
     file = Path(path).expanduser().resolve()
     if file.suffix != ".py" or not file.is_file():
         raise BadInput(f"{path} is no Python file; give the path of a .py file.")
@@ -67,7 +55,6 @@ def read_user_module(path: str | Path) -> UserModule:
 
 def _what_and_where(error: BaseException, path: Path) -> str:
     """`my_space.py:7: NameError: ...` in one line, at the deepest line inside the file."""
-    message = next(iter(str(error).splitlines()), "")
     if isinstance(error, SyntaxError):
         file = Path(error.filename or path).name
         return f"{file}:{error.lineno or 1}: {type(error).__name__}: {error.msg}"
@@ -75,14 +62,12 @@ def _what_and_where(error: BaseException, path: Path) -> str:
     lines = [frame.lineno for frame in frames if Path(frame.filename) == path]
     place = f"{path.name}:{lines[-1]}" if lines else path.name
     kind = "" if isinstance(error, BadInput) else f"{type(error).__name__}: "
-    return f"{place}: {kind}{message}"
+    return f"{place}: {kind}{next(iter(str(error).splitlines()), '')}"
 
 
-def load_modules(paths: Iterable[str] | None) -> None:
-    """Load the user's modules into this process, for the models and data that they define.
-
-    Raises:
-        BadInput: one of them is no file, or fails.
-    """
-    for path in paths or ():
-        read_user_module(path).load()
+def load_modules(paths: Iterable[str] | None) -> tuple[UserModule, ...]:
+    """Load the user's modules into this process; raises BadInput where one is none, or fails."""
+    modules = tuple(map(read_user_module, paths or ()))
+    for module in modules:
+        module.load()
+    return modules

@@ -9,18 +9,16 @@ from sweep.plan.plan import Plan
 from tl_core.config import ARCHITECTURE
 from tl_core.errors import BadInput
 
-ON_THIS_MACHINE = (
-    "data_dir", "cache_dir", "device", "threads", "precision", "eval_precision", "channels_last",
-    "eval_batch_size",
-)  # fmt: skip
-"""Settings of where and in which arithmetic trials run."""
-SHARED_SETTINGS = frozenset((*ARCHITECTURE, *ON_THIS_MACHINE))
-"""Settings of `--set` that hold for the source too: its weights must fit the model, and it runs
-where the transfers run. `--source-set` goes before."""
+SHARED_SETTINGS = frozenset((
+    *ARCHITECTURE, "data_dir", "cache_dir", "device", "threads", "precision", "eval_precision",
+    "channels_last", "eval_batch_size",
+))  # fmt: skip
+"""Settings of `--set` that hold for the source too, unless `--source-set` says otherwise: of the
+model, which its weights must fit, and of where and in which arithmetic trials run."""
 
 
 def source_options(options: SweepOptions) -> SweepOptions:
-    """How the source's sweep is run; each field of SweepOptions says what reaches it."""
+    """How the source's sweep is run, as each field of SweepOptions says by `at_source`."""
     given: dict[str, Any] = {}
     for field in fields(options):
         at_source = field.metadata["at_source"]
@@ -36,23 +34,17 @@ def source_options(options: SweepOptions) -> SweepOptions:
 
 def transfers_alone(options: SweepOptions) -> str | None:
     """A line on the options that the source's sweep does not share; None where there are none."""
-    own = [name for name in options.given() if FLAGS[name].metadata["at_source"] == OWN]
-    keys = [_key(text) for text in options.settings]
-    given = [*map(flag_of, own), *(f"--set {key}" for key in keys if key not in SHARED_SETTINGS)]
+    given = [flag_of(n) for n in options.given() if FLAGS[n].metadata["at_source"] == OWN]
+    keys = map(_key, options.settings)
+    given += [f"--set {key}" for key in keys if key not in SHARED_SETTINGS]
     if not given:
         return None
-    return (
-        f"For the transfers alone: {', '.join(given)}; the source is trained as the space's file"
-        " and --source-set say."
-    )
+    say = "the source is trained as the space's file and --source-set say"
+    return f"For the transfers alone: {', '.join(given)}; {say}."
 
 
 def check_source_options(plan: Plan) -> None:
-    """Refuse options of a source that is not trained.
-
-    Raises:
-        BadInput: there are such options.
-    """
+    """Raise BadInput where there are options of a source that is not trained."""
     of_source = {field.metadata["at_source"] for field in FLAGS.values()}
     named = [flag_of(name) for name in plan.options.given() if name in of_source]
     if named and not plan.trains_source:

@@ -1,7 +1,7 @@
 """The confirmation: the best configurations of a search, trained again with fresh seeds.
 
-The search picks the best of many by one noisy number each, which is too good for those it picks.
-Fresh runs have no part in that choice: `sweep.results.selection` names the winner by their mean.
+The noisy numbers by which a search picks the best of many are too good for those it picks. Fresh
+runs have no part in that choice: `sweep.results.selection` names the winner by their mean.
 """
 
 import math
@@ -21,19 +21,16 @@ MARGIN, SLACK_SECONDS = 1.2, 1.0
 
 @dataclass(frozen=True)
 class Confirmation:
-    """What is trained again after the search.
-
-    Attributes:
-        configurations: how many of the best; 0 for no confirmation.
-        seeds: fresh training seeds; each configuration runs with each.
-        groups: columns of `trials`; the best of each of their values is confirmed too.
-        extra: configurations that these can add, at most.
-    """
+    """What is trained again after the search."""
 
     configurations: int
+    """How many of the best; 0 for no confirmation."""
     seeds: tuple[int, ...] = ()
+    """Fresh training seeds; each configuration runs with each."""
     groups: tuple[str, ...] = ()
+    """Columns of `trials`; the best of each of their values is confirmed too."""
     extra: int = 0
+    """Configurations that these can add, at most."""
 
     @property
     def trials(self) -> int:
@@ -46,25 +43,20 @@ class Confirmation:
         return (self.configurations + self.extra) * len(self.seeds)
 
     def __str__(self) -> str:
-        seeds = "seed" if len(self.seeds) == 1 else "seeds"
-        best = f"{self.configurations} × {len(self.seeds)} {seeds} = {self.trials} trials"
-        more = self.most_trials - self.trials
+        seeds, more = len(self.seeds), self.most_trials - self.trials
+        ending = "" if seeds == 1 else "s"
+        best = f"{self.configurations} × {seeds} seed{ending} = {self.trials} trials"
         return f"{best}, and the best of each strategy: at most {more} more" if more else best
 
 
 def confirmation_of(
     asked: str | None, search: Search, configurations: int, groups: Mapping[str, int]
 ) -> Confirmation:
-    """What `--confirm` asks for, or what is usual for the search, as far as there is any.
+    """What `--confirm` asks for, or what is usual for a search of that many configurations.
 
-    Only a search that chooses among several configurations is confirmed unasked; grids and designs
-    compare configurations that were given.
-
-    Args:
-        asked: the option; None: what is usual.
-        search: how the space is explored.
-        configurations: how many the search has.
-        groups: column of `trials` → number of its values; the best of each is confirmed too.
+    Unasked, only a search that chooses among several is confirmed; grids and designs compare
+    configurations that were given. `groups`: column of `trials` → number of its values; the best
+    of each is confirmed too.
     """
     usual = USUAL if not search.is_listed and configurations > 1 else "0"
     best, _, repeats = (asked or usual).partition("x")
@@ -72,12 +64,9 @@ def confirmation_of(
     if not confirmed:
         return Confirmation(0)
     first = max(search.seeds) + 1
-    return Confirmation(
-        configurations=confirmed,
-        seeds=tuple(range(first, first + int(repeats))),
-        groups=tuple(groups),
-        extra=min(math.prod(groups.values()) - 1, configurations - confirmed),
-    )
+    seeds = tuple(range(first, first + int(repeats)))
+    extra = min(math.prod(groups.values()) - 1, configurations - confirmed)
+    return Confirmation(confirmed, seeds, tuple(groups), extra)
 
 
 class Timed(Protocol):
@@ -96,17 +85,14 @@ def seconds_needed(
     concurrent: int,
     now: datetime,
 ) -> float | None:
-    """How long the confirmation takes, by how long the epochs of the best so far took.
+    """Seconds that a confirmation takes, with a margin; None while no epoch has ended.
+
+    They follow from how long the epochs of the best so far took.
 
     Args:
-        best: the runs of each of the best configurations, timed from start to end.
-        trials: of the confirmation.
-        epochs: that each of them trains.
-        concurrent: of them side by side.
+        best: the runs of each of the best configurations.
+        trials: of the confirmation, `concurrent` of them side by side, of `epochs` each.
         now: the time up to which a run that has no end counts.
-
-    Returns:
-        Seconds, with a margin; None while no epoch has ended.
     """
     lengths = []
     for runs in best:
@@ -130,10 +116,8 @@ def unconfirmed_line(
 ) -> str | None:
     """A line on a confirmation that was cut off; None where it was not.
 
-    Args:
-        statuses: (config_id, status) of each of its trials; none where it did not begin.
-        confirmation: what was to be trained.
-        why: what cut it off, such as "the time budget ended".
+    `statuses` has (config_id, status) of each of its trials, and is empty where it did not begin;
+    `why` says what cut it off, such as "the time budget ended".
     """
     if not statuses:
         return f"Not confirmed with fresh seeds: {why} before."

@@ -12,13 +12,10 @@ from sweep.results.folders import sweep_names
 from sweep.results.manifest import Manifest, begin_sweep
 from tl_core.errors import BadInput
 
-_COMMANDS = (
-    "list", "show", "delete", "pretrain", "sources", "predict", "export", "pictures", "spaces",
-    "settings", "datasets", "models",
-)  # fmt: skip
-RESERVED_NAMES = frozenset((*_COMMANDS, *builtin_spaces()))
-
-
+RESERVED_NAMES = frozenset((
+    *builtin_spaces(), "list", "show", "delete", "pretrain", "sources", "predict", "export",
+    "pictures", "spaces", "settings", "datasets", "models",
+))  # fmt: skip
 LONGEST = 200
 """Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""
 
@@ -32,8 +29,7 @@ def sweep_name(plan: Plan, now: datetime) -> str:
     Raises:
         BadInput: the name has other characters, or is that of a sweep in these results.
     """
-    results = plan.options.results.expanduser()
-    taken = {_folded(name): name for name in sweep_names(results)}
+    taken = {_folded(name): name for name in sweep_names(plan.options.results.expanduser())}
     name = plan.options.name
     if name is None:
         stem = f"{plan.space.name}-{now:%Y%m%d-%H%M%S}"
@@ -53,13 +49,8 @@ def sweep_name(plan: Plan, now: datetime) -> str:
 def claim_name(plan: Plan, results: Path, describe: Callable[[str], Manifest]) -> Manifest:
     """Make the sweep's folder, which no other driver can then make, and return its description.
 
-    Args:
-        plan: of the sweep.
-        results: the results folder, absolute.
-        describe: name → description of the sweep.
-
-    Raises:
-        BadInput: as `sweep_name`; or another driver has just taken the name that the user gave.
+    `describe` makes the description of a name. Raises BadInput as `sweep_name` does, and where
+    another driver has just taken the name that the user gave.
     """
     while True:
         manifest = describe(sweep_name(plan, datetime.now()))

@@ -26,23 +26,18 @@ from tl_core.errors import BadInput
 
 @dataclass(frozen=True, kw_only=True)
 class Plan(PlannedSpace):
-    """A sweep ready to run.
-
-    Attributes:
-        modules: the user's modules.
-        search: how the space is explored.
-        configurations: how many there will be; about as many where `approximate`.
-        scratch: how many of them are from scratch.
-        notes: lines to show before the sweep runs.
-        count_note: the one of them on the number of configurations, if there is any.
-    """
+    """A sweep ready to run."""
 
     modules: tuple[UserModule, ...]
     search: Search
-    configurations: int
+    configurations: int = 0
+    """How many there will be, about as many where `approximate`; 0 until they are counted."""
     scratch: int = 0
+    """How many of them are from scratch."""
     notes: tuple[str, ...] = ()
+    """Lines to show before the sweep runs."""
     count_note: str | None = None
+    """The one of them on the number of configurations."""
 
     @property
     def trials(self) -> int:
@@ -52,21 +47,15 @@ class Plan(PlannedSpace):
     @cached_property
     def confirmation(self) -> Confirmation:
         """What is trained again after them."""
-        return confirmation_of(
-            self.options.confirm, self.search, self.configurations, self._groups()
-        )
-
-    def _groups(self) -> dict[str, int]:
-        """Fields by which configurations are grouped in the results → how many values each has.
-
-        A field with a range is left out: each value would be a group by itself.
-        """
         from sweep.results.selection import GROUP  # loads pandas
 
+        # Each value of a range would be a group by itself.
         names = [name for name in GROUP if isinstance(self.free.get(name, Choice(None)), Choice)]
-        return {name: self._group_count(name) for name in names}
+        groups = {name: self._group_count(name) for name in names}
+        return confirmation_of(self.options.confirm, self.search, self.configurations, groups)
 
     def _group_count(self, name: str) -> int:
+        """How many values a field has by which configurations are grouped in the results."""
         if name != "strategy":
             return len(self.levels(name))
         names = possible_strategies(self.free, self.base_with_source, self.limits)
@@ -93,25 +82,23 @@ class Plan(PlannedSpace):
 
     @property
     def pool(self) -> Pool:
-        """What the options allow of this machine.
-
-        Raises:
-            BadInput: more is asked for than there is.
-        """
+        """What the options allow of this machine; raises BadInput where they ask for more."""
         return local_resources(self.options)
 
     def resources(self, pool: Pool, packed: int = 1) -> Resources:
-        """The processors of a machine or a cluster, shared out among the trials.
-
-        Args:
-            pool: for the sweep.
-            packed: trials on a GPU where the options leave that to a measurement.
-
-        Raises:
-            BadInput: a trial fits on no machine.
-        """
+        """The processors of a machine or a cluster, shared out as by `share_out`."""
         threads = self.base.threads
         return share_out(self.options, pool, trials=self.trials, threads=threads, packed=packed)
+
+    @property
+    def concurrent(self) -> int | None:
+        """Trials side by side on this machine; None for a cluster's, and where none fits."""
+        if self.options.address is not None:
+            return None
+        try:
+            return self.resources(self.pool).concurrent
+        except BadInput:  # said when the sweep's resources are shared out
+            return None
 
     @property
     def rungs(self) -> list[int]:
@@ -139,13 +126,13 @@ class Plan(PlannedSpace):
         say: Callable[[str], None] = unsaid,
         counted: Callable[[int], None] | None = None,
     ) -> Proposer:
-        """What proposes the configurations of this plan, each once, scratch runs among them.
+        """What proposes the configurations of the sweep `name`, scratch runs among them.
 
         Args:
             name: of the sweep.
             study: file for the searcher's own state, None to keep it in memory.
-            identify: (values) → the same id for configurations that train the same; None: by
-                their settings alone.
+            identify: (values) → the same id for configurations that train the same, of which one
+                is proposed; None: by their settings alone.
             say: takes notes for the user while the sweep runs.
             counted: hears how many configurations there are, where only the search decides it.
         """
@@ -169,16 +156,20 @@ class Plan(PlannedSpace):
         """The configurations of the design, in order; none where the sweep is a search."""
         return design_points(self.search, self.options, self.free, self.base, self.limits)
 
-    def known_trials(self, identify: Identify | None = None) -> tuple[dict[str, Any], ...]:
-        """Values of all trials, by number; none where a searcher learns from those before.
+    @cached_property
+    def known_configurations(self) -> list[dict[str, Any]]:
+        """All configurations, told apart by their settings; none where a searcher learns."""
+        return self._known(None)
 
-        Args:
-            identify: as in `proposer`.
-        """
+    def known_trials(self, identify: Identify | None = None) -> tuple[dict[str, Any], ...]:
+        """Values of all trials, by number, as `known_configurations`; `identify` as `proposer`."""
+        known = self._known(identify)
+        return tuple({**values, "seed": seed} for values in known for seed in self.search.seeds)
+
+    def _known(self, identify: Identify | None) -> list[dict[str, Any]]:
         if self.search.learns:
-            return ()
-        points = iter(self.proposer(self.space.name, None, identify).propose, None)
-        return tuple({**values, "seed": seed} for values in points for seed in self.search.seeds)
+            return []
+        return list(iter(self.proposer(self.space.name, None, identify).propose, None))
 
     def with_source(self, weights: Path) -> "Plan":
         """The plan with its source trained: what it was made with, where it was not named."""
@@ -193,13 +184,13 @@ class Plan(PlannedSpace):
 
     def _fixed(self, changed: Mapping[str, Any]) -> "Plan":
         base, free = config_from_dict(changed, self.base), fix(self.free, changed)
-        return counted_plan(replace(self, base=base, free=free))
+        return counted_plan(replace(self, base=base, free=free, configurations=0))
 
 
 def counted_plan(plan: Plan) -> Plan:
-    """The plan with its search settled, its number of configurations, and a note where repeats
-    are left out."""
-    search = settled(plan.search, plan.options, plan.free, plan.base, plan.searched_epochs)
+    """The plan, not counted yet, with its search settled, its number of configurations, and a note
+    where repeats are left out."""
+    search = settled(plan.search, plan, plan.concurrent)
     plan = replace(plan, search=search)
     space, base = plan.from_scratch, plan.base_with_source
     context, scratch = plan.context(), 0
@@ -226,6 +217,4 @@ def _searched(plan: Plan, had: Distinct) -> Counted:
             f"--limit-train {plan.options.limit_train}: {search.searcher} would choose among these"
             " sizes; use --search grid or a design, which train every configuration with each."
         )
-    return count_search(
-        plan.free, plan.base, plan.limits, search.trials, had, grid=search.is_listed
-    )
+    return count_search(plan.free, plan.base, plan.limits, search.trials, had, search.is_listed)

@@ -16,21 +16,17 @@ from tl_core.config import PRETRAINED, SCRATCH, TrainConfig
 
 @dataclass(frozen=True, kw_only=True)
 class PlannedSpace:
-    """A search space with what the options change in it.
-
-    Attributes:
-        options: as asked for.
-        space: the search space as its file defines it.
-        base: the configuration that all trials share but for the free fields.
-        free: the fields that vary, and how.
-        named: fields that the user set.
-    """
+    """A search space with what the options change in it."""
 
     options: SweepOptions
     space: SearchSpace
+    """As its file defines it."""
     base: TrainConfig
+    """What all trials share but for the free fields."""
     free: dict[str, Domain]
+    """The fields that vary, and how."""
     named: tuple[str, ...]
+    """Fields that the user set."""
 
     @cached_property
     def limits(self) -> Limits:
@@ -81,13 +77,12 @@ class PlannedSpace:
 
     def variants(self) -> list[dict[str, Any]]:
         """Values of a configuration for each backbone and strategy, from scratch at the end."""
-        free, scratch = self.free.items(), self.from_scratch
-        steering = {n: d for n, d in free if n == "backbone" or isinstance(d, Points)}
-        found = enumerate_space(steering, self.base, self.limits)
-        if scratch is None:
-            return found
-        steering = {n: d for n, d in scratch.free.items() if n == "backbone"}
-        return [*found, *({**v, **scratch.fixed} for v in enumerate_space(steering, scratch.base))]
+        steers = {n: d for n, d in self.free.items() if n == "backbone" or isinstance(d, Points)}
+        found = enumerate_space(steers, self.base, self.limits)
+        if (scratch := self.from_scratch) is not None:
+            steers = {n: d for n, d in scratch.free.items() if n == "backbone"}
+            found += [{**v, **scratch.fixed} for v in enumerate_space(steers, scratch.base)]
+        return found
 
     @property
     def varied(self) -> tuple[str, ...]:

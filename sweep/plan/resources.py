@@ -9,13 +9,13 @@ from tl_core.machine.hardware import cpu_count
 
 @dataclass(frozen=True)
 class Node:
-    """Processors of one machine: a trial runs on one, and takes no part of another."""
+    """Processors of one machine; a trial runs on one."""
 
     cpus: int
     gpus: int = 0
 
     def places(self, cpus: int, per_gpu: int | None) -> int:
-        """Trials of so many CPUs side by side, `per_gpu` on a GPU; None where they take none."""
+        """Trials of so many CPUs side by side, `per_gpu` on a GPU or, where None, on none."""
         by_cpu = self.cpus // cpus
         return by_cpu if per_gpu is None else min(by_cpu, self.gpus * per_gpu)
 
@@ -25,17 +25,12 @@ class Node:
 
 @dataclass(frozen=True)
 class Pool:
-    """What the options allow a sweep to use, and the machines that it lies on.
-
-    Attributes:
-        cpus: in all.
-        gpus: in all.
-        nodes: the machines, whole; together they may have more.
-    """
+    """What the options allow a sweep to use, and the machines that it lies on."""
 
     cpus: int
     gpus: int
     nodes: tuple[Node, ...]
+    """Whole machines: together they may have more than the sweep may use."""
 
     def places(self, cpus: int, per_gpu: int | None) -> int:
         """Trials side by side; as in `Node`."""
@@ -45,23 +40,18 @@ class Pool:
 
 @dataclass(frozen=True)
 class Resources:
-    """Processors of the sweep and of each trial.
-
-    Attributes:
-        cpus: in all.
-        gpus: in all.
-        concurrent: trials side by side.
-        cpus_per_trial: also the threads of each trial.
-        gpus_per_trial: a fraction where trials share a GPU.
-        cpus_alone: for a single task while no trial runs: all of the machine, where there is one.
-    """
+    """Processors of the sweep and of each trial."""
 
     cpus: int
     gpus: int
     concurrent: int
+    """Trials side by side."""
     cpus_per_trial: int
+    """Also the threads of each trial."""
     gpus_per_trial: float
+    """A fraction where trials share a GPU."""
     cpus_alone: int
+    """For a single task while no trial runs: all of the machine, where there is one."""
 
     @property
     def trials_per_gpu(self) -> int:
@@ -69,29 +59,20 @@ class Resources:
         return round(1 / self.gpus_per_trial) if self.gpus_per_trial else 1
 
     def __str__(self) -> str:
-        trials = f"{self.concurrent} trial{'s' if self.concurrent > 1 else ''} at a time"
-        share = f"{self.cpus_per_trial} CPU{'s' if self.cpus_per_trial > 1 else ''}"
+        share = _count(self.cpus_per_trial, "CPU")
         if self.gpus:
             share += f" and {self.gpus_per_trial:.3g} GPU"
-        total = f"{self.cpus} CPUs, {self.gpus} GPUs"
-        return f"{trials}, each with {share} (of {total})"
+        trials = f"{_count(self.concurrent, 'trial')} at a time, each with {share}"
+        return f"{trials} (of {self.cpus} CPUs, {self.gpus} GPUs)"
 
 
 def local_resources(options: SweepOptions) -> Pool:
-    """What the options allow of this machine.
-
-    Raises:
-        BadInput: more is asked for than there is.
-    """
+    """What the options allow of this machine; raises BadInput where they ask for more."""
     return _allowed(options, [Node(cpu_count(), gpu_count())], "this machine")
 
 
 def ray_resources(options: SweepOptions) -> Pool:
-    """What the options allow of the Ray that this process is connected to.
-
-    Raises:
-        BadInput: more is asked for than there is.
-    """
+    """What they allow of the Ray that this process is connected to; raises BadInput likewise."""
     import ray
 
     found = [node["Resources"] for node in ray.nodes() if node["Alive"]]
@@ -100,27 +81,22 @@ def ray_resources(options: SweepOptions) -> Pool:
 
 
 def _allowed(options: SweepOptions, nodes: list[Node], place: str) -> Pool:
-    have = {"CPUs": sum(n.cpus for n in nodes), "GPUs": sum(n.gpus for n in nodes)}
-    asked = {"CPUs": options.cpus, "GPUs": options.gpus}
-    for kind, number in asked.items():
-        if number is not None and number > have[kind]:
-            flag = f"--{kind.lower()}"
-            way_out = "Use --gpus 0 to train on the CPU" if kind == "GPUs" else f"Leave {flag} out"
-            raise BadInput(
-                f"`{flag} {number}` asks for {number} {kind}; {place} has {have[kind]}. {way_out}."
-            )
-    cpus = have["CPUs"] if options.cpus is None else options.cpus
-    gpus = have["GPUs"] if options.gpus is None else options.gpus
-    return Pool(cpus, gpus, tuple(nodes))
+    found = {}
+    for kind, asked, way_out in (
+        ("CPUs", options.cpus, "Leave --cpus out"),
+        ("GPUs", options.gpus, "Use --gpus 0 to train on the CPU"),
+    ):
+        name = kind.lower()
+        have = sum(getattr(node, name) for node in nodes)
+        if asked is not None and asked > have:
+            ask = f"`--{name} {asked}` asks for {asked} {kind}"
+            raise BadInput(f"{ask}; {place} has {have}. {way_out}.")
+        found[name] = have if asked is None else asked
+    return Pool(found["cpus"], found["gpus"], tuple(nodes))
 
 
 def share_out(
-    options: SweepOptions,
-    pool: Pool,
-    *,
-    trials: int | None,
-    threads: int | None,
-    packed: int = 1,
+    options: SweepOptions, pool: Pool, *, trials: int, threads: int | None, packed: int = 1
 ) -> Resources:
     """Divide the processors among as many trials as fit side by side, each on one machine.
 
@@ -128,9 +104,7 @@ def share_out(
     fewer trials than CPUs, each gets more.
 
     Args:
-        options: say how many trials share a GPU.
-        pool: for the sweep.
-        trials: of the sweep; None where that is not known.
+        trials: of the sweep; 0 where that is not known.
         threads: of a trial; None leaves it open.
         packed: trials on a GPU where the options leave that to a measurement.
 
@@ -141,7 +115,7 @@ def share_out(
     places = pool.places(threads or 1, per_gpu)
     if places < 1:
         raise BadInput(_too_large(pool, threads))
-    concurrent = max(1, min(places, trials if trials is not None else places))
+    concurrent = min(places, trials or places)
     each = threads or _most_cpus(pool, concurrent, per_gpu)
     return Resources(
         cpus=pool.cpus,
@@ -163,18 +137,13 @@ def _too_large(pool: Pool, threads: int | None) -> str:
     """Why not even one trial fits, and the way out."""
     wanted = _count(threads or 1, "CPU")
     nodes = " | ".join(dict.fromkeys(str(node) for node in pool.nodes)) or "none"
-    if threads is not None and all(node.cpus < threads for node in pool.nodes):
-        most = max((node.cpus for node in pool.nodes), default=0)
-        there = f"there are {most} CPUs for the sweep"
-        there += " on its largest machine" if len(pool.nodes) > 1 else ""
-        return f"threads={threads}: {there}; ask for fewer."
-    if threads is not None and pool.cpus < threads:
-        return f"threads={threads}: there are {pool.cpus} CPUs for the sweep; ask for fewer."
+    most = min(pool.cpus, max((node.cpus for node in pool.nodes), default=0))
+    if threads is not None and most < threads:
+        where = " on its largest machine" if most < pool.cpus else ""
+        return f"threads={threads}: there are {most} CPUs for the sweep{where}; ask for fewer."
     if pool.gpus:
-        return (
-            f"a trial needs {wanted} and a GPU of one machine, and no machine has both ({nodes});"
-            " use --gpus 0 to train on the CPU."
-        )
+        lack = f"a trial needs {wanted} and a GPU of one machine, and no machine has both"
+        return f"{lack} ({nodes}); use --gpus 0 to train on the CPU."
     return f"a trial needs {wanted}, and no machine has so many ({nodes}); add one to the cluster."
 
 

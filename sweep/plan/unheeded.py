@@ -6,7 +6,7 @@ from typing import Any
 
 from search_spaces.domains import Float, Int, fix
 from sweep.configurations.model_limits import sizes_to_try
-from sweep.options.sweep_options import ASHA_OPTIONS, flag_of
+from sweep.options.sweep_options import flag_of
 from sweep.plan.at_source import transfers_alone
 from sweep.plan.plan import Plan
 from sweep.search.search import unheeded_numbers
@@ -22,15 +22,13 @@ def unheeded_options(plan: Plan) -> tuple[str, ...]:
     line = transfers_alone(options) if plan.trains_source else None
     notes = [line] if line is not None else []
     notes += unheeded_numbers(plan.search, options, plan.space)
-    of_asha = [name for name in options.given() if name in ASHA_OPTIONS]
+    of_asha = {"grace_period", "reduction_factor"}.intersection(options.given())
     if of_asha and plan.search.scheduler == "none":
-        flags = " and ".join(flag_of(name) for name in of_asha)
+        flags = " and ".join(map(flag_of, sorted(of_asha)))
         notes.append(f"{flags}: no scheduler stops trials here; --scheduler asha heeds it.")
     elif options.grace_period is not None and not plan.rungs:
-        notes.append(
-            f"--grace-period {options.grace_period}: trials of {plan.searched_epochs} epochs end"
-            f" before {plan.search.scheduler} could stop one; give fewer."
-        )
+        early = f"trials of {plan.searched_epochs} epochs end before {plan.search.scheduler}"
+        notes.append(f"--grace-period {options.grace_period}: {early} could stop one; give fewer.")
     dead = _dead_fields(plan, plan.named)
     if dead:
         which = "it" if len(dead) == 1 else "them"

@@ -1,8 +1,8 @@
 """What is used on a machine without network, where the user named neither data nor backbone.
 
-The defaults are CIFAR-10 and timm backbones with ImageNet weights. Where they cannot be
-downloaded, `digits` and the residual CNN pretrained on `shapes` take their place, and a line is
-shown. What the user named is never replaced, nor are data sets that a space compares.
+Where CIFAR-10 or ImageNet weights of timm backbones cannot be downloaded, `digits` and the
+residual CNN pretrained on `shapes` take their place, and a line is shown. What the user named is
+never replaced, nor are data sets that a space compares.
 """
 
 from pathlib import Path
@@ -24,15 +24,9 @@ SOURCE = "shapes-residual"
 """Name of the bundled source model under `results/models/`."""
 
 SOURCE_CONFIG = TrainConfig(
-    dataset="shapes",
-    image_size=16,
-    epochs=4,
-    batch_size=64,
-    lr=0.1,
-    device="cpu",
-    precision="fp32",
-    threads=1,
-)
+    dataset="shapes", image_size=16, epochs=4, batch_size=64, lr=0.1, device="cpu",
+    precision="fp32", threads=1,
+)  # fmt: skip
 
 
 def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
@@ -48,9 +42,8 @@ def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
         return plan
     note = _note(plan, no_data=no_data, no_weights=no_weights)
     console.print(note, style="bold yellow", highlight=False)
-    changed: dict[str, str | None] = {}
-    if "image_size" not in plan.named:  # the space's size is for large backbones
-        changed["image_size"] = None
+    # The space's image size is for large backbones.
+    changed: dict[str, str | None] = {} if "image_size" in plan.named else {"image_size": None}
     if no_data:
         changed["dataset"] = DATASET
     if no_weights:
@@ -86,11 +79,12 @@ def _lacks_weights(plan: Plan) -> bool:
 
 def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
     """One line: what is missing, what is used instead, and how to name another."""
-    parts = (
-        (no_data, plan.base.dataset, f"the bundled {DATASET}", "--dataset"),
-        (no_weights, "ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"),
-    )
-    missing, serving, flags = zip(*(part[1:] for part in parts if part[0]), strict=True)
+    parts = []
+    if no_data:
+        parts.append((plan.base.dataset, f"the bundled {DATASET}", "--dataset"))
+    if no_weights:
+        parts.append(("ImageNet weights", "the residual CNN pretrained on shapes", "--backbone"))
+    missing, serving, flags = zip(*parts, strict=True)
     return (
         f"No network for {' and '.join(missing)}: using {' and '.join(serving)} instead. "
         f"Name others with {' and '.join(flags)}."
@@ -98,28 +92,16 @@ def _note(plan: Plan, *, no_data: bool, no_weights: bool) -> str:
 
 
 def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
-    """Weights of the residual CNN trained on `shapes`; trained now if they are not kept yet.
-
-    Args:
-        results: the results folder, which keeps them for the next sweep.
-        base: gives the width and depth of the network.
-        console: shows that training takes a few seconds.
-
-    Returns:
-        A safetensors file.
-    """
+    """Weights in `results` of the base's residual CNN, trained on `shapes` now if not kept yet."""
     norm = "norm" if base.batch_norm else "no-norm"
-    shape = f"{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
-    attention = "" if base.attention == "none" else f"-{base.attention}"
-    name = f"{SOURCE}-{shape}{attention}"
+    name = f"{SOURCE}-{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
+    name += "" if base.attention == "none" else f"-{base.attention}"
     path = weights_of(results, name).resolve()
     if path.exists():
         return path
     own = ("width", "depth", "activation", "batch_norm", "pooling", "attention", "cache_dir")
     config = config_from_dict({field: getattr(base, field) for field in own}, SOURCE_CONFIG)
-    console.print(
-        "Pretraining the residual CNN on shapes: a few seconds, kept for the next sweep."
-    )
+    console.print("Pretraining the residual CNN on shapes: kept for the next sweep.")
     trainer = Trainer(config)
     while trainer.stop_reason is None:
         trainer.run_epoch()

@@ -10,6 +10,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from sweep.configurations.distinct import Values
 from sweep.faults import last_line
 from sweep.plan.plan import Plan
 from sweep.prepare.trial_shapes import SHAPING, differences, siblings
@@ -23,34 +24,34 @@ from tl_core.models.source_weights import normalization
 from tl_core.train.optim import parameter_groups
 from tl_core.train.teacher import check_teacher
 
+Loaded = dict[str, dict[str, Any]]
+"""Backbone → what its source weights left: see `Manifest.loaded`."""
 NAMED = 3
 """Tensors that the line on source weights names."""
+LISTED = {
+    "missing": "new", "adapted": "adapted", "unexpected": "left out",
+    "aside": "also there, not used",
+}  # fmt: skip
+"""What a list of tensors in `Manifest.loaded` means to that line."""
 
 
 @dataclass
 class Checked:
-    """What building a sweep's models has shown.
+    """What building a sweep's models has shown."""
 
-    Attributes:
-        loaded: backbone → what its source weights left: see `Manifest.loaded`.
-        sound: values of the trials that can be built and take their images.
-        notes: one line on each kind of trials that will fail.
-    """
-
-    loaded: dict[str, dict[str, Any]] = field(default_factory=dict)
-    sound: list[dict[str, Any]] = field(default_factory=list)
+    loaded: Loaded = field(default_factory=dict)
+    sound: list[Values] = field(default_factory=list)
+    """Values of the trials that can be built and take their images."""
     notes: list[str] = field(default_factory=list)
+    """One line on each kind of trials that will fail."""
 
 
 def check_models(
-    plan: Plan, shapes: Iterable[dict[str, Any]], progress: LoadProgress | None = None
+    plan: Plan, shapes: Iterable[Values], progress: LoadProgress | None = None
 ) -> Checked:
     """Load the data of every kind of trial, build its model and show it images.
 
-    Args:
-        plan: of the sweep.
-        shapes: values of trials, as `trial_shapes` gives them.
-        progress: called while images are decoded.
+    `shapes` are values of trials, as `trial_shapes` gives them.
 
     Raises:
         BadInput: no trial can work, scratch runs apart: weights that do not fit, a freeze depth
@@ -76,10 +77,7 @@ def check_models(
 
 
 def _refusal(
-    base: TrainConfig,
-    loaded: dict[str, dict[str, Any]],
-    progress: LoadProgress | None,
-    values: dict[str, Any],
+    base: TrainConfig, loaded: Loaded, progress: LoadProgress | None, values: Values
 ) -> BadInput | None:
     """Why a trial cannot be trained; None where it can."""
     try:
@@ -92,44 +90,37 @@ def _refusal(
     return None
 
 
-def _kind(plan: Plan, values: dict[str, Any], sound: dict[str, Any] | None) -> str:
+def _kind(plan: Plan, values: Values, sound: Values | None) -> str:
     """The settings in which a trial differs from a sound one; without one its model and data."""
     fields = {**plan.base.to_dict(), **values}
     if sound is not None:
-        return ", ".join(
-            f"{name}={short(fields[name])}" for name in differences(plan, values, sound)
-        )
+        names = differences(plan, values, sound)
+        return ", ".join(f"{name}={short(fields[name])}" for name in names)
     own = {n: fields[n] for n in SHAPING if n in values and fields[n] is not None}
     return describe(own or {"backbone": fields["backbone"]})
 
 
-def _check(
-    config: TrainConfig, found: dict[str, dict[str, Any]], progress: LoadProgress | None
-) -> None:
+def _check(config: TrainConfig, found: Loaded, progress: LoadProgress | None) -> None:
     data = load_data(config, progress=progress)
     if config.teacher is not None:
         check_teacher(config.teacher, data.classes)
     channels = model_channels(config, data.channels)
     normalization(config, data.mean, data.std, channels)
     model = build_model(
-        config,
-        channels=channels,
-        num_classes=data.num_classes,
-        image_size=data.image_size,
+        config, channels=channels, num_classes=data.num_classes, image_size=data.image_size,
         classes=data.classes,
-    )
+    )  # fmt: skip
     parameter_groups(model, config)
     _show_images(model, config, channels, data.image_size)
     loaded = getattr(model, "loaded", None)
     if loaded is not None:
+        left = dataclasses.asdict(loaded).items()
+        tensors = len(model.state_dict())
         found[config.backbone] = {
             "weights": config.weights,
-            "loaded": len(model.state_dict()) - len(loaded.missing),
-            "tensors": len(model.state_dict()),
-            **{
-                name: list(value) if isinstance(value, tuple) else value
-                for name, value in dataclasses.asdict(loaded).items()
-            },
+            "loaded": tensors - len(loaded.missing),
+            "tensors": tensors,
+            **{name: list(v) if isinstance(v, tuple) else v for name, v in left},
         }
 
 
@@ -153,14 +144,8 @@ def loaded_line(backbone: str, loaded: dict[str, Any]) -> str:
         parts.append(f"under {loaded['wrapper']!r}")
     if loaded["prefix"]:
         parts.append(f"prefix {loaded['prefix']!r} taken off")
-    for key, what in (
-        ("missing", "new"),
-        ("adapted", "adapted"),
-        ("unexpected", "left out"),
-        ("aside", "also there, not used"),
-    ):
-        names = loaded[key]
-        if names:
+    for key, what in LISTED.items():
+        if names := loaded[key]:
             more = f" and {len(names) - NAMED} more" if len(names) > NAMED else ""
             parts.append(f"{what}: {', '.join(names[:NAMED])}{more}")
     return "Source: " + "; ".join(parts)

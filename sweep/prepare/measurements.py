@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import Any, TypeVar
+from typing import TypeVar
 
+from sweep.configurations.distinct import Values
 from sweep.faults import last_line
 from sweep.plan.resources import Resources
 from sweep.prepare.in_worker import measure_packing, measure_precision
@@ -13,7 +14,6 @@ from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.train.precision import PHASES, remembered_precision
 
-Values = dict[str, Any]
 Found = TypeVar("Found")
 FP32 = dict.fromkeys(PHASES, "fp32")
 
@@ -24,10 +24,10 @@ def measured_precisions(
     """Measure which precision is faster for each backbone, at a size that its trials have.
 
     Args:
-        job: what the trials share.
+        job: of the trials.
         shapes: values of trials, as `trial_shapes` gives them.
         auto: the fields of PHASES that are `auto` in some trial.
-        resources: what a trial gets.
+        resources: of the trials.
         here: whether trials run on this machine, which may remember what it measured.
 
     Returns:
@@ -36,9 +36,8 @@ def measured_precisions(
     """
     import ray
 
-    remote = ray.remote(measure_precision).options(
-        num_cpus=resources.cpus_per_trial, num_gpus=resources.gpus_per_trial
-    )
+    share = {"num_cpus": resources.cpus_per_trial, "num_gpus": resources.gpus_per_trial}
+    remote = ray.remote(measure_precision).options(**share)
 
     def measure(values: Values) -> dict[str, str]:
         values = {**values, **dict.fromkeys(auto, "auto")}
@@ -57,12 +56,8 @@ def measured_precisions(
 def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]]:
     """How many trials share a GPU, by what the heaviest of each backbone takes of a whole one.
 
-    Args:
-        job: what the trials share, precisions resolved.
-        shapes: values of trials, as `trial_shapes` gives them.
-
-    Returns:
-        The number, and a line for each backbone that could not be measured, which makes it 1.
+    Also a line for each backbone that could not be measured, which makes it 1. `job` has its
+    precisions resolved; `shapes` as in `measured_precisions`.
     """
     import ray
 
@@ -72,9 +67,8 @@ def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]
         found, error = _first(lambda values: ray.get(remote.remote(job, values)), candidates[:1])
         fitting.append(found or 1)
         if found is None:
-            lines.append(
-                f"How many trials of {backbone} fit on a GPU could not be measured ({error}): 1."
-            )
+            what = f"How many trials of {backbone} fit on a GPU"
+            lines.append(f"{what} could not be measured ({error}): 1.")
     return min(fitting, default=1), lines
 
 
@@ -93,19 +87,17 @@ def _first(
 
 def _by_backbone(job: Job, shapes: Iterable[Values]) -> dict[str, list[Values]]:
     """Backbone → a configuration for each data set and image size, the heaviest first."""
-    found: dict[str, dict[tuple[str, int], tuple[float, Values]]] = {}
+    found: dict[str, dict[tuple[str, int], Values]] = {}
+    weighed = []
     for values in shapes:
         config = job.config(values)
         side = load_data(config).image_size
         weight = memory_weight(config.to_dict()) * side**2
         sizes = found.setdefault(config.backbone, {})
-        key = (config.dataset, side)
-        if key not in sizes or sizes[key][0] < weight:
-            sizes[key] = (weight, values)
-    return {
-        backbone: [values for _, values in sorted(sizes.values(), key=itemgetter(0), reverse=True)]
-        for backbone, sizes in found.items()
-    }
+        weighed.append((weight, sizes, (config.dataset, side), values))
+    for _, sizes, size, values in sorted(weighed, key=itemgetter(0), reverse=True):
+        sizes.setdefault(size, values)
+    return {backbone: list(sizes.values()) for backbone, sizes in found.items()}
 
 
 def _remembered(config: TrainConfig) -> dict[str, str] | None:

@@ -6,6 +6,7 @@ from typing import Any
 
 from search_spaces.domains import Choice, Domain, Points, Space, enumerate_space, walk
 from search_spaces.domains.checks import contains
+from sweep.configurations.distinct import Values
 from sweep.configurations.model_limits import planning_limits
 from sweep.plan.plan import Plan
 from tl_core.config import ARCHITECTURE, TrainConfig
@@ -19,40 +20,37 @@ DECIDING = (
 """Other fields whose value alone may make that a configuration cannot be trained."""
 MOST_SIBLINGS = 8
 """Configurations that are tried in the place of one that cannot be trained. Own choice."""
-HEAVY = {
-    "batch_size": max, "width": max, "depth": max, "freeze_depth": min, "batch_norm": max,
-}  # fmt: skip
+HEAVY = {**dict.fromkeys(("batch_size", "width", "depth", "batch_norm"), max), "freeze_depth": min}
 """Fields that decide how much memory a trial takes, and which end of their range takes most."""
 
 
-def trial_shapes(plan: Plan) -> list[dict[str, Any]]:
-    """Values of the heaviest trial for each model, data set and image size of the plan.
+def trial_shapes(plan: Plan) -> list[Values]:
+    """Values of the heaviest trial for each model, data set and image size; scratch runs last.
 
     Of a design or a grid each is a configuration that is trained, of a search one of its space.
-
-    Returns:
-        {field: value} of the fields that differ from the base, scratch runs at the end.
+    Values are {field: value} of what differs from the base.
     """
-    found = _known(plan) or [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
-    return _heaviest_of_each(found, plan.base)
+    found = plan.known_configurations or [*_of_space(plan.free, plan.base), *_from_scratch(plan)]
+    fields = plan.base.to_dict()
+    heaviest: dict[tuple[Any, ...], tuple[float, Values]] = {}
+    for values in found:
+        whole = {**fields, **values}
+        shape, weight = _shape(whole), memory_weight(whole)
+        if shape not in heaviest or heaviest[shape][0] < weight:
+            heaviest[shape] = weight, values
+    return [values for _, values in heaviest.values()]
 
 
-def _known(plan: Plan) -> list[dict[str, Any]]:
-    """The configurations of a plan that are known in advance."""
-    return [{k: v for k, v in values.items() if k != "seed"} for values in plan.known_trials()]
-
-
-def _of_space(free: Space, base: TrainConfig) -> list[dict[str, Any]]:
+def _of_space(free: Space, base: TrainConfig) -> list[Values]:
     """Every shape of a space, at the heavy ends of its other fields."""
     steering = _steering(free)
     space = {n: _narrowed(n, domain, n in steering) for n, domain in free.items()}
     return enumerate_space(space, base, planning_limits(base))
 
 
-def _from_scratch(plan: Plan) -> list[dict[str, Any]]:
+def _from_scratch(plan: Plan) -> list[Values]:
     """Every shape of the scratch runs."""
-    scratch = plan.from_scratch
-    if scratch is None:
+    if (scratch := plan.from_scratch) is None:
         return []
     return [scratch.whole(values) for values in _of_space(scratch.free, scratch.base)]
 
@@ -60,11 +58,9 @@ def _from_scratch(plan: Plan) -> list[dict[str, Any]]:
 def _steering(space: Space) -> set[str]:
     """The shaping fields of a space, and those that decide whether they are active."""
     found = {n for n, domain in space.items() if n in SHAPING or isinstance(domain, Points)}
-    while True:
-        more = {cause for name in found if name in space for cause in space[name].when or {}}
-        if more <= found:
-            return found
+    while more := {c for n in found & space.keys() for c in space[n].when or {}} - found:
         found |= more
+    return found
 
 
 def _narrowed(name: str, domain: Domain, steers: bool) -> Domain:
@@ -85,19 +81,15 @@ def _ends(domain: Domain) -> tuple[Any, ...]:
     return tuple(end for end in (domain.low, domain.high) if not isinstance(end, str))
 
 
-def siblings(plan: Plan, values: dict[str, Any]) -> list[dict[str, Any]]:
+def siblings(plan: Plan, values: Values) -> list[Values]:
     """Trials of the same model, data set and image size with other settings that may matter.
 
-    Args:
-        plan: of the sweep.
-        values: a trial's, as `trial_shapes` gives them.
-
-    Returns:
-        Values of MOST_SIBLINGS trials at most, those with the fewest differences first.
+    There are MOST_SIBLINGS of them at most, those with the fewest differences first.
     """
-    others = _known(plan) or (*_with_other_levels(plan, values), *_from_scratch(plan))
+    known = plan.known_configurations
+    others = known or [*_with_other_levels(plan, values), *_from_scratch(plan)]
     fields = plan.base.to_dict()
-    found: dict[str, tuple[int, dict[str, Any]]] = {}
+    found: dict[str, tuple[int, Values]] = {}
     for other in others:
         apart = differences(plan, values, other)
         if apart and _shape({**fields, **other}) == _shape({**fields, **values}):
@@ -105,13 +97,13 @@ def siblings(plan: Plan, values: dict[str, Any]) -> list[dict[str, Any]]:
     return [other for _, other in sorted(found.values(), key=itemgetter(0))[:MOST_SIBLINGS]]
 
 
-def differences(plan: Plan, one: dict[str, Any], other: dict[str, Any]) -> list[str]:
+def differences(plan: Plan, one: Values, other: Values) -> list[str]:
     """The fields of DECIDING in which two trials differ."""
     first, second = ({**plan.base.to_dict(), **values} for values in (one, other))
     return [name for name in dict.fromkeys(DECIDING) if first[name] != second[name]]
 
 
-def _with_other_levels(plan: Plan, values: dict[str, Any]) -> Iterable[dict[str, Any]]:
+def _with_other_levels(plan: Plan, values: Values) -> Iterable[Values]:
     """Configurations of a space with another value of one field, the others where they can be."""
     for changed, domain in plan.free.items():
         if changed not in DECIDING or changed in SHAPING:
@@ -125,22 +117,11 @@ def _with_other_levels(plan: Plan, values: dict[str, Any]) -> Iterable[dict[str,
             yield walk(plan.free, plan.base, pick, planning_limits(plan.base))
 
 
-def _heaviest_of_each(found: Iterable[dict[str, Any]], base: TrainConfig) -> list[dict[str, Any]]:
-    heaviest: dict[tuple[Any, ...], dict[str, Any]] = {}
-    fields = base.to_dict()
-    for values in found:
-        own = {**fields, **values}
-        key = _shape(own)
-        if key not in heaviest or memory_weight({**fields, **heaviest[key]}) < memory_weight(own):
-            heaviest[key] = values
-    return list(heaviest.values())
-
-
-def _shape(fields: dict[str, Any]) -> tuple[Any, ...]:
+def _shape(fields: Values) -> tuple[Any, ...]:
     return tuple(fields[name] for name in (*SHAPING, "strategy"))
 
 
-def memory_weight(fields: dict[str, Any]) -> float:
+def memory_weight(fields: Values) -> float:
     """Grows with the memory that training takes at one image size; the scale means nothing."""
     batch, width, depth = (fields[name] or 1 for name in ("batch_size", "width", "depth"))
     moving = (1 + bool(fields["batch_norm"])) / (1 + (fields["freeze_depth"] or 0))

@@ -164,7 +164,7 @@ def _text(module: ModuleType) -> bytes:
     """What a module was made of, as far as it is known; its file may have changed since."""
     made_of = _attributes(module).get(LOADED_SOURCE)
     if made_of is not None:
-        return str(made_of.source).encode()
+        return str(made_of.text).encode()
     loaded_by, text = _TEXTS.get(module, (None, b""))
     if loaded_by is None or loaded_by is not module.__spec__:  # not seen yet, or loaded anew
         text = _read(module)

@@ -289,7 +289,7 @@ def test_a_module_is_what_it_was_made_of_not_what_its_file_says_now(project):
     module = sys.modules["model_of_user"]
     found = set()
     for text in ("SCALE = 1", "SCALE = 2"):
-        module.__source__ = SimpleNamespace(source=text)
+        module.__source__ = SimpleNamespace(text=text)
         found.add(code_digest(["model_of_user"]))
     assert len(found) == 2
     write(project, model_of_user="SCALE = 3")
