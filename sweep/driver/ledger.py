@@ -23,6 +23,7 @@ from sweep.results.tables import TableWriter
 from sweep.search.tune_searcher import UNFINISHED, Result
 from sweep.trial.job import Job
 from sweep.trial.trainable import unpack
+from tl_core.machine.memory_watch import oom_kills
 
 Trials = list[Trial]
 KEPT_CHECKPOINTS = 6
@@ -87,6 +88,7 @@ class Ledger(Callback):
         self.confirm_from = math.inf
         self.outcomes: list[dict[str, Any]] = []
         self.out_of_time: Container[str] = ()
+        self.oom_kills = oom_kills()
 
     def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """A worker took the trial."""
@@ -134,8 +136,12 @@ class Ledger(Callback):
         """The worker process died."""
         record = self._record(trial)
         text = error_text(trial.error_file)
+        before, self.oom_kills = self.oom_kills, oom_kills()
+        if self.oom_kills > before:
+            text = f"MemoryError: the system ended a process for want of memory ({text})"
         record.result["error"] = text
-        self._end(record, "out_of_memory" if "OutOfMemoryError" in text else "failed")
+        short = self.oom_kills > before or "OutOfMemoryError" in text
+        self._end(record, "out_of_memory" if short else "failed")
 
     def stop_unstarted(self, number: int, values: Values) -> None:
         """Write the row of a trial that is not trained because its configuration was stopped."""

@@ -26,8 +26,9 @@ QUIET = {
     "RAY_DEDUP_LOGS": "0",
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
+    "RAY_memory_monitor_refresh_ms": "0",  # what it kills ends the sweep; trials watch themselves
 }
-"""Variables that keep Ray and Tune from printing, and from writing what no sweep reads."""
+"""Variables that keep Ray and Tune from printing, writing what no sweep reads, ending sweeps."""
 WARM = {
     "RAY_preload_python_modules": "sweep.trial.trainable",
     "RAY_idle_worker_killing_time_threshold_ms": "60000",

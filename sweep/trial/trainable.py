@@ -23,6 +23,7 @@ from sweep.trial.gpu_places import GpuPlaces
 from sweep.trial.head_stacks import HeadStacks
 from sweep.trial.job import Job
 from tl_core.machine.hardware import device_name, give_back_memory
+from tl_core.machine.memory_watch import MemoryWatch
 from tl_core.train.checkpoint import save_checkpoint
 from tl_core.train.epoch import EpochMetrics
 from tl_core.train.heads import HeadRun
@@ -56,6 +57,7 @@ class TrialActor(tune.Trainable):
         self.stacks = HeadStacks(job, run_facts)
         self.working = threading.Lock()
         self.idle: threading.Timer | None = None
+        self.memory = MemoryWatch()
         for module in job.modules:
             module.load()
         gc.collect()
@@ -117,7 +119,8 @@ class TrialActor(tune.Trainable):
 
     def _step(self) -> dict[str, Any]:
         try:
-            metrics = self._train()
+            with self.memory.run(begins=self.trainer is None):
+                metrics = self._train()
         except Exception as error:
             self._leave()
             return self._result(NO_METRICS, failure_status(error), last_line(error))

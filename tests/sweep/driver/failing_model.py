@@ -6,10 +6,11 @@ import time
 
 import torch
 
+from tl_core.machine import memory_watch
 from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
 
-DIVERGES, RAISES, DIES, NO_MEMORY, HANGS = 2, 3, 4, 5, 6
+DIVERGES, RAISES, DIES, NO_MEMORY, HANGS, EATS = 2, 3, 4, 5, 6, 7
 
 
 class Failing(ResidualCNN):
@@ -31,7 +32,21 @@ class Failing(ResidualCNN):
             raise torch.OutOfMemoryError("no room")
         if self.ending == HANGS:
             time.sleep(0.5)
+        if self.ending == EATS:
+            self.eat()
         return logits
+
+    def eat(self):
+        """Take 64 MiB after 64 MiB on a machine that seems to have none left."""
+        looked = memory_watch.available_bytes
+        memory_watch.available_bytes = lambda: 0
+        try:
+            eaten = []
+            while len(eaten) < 30:
+                eaten.append(torch.ones(2**24))
+                time.sleep(0.05)
+        finally:
+            memory_watch.available_bytes = looked
 
 
 MODELS["failing"] = ModelSpec(build=Failing, description="ends as its depth says")

@@ -26,7 +26,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 
 TINY = {"width": 8, "limit_train": 300, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
-DIVERGES, RAISES, DIES, NO_MEMORY = 2, 3, 4, 5  # its depths
+DIVERGES, RAISES, DIES, NO_MEMORY, EATS = 2, 3, 4, 5, 7  # its depths
 
 
 def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
@@ -127,7 +127,7 @@ def test_every_end_has_its_row_and_its_study_state(
     space = write_file(
         "BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=3,"
         " precision='fp32', schedule='constant')\n"
-        "SPACE = {'depth': Choice(1, 2, 3, 4, 5), 'lr': Float(1e-6, 1, log=True)}\n",
+        "SPACE = {'depth': Choice(1, 2, 3, 4, 5, 7), 'lr': Float(1e-6, 1, log=True)}\n",
     )
     wanted = [
         ({"depth": 1, "lr": 0.1}, "completed", "COMPLETE"),
@@ -135,6 +135,7 @@ def test_every_end_has_its_row_and_its_study_state(
         ({"depth": RAISES, "lr": 0.1}, "failed", "FAIL"),
         ({"depth": DIES, "lr": 0.1}, "failed", "FAIL"),
         ({"depth": NO_MEMORY, "lr": 0.1}, "out_of_memory", "FAIL"),
+        ({"depth": EATS, "lr": 0.1}, "out_of_memory", "FAIL"),
         ({"depth": 1, "lr": 1e-6}, "stopped", "PRUNED"),
     ]
 
@@ -151,12 +152,13 @@ def test_every_end_has_its_row_and_its_study_state(
 
     assert result.trials["status"].tolist() == [status for _, status, _ in wanted]
     assert result.trials["depth"].tolist() == [values["depth"] for values, _, _ in wanted]
-    assert result.trials["epochs_trained"].tolist() == [3, 1, 0, 0, 0, 1]
+    assert result.trials["epochs_trained"].tolist() == [3, 1, 0, 0, 0, 0, 1]
     errors = result.trials["error"]
     assert errors[2] == "RuntimeError: the model broke"
     assert "died" in errors[3]
     assert errors[4] == "OutOfMemoryError: no room"
-    assert errors[[0, 1, 5]].isna().all()
+    assert errors[5].startswith("MemoryError: 0.0 GiB of the machine's memory were left, and this")
+    assert errors[[0, 1, 6]].isna().all()
     assert len(result.epochs) == 5
     assert result.exit_code == 1
     assert result.manifest.winner["trial_id"] == "ends_00000"
@@ -171,7 +173,7 @@ def test_every_end_has_its_row_and_its_study_state(
     assert list(told.intermediate_values) == [1, 2, 3]
     assert list(told.intermediate_values.values()) == heard["val_accuracy"].tolist()
     assert told.value == result.trials["best_val_accuracy"][0]
-    assert list(study.trials[5].intermediate_values) == [1]
+    assert list(study.trials[6].intermediate_values) == [1]
 
 
 def test_winner_trained_again_equals_its_checkpoint(

@@ -1,0 +1,138 @@
+"""End a run before the machine runs out of memory, where the system would end whole processes."""
+
+import contextlib
+import ctypes
+import os
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import psutil
+
+RESERVE_VARIABLE = "TL_SWEEP_FREE_MEMORY"
+"""Environment variable: bytes of the machine's memory that runs leave free."""
+RESERVE_SHARE = 0.03
+LEAST = 256 * 2**20
+LOOK_SECONDS = 0.1
+CONTAINER = Path("/sys/fs/cgroup")
+
+
+class _GiveUp(BaseException):
+    """Raised in a run's thread; no `except Exception` of a user's model keeps it."""
+
+
+class MemoryWatch:
+    """Looks at the machine's memory while runs of this process are under way.
+
+    A thread looks ten times a second. Where less than the reserve is free, the run of the largest
+    of the processes that this one's parent started ends with MemoryError, if the process has grown
+    by 256 MiB since the run began. One operation that takes all memory at once is not caught: the
+    system ends the process then.
+    """
+
+    def __init__(self) -> None:
+        self.reserve = reserve_bytes()
+        self.process = psutil.Process()
+        self.watching = threading.Event()
+        self.lock = threading.Lock()
+        self.thread = 0
+        self.began_with = 0
+        self.reason = ""
+        threading.Thread(target=self._watch, daemon=True, name="memory-watch").start()
+
+    @contextlib.contextmanager
+    def run(self, *, begins: bool) -> Iterator[None]:
+        """Watch over what this thread does in the block; `begins`: with it a new run begins.
+
+        Raises:
+            MemoryError: the machine's memory was short; says how much was left and was used.
+        """
+        if begins:
+            self.began_with = self.process.memory_info().rss
+        self.thread, self.reason = threading.get_ident(), ""
+        self.watching.set()
+        try:
+            yield
+        except _GiveUp:
+            raise MemoryError(self.reason) from None
+        finally:
+            with self.lock:
+                self.watching.clear()
+                _raise_in(self.thread, None)  # takes back what has not been raised yet
+
+    def _watch(self) -> None:
+        while True:
+            self.watching.wait()
+            time.sleep(LOOK_SECONDS)
+            left = available_bytes()
+            if left < self.reserve and self._is_largest():
+                with self.lock:
+                    if self.watching.is_set() and not self.reason:
+                        self.reason = self._reason(left)
+                        _raise_in(self.thread, _GiveUp)
+
+    def _is_largest(self) -> bool:
+        own = self.process.memory_info().rss
+        if own - self.began_with < LEAST:
+            return False
+        parent = self.process.parent()
+        others = [] if parent is None else parent.children()
+        return all(_size(other) <= own for other in others)
+
+    def _reason(self, left: int) -> str:
+        size = self.process.memory_info().rss
+        return (
+            f"{left / 2**30:.1f} GiB of the machine's memory were left, and this process had"
+            f" {size / 2**30:.1f}; use a smaller batch_size, image_size or model, or --cpus for"
+            " fewer trials at a time"
+        )
+
+
+def reserve_bytes() -> int:
+    """Memory that runs leave free: what the environment says, else 3%, at least 256 MiB."""
+    told = os.environ.get(RESERVE_VARIABLE, "")
+    if told.isdigit():
+        return int(told)
+    return max(LEAST, int(RESERVE_SHARE * psutil.virtual_memory().total))
+
+
+def available_bytes() -> int:
+    """Memory that processes here can still take, of the machine and of the container."""
+    free = psutil.virtual_memory().available
+    try:
+        limit = int((CONTAINER / "memory.max").read_text())
+        used = int((CONTAINER / "memory.current").read_text())
+        cached = _number(CONTAINER / "memory.stat", "inactive_file")
+    except (OSError, ValueError):  # no container, or none with a limit
+        return free
+    return min(free, limit - used + cached)
+
+
+def oom_kills() -> int:
+    """Processes that the system has ended for want of memory, since the machine started."""
+    return _number(CONTAINER / "memory.events", "oom_kill") + _number(
+        Path("/proc/vmstat"), "oom_kill"
+    )
+
+
+def _number(file: Path, name: str) -> int:
+    """The number behind a name in a file of names and numbers; 0 where it is not there."""
+    with contextlib.suppress(OSError, ValueError):
+        for line in file.read_text().splitlines():
+            if line.split(" ", 1)[0] == name:
+                return int(line.split()[1])
+    return 0
+
+
+def _size(process: psutil.Process) -> int:
+    """Resident memory; 0 of a process that has ended."""
+    with contextlib.suppress(psutil.Error):
+        return process.memory_info().rss
+    return 0
+
+
+def _raise_in(thread: int, error: type[BaseException] | None) -> None:
+    """Raise an error in another thread as soon as it runs Python code; None takes it back."""
+    raised = ctypes.py_object(error) if error is not None else None
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
