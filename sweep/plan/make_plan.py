@@ -22,6 +22,7 @@ from tl_core.errors import BadInput
 from tl_core.frozen.feature_cache import BUDGET_VARIABLE
 from tl_core.machine.cache_folder import gibibytes_from
 from tl_core.machine.device import device_named, resolve_device
+from tl_core.machine.memory_watch import RESERVE_VARIABLE
 from tl_core.machine.user_path import expanded
 from tl_core.models import check_model
 from tl_core.train.optim import check_optimization
@@ -36,7 +37,8 @@ def make_plan(options: SweepOptions, space: SearchSpace | None = None) -> Plan:
         BadInput: a name, a value, a file or a combination of options is wrong.
     """
     modules = load_modules(options.imports)
-    gibibytes_from(BUDGET_VARIABLE)
+    for variable in (BUDGET_VARIABLE, RESERVE_VARIABLE):
+        gibibytes_from(variable)
     space = space or load_space(options.space)
     fixed = fixed_fields(options, space.base)
     base = config_from_dict(fixed, space.base)

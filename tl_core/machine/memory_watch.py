@@ -2,7 +2,6 @@
 
 import contextlib
 import ctypes
-import os
 import threading
 import time
 from collections.abc import Iterator
@@ -10,8 +9,10 @@ from pathlib import Path
 
 import psutil
 
+from tl_core.machine.cache_folder import gibibytes_from
+
 RESERVE_VARIABLE = "TL_SWEEP_FREE_MEMORY"
-"""Environment variable: bytes of the machine's memory that runs leave free."""
+"""Environment variable: GiB of the machine's memory that runs leave free."""
 RESERVE_SHARE = 0.03
 LEAST = 256 * 2**20
 LOOK_SECONDS = 0.1
@@ -89,12 +90,14 @@ class MemoryWatch:
         )
 
 
-def reserve_bytes() -> int:
-    """Memory that runs leave free: what the environment says, else 3%, at least 256 MiB."""
-    told = os.environ.get(RESERVE_VARIABLE, "")
-    if told.isdigit():
-        return int(told)
-    return max(LEAST, int(RESERVE_SHARE * psutil.virtual_memory().total))
+def reserve_bytes() -> float:
+    """Memory that runs leave free: what the environment says, else 3%, at least 256 MiB.
+
+    Raises:
+        BadInput: the variable is no number, or negative.
+    """
+    told = gibibytes_from(RESERVE_VARIABLE)
+    return max(LEAST, RESERVE_SHARE * psutil.virtual_memory().total) if told is None else told
 
 
 def available_bytes() -> int:

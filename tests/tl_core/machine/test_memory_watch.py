@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
+from tl_core.errors import BadInput
 from tl_core.machine import memory_watch
 from tl_core.machine.memory_watch import LEAST, MemoryWatch, available_bytes, oom_kills
 
@@ -106,11 +107,14 @@ def test_nothing_is_raised_after_the_run(watch):
         del grown
 
 
-@pytest.mark.parametrize(("told", "expected"), [("123", 123), ("much", None), ("", None)])
-def test_the_reserve_is_what_the_environment_says(monkeypatch, told, expected):
-    monkeypatch.setenv(memory_watch.RESERVE_VARIABLE, told)
-    reserve = memory_watch.reserve_bytes()
-    assert reserve == expected if expected else reserve >= LEAST
+def test_the_reserve_is_what_the_environment_says(monkeypatch):
+    monkeypatch.setenv(memory_watch.RESERVE_VARIABLE, "1.5")
+    assert memory_watch.reserve_bytes() == 1.5 * 2**30
+    monkeypatch.delenv(memory_watch.RESERVE_VARIABLE)
+    assert memory_watch.reserve_bytes() >= LEAST
+    monkeypatch.setenv(memory_watch.RESERVE_VARIABLE, "much")
+    with pytest.raises(BadInput, match="TL_SWEEP_FREE_MEMORY='much': the value must be a number"):
+        memory_watch.reserve_bytes()
 
 
 def test_a_container_has_what_its_limit_leaves(monkeypatch, tmp_path):
