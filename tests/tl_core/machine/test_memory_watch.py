@@ -1,5 +1,6 @@
 """Runs end with MemoryError before the machine's memory is short."""
 
+import contextlib
 import time
 from types import SimpleNamespace
 
@@ -9,7 +10,18 @@ from tl_core.errors import BadInput
 from tl_core.machine import memory_watch
 from tl_core.machine.memory_watch import LEAST, MemoryWatch, available_bytes, oom_kills
 
-MUCH = LEAST + 64 * 2**20
+
+class Process:
+    """A process of a size that tests set, among others of its parent."""
+
+    def __init__(self, size, others=()):
+        self.size, self.others = size, others
+
+    def memory_info(self):
+        return SimpleNamespace(rss=self.size)
+
+    def parent(self):
+        return SimpleNamespace(children=lambda: [self, *self.others])
 
 
 @pytest.fixture
@@ -25,86 +37,62 @@ def left(monkeypatch):
 
 @pytest.fixture
 def watch(left):
-    return MemoryWatch()
+    """One of a process of 1 GB."""
+    watch = MemoryWatch()
+    watch.process = Process(10**9)
+    return watch
 
 
-def work(seconds=5.0):
-    """Run Python code for a while, as a model that keeps errors to itself."""
+def grow(watch, size, *, begins=True, seconds=0.5):
+    """Let the process have that size in a run that keeps errors to itself; returns its own error."""
     end = time.monotonic() + seconds
-    while time.monotonic() < end:
-        try:
-            time.sleep(0.01)
-        except Exception:
-            continue
-
-
-def grow(watch, *, begins):
-    """What a run's error says where it takes memory."""
-    grown = bytearray()
     try:
         with watch.run(begins=begins):
-            grown = bytearray(MUCH)
-            work()
+            watch.process.size = size
+            while time.monotonic() < end:
+                with contextlib.suppress(Exception):
+                    time.sleep(0.01)
     except MemoryError as error:
         return str(error)
-    return len(grown)
+    return None
 
 
 def test_a_run_that_grows_ends_with_what_was_left_and_the_way_out(watch):
-    told = grow(watch, begins=True)
-    assert told.startswith("0.0 GiB of the machine's memory were left, and this process had ")
+    told = grow(watch, 3 * 2**30, seconds=20)
+    assert told.startswith("0.0 GiB of the machine's memory were left, and this process had 3.0;")
     assert "use a smaller batch_size" in told
 
 
-def test_a_run_that_has_not_grown_goes_on(watch):
-    before = bytearray(MUCH)
-    with watch.run(begins=True):
-        work(0.5)
-    assert before[-1] == 0
+def test_a_run_that_has_hardly_grown_goes_on(watch):
+    assert grow(watch, 10**9 + LEAST - 1) is None
 
 
 def test_growth_counts_from_the_beginning_of_the_run(watch):
-    with watch.run(begins=True):
-        pass
-    assert "were left" in grow(watch, begins=False)
+    assert grow(watch, 10**9) is None
+    assert grow(watch, 10**9 + LEAST, begins=False, seconds=20)
+    assert grow(watch, 10**9 + LEAST) is None
 
 
 def test_it_goes_on_where_memory_is_left(watch, left):
     left(watch.reserve)
-    with watch.run(begins=True):
-        grown = bytearray(MUCH)
-        work(0.5)
-    assert grown[-1] == 0
+    assert grow(watch, 10**10) is None
 
 
 def test_the_largest_process_gives_up(watch):
-    def process(size):
-        memory = SimpleNamespace(rss=size)
-        return SimpleNamespace(memory_info=lambda: memory)
-
-    sizes = iter([10, *[10 + LEAST] * 10_000])
-    own = SimpleNamespace(memory_info=lambda: SimpleNamespace(rss=next(sizes)))
-    larger = SimpleNamespace(children=lambda: [process(5), process(11 + LEAST)])
-    own.parent = lambda: larger
-    watch.process = own
-    with watch.run(begins=True):
-        work(0.5)
-    own.parent = lambda: SimpleNamespace(children=lambda: [process(5), process(10 + LEAST)])
-    with pytest.raises(MemoryError), watch.run(begins=False):
-        work()
+    watch.process.others = [Process(5), Process(2 * 10**9)]
+    assert grow(watch, 2 * 10**9 - 1) is None
+    assert grow(watch, 2 * 10**9, begins=False, seconds=20)
 
 
 def test_nothing_is_raised_after_the_run(watch):
-    for _ in range(5):
-        grown = bytearray(MUCH)
-        try:
-            with watch.run(begins=True):
-                grown = bytearray(2 * MUCH)
-                work(0.15)
-        except MemoryError:
-            pass
-        work(0.15)
-        del grown
+    for number in range(5):
+        grow(watch, 10**9 + (number + 1) * LEAST, seconds=0.1)  # about as long as a look takes
+        time.sleep(0.15)
+
+
+def test_a_real_process_has_a_size_and_a_parent(left):
+    with MemoryWatch().run(begins=True):
+        time.sleep(0.3)
 
 
 def test_the_reserve_is_what_the_environment_says(monkeypatch):
