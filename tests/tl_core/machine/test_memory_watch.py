@@ -44,7 +44,7 @@ def watch(left):
 
 
 def grow(watch, size, *, begins=True, seconds=0.5):
-    """Let the process have that size in a run that keeps errors to itself; returns its own error."""
+    """The error of a run in which the process gets that size; the run keeps other errors back."""
     end = time.monotonic() + seconds
     try:
         with watch.run(begins=begins):
