@@ -37,8 +37,12 @@ class TrainConfig:
     """
 
     # Data
-    dataset: str = setting("digits", "a name from `datasets`, folder:PATH or parquet:PATH")
-    data_dir: str | None = setting(None, "folder for downloads (None: in cache)", identity=False)
+    dataset: str = setting(
+        "digits", "data set: a name from `datasets`, folder:PATH or parquet:PATH"
+    )
+    data_dir: str | None = setting(
+        None, "folder for downloaded data sets (None: `downloads` in the cache)", identity=False
+    )
     cache_dir: str | None = setting(
         None, "cache folder (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)", identity=False
     )
@@ -48,15 +52,21 @@ class TrainConfig:
     limit_train: int | None = setting(
         None, "training images to use, stratified (None: all)", unit="images", low=1
     )
-    validation_fraction: float = setting(0.1, "share held out for validation", above=0, high=0.5)
+    validation_fraction: float = setting(
+        0.1, "share of the training split held out for validation", above=0, high=0.5
+    )
     split_seed: int = setting(0, "seed of the train / validation / test split", low=0)
     augmentation: str = setting("light", "augmentation policy: a name from AUGMENTATIONS")
     cached_views: int = setting(
         0, "augmented views of each image, reused (0: new ones each epoch)", unit="views", low=0
     )
-    flip: bool | None = setting(None, "horizontal flips (None: by data set; off for digits)")
+    flip: bool | None = setting(
+        None, "horizontal flips in augmentation (None: by data set; off for digits)"
+    )
     sampling: str = setting(
-        "shuffled", "training order; balanced draws every class equally often", choices=SAMPLINGS
+        "shuffled",
+        "order of training images; balanced draws every class equally often, with repeats",
+        choices=SAMPLINGS,
     )
     mixup: float = setting(0.0, "alpha of mixup's Beta distribution (0: off)", low=0)
     cutmix: float = setting(0.0, "alpha of CutMix's Beta distribution (0: off)", low=0)
@@ -116,16 +126,25 @@ class TrainConfig:
         0, "frozen stages from the input (0: none; all: a linear probe)", unit="stages", low=0
     )
     unfreeze_epochs: int | None = setting(
-        None, "epochs per stage unfrozen, from the head's side (None: never)", unit="epochs", low=1
+        None,
+        "epochs after which one more frozen stage trains, from the head's side (None: never)",
+        unit="epochs",
+        low=1,
     )
     head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
     layer_lr_decay: float = setting(1.0, "a stage's learning rate / the next's", above=0, high=1)
     l2_sp: float = setting(
         0.0, "decay of the body to its source weights, in place of weight_decay (0: off)", low=0
     )
-    teacher: str | None = setting(None, "weights of a model to learn from (None: labels alone)")
-    distill_share: float = setting(0.5, "the teacher's share of the loss", low=0, high=1)
-    distill_temperature: float = setting(4.0, "softens teacher's and model's answers", above=0)
+    teacher: str | None = setting(
+        None, "weights of a finished larger model to learn from (None: labels alone)"
+    )
+    distill_share: float = setting(
+        0.5, "share of the teacher's answers in the loss; the labels have the rest", low=0, high=1
+    )
+    distill_temperature: float = setting(
+        4.0, "temperature that softens the teacher's and the model's answers", above=0
+    )
 
     # Optimization
     optimizer: str = setting("sgd", "optimizer: a name from OPTIMIZERS")
@@ -139,26 +158,42 @@ class TrainConfig:
     warmup_epochs: float = setting(
         0.0, "linear warmup before step, cosine and constant schedules", unit="epochs", low=0
     )
-    step_epochs: int = setting(10, "between two drops of the step schedule", unit="epochs", low=1)
-    decay_factor: float = setting(0.1, "factor of a drop in step and plateau", above=0, high=1)
+    step_epochs: int = setting(
+        10, "epochs between two drops of the step schedule", unit="epochs", low=1
+    )
+    decay_factor: float = setting(
+        0.1, "factor of each drop in the step and plateau schedules", above=0, high=1
+    )
     plateau_patience: int = setting(
         3, "epochs without lower val_loss before the plateau schedule drops", unit="epochs", low=0
     )
     label_smoothing: float = setting(0.1, "label smoothing", low=0, high=0.9)
-    class_weights: str = setting("none", "balanced: more for rare classes", choices=CLASS_WEIGHTS)
+    class_weights: str = setting(
+        "none", "loss weights: balanced gives rare classes more", choices=CLASS_WEIGHTS
+    )
     clip_norm: float | None = setting(None, "largest gradient norm (None: no clipping)", above=0)
     patience: int | None = setting(
         None, "stop after this many epochs without a better val_accuracy", unit="epochs", low=1
     )
-    target_accuracy: float | None = setting(None, "stop at this val_accuracy", above=0, high=1)
+    target_accuracy: float | None = setting(
+        None, "stop when val_accuracy reaches this", above=0, high=1
+    )
 
     # Run
     seed: int = setting(
-        0, "seed of init, order, augmentation and dropout", low=0, high=2**63 - 1, identity=False
+        0,
+        "seed of initialization, order, augmentation and dropout",
+        low=0,
+        high=2**63 - 1,
+        identity=False,
     )
-    precision: str = setting("auto", "arithmetic of training; auto measures", choices=PRECISIONS)
+    precision: str = setting(
+        "auto", "arithmetic of training; auto measures which is faster", choices=PRECISIONS
+    )
     eval_precision: str = setting(
-        "auto", "arithmetic of evaluation and frozen features; auto measures", choices=PRECISIONS
+        "auto",
+        "arithmetic of evaluation and of frozen stages kept as features; auto measures",
+        choices=PRECISIONS,
     )
     channels_last: bool = setting(True, "channels-last memory layout")
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", identity=False)
@@ -166,7 +201,11 @@ class TrainConfig:
         None, "CPU threads of torch (None: torch's default)", unit="threads", low=1, identity=False
     )
     eval_batch_size: int | None = setting(
-        None, "evaluation batch (None: CPU 128, GPU 1024)", unit="images", low=1, identity=False
+        None,
+        "images per evaluation step (None: 128 on a CPU, 1024 on a GPU)",
+        unit="images",
+        low=1,
+        identity=False,
     )
 
     def __post_init__(self) -> None:
