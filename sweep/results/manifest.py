@@ -15,7 +15,7 @@ from sweep.results import liveness
 from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.json_fields import checked_fields
 from tl_core.config import TrainConfig
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, near_names
 from tl_core.machine.whole_file import whole_file
 
 FILE = "sweep.json"
@@ -136,8 +136,9 @@ def read_manifest(results: Path, name: str) -> Manifest:
     """
     if not is_sweep(results, name):
         names = sweep_names(results)
-        there = f"there are {', '.join(names[:5])}" if names else "there are none yet"
-        raise BadInput(f"no sweep {name!r} in {results}: {there}. `list` shows all.")
+        there = f"there are {', '.join(names[-5:])}." if names else "there are none yet."
+        hint = near_names(name, names, there)
+        raise BadInput(f"no sweep {name!r} in {results}: {hint} `list` shows all.")
     file = run_folder(results, name) / FILE
     try:
         manifest = _parse(file.read_text(encoding="utf-8"))
