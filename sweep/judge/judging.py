@@ -16,13 +16,12 @@ from PIL import Image
 
 from sweep.faults import last_line
 from sweep.results.schema import CLASSES, EVALUATIONS, PREDICTIONS, or_null
-from sweep.trial.head_stacks import HeadStacks
 from sweep.trial.job import Job
 from sweep.trial.saved_run import save_run
-from sweep.trial.trainable import run_facts
 from tl_core.datasets import Split, load_data
 from tl_core.evaluation import TOP, Evaluation, evaluate, most_probable
 from tl_core.train.checkpoint import load_checkpoint
+from tl_core.train.heads import lone_head
 from tl_core.train.trainer import Trainer
 
 WRONG_EXAMPLES = 100
@@ -79,7 +78,7 @@ def judge_trial(
         module.load()
     config = job.config(values)
     trainer = Trainer(config, load_data(config))
-    retrained = _take_best_weights(trainer, job, number, values, epoch)
+    retrained = _take_best_weights(trainer, job.checkpoint(number), epoch)
     if threads is not None:
         torch.set_num_threads(threads)
     data = trainer.data
@@ -108,20 +107,16 @@ def judge_in_turn(
     return found
 
 
-def _take_best_weights(
-    trainer: Trainer, job: Job, number: int, values: dict[str, Any], epoch: int
-) -> bool:
+def _take_best_weights(trainer: Trainer, checkpoint: Path, epoch: int) -> bool:
     """Put a trial's best weights into its model; True if it had to be trained again for them."""
-    if retrained := not job.checkpoint(number).exists():
-        best = HeadStacks(job, run_facts).weights_at(number, values, epoch)
+    if retrained := not checkpoint.exists():
+        run = lone_head(trainer) or trainer
+        while run.epoch < epoch:
+            run.run_epoch()
+        best = run.best_weights
     else:
-        best = load_checkpoint(job.checkpoint(number))["model"]
-    if best is None:
-        while trainer.epoch < epoch:
-            trainer.run_epoch()
-        trainer.restore_best()
-    else:
-        trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
+        best = load_checkpoint(checkpoint)["model"]
+    trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
     return retrained
 
 

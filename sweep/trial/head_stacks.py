@@ -16,7 +16,6 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-import torch
 from filelock import FileLock, Timeout
 
 from sweep.trial.job import Job
@@ -75,18 +74,6 @@ class HeadStacks:
             finally:
                 lock.release()
         return self._found(path, number)
-
-    def weights_at(self, number: int, values: dict[str, Any], epoch: int) -> dict[str, Any] | None:
-        """A trial's best weights up to an epoch, from training it again; None: not in a stack.
-
-        Its numbers are the same by itself as with the others.
-        """
-        stack = self._stack_of(number, values)
-        if len(stack) < 2:
-            return None
-        own = {number: stack[number]}
-        runs = _runs(Trainer(stack[number]), own, epoch)
-        return runs[number].best_weights if number in runs else None
 
     def _stack_of(self, number: int, values: dict[str, Any]) -> Stack:
         """The stack of a trial; empty if its values are not as planned."""
@@ -148,13 +135,14 @@ class HeadStacks:
         began = time.perf_counter()
         trainer = Trainer(next(iter(stack.values())))
         startup_seconds = (time.perf_counter() - began) / len(stack)
-        runs = _runs(trainer, stack)
+        trained = zip(stack, train_heads(trainer, list(stack.values())), strict=True)
+        runs = {number: run for number, run in trained if run is not None}
         kept = {
             "facts": {**self.facts(trainer), "startup_seconds": startup_seconds},
             "runs": {number: _plain(run) for number, run in runs.items()},
         }
         save_checkpoint(self._path(stack), kept)
-        for path in self.folder.glob("*.pt"):
+        for path in self.folder.glob("[!.]*.pt"):  # not what another worker is writing
             if int(path.stem) < min(stack) - BEHIND:
                 path.unlink(missing_ok=True)
 
@@ -172,17 +160,6 @@ class HeadStacks:
         together = run["trained_together"]
         facts = {**kept["facts"], "trained_together": together}
         return HeadRun(config, epochs, run["best_weights"], together), facts
-
-
-def _runs(trainer: Trainer, stack: Stack, until: int | None = None) -> dict[int, HeadRun]:
-    """Runs of a stack, trained to epoch `until` or their end, but for those that train alone."""
-    try:
-        runs = train_heads(trainer, list(stack.values()), until)
-    except torch.OutOfMemoryError:
-        raise
-    except RuntimeError:  # an operation that vmap cannot batch
-        return {}
-    return {number: run for number, run in zip(stack, runs, strict=True) if run is not None}
 
 
 def _plain(run: HeadRun) -> dict[str, Any]:

@@ -26,7 +26,8 @@ from tl_core.machine.hardware import device_name, give_back_memory
 from tl_core.machine.memory_watch import MemoryWatch
 from tl_core.train.checkpoint import save_checkpoint
 from tl_core.train.epoch import EpochMetrics
-from tl_core.train.heads import HeadRun
+from tl_core.train.head_group import Member
+from tl_core.train.heads import HeadRun, lone_head
 from tl_core.train.trainer import Trainer
 
 STATUS_OF_STOP = {
@@ -38,6 +39,8 @@ NO_METRICS = EpochMetrics(
     images_per_second=math.nan, device_memory_bytes=0, host_memory_bytes=0,
 )  # fmt: skip
 """The metrics of an epoch that failed."""
+Run = Trainer | HeadRun | Member
+"""What trains a trial, an epoch at a time."""
 IDLE_SECONDS = 30.0
 """A trial on a shared GPU that waits longer for its next epoch gives up its place."""
 
@@ -76,7 +79,7 @@ class TrialActor(tune.Trainable):
 
     def _leave(self) -> None:
         """Drop the run and release its place on the GPU."""
-        self.trainer: Trainer | HeadRun | None = None
+        self.trainer: Run | None = None
         self.place.close()
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -154,20 +157,21 @@ class TrialActor(tune.Trainable):
         self.reported = metrics.epoch
         return metrics
 
-    def _begun(self) -> tuple[Trainer | HeadRun, dict[str, Any]]:
+    def _begun(self) -> tuple[Run, dict[str, Any]]:
         """The trial, ready for its first epoch, and its facts."""
         stacked = self.stacks.run_of(self.number, self.values)
         if stacked is not None:
             return stacked
         trainer = Trainer(self.job.config(self.values))
+        run = lone_head(trainer) or trainer
         startup_seconds = time.perf_counter() - self.began
-        return trainer, {**run_facts(trainer), "startup_seconds": startup_seconds}
+        return run, {**run_facts(trainer), "startup_seconds": startup_seconds}
 
     def _gpu(self) -> GpuPlaces:
         gpu = os.environ.get("CUDA_VISIBLE_DEVICES") or "0"
         return GpuPlaces(self.job.run_id, gpu, self.job.trials_per_gpu)
 
-    def _keep_best(self, trainer: Trainer | HeadRun) -> None:
+    def _keep_best(self, trainer: Run) -> None:
         state = {
             "model": trainer.best_weights,
             "config": trainer.config.to_dict(),

@@ -37,8 +37,9 @@ SCHEDULE_FIELDS = ("schedule", "epochs", "warmup_epochs", "decay_factor", "step_
 class Member:
     """A run in a group."""
 
-    def __init__(self, config: TrainConfig) -> None:
+    def __init__(self, config: TrainConfig, group: "HeadGroup") -> None:
         self.config = config
+        self.group = group
         self.order = torch.Generator().manual_seed(config.seed)
         self.plateau = Plateau(config)
         self.epochs: list[EpochMetrics] = []
@@ -47,6 +48,11 @@ class Member:
         self.best_val_accuracy = -math.inf
         self.best_weights: Weights = {}
         self.stop_reason: str | None = None
+
+    def run_epoch(self) -> EpochMetrics:
+        """Train an epoch of its group, of which it must be the only member."""
+        (metrics,) = self.group.run_epoch()
+        return metrics
 
     def rate_factor(self, progress: float) -> float:
         """Factor of the learning rates after `progress` epochs."""
@@ -114,7 +120,7 @@ class HeadGroup:
         self.weights = torch.cat([self.weights, self.layout.rows(own)])
         none = self.weights.new_zeros(1, self.layout.size)
         self.state = {name: torch.cat([kept, none]) for name, kept in self.state.items()}
-        self.members.append(Member(config))
+        self.members.append(Member(config, self))
         return self.members[-1]
 
     def leave(self, member: Member) -> None:
@@ -285,7 +291,7 @@ class HeadGroup:
         return (losses / len(split)).tolist(), (correct / len(split)).tolist()
 
 
-_EXACT: dict[tuple[object, ...], bool] = {}
+EXACT: dict[tuple[object, ...], bool] = {}
 """What `batches_exactly` found in this process."""
 
 
@@ -293,20 +299,28 @@ def batches_exactly(trainer: Trainer) -> bool:
     """Whether a member's numbers are the same to the bit alone and in any place of a group.
 
     The processor's library decides that, by the sizes of the matrices; so one step and one
-    validation are tried. True on a GPU, where numbers are compared within a tolerance.
+    validation are tried. True on a GPU, where numbers are compared within a tolerance. False also
+    where an operation cannot be batched.
     """
     assert isinstance(trainer.batches, FeatureBatches)
     config = trainer.config
     shapes = tuple(tuple(p.shape) for p in trainer.batches.trained.parameters())
     sizes = (config.batch_size, trainer.images.eval_batch_size, len(trainer.data.val))
     key = (shapes, sizes, trainer.precision, trainer.eval_precision, torch.get_num_threads())
-    if trainer.device.type != "cpu":
-        return True
-    if key not in _EXACT:
+    if key not in EXACT:
         seed = config.seed
-        alone, *others = (_tried(trainer, s) for s in ((), (seed,), (seed + 1,), (seed + 1, seed)))
-        _EXACT[key] = all(torch.equal(alone, other) for other in others)
-    return _EXACT[key]
+        try:
+            alone, *others = [
+                _tried(trainer, broken) for broken in ((), (seed,), (seed + 1,), (seed + 1, seed))
+            ]
+        except torch.OutOfMemoryError:
+            raise
+        except RuntimeError:  # vmap has no rule for an operation
+            EXACT[key] = False
+        else:
+            on_gpu = trainer.device.type != "cpu"
+            EXACT[key] = on_gpu or all(torch.equal(alone, other) for other in others)
+    return EXACT[key]
 
 
 def _tried(trainer: Trainer, broken: Sequence[int]) -> Tensor:

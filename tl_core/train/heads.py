@@ -83,10 +83,11 @@ def shared_config(config: TrainConfig) -> TrainConfig:
 
 
 def groupable(trainer: Trainer) -> bool:
-    """Whether a run is a small, short head on activations that trains the same in a group.
+    """Whether a run is a small head on activations that trains the same in a group.
 
     Only the head may train, since the body has another rate. Dropout would draw other numbers;
-    normalization statistics and fp16's loss scaling are state per run.
+    normalization statistics and fp16's loss scaling are state per run. `batches_exactly` has the
+    last word.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():
@@ -103,14 +104,26 @@ def groupable(trainer: Trainer) -> bool:
         and all(next(piece.buffers(), None) is None for piece in pieces)
         and all(deterministic(piece) for piece in pieces)
         and work <= MOST_WORK
-        and trainer.steps_per_epoch * trainer.config.epochs <= MOST_STEPS
+        and batches_exactly(trainer)
     )
 
 
-def train_heads(
-    trainer: Trainer, configs: Sequence[TrainConfig], until: int | None = None
-) -> list[HeadRun | None]:
-    """Train runs in groups to their ends or to epoch `until`; None for one that must train alone.
+def lone_head(trainer: Trainer) -> Member | None:
+    """The run as the only member of a group; None where it is in none, or too long for one.
+
+    Its numbers are those that it has in company.
+    """
+    if not groupable(trainer) or not _is_short(trainer, trainer.config):
+        return None
+    return HeadGroup(trainer).join(trainer.config)
+
+
+def _is_short(trainer: Trainer, config: TrainConfig) -> bool:
+    return trainer.steps_per_epoch * config.epochs <= MOST_STEPS
+
+
+def train_heads(trainer: Trainer, configs: Sequence[TrainConfig]) -> list[HeadRun | None]:
+    """Train runs in groups to their ends; None for one that must train alone.
 
     Args:
         trainer: of one of the runs, not begun; not changed.
@@ -119,29 +132,21 @@ def train_heads(
     groups: dict[str, HeadGroup] = {}
     joined: dict[int, Member] = {}
     for seed in dict.fromkeys(config.seed for config in configs):
-        mine = [n for n, config in enumerate(configs) if config.seed == seed]
+        mine = {n: config for n, config in enumerate(configs) if config.seed == seed}
         same = seed == trainer.config.seed
-        own = trainer if same else Trainer(configs[mine[0]], trainer.data)
-        group = _group_of(groups, own)
-        if group is not None:
-            joined |= {n: group.join(configs[n], own) for n in mine}
+        own = trainer if same else Trainer(next(iter(mine.values())), trainer.data)
+        if groupable(own):
+            assert isinstance(own.batches, FeatureBatches)
+            group = groups.setdefault(prefix_key(own.batches.prefix), HeadGroup(own))
+            short = {n: config for n, config in mine.items() if _is_short(own, config)}
+            joined |= {n: group.join(config, own) for n, config in short.items()}
     sizes = {member: len(group.members) for group in groups.values() for member in group.members}
     for group in groups.values():
-        epoch = 0
-        while group.members and epoch != until:
+        while group.members:
             group.run_epoch()
-            epoch += 1
             for member in [m for m in group.members if m.stop_reason]:
                 group.leave(member)
     found: list[HeadRun | None] = [None] * len(configs)
     for n, m in joined.items():
         found[n] = HeadRun(m.config, m.epochs, m.best_weights, sizes[m])
     return found
-
-
-def _group_of(groups: dict[str, HeadGroup], trainer: Trainer) -> HeadGroup | None:
-    """The group of a run's frozen stages, perhaps a new one; None where it can be in none."""
-    if not groupable(trainer) or not batches_exactly(trainer):
-        return None
-    assert isinstance(trainer.batches, FeatureBatches)
-    return groups.setdefault(prefix_key(trainer.batches.prefix), HeadGroup(trainer))

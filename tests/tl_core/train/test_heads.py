@@ -12,7 +12,13 @@ from tl_core import TrainConfig, Trainer
 from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
 from tl_core.train.head_group import HeadGroup, batches_exactly
-from tl_core.train.heads import MEMBER_FIELDS, groupable, shared_config, train_heads
+from tl_core.train.heads import (
+    MEMBER_FIELDS,
+    groupable,
+    lone_head,
+    shared_config,
+    train_heads,
+)
 from tl_core.train.optim import OPTIMIZERS, SCHEDULES, OptimizerSpec, optimizer_spec
 from tl_core.train.stacked_steps import StackedSteps
 
@@ -229,7 +235,6 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
         {"augmentation": "light"},
         {"backbone": "timm:test_resnet", "dropout": 0.5, "image_size": 32, "freeze_depth": 5},
         {"backbone": "plain", "pooling": "none", "freeze_depth": 4, "batch_size": 1024},
-        {"epochs": 2000},
         {"freeze_depth": 3, "batch_norm": False, "head_lr_ratio": 10.0},
     ],
     ids=[
@@ -238,13 +243,29 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
         "images drawn anew",
         "dropout",
         "large",
-        "long",
         "body without statistics",
     ],
 )
 def test_what_cannot_or_need_not_be_stacked(digits, config, fields):
     assert groupable(Trainer(config(), digits))
     assert not groupable(Trainer(config(**fields), digits))
+
+
+def test_a_run_of_many_steps_is_in_no_group_as_no_other_should_wait_for_it(digits, config):
+    short, long = config(), config(epochs=2000)
+    assert lone_head(Trainer(long, digits)) is None
+    found = train_heads(Trainer(long, digits), [long, short])
+    assert [run and run.config for run in found] == [None, short]
+
+
+def test_a_run_by_itself_has_the_numbers_that_it_has_in_a_group(digits, config):
+    configs = [config(lr=0.001), config(lr=0.0005, momentum=0.5)]
+    runs = train_heads(Trainer(configs[0], digits), configs)
+    for run, own in zip(runs, configs, strict=True):
+        alone = lone_head(Trainer(own, digits))
+        assert numbers(alone) == numbers(run)
+        assert (alone.best_epoch, alone.stop_reason) == (run.best_epoch, run.stop_reason)
+        assert all(torch.equal(alone.best_weights[n], w) for n, w in run.best_weights.items())
 
 
 def test_a_timm_backbone_without_dropout_can(digits, config):
