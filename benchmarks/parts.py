@@ -79,9 +79,10 @@ def seconds(part: Part, args: argparse.Namespace, folder: Path, *, on: bool) -> 
         shutil.rmtree(left, ignore_errors=True)
     options = options_of(CASES[part.case], args, results, cache)
     settings = (*options.settings, *part.settings, *FP32)
-    imports = options.imports if on else (*options.imports, *part.off_imports)
-    options = dataclasses.replace(options, settings=settings, imports=imports)
+    options = dataclasses.replace(options, settings=settings)
     command = [*sweep_command(options), "--confirm", "0"]
+    for module in () if on else part.off_imports:
+        command += ["--import", module]
     return timed(command, folder / "log.txt", **({} if on else dict(part.off_variables)))
 
 
