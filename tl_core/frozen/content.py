@@ -29,9 +29,12 @@ _TOKENS: WeakKeyDictionary[Any, str] = WeakKeyDictionary()
 """Classes and functions whose source is not known → what they are known by in this process."""
 
 
-def prefix_key(prefix: fx.GraphModule) -> str:
-    """Key of a traced piece of a model: its operations, settings, numbers, and the code behind."""
-    return digest(settings_key(prefix), content_key(_tensors(prefix)))
+def prefix_key(prefix: fx.GraphModule, settings: str | None = None) -> str:
+    """Key of a traced piece of a model: its operations, settings, numbers, and the code behind.
+
+    `settings` is its `settings_key`, where that is known.
+    """
+    return digest(settings or settings_key(prefix), content_key(_tensors(prefix)))
 
 
 def settings_key(piece: fx.GraphModule) -> str:

@@ -81,10 +81,17 @@ class FeatureBatches:
         cut = cut_model(model)
         self.prefix, self.rest = cut.prefix, cut.rest
         self.trained, self.judged = cut.trained, cut.judged
-        self.probe = _probe(cut, model, images.prepare(images.data.val.batch(np.zeros(2, int))))
+        self.settings = settings_key(self.prefix)
+        two = images.prepare(images.data.val.batch(np.zeros(2, int)))
+        self.probe = _probe(cut, self.settings, model, two)
         self.cache = FeatureCache(cache_folder(images.config.cache_dir))
         self.views: dict[int, Activations] = {}
         self.view = 0
+
+    @functools.cached_property
+    def key(self) -> str:
+        """`prefix_key` of the frozen stages, as they are when it is first asked for."""
+        return prefix_key(self.prefix, self.settings)
 
     def pays(self) -> bool:
         """Whether activations are dearer to compute than to read, and fit the cache."""
@@ -190,7 +197,7 @@ class FeatureBatches:
         """Key, number and content of the activations of `images` (B, C, S, S)."""
         run, data = self.images, self.images.data
         key = digest(
-            prefix_key(self.prefix), data.fingerprint, data.image_size, data.white_levels,
+            self.key, data.fingerprint, data.image_size, data.white_levels,
             split.indices.tobytes(), run.mean.tolist(), run.std.tolist(),
             run.config.channels_last, self.precision, *drawn,
         )  # fmt: skip
@@ -211,9 +218,9 @@ _PROBES: dict[tuple[str, str, torch.Size], Probe | None] = {}
 does; structure and settings decide it, not weights."""
 
 
-def _probe(cut: Cut, model: nn.Module, images: Tensor) -> Probe:
-    """Try the pieces on a few images (B, C, S, S), once a process."""
-    key = (settings_key(cut.prefix), settings_key(cut.judged), images.shape)
+def _probe(cut: Cut, settings: str, model: nn.Module, images: Tensor) -> Probe:
+    """Try the pieces on a few images (B, C, S, S), once a process; `settings` of the prefix."""
+    key = (settings, settings_key(cut.judged), images.shape)
     if key not in _PROBES:
         _PROBES[key] = _measured(cut, images) if agrees(cut, model, images) else None
     if (found := _PROBES[key]) is None:

@@ -11,7 +11,6 @@ from collections.abc import Sequence
 from torch import Tensor
 
 from tl_core.config import TrainConfig
-from tl_core.frozen.content import prefix_key
 from tl_core.frozen.cut import deterministic
 from tl_core.frozen.features import FeatureBatches
 from tl_core.models import head_parameters
@@ -137,7 +136,7 @@ def train_heads(trainer: Trainer, configs: Sequence[TrainConfig]) -> list[HeadRu
         own = trainer if same else Trainer(next(iter(mine.values())), trainer.data)
         if groupable(own):
             assert isinstance(own.batches, FeatureBatches)
-            group = groups.setdefault(prefix_key(own.batches.prefix), HeadGroup(own))
+            group = groups.setdefault(own.batches.key, HeadGroup(own))
             short = {n: config for n, config in mine.items() if _is_short(own, config)}
             joined |= {n: group.join(config, own) for n, config in short.items()}
     sizes = {member: len(group.members) for group in groups.values() for member in group.members}
