@@ -12,10 +12,11 @@ checkout. A ratio is this checkout's time over the other's, of one pair:
     prompt    seconds from the command to its end: start, trials, judging, pictures
     trial     seconds from the command to the end of its last trial, by the number of trials
 
-Neither has the confirmation of a search, which older checkouts lack; its seconds are a row.
-A case is slower where all ratios of one kind are above 1.1; the exit code is 1 then. The case
-`start` runs no trial: `--help` and `--dry-run`. Cases e and f (each checkout's own `driver.py`)
-run only if `--cases` names them. The short form of case b has half its trials.
+and the two waits of waits.py. `prompt` and `trial` leave out the confirmation of a search, which
+older checkouts lack; its seconds are a row. What one checkout does not write has no ratio, and the
+table says so. A case is slower where all ratios of one kind are above 1.1; the exit code is 1
+then. The case `start` runs no trial: `--help` and `--dry-run`. Cases e and f (each checkout's own
+`driver.py`) run only if `--cases` names them. The short form of case b has half its trials.
 """
 
 import argparse
@@ -27,7 +28,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,6 +37,7 @@ import pandas as pd
 from cases import CASES, HERE, driver_command, options_of, sweep_command, timed, with_data
 from rich.console import Console
 from rich.table import Table
+from waits import waits
 
 from sweep.results.selection import of_search
 
@@ -144,7 +146,7 @@ def measure_of(name: str, args: argparse.Namespace) -> Callable[[Checkout], Time
 def judged(name: str, runs: dict[str, list[Times]]) -> dict[str, Any]:
     """A case's runs with the ratios of each kind of time, and whether it is slower."""
     pairs = list(zip(runs["this"], runs["other"], strict=True))
-    both = [kind for kind in pairs[0][0] if kind in pairs[0][1]]
+    both = [kind for kind in pairs[0][0] if all(kind in run for pair in pairs for run in pair)]
     ratios = {kind: [this[kind] / other[kind] for this, other in pairs] for kind in both}
     slower = [kind for kind, values in ratios.items() if min(values) > LIMIT]
     return {"case": name, "runs": runs, "ratios": ratios, "slower": slower}
@@ -173,6 +175,7 @@ def _sweep(name: str, args: argparse.Namespace, side: Checkout, *, warm: bool = 
     ended = searched["ended_at"].max()
     confirmation = (trials["ended_at"].max() - ended).total_seconds()
     times = {"prompt": whole - confirmation, "trial": (ended.timestamp() - start) / len(searched)}
+    times |= waits(folder / "results", start, start + whole)
     return times | ({"confirmation": confirmation} if len(searched) < len(trials) else {})
 
 
@@ -185,17 +188,21 @@ def _print_table(found: list[dict[str, Any]], console: Console) -> None:
     """Medians in seconds, and the ratio of every pair."""
     table = Table("case", "time", "other, s", "this, s", "this / other", "", box=None)
     for case in found:
-        for kind, ratios in case["ratios"].items():
-            seconds = [
-                f"{statistics.median(run[kind] for run in case['runs'][side]):.2f}"
-                for side in ("other", "this")
-            ]
-            verdict = "slower" if kind in case["slower"] else ""
-            row = ", ".join(f"{ratio:.2f}" for ratio in ratios)
-            table.add_row(case["case"], kind, *seconds, row, verdict)
-        fresh = [run["confirmation"] for run in case["runs"]["this"] if "confirmation" in run]
-        if fresh:
-            table.add_row(case["case"], "confirmation", "", f"{statistics.median(fresh):.2f}")
+        for row in rows_of(case):
+            table.add_row(case["case"], *row)
     console.print(table)
     slower = [case["case"] for case in found if case["slower"]]
     console.print(f"Slower: {', '.join(slower)}." if slower else "No case is slower.")
+
+
+def rows_of(case: dict[str, Any]) -> Iterator[tuple[str, ...]]:
+    """The cells of a case: kind of time, medians of the other and of this, ratios, a remark."""
+    runs = case["runs"]
+    for kind in dict.fromkeys(kind for side in ("this", "other") for kind in runs[side][0]):
+        seconds, remark = [], "slower" if kind in case["slower"] else ""
+        for side, whose in (("other", "the other checkout's"), ("this", "this checkout's")):
+            values = [run[kind] for run in runs[side] if kind in run]
+            seconds.append(f"{statistics.median(values):.2f}" if values else "–")
+            remark = remark if values else f"not in {whose} results"
+        ratios = ", ".join(f"{ratio:.2f}" for ratio in case["ratios"].get(kind, ()))
+        yield kind, *seconds, ratios, remark

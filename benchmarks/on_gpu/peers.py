@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from cases import Case
-from compare import write_job
+from job import write_job
 
 from on_gpu.record import Rows, Settings
 from on_gpu.sweeps import ROOT, last_line, run_logged
