@@ -58,12 +58,13 @@ def cifar10_root(args: argparse.Namespace, data: Any) -> str:
                                       cache_dir=str(args.work / "cache")))  # fmt: skip
         whole = load_data(plan.base)
         images = whole.train.images
-        labels = np.empty(len(images), dtype=np.int64)
+        count = images.shape[0]
+        labels = np.empty(count, dtype=np.int64)
         for split in (whole.train, whole.val, whole.test):
             labels[split.indices] = split.labels
         folder.mkdir(parents=True)
         names = [f"data_batch_{n}" for n in range(1, 6)] + ["test_batch"]
-        for name, places in zip(names, np.array_split(np.arange(len(images)), 6), strict=True):
+        for name, places in zip(names, np.array_split(np.arange(count), 6), strict=True):
             pixels = images.take(places).reshape(len(places), -1)
             batch = {"data": pixels, "labels": labels[places].tolist()}
             (folder / name).write_bytes(pickle.dumps(batch))
