@@ -1,8 +1,9 @@
 """The peer of the transfer cases that an engineer writes by hand: features once, then heads.
 
-One process on all cores. Images are read and resized once and kept in memory. For each freeze
-depth, the frozen stages turn all of them into features once; then one configuration after
-another trains what is not frozen on these, in a plain loop. Depth 0 trains the whole model.
+One process. Images are read and resized once and kept in memory. For each freeze depth, the frozen
+stages turn all of them into features once; then one configuration after another trains what is
+not frozen on these, in a plain loop. Depth 0 trains the whole model. Convolutions run channels
+last and on both cores; a head's steps are too small to share and run on one.
 The project's own functions build model, optimizer, schedule and source weights, so both sides
 train the same.
 
@@ -23,8 +24,9 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
+from torchvision.transforms import functional as TF
 
-from benchmarks.peer import data_sets
+from benchmarks.peer import CIFAR10
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.models import build_model
 from tl_core.train.optim import SCHEDULES, build_optimizer, set_learning_rates
@@ -38,13 +40,16 @@ class Split:
     labels: torch.Tensor
 
 
-def read_splits(job: dict[str, Any], config: TrainConfig) -> list[Split]:
+def read_splits(job: dict[str, Any]) -> list[Split]:
     """Training and validation images, (N, 3, H, W), normalized, channels last."""
+    data, size = CIFAR10(job["root"]), job["image_size"]
+    labels = torch.tensor(data.targets)
     splits = []
-    for data_set in data_sets(job, config):
-        images, labels = zip(*data_set, strict=True)
-        inputs = torch.stack(images).to(memory_format=torch.channels_last)
-        splits.append(Split(inputs, torch.tensor(labels)))
+    for places in (job["train"], job["val"]):
+        pixels = torch.from_numpy(data.data[places]).permute(0, 3, 1, 2)
+        images = TF.resize(pixels, [size, size], antialias=True).float() / 255
+        images = TF.normalize(images, job["mean"], job["std"], inplace=True)
+        splits.append(Split(images.to(memory_format=torch.channels_last), labels[places]))
     return splits
 
 
@@ -96,21 +101,22 @@ def accuracy(model: nn.Module, split: Split) -> float:
     return (found == split.labels).float().mean().item()
 
 
-def sweep(job: dict[str, Any]) -> list[dict[str, Any]]:
-    """All configurations, one after another; a trial's seconds include features it needs first."""
+def sweep(job: dict[str, Any], threads: int) -> list[dict[str, Any]]:
+    """All configurations, one after another; the first trial of a depth computes its features."""
     configs = [config_from_dict({**job["base"], **values}) for values in job["every"]]
-    # Images without augmentation, and one start for all: features and heads' first weights stay.
-    assert {(c.augmentation, c.dropout or 0.0, c.seed) for c in configs} == {("none", 0.0, 0)}
-    splits = read_splits(job, configs[0])
+    # Features stay the same without augmentation, and the first weights with one seed.
+    assert {(c.augmentation, c.dropout, c.seed) for c in configs} == {("none", 0.0, 0)}
+    splits = read_splits(job)
     by_depth: dict[int, tuple[nn.Module, list[Split]]] = {}
     trials = []
     for config, values in zip(configs, job["every"], strict=True):
-        start = time.perf_counter()
-        depth = config.freeze_depth
+        start, depth = time.perf_counter(), config.freeze_depth
         if depth not in by_depth:
+            torch.set_num_threads(threads)
             frozen, rest = cut_model(job, config)
             by_depth[depth] = rest, [features(frozen, split) for split in splits]
         rest, of_depth = by_depth[depth]
+        torch.set_num_threads(threads if of_depth[0].inputs.ndim == 4 else 1)
         best = train(copy.deepcopy(rest), config, *of_depth)
         seconds = time.perf_counter() - start
         trials.append({**values, "best": best, "epochs": config.epochs, "seconds": seconds})
@@ -122,14 +128,14 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("job", type=Path)
     parser.add_argument("out", type=Path)
+    parser.add_argument("--threads", type=int, default=2, help="of convolutions (default 2)")
     args = parser.parse_args()
     os.environ["TL_SWEEP_KERNELS"] = "0"  # PyTorch's layers, as a script has them
-    torch.set_num_threads(2)
     job = json.loads(args.job.read_text())
     indices = np.load(args.job.with_suffix(".npz"))
     job |= {name: indices[name].tolist() for name in ("train", "val")}
     runpy.run_path(job["import"])  # registers the model
-    args.out.write_text(json.dumps({"trials": sweep(job)}))
+    args.out.write_text(json.dumps({"trials": sweep(job, args.threads)}))
 
 
 if __name__ == "__main__":
