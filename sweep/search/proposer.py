@@ -18,7 +18,9 @@ Verdict = Literal["complete", "pruned", "fail"]
 class Proposer(Protocol):
     """Proposes configurations, none twice, and hears how they did.
 
-    `number` counts proposals from 0. A value is a validation accuracy, in [0, 1].
+    `number` counts proposals from 0. A value is a validation accuracy, in [0, 1]. It ends by
+    itself after `trials` of its SearchContext, and adds what it proposes to `distinct`. A field
+    whose condition is off has the value None.
     """
 
     @property
@@ -26,7 +28,10 @@ class Proposer(Protocol):
         """Whether the next proposal is known, whatever becomes of those before it."""
 
     def propose(self) -> Values | None:
-        """Values of the space's fields for the next configuration; None when there are no more."""
+        """Values of the space's fields for the next configuration; None when there are no more.
+
+        It may be asked again after None; a note on a space that is used up is said once.
+        """
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """Hear the value after an epoch, while the configuration trains."""

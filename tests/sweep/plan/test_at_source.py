@@ -1,6 +1,9 @@
 """What of a study's options reaches the sweep that trains its source."""
 
 import dataclasses
+import typing
+from pathlib import Path
+from types import NoneType
 
 import pytest
 
@@ -8,50 +11,45 @@ from sweep.options.sweep_options import NEVER, OWN, SAME, Fixed, SweepOptions
 from sweep.plan.at_source import source_options, transfers_alone
 from sweep.plan.make_plan import make_plan
 
-NAMES = [field.name for field in dataclasses.fields(SweepOptions)]
+FIELDS = {field.name: field for field in dataclasses.fields(SweepOptions)}
 GIVEN = {
-    "space": "s", "dataset": "digits", "data_dir": "/d", "cache_dir": "/c", "backbone": "plain",
-    "source": "none", "imports": ("a.py",), "teacher": "t", "limit_train": "5", "epochs": 9,
-    "design": "factorial", "trials": 9, "search": "grid", "scheduler": "asha", "grace_period": 9,
-    "reduction_factor": 9.0, "gpus": 9, "trials_per_gpu": 9, "cpus": 9, "seeds": 9,
-    "scratch": True, "confirm": "9x9", "keep_top": 9, "seed": 9, "time_budget": 9.0,
-    "results": "/r", "name": "n",
+    "dataset": "digits", "source": "none", "imports": ("a.py",), "limit_train": "5",
+    "design": "factorial", "search": "grid", "scheduler": "asha", "confirm": "9x9",
     "address": "auto", "settings": ("lr=9",), "source_dataset": "shapes",
     "source_settings": ("epochs=9",),
 }  # fmt: skip
+"""Values of options that do not take just any text or number."""
+BY_TYPE = {bool: True, int: 9, float: 9.0, str: "s", Path: "/r"}
 AT_SOURCE = {
-    SAME: [
-        "space", "data_dir", "cache_dir", "backbone", "imports", "gpus", "trials_per_gpu", "cpus",
-        "seed", "time_budget", "results", "address",
-    ],
-    OWN: [
-        "teacher", "limit_train", "epochs", "design", "trials", "search", "scheduler",
-        "grace_period", "reduction_factor", "seeds",
-    ],
-    NEVER: ["source", "keep_top", "name", "source_dataset", "source_settings"],
-    Fixed(False): ["scratch"],
-    Fixed("0"): ["confirm"],
-    "source_dataset": ["dataset"],
-    "source_settings": ["settings"],
+    "data_dir": SAME, "backbone": SAME, "imports": SAME, "cpus": SAME, "time_budget": SAME,
+    "teacher": OWN, "epochs": OWN, "limit_train": OWN, "trials": OWN, "reduction_factor": OWN,
+    "source": NEVER, "name": NEVER, "keep_top": NEVER, "scratch": Fixed(False),
+    "confirm": Fixed("0"), "dataset": "source_dataset", "settings": "source_settings",
 }  # fmt: skip
 
 
-def test_every_option_is_decided():
-    decided = {f.name: f.metadata["at_source"] for f in dataclasses.fields(SweepOptions)}
-    assert decided == {name: how for how, names in AT_SOURCE.items() for name in names}
-    assert set(GIVEN) == set(NAMES)
+def given(name):
+    kind = FIELDS[name].type
+    (plain, *_) = [part for part in typing.get_args(kind) or (kind,) if part is not NoneType]
+    return GIVEN[name] if name in GIVEN else BY_TYPE[plain]
 
 
-@pytest.mark.parametrize("name", NAMES)
+def test_what_is_decided_of_known_options():
+    assert {name: FIELDS[name].metadata["at_source"] for name in AT_SOURCE} == AT_SOURCE
+
+
+@pytest.mark.parametrize("name", FIELDS)
 def test_an_option_reaches_the_source_as_decided(name):
-    asked, default = SweepOptions(**GIVEN), SweepOptions(space="s")
-    how = next(how for how, names in AT_SOURCE.items() if name in names)
-    expected = {
-        SAME: getattr(asked, name), OWN: getattr(default, name), NEVER: getattr(default, name),
-        Fixed(False): False, Fixed("0"): "0", "source_dataset": "shapes",
-        "source_settings": ("epochs=9",),
-    }  # fmt: skip
-    assert getattr(source_options(asked), name) == expected[how]
+    asked = SweepOptions(**{n: given(n) for n in FIELDS})
+    default = SweepOptions(space="s")
+    how = FIELDS[name].metadata["at_source"]
+    if isinstance(how, Fixed):
+        expected = how.value
+    elif how in FIELDS:
+        expected = getattr(asked, how)
+    else:
+        expected = getattr(asked if how == SAME else default, name)
+    assert getattr(source_options(asked), name) == expected
 
 
 def test_settings_of_the_model_and_the_machine_hold_for_the_source_too():
