@@ -34,6 +34,7 @@ def print_plan(options: SweepOptions, console: Console) -> None:
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
     seeds, epochs, confirmation = len(plan.search.seeds), plan.epochs, plan.confirmation
+    plural = "seed" if seeds == 1 else "seeds"
     about = "about " if plan.approximate else ""
     configurations = f"{plan.configurations} configurations"
     configurations += f", {about}{plan.scratch} of them from scratch," if plan.scratch else ""
