@@ -44,10 +44,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("data set", _dataset(plan)),
         *_files(plan),
         ("source", _source(plan)),
-        (
-            "trials",
-            f"{about}{plan.trials} = {configurations} × {seeds} seed{'s' if seeds > 1 else ''}",
-        ),
+        ("trials", f"{about}{plan.trials} = {configurations} × {seeds} {plural}"),
         ("confirmation", str(confirmation) if confirmation.configurations else None),
         ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
         ("search", str(plan.search)),
