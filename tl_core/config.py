@@ -115,7 +115,9 @@ class TrainConfig:
 
     # Transfer
     strategy: str | None = setting(
-        None, "way of transfer, a label alone (None: by weights and freeze_depth)", identity=False
+        None,
+        "name of a way of transfer; it decides nothing (None: by weights and freeze_depth)",
+        identity=False,
     )
     input_adapt: str = setting(
         "sum",
@@ -132,7 +134,9 @@ class TrainConfig:
         low=1,
     )
     head_lr_ratio: float = setting(1.0, "learning rate of the head divided by the body's", above=0)
-    layer_lr_decay: float = setting(1.0, "a stage's learning rate / the next's", above=0, high=1)
+    layer_lr_decay: float = setting(
+        1.0, "learning rate of a stage divided by that of the next", above=0, high=1
+    )
     l2_sp: float = setting(
         0.0, "decay of the body to its source weights, in place of weight_decay (0: off)", low=0
     )

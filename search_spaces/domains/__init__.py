@@ -219,7 +219,7 @@ def _with_fixed(name: str, domain: Points, fields: Collection[str], chosen: Any)
         if all(field_name in point for point in points.values()):
             raise BadInput(
                 f"{field_name} cannot be fixed: every {name} of this space sets it"
-                f" ({', '.join(points)}); fix {name} too."
+                f" ({', '.join(points)}); fix {name} too, or write a space of your own."
             )
     return Points(**points)
 

@@ -32,7 +32,9 @@ def pretrain_command(
     from_sweep: Annotated[
         str | None, typer.Option("--from", metavar="SWEEP", help="Keep a sweep's winner instead.")
     ] = None,
-    name: Annotated[str | None, typer.Option(help="Its name (unset: DATASET-BACKBONE).")] = None,
+    name: Annotated[
+        str | None, typer.Option(help="Name of the model (unset: DATASET-BACKBONE).")
+    ] = None,
     **given: Any,
 ) -> None:
     """Train a source model, or take a sweep's winner, and keep it under a name."""
@@ -130,7 +132,9 @@ def export_command(
     form: Annotated[
         str, typer.Option("--format", help="safetensors, onnx or torchscript.")
     ] = "safetensors",
-    out: Annotated[Path | None, typer.Option(help="Folder (unset: NAME-FORMAT here).")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Folder to write (unset: NAME-FORMAT here).")
+    ] = None,
     imports: flags.Imports = None,
     results: flags.Results = RESULTS,
 ) -> None:

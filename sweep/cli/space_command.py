@@ -18,7 +18,12 @@ def run_space(
     *,
     ctx: typer.Context,
     dry_run: Annotated[
-        bool, typer.Option("--dry-run", help="Only print what would run.", rich_help_panel=OUTPUT)
+        bool,
+        typer.Option(
+            "--dry-run",
+            help="Print files, trials, epochs and resources; run nothing.",
+            rich_help_panel=OUTPUT,
+        ),
     ] = False,
     **given: Any,
 ) -> None:

@@ -32,7 +32,8 @@ def count_search(
     """
     if grid and (trials or 0) > (whole := count(space, base, limits)):
         raise BadInput(
-            f"--trials {trials}: the grid has {whole} points; ask for fewer or leave --trials out."
+            f"--trials {trials}: the grid has {whole} points; ask for at most that, or leave"
+            " --trials out."
         )
     points = all_configurations(space, base, limits, LISTED)
     if points is None:

@@ -2,6 +2,7 @@
 
 import math
 import re
+import time
 from collections import Counter
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
@@ -26,6 +27,7 @@ from sweep.trial.trainable import unpack
 from tl_core.machine.memory_watch import oom_kills
 
 Trials = list[Trial]
+RECENT = 5.0
 KEPT_CHECKPOINTS = 6
 """Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
 the confirmation all are. A selected trial without weights is trained again."""
@@ -88,7 +90,9 @@ class Ledger(Callback):
         self.confirm_from = math.inf
         self.outcomes: list[dict[str, Any]] = []
         self.out_of_time: Container[str] = ()
-        self.oom_kills = oom_kills()
+        self.oom_kills = [oom_kills()] * 2
+        """At the last two looks, RECENT seconds apart: what died just now died for what is new."""
+        self.looked_at = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """A worker took the trial."""
@@ -136,11 +140,11 @@ class Ledger(Callback):
         """The worker process died."""
         record = self._record(trial)
         text = error_text(trial.error_file)
-        before, self.oom_kills = self.oom_kills, oom_kills()
-        if self.oom_kills > before:
+        killed = oom_kills() > min(self.oom_kills)
+        if killed:
             text = f"MemoryError: the system ended a process for want of memory ({text})"
         record.result["error"] = text
-        short = self.oom_kills > before or "OutOfMemoryError" in text
+        short = killed or "OutOfMemoryError" in text
         self._end(record, "out_of_memory" if short else "failed")
 
     def stop_unstarted(self, number: int, values: Values) -> None:
@@ -149,6 +153,8 @@ class Ledger(Callback):
 
     def on_step_end(self, iteration: int, trials: Trials, **info: Any) -> None:
         """Between two events: write what is due."""
+        if time.monotonic() - self.looked_at > RECENT:
+            self.oom_kills, self.looked_at = [self.oom_kills[1], oom_kills()], time.monotonic()
         for table in (self.trials, self.epochs):
             with self.faults.noted("writing results"):
                 table.flush_if_due()

@@ -106,7 +106,8 @@ def confirmation(flag: str, given: object) -> str:
         return f"{match[1]}x{match[2]}"
     if re.fullmatch("0+", text) is None:
         raise BadInput(
-            f"{flag} {given}: write configurations x seeds, such as 5x3, or 0 for none."
+            f"{flag} {given}: write configurations x seeds, both from 1 on, such as 5x3, or 0 for"
+            " none."
         )
     return "0"
 
@@ -125,7 +126,8 @@ def sizes(flag: str, given: object) -> Sizes:
     value = plain(given)
     found = {_size(p) for p in (value.split(",") if isinstance(value, str) else _items(value))}
     if not found or 0 in found:
-        raise BadInput(f"{flag} {given}: write numbers of images: 100,1000,all or [100, None].")
+        such = "100,1000,all" if isinstance(value, str) else "[100, 1000, None]"
+        raise BadInput(f"{flag} {given}: write numbers of images, such as {such}.")
     return Sizes(sorted(found, key=lambda size: size or math.inf))
 
 

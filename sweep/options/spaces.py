@@ -157,7 +157,8 @@ def _checked_scratch(scratch: dict[str, Any], base: TrainConfig) -> dict[str, An
     for name in NOT_FROM_SCRATCH:
         if name in scratch:
             raise BadInput(
-                f"SCRATCH has {name}={scratch[name]!r}, but may not set it; leave {name} out."
+                f"SCRATCH has {name}={scratch[name]!r}, but scratch runs are the strategy"
+                f" 'scratch' and have the sizes of the others; leave {name} out."
             )
     return scratch
 

@@ -122,8 +122,7 @@ class TrialActor(tune.Trainable):
 
     def _step(self) -> dict[str, Any]:
         try:
-            with self.memory.run(begins=self.trainer is None):
-                metrics = self._train()
+            metrics = self.memory.during(self._train, begins=self.trainer is None)
         except Exception as error:
             self._leave()
             return self._result(NO_METRICS, failure_status(error), last_line(error))

@@ -88,9 +88,9 @@ class FeatureBatches:
         self.views: dict[int, Activations] = {}
         self.view = 0
 
-    @functools.cached_property
+    @property
     def key(self) -> str:
-        """`prefix_key` of the frozen stages, as they are when it is first asked for."""
+        """`prefix_key` of the frozen stages: weights as they are, settings as the run began."""
         return prefix_key(self.prefix, self.settings)
 
     def pays(self) -> bool:
@@ -101,7 +101,7 @@ class FeatureBatches:
     def _fits(self, *splits: Split) -> bool:
         """Whether the activations of the training views and of some splits fit the cache."""
         config = self.images.config
-        views = 1 if config.augmentation == "none" else min(config.cached_views, config.epochs)
+        views = 1 if config.augmentation == "none" else config.cached_views
         count = views * len(self.images.data.train) + sum(map(len, splits))
         return self.cache.fits(self.probe.size_bytes * count)
 
@@ -178,6 +178,8 @@ class FeatureBatches:
             return self._val
         stays = self.images.config.unfreeze_epochs is None  # else each run has its own body
         if split is not data.test or not stays or not self._fits(data.val, data.test):
+            return None
+        if settings_key(self.prefix) != self.settings:  # the user's code has changed the model
             return None
         return self.cache.open_or_build(*self._of_images(split))
 

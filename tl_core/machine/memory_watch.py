@@ -4,8 +4,9 @@ import contextlib
 import ctypes
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import psutil
 
@@ -16,6 +17,7 @@ RESERVE_VARIABLE = "TL_SWEEP_FREE_MEMORY"
 RESERVE_SHARE = 0.03
 LEAST = 256 * 2**20
 LOOK_SECONDS = 0.1
+T = TypeVar("T")
 CONTAINER = Path("/sys/fs/cgroup")
 
 
@@ -42,25 +44,30 @@ class MemoryWatch:
         self.reason = ""
         threading.Thread(target=self._watch, daemon=True, name="memory-watch").start()
 
-    @contextlib.contextmanager
-    def run(self, *, begins: bool) -> Iterator[None]:
-        """Watch over what this thread does in the block; `begins`: with it a new run begins.
+    def during(self, work: Callable[[], T], *, begins: bool) -> T:
+        """What `work` returns, watched over; `begins`: with it a new run begins.
 
         Raises:
             MemoryError: the machine's memory was short; says how much was left and was used.
         """
         if begins:
-            self.began_with = self.process.memory_info().rss
+            self.began_with = _size(self.process)
         self.thread, self.reason = threading.get_ident(), ""
-        self.watching.set()
         try:
-            yield
-        except _GiveUp:
+            try:
+                self.watching.set()
+                return work()
+            finally:
+                self._stop()
+        except _GiveUp:  # from `work`, or while it was stopping
+            self._stop()
             raise MemoryError(self.reason) from None
-        finally:
-            with self.lock:
-                self.watching.clear()
-                _raise_in(self.thread, None)  # takes back what has not been raised yet
+
+    def _stop(self) -> None:
+        """Raise nothing any more, and take back what has not been raised yet."""
+        with self.lock:
+            self.watching.clear()
+            _raise_in(self.thread, None)
 
     def _watch(self) -> None:
         while True:
@@ -74,7 +81,7 @@ class MemoryWatch:
                         _raise_in(self.thread, _GiveUp)
 
     def _is_largest(self) -> bool:
-        own = self.process.memory_info().rss
+        own = _size(self.process)
         if own - self.began_with < LEAST:
             return False
         parent = self.process.parent()
@@ -82,7 +89,7 @@ class MemoryWatch:
         return all(_size(other) <= own for other in others)
 
     def _reason(self, left: int) -> str:
-        size = self.process.memory_info().rss
+        size = _size(self.process)
         return (
             f"{left / 2**30:.1f} GiB of the machine's memory were left, and this process had"
             f" {size / 2**30:.1f}; use a smaller batch_size, image_size or model, or --cpus for"
@@ -106,7 +113,8 @@ def available_bytes() -> int:
     try:
         limit = int((CONTAINER / "memory.max").read_text())
         used = int((CONTAINER / "memory.current").read_text())
-        cached = _number(CONTAINER / "memory.stat", "inactive_file")
+        stat = CONTAINER / "memory.stat"
+        cached = _number(stat, "inactive_file") + _number(stat, "active_file")
     except (OSError, ValueError):  # no container, or none with a limit
         return free
     return min(free, limit - used + cached)
@@ -129,9 +137,10 @@ def _number(file: Path, name: str) -> int:
 
 
 def _size(process: psutil.Process) -> int:
-    """Resident memory; 0 of a process that has ended."""
+    """Memory of a process's own, without pages of files that it maps; 0 where it has ended."""
     with contextlib.suppress(psutil.Error):
-        return process.memory_info().rss
+        found = process.memory_info()
+        return int(found.rss - getattr(found, "shared", 0))
     return 0
 
 

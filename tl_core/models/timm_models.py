@@ -35,7 +35,8 @@ def timm_name(backbone: str) -> str:
     name = backbone.removeprefix(PREFIX)
     architecture, _, tag = name.partition(".")
     if not timm.is_model(architecture):
-        hint = near_names(architecture, timm.list_models(), "see `models`.")
+        known = (f"{PREFIX}{name}" for name in timm.list_models())
+        hint = near_names(f"{PREFIX}{architecture}", known, "see `models`.")
         raise BadInput(f"backbone={backbone!r}: timm knows no model {architecture!r}; {hint}")
     if tag:
         try:

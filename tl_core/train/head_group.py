@@ -24,7 +24,7 @@ from tl_core.config import TrainConfig
 from tl_core.frozen.features import FeatureBatches
 from tl_core.machine.device import autocast
 from tl_core.train.epoch import EpochMetrics, stop_reason
-from tl_core.train.member_weights import Layout, Weights, aligned, logits_of
+from tl_core.train.member_weights import LINE, Layout, Weights, aligned, logits_of
 from tl_core.train.optim import SCHEDULES, Plateau, optimizer_spec
 from tl_core.train.trainer import Trainer
 
@@ -251,7 +251,9 @@ class HeadGroup:
     def _optimize(self, gradients: Tensor, columns: Columns, step: int) -> None:
         """Clip the gradients (M, P), decay the weights, and step, each member at its own rate."""
         if self.config.clip_norm is not None:
-            norms = gradients.square().sum(1, keepdim=True).sqrt()
+            # In two steps: threads share a sum to a single number, and round it otherwise.
+            lines = gradients.unflatten(1, (-1, LINE)).square().sum(2)
+            norms = lines.sum(1, keepdim=True).sqrt()
             gradients *= (self.config.clip_norm / (norms + 1e-6)).clamp(max=1.0)
         rates, decays = columns.rates[step], columns.decays * self.decaying
         if self.rule.decoupled_decay:
@@ -306,7 +308,8 @@ def batches_exactly(trainer: Trainer) -> bool:
     config = trainer.config
     shapes = tuple(tuple(p.shape) for p in trainer.batches.trained.parameters())
     sizes = (config.batch_size, trainer.images.eval_batch_size, len(trainer.data.val))
-    key = (shapes, sizes, trainer.precision, trainer.eval_precision, torch.get_num_threads())
+    arithmetic = (trainer.precision, trainer.eval_precision, torch.get_num_threads())
+    key = (shapes, sizes, arithmetic, config.clip_norm is None)
     if key not in EXACT:
         seed = config.seed
         try:
@@ -326,6 +329,8 @@ def batches_exactly(trainer: Trainer) -> bool:
 def _tried(trainer: Trainer, broken: Sequence[int]) -> Tensor:
     """Losses and weights of a run after one step, behind members of such seeds that diverged."""
     group = HeadGroup(trainer)
+    if group.config.clip_norm is not None:
+        group.config = replace(group.config, clip_norm=1e-3)  # so that gradients are clipped
     for seed in (*broken, trainer.config.seed):
         group.join(replace(trainer.config, seed=seed))
     group.weights[:-1] = math.nan

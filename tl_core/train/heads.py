@@ -8,6 +8,7 @@ import dataclasses
 import math
 from collections.abc import Sequence
 
+import torch
 from torch import Tensor
 
 from tl_core.config import TrainConfig
@@ -84,14 +85,15 @@ def shared_config(config: TrainConfig) -> TrainConfig:
 def groupable(trainer: Trainer) -> bool:
     """Whether a run is a small head on activations that trains the same in a group.
 
-    Only the head may train, since the body has another rate. Dropout would draw other numbers;
+    It does not depend on MEMBER_FIELDS. Only the head may train, since the body has another rate,
+    and no stage later. Dropout would draw other numbers;
     normalization statistics and fp16's loss scaling are state per run. `batches_exactly` has the
     last word.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():
         return False
-    if optimizer_spec(trainer.config.optimizer).stacked is None:
+    if optimizer_spec(trainer.config.optimizer).stacked is None or trainer.config.unfreeze_epochs:
         return False
     pieces = (batches.trained, batches.judged)
     head = set(head_parameters(trainer.model))
@@ -141,11 +143,21 @@ def train_heads(trainer: Trainer, configs: Sequence[TrainConfig]) -> list[HeadRu
             joined |= {n: group.join(config, own) for n, config in short.items()}
     sizes = {member: len(group.members) for group in groups.values() for member in group.members}
     for group in groups.values():
-        while group.members:
-            group.run_epoch()
-            for member in [m for m in group.members if m.stop_reason]:
-                group.leave(member)
+        try:
+            _train(group)
+        except torch.OutOfMemoryError:
+            raise
+        except Exception:  # a member's own schedule, say: alone, that run will report it
+            joined = {n: member for n, member in joined.items() if member.group is not group}
     found: list[HeadRun | None] = [None] * len(configs)
     for n, m in joined.items():
         found[n] = HeadRun(m.config, m.epochs, m.best_weights, sizes[m])
     return found
+
+
+def _train(group: HeadGroup) -> None:
+    """Train every member to its end."""
+    while group.members:
+        group.run_epoch()
+        for member in [m for m in group.members if m.stop_reason]:
+            group.leave(member)

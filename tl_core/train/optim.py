@@ -30,8 +30,9 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
         BadInput: nothing is left to train.
     """
     heads = head_parameters(model)
+    parts = stages(model) if config.layer_lr_decay < 1 else []  # loads timm
     # parameter of the body → number of stages between it and the head
-    above = {name: n for n, group in enumerate(reversed(stages(model))) for name in group}
+    above = {name: n for n, group in enumerate(reversed(parts)) for name in group}
     groups: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
     for name, parameter in model.named_parameters():
         if parameter.requires_grad:

@@ -1,7 +1,9 @@
 """Runs end with MemoryError before the machine's memory is short."""
 
 import contextlib
+import mmap
 import time
+from collections import Counter
 from types import SimpleNamespace
 
 import pytest
@@ -46,12 +48,15 @@ def watch(left):
 def grow(watch, size, *, begins=True, seconds=0.5):
     """The error of a run in which the process gets that size; the run keeps other errors back."""
     end = time.monotonic() + seconds
+
+    def run():
+        watch.process.size = size
+        while time.monotonic() < end:
+            with contextlib.suppress(Exception):
+                time.sleep(0.01)
+
     try:
-        with watch.run(begins=begins):
-            watch.process.size = size
-            while time.monotonic() < end:
-                with contextlib.suppress(Exception):
-                    time.sleep(0.01)
+        watch.during(run, begins=begins)
     except MemoryError as error:
         return str(error)
     return None
@@ -84,15 +89,19 @@ def test_the_largest_process_gives_up(watch):
     assert grow(watch, 2 * 10**9, begins=False, seconds=20)
 
 
-def test_nothing_is_raised_after_the_run(watch):
-    for number in range(5):
-        grow(watch, 10**9 + (number + 1) * LEAST, seconds=0.1)  # about as long as a look takes
-        time.sleep(0.15)
+def test_nothing_but_memory_error_is_raised_and_nothing_after_the_run(watch, monkeypatch):
+    """Looks come every half millisecond, runs end at about the same time."""
+    monkeypatch.setattr(memory_watch, "LOOK_SECONDS", 0.0005)
+    ends = Counter(
+        grow(watch, 10**9 + LEAST * (number + 1), seconds=number % 40 / 10_000) is None
+        for number in range(400)
+    )
+    assert set(ends) == {True, False}
+    time.sleep(0.2)
 
 
 def test_a_real_process_has_a_size_and_a_parent(left):
-    with MemoryWatch().run(begins=True):
-        time.sleep(0.3)
+    assert MemoryWatch().during(lambda: time.sleep(0.3) or 7, begins=True) == 7
 
 
 def test_the_reserve_is_what_the_environment_says(monkeypatch):
@@ -114,8 +123,25 @@ def test_a_container_has_what_its_limit_leaves(monkeypatch, tmp_path):
     (tmp_path / "memory.max").write_text("1000000\n")
     (tmp_path / "memory.current").write_text("700000\n")
     assert available_bytes() == 300_000
-    (tmp_path / "memory.stat").write_text("anon 5\nactive_file 7\ninactive_file 200000\n")
-    assert available_bytes() == 500_000
+    (tmp_path / "memory.stat").write_text("anon 5\nactive_file 1000\ninactive_file 200000\n")
+    assert available_bytes() == 501_000
+
+
+def test_pages_of_files_are_not_a_process_own(tmp_path):
+    file = tmp_path / "data"
+    file.write_bytes(bytes(MUCH := 300 * 2**20))
+    watch = MemoryWatch()
+
+    def read():
+        with (
+            open(file, "rb") as opened,
+            mmap.mmap(opened.fileno(), 0, prot=mmap.PROT_READ) as map_,
+        ):
+            return sum(map_[place] for place in range(0, MUCH, 4096))
+
+    watch.reserve = 2**60  # as if nothing were left
+    assert watch.during(read, begins=True) == 0
+    assert watch.during(lambda: time.sleep(0.3), begins=False) is None
 
 
 def test_kills_of_the_system_are_counted(monkeypatch, tmp_path):

@@ -187,6 +187,37 @@ def test_a_run_has_the_same_bits_alone_in_every_place_and_beside_nan(
         assert all(torch.equal(own[name], weights[name]) for name in weights)
 
 
+def test_clipping_on_two_threads_gives_the_same_bits_alone_and_in_company(digits, config):
+    """The norm of many weights is a sum that threads would share."""
+    wide = {"width": 40, "head_units": 220, "head_dropout": 0.0, "batch_size": 16}
+    base = config(**wide, threads=2, clip_norm=0.01)
+    trainer = Trainer(base, digits)
+    assert batches_exactly(trainer)
+    found = []
+    for others in (0, 1, 3):
+        group = HeadGroup(trainer)
+        member = group.join(base)
+        for number in range(others):
+            group.join(dataclasses.replace(base, lr=0.01 * (number + 1)))
+        found.append(trained_in(group, member, 1))
+    (alone, weights), *company = found
+    for numbers_, own in company:
+        assert numbers_ == alone
+        assert all(torch.equal(own[name], weights[name]) for name in weights)
+
+
+def test_an_error_of_one_member_leaves_each_to_train_alone(digits, config, monkeypatch):
+    def broken(progress, config):
+        if config.warmup_epochs == 2:
+            raise ValueError("no such warmup")
+        return 1.0
+
+    monkeypatch.setitem(SCHEDULES, "broken", broken)
+    base = config(schedule="broken")
+    configs = [base, dataclasses.replace(base, warmup_epochs=2.0)]
+    assert train_heads(Trainer(base, digits), configs) == [None, None]
+
+
 @pytest.mark.parametrize("schedule", SCHEDULES)
 def test_every_schedule(digits, config, schedule):
     base = config(schedule=schedule, plateau_patience=0, epochs=4, warmup_epochs=1)
@@ -233,6 +264,7 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
         {"freeze_depth": 3},
         {"freeze_depth": 0},
         {"augmentation": "light"},
+        {"unfreeze_epochs": 2},
         {"backbone": "timm:test_resnet", "dropout": 0.5, "image_size": 32, "freeze_depth": 5},
         {"backbone": "plain", "pooling": "none", "freeze_depth": 4, "batch_size": 1024},
         {"freeze_depth": 3, "batch_norm": False, "head_lr_ratio": 10.0},
@@ -241,6 +273,7 @@ def test_the_run_that_lent_its_batches_can_still_train(digits, config):
         "stage left",
         "nothing frozen",
         "images drawn anew",
+        "stages that train later",
         "dropout",
         "large",
         "body without statistics",

@@ -105,10 +105,10 @@ def _column(path: Path, columns: list[str], about: dict[str, object], name: str,
     found = [c for c in columns if c == name] or typed
     if len(found) == 1:
         return found[0]
-    what = f"no column {name!r} (it has {', '.join(columns)})"
+    what, which = f"no column {name!r} (it has {', '.join(columns)})", f"that holds the {name}s"
     if found:
-        what = f"{len(found)} columns of {name}s ({', '.join(found)})"
-    raise BadInput(f"{path} has {what}; rename the column that holds the {name}s to {name}.")
+        what, which = f"{len(found)} columns of {name}s ({', '.join(found)})", "to be used"
+    raise BadInput(f"{path} has {what}; rename the column {which} to {name}.")
 
 
 def _image_fields(path: Path, field: pa.Field) -> tuple[str | None, str | None]:
