@@ -58,16 +58,13 @@ class MemoryWatch:
                 self.watching.set()
                 return work()
             finally:
-                self._stop()
-        except _GiveUp:  # from `work`, or while it was stopping
-            self._stop()
-            raise MemoryError(self.reason) from None
-
-    def _stop(self) -> None:
-        """Raise nothing any more, and take back what has not been raised yet."""
-        with self.lock:
+                with self.lock:
+                    self.watching.clear()
+                if self.reason:  # its error is raised by now, or on the way
+                    _run_python_code()
+        except _GiveUp:  # in `work`, or just behind it
             self.watching.clear()
-            _raise_in(self.thread, None)
+            raise MemoryError(self.reason) from None
 
     def _watch(self) -> None:
         while True:
@@ -86,7 +83,7 @@ class MemoryWatch:
             return False
         parent = self.process.parent()
         others = [] if parent is None else parent.children()
-        return all(_size(other) <= own for other in others)
+        return all(_size(other) <= own for other in others if other.pid != self.process.pid)
 
     def _reason(self, left: int) -> str:
         size = _size(self.process)
@@ -144,7 +141,15 @@ def _size(process: psutil.Process) -> int:
     return 0
 
 
-def _raise_in(thread: int, error: type[BaseException] | None) -> None:
-    """Raise an error in another thread as soon as it runs Python code; None takes it back."""
-    raised = ctypes.py_object(error) if error is not None else None
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), raised)
+def _raise_in(thread: int, error: type[BaseException]) -> None:
+    """Raise an error in another thread as soon as it runs Python code.
+
+    Taking it back (NULL in its place) would leave CPython looking for it at every step.
+    """
+    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
+
+
+def _run_python_code() -> None:
+    """Give an error from another thread the occasion to be raised."""
+    for _ in range(100):
+        pass

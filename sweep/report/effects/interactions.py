@@ -49,7 +49,7 @@ def interactions(
             estimate, weights = fit.effect[place], fit.weights[place]
             freedom = len(estimate)
             square = float(estimate @ np.linalg.solve(weights @ weights.T, estimate)) / freedom
-            f = square / variance if variance else np.inf
+            f = square / variance if variance else np.inf if square else 0.0
             p = float(fdtrc(freedom, fit.spare, f))
             row = {"factor_a": design.names[a], "factor_b": design.names[b], "f": f, "p": p}
             rows.append(

@@ -41,6 +41,12 @@ def test_without_interactions_none_is_found():
     assert (effects(trials(0.0), VALUES, BASE).interactions["p_adjusted"] > 0.05).all()
 
 
+@pytest.mark.parametrize("accuracy", [0.0, 1.0, 0.9875])
+def test_where_all_accuracies_are_equal_none_is_found(accuracy):
+    same = trials(0.0).assign(best_val_accuracy=accuracy)
+    assert (effects(same, VALUES, BASE).interactions["p_adjusted"] > 0.99).all()
+
+
 def test_effects_are_averaged_over_the_other_factors():
     """-0.03 in all configurations, -0.02 more at one of three learning rates."""
     table = effects(trials(-0.02), VALUES, BASE).table.set_index(["factor", "level"])
