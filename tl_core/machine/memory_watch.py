@@ -16,9 +16,11 @@ RESERVE_VARIABLE = "TL_SWEEP_FREE_MEMORY"
 """Environment variable: GiB of the machine's memory that runs leave free."""
 RESERVE_SHARE = 0.03
 LEAST = 256 * 2**20
+"""Smallest reserve, and the least growth of a run that is ended. Own choice."""
 LOOK_SECONDS = 0.1
-T = TypeVar("T")
 CONTAINER = Path("/sys/fs/cgroup")
+"""Where Linux tells a container's limits (cgroup v2)."""
+T = TypeVar("T")
 
 
 class _GiveUp(BaseException):

@@ -86,9 +86,8 @@ def groupable(trainer: Trainer) -> bool:
     """Whether a run is a small head on activations that trains the same in a group.
 
     It does not depend on MEMBER_FIELDS. Only the head may train, since the body has another rate,
-    and no stage later. Dropout would draw other numbers;
-    normalization statistics and fp16's loss scaling are state per run. `batches_exactly` has the
-    last word.
+    and no stage later. Dropout would draw other numbers; normalization statistics and fp16's loss
+    scaling are state per run. At last `batches_exactly` tries it.
     """
     batches = trainer.batches
     if not isinstance(batches, FeatureBatches) or trainer.scaler.is_enabled():

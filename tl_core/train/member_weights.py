@@ -75,14 +75,14 @@ def logits_of(head: fx.GraphModule) -> Callable[[Weights, Tensor], Tensor]:
         head: activations (B, …) → logits (B, K).
     """
     called = [node for node in head.graph.nodes if node.op not in ("placeholder", "output")]
-    module = head.get_submodule(str(called[0].target)) if len(called) == 1 else None
+    is_one = [node.op for node in called] == ["call_module"]
+    module = head.get_submodule(str(called[0].target)) if is_one else None
     if type(module) is nn.Linear and module.bias is not None:
         weight, bias = (f"{called[0].target}.{name}" for name in ("weight", "bias"))
         return lambda weights, activations: torch.baddbmm(
-            weights[bias][:, None], activations.flatten(2), weights[weight].mT
+            weights[bias][:, None], activations, weights[weight].mT
         )
-    one = vmap(lambda weights, activations: functional_call(head, weights, (activations,)))
-    return lambda weights, activations: one(weights, activations)
+    return vmap(lambda weights, activations: functional_call(head, weights, (activations,)))
 
 
 def _whole_lines(elements: int) -> int:

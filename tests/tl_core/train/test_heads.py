@@ -9,6 +9,7 @@ import torch
 from safetensors.torch import save_file
 
 from tl_core import TrainConfig, Trainer
+from tl_core.frozen.feature_cache import BUDGET_VARIABLE
 from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
 from tl_core.train.head_group import HeadGroup, batches_exactly
@@ -289,6 +290,14 @@ def test_a_run_of_many_steps_is_in_no_group_as_no_other_should_wait_for_it(digit
     assert lone_head(Trainer(long, digits)) is None
     found = train_heads(Trainer(long, digits), [long, short])
     assert [run and run.config for run in found] == [None, short]
+
+
+def test_whether_a_run_is_in_a_group_does_not_depend_on_its_epochs(digits, config, monkeypatch):
+    views = {"augmentation": "light", "cached_views": 4}
+    kept = Trainer(config(**views), digits).batches.probe.size_bytes * len(digits.train)
+    monkeypatch.setenv(BUDGET_VARIABLE, str(2.5 * kept / 2**30))
+    runs = [Trainer(config(**views, epochs=epochs), digits) for epochs in (1, 4)]
+    assert [groupable(run) for run in runs] == [False, False]
 
 
 def test_a_run_by_itself_has_the_numbers_that_it_has_in_a_group(digits, config):
