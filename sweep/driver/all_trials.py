@@ -1,18 +1,23 @@
 """All trials of a sweep: those of the search, then those that confirm the best of it."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
+from sweep.configurations.distinct import Values
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
+from sweep.driver.engine import Engine
+from sweep.driver.feed import HEADS_PER_PROCESS, planned_trials
 from sweep.driver.ledger import Ledger
 from sweep.driver.tune_run import tune_trials
 from sweep.plan.confirmation import unconfirmed_line
 from sweep.plan.plan import Plan
-from sweep.plan.resources import Resources
 from sweep.results.selection import CONFIRM
 from sweep.search.proposer import Proposer
 from sweep.search.tune_searcher import TuneSearcher
+from sweep.trial.heads_alike import group_key
 from sweep.trial.job import Job
+from sweep.trial.queue import Queue
+from tl_core.errors import BadInput
 
 CAUSES = {"timed_out": "the time budget ended", "interrupted": "the sweep was interrupted"}
 """Status of a sweep that was cut off → the reason in words."""
@@ -23,10 +28,11 @@ class AllTrials:
 
     Args:
         plan: of the sweep.
-        job: what the trials share; after `run` it names the trials of the confirmation, too.
+        job: what the trials share.
         proposer: of the search's configurations.
         ledger: follows the trials; its faults take all errors.
-        resources: what each trial gets.
+        engine: trains them.
+        planned: values of the search's trials, where heads among them are known in advance.
         begins: called with the number of all trials once it is known what is confirmed.
 
     Attributes:
@@ -39,10 +45,12 @@ class AllTrials:
         job: Job,
         proposer: Proposer,
         ledger: Ledger,
-        resources: Resources,
+        engine: Engine,
+        planned: Sequence[Values],
         begins: Callable[[int], None],
     ) -> None:
-        self.plan, self.job, self.ledger, self.resources = plan, job, ledger, resources
+        self.plan, self.job, self.ledger = plan, job, ledger
+        self.engine, self.planned = engine, planned
         self.faults = ledger.faults
         search = TuneSearcher(proposer, plan.search.seeds, self.faults, ledger.stop_unstarted)
         self.searcher = ConfirmingSearcher(
@@ -60,11 +68,12 @@ class AllTrials:
             The sweep's status.
         """
         plan, searcher = self.plan, self.searcher
-        budget = SharedBudget(plan.options.time_budget, searcher, plan, self.resources.concurrent)
+        budget = SharedBudget(plan.options.time_budget, searcher, plan, self.engine.count())
         status = "failed"
         try:
             with self.faults.noted("running the trials"):
-                tune_trials(plan, self.job, searcher, self.ledger, self.resources, budget, folder)
+                self.engine.begin(self.job, self._queue())
+                tune_trials(plan, searcher, self.ledger, self.engine, self._key, budget, folder)
                 status = self._status(budget)
         finally:
             with self.faults.noted("closing the search"):
@@ -74,9 +83,17 @@ class AllTrials:
             rest = "timed_out" if budget.fired else "interrupted"
             self.ledger.close(searcher.handed_out, rest)
         self._note_unconfirmed(status)
-        if searcher.fresh and searcher.stacked:
-            self.job = self.job.with_planned(len(searcher.search.handed_out), searcher.fresh)
         return status
+
+    def _key(self, values: Values) -> str | None:
+        try:
+            return group_key(self.job.config(values)) if self.plan.freezes else None
+        except BadInput:  # the trial will say so
+            return None
+
+    def _queue(self) -> Queue:
+        planned = planned_trials(0, self.planned, self._key)
+        return Queue(self.plan.rungs, HEADS_PER_PROCESS, planned, len(planned))
 
     def _status(self, budget: SharedBudget) -> str:
         """The sweep's status, once Tune has returned."""

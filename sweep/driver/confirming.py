@@ -30,8 +30,8 @@ class ConfirmingSearcher(UnsavedSearcher):
     Args:
         trials: of the search, no fewer than it will have; set anew once their number is known.
         begins: called with the number of all trials once it is known what is confirmed.
-        stacked: whether each trial of the confirmation names all of them, since some may be heads
-            to be trained together.
+        stacked: whether the first trial of the confirmation names all of them, since some may be
+            heads that train as a group.
 
     Attributes:
         over: whether the time budget ends the search, whatever it has left.
@@ -80,9 +80,11 @@ class ConfirmingSearcher(UnsavedSearcher):
         if self._next == len(self.fresh):
             return Searcher.FINISHED
         first = len(self.search.handed_out)
-        trial = {"number": first + self._next, "values": self.fresh[self._next]}
+        trial: dict[str, Any] = {"number": first + self._next, "values": self.fresh[self._next]}
+        if self.stacked and not self._next:
+            trial["planned"] = (first, self.fresh)
         self._next += 1
-        return trial | ({"planned": (first, self.fresh)} if self.stacked else {})
+        return trial
 
     def _begin(self) -> None:
         """Choose what is confirmed: every configuration with its first seed, then the next."""

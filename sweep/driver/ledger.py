@@ -2,7 +2,6 @@
 
 import math
 import re
-import time
 from collections import Counter
 from collections.abc import Callable, Container
 from dataclasses import dataclass, field
@@ -23,11 +22,9 @@ from sweep.results.selection import CONFIRM, GROUP, RANKED, SEARCH
 from sweep.results.tables import TableWriter
 from sweep.search.tune_searcher import UNFINISHED, Result
 from sweep.trial.job import Job
-from sweep.trial.trainable import unpack
-from tl_core.machine.memory_watch import oom_kills
+from sweep.trial.reports import unpack
 
 Trials = list[Trial]
-RECENT = 5.0
 KEPT_CHECKPOINTS = 6
 """Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
 the confirmation all are. A selected trial without weights is trained again."""
@@ -90,12 +87,9 @@ class Ledger(Callback):
         self.confirm_from = math.inf
         self.outcomes: list[dict[str, Any]] = []
         self.out_of_time: Container[str] = ()
-        self.oom_kills = [oom_kills()] * 2
-        """At the last two looks, RECENT seconds apart: what died just now died for what is new."""
-        self.looked_at = time.monotonic()
 
     def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
-        """A worker took the trial."""
+        """The trial began."""
         record = self._record(trial)
         record.started_at = record.started_at or datetime.now(UTC)
         record.status = "running"
@@ -137,15 +131,10 @@ class Ledger(Callback):
         forget_results(trial)
 
     def on_trial_error(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
-        """The worker process died."""
+        """The slot of the trial died again and again."""
         record = self._record(trial)
-        text = error_text(trial.error_file)
-        killed = oom_kills() > min(self.oom_kills)
-        if killed:
-            text = f"MemoryError: the system ended a process for want of memory ({text})"
-        record.result["error"] = text
-        short = killed or "OutOfMemoryError" in text
-        self._end(record, "out_of_memory" if short else "failed")
+        record.result["error"] = error_text(trial.error_file)
+        self._end(record, "failed")
 
     def stop_unstarted(self, number: int, values: Values) -> None:
         """Write the row of a trial that is not trained because its configuration was stopped."""
@@ -153,8 +142,6 @@ class Ledger(Callback):
 
     def on_step_end(self, iteration: int, trials: Trials, **info: Any) -> None:
         """Between two events: write what is due."""
-        if time.monotonic() - self.looked_at > RECENT:
-            self.oom_kills, self.looked_at = [self.oom_kills[1], oom_kills()], time.monotonic()
         for table in (self.trials, self.epochs):
             with self.faults.noted("writing results"):
                 table.flush_if_due()

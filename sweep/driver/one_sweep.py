@@ -44,6 +44,7 @@ from tl_core.train.precision import PHASES
 
 if TYPE_CHECKING:  # these load Ray, which reads its environment as it is imported
     from sweep.driver.all_trials import AllTrials
+    from sweep.driver.engine import Engine
     from sweep.driver.ledger import Ledger
 
 
@@ -150,8 +151,9 @@ class OneSweep:
         cpus, gpus = (pool.cpus, pool.gpus) if pool else (None, None)
         write_manifest(self.results, self.manifest)
         try:
-            with ray_cluster(address=address, cpus=cpus, gpus=gpus, log=self.folder / "ray.log"):
-                self.run_on_ray(joined=address is not None)
+            log = self.folder / "ray.log"
+            with ray_cluster(address=address, cpus=cpus, gpus=gpus, log=log) as engine:
+                self.run_on_ray(engine, joined=address is not None)
         except KeyboardInterrupt:
             self.manifest.status = "interrupted"
         except Exception as error:
@@ -163,28 +165,27 @@ class OneSweep:
         self._end()
         return load_result(self.results, self.name)
 
-    def run_on_ray(self, joined: bool) -> None:
+    def run_on_ray(self, engine: "Engine", joined: bool) -> None:
         """Share out the processors, measure, run the trials, judge the best of them."""
         from sweep.driver.ledger import Ledger
 
         plan = self.plan
         resources = self._resources()
-        job = self._with_precisions(self._job(resources), resources, here=not joined)
+        engine.processes.start_for(resources)
+        job = self._with_precisions(self._job(resources), engine, here=not joined)
         if resources.gpus and plan.options.trials_per_gpu is None:
-            resources = self._resources(self._packed(job))
-        base = {**job.base, "threads": resources.cpus_per_trial}
-        job = replace(job, base=base, trials_per_gpu=resources.trials_per_gpu)
+            resources = self._resources(self._packed(job, engine))
+        engine.share_out(resources, plan.options)
+        job = replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         identifier = Identifier(job.config, job.base, model_limits(plan.base))
-        if plan.freezes:
-            job = replace(job, planned=plan.known_trials(identifier.config_id))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
         self.view = view = self._shown(ledger, resources)
         self.began = True
         with live(self.console, view):
-            job = self.run_trials(job, ledger, resources, identifier, view)
+            self.run_trials(job, ledger, engine, identifier, view)
         try:
             if self.manifest.status != "interrupted" or math.isfinite(ledger.confirm_from):
-                self._judge(job, resources)
+                self._judge(job, resources, engine)
         finally:
             for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
                 shutil.rmtree(self.folder / unread, ignore_errors=True)
@@ -199,22 +200,24 @@ class OneSweep:
             base["device"] = "cpu"
         return Job(self.name, base, self.plan.modules, {}, str(self.folder / "checkpoints"))
 
-    def _with_precisions(self, job: Job, resources: Resources, *, here: bool) -> Job:
+    def _with_precisions(self, job: Job, engine: "Engine", *, here: bool) -> Job:
         """The job with what `auto` precisions mean, as measured."""
         auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
         if not auto:
             return job
         with self._step("Measuring which precision is faster", "measuring precision"):
-            precisions, notes = measured_precisions(job, self.shapes, auto, resources, here=here)
+            precisions, notes = measured_precisions(
+                job, self.shapes, auto, engine.processes.call, here=here
+            )
             self.note(*notes)
             return replace(job, precisions=precisions)
         return job
 
-    def _packed(self, job: Job) -> int:
+    def _packed(self, job: Job, engine: "Engine") -> int:
         """Trials that share a GPU, as measured."""
         what = "how many trials fit on a GPU"
         with self._step(f"Measuring {what}", f"measuring {what}"):
-            packed, notes = measured_packing(job, self.shapes)
+            packed, notes = measured_packing(job, self.shapes, engine.processes.call)
             self.note(*notes)
             return packed
         return 1
@@ -253,15 +256,11 @@ class OneSweep:
         self,
         job: Job,
         ledger: "Ledger",
-        resources: Resources,
+        engine: "Engine",
         identifier: Identifier,
         view: LiveView,
-    ) -> Job:
-        """Run all trials; leaves the sweep's status in the manifest.
-
-        Returns:
-            The job, as judging has to know it.
-        """
+    ) -> None:
+        """Run all trials; leaves the sweep's status in the manifest."""
         from sweep.driver.all_trials import AllTrials
 
         def begin_confirmation(trials: int) -> None:
@@ -272,14 +271,16 @@ class OneSweep:
 
         study, identify = self.folder / "study.log", identifier.config_id
         proposer = self.plan.proposer(self.name, study, identify, self.note, self.take_count)
-        self.trials = AllTrials(self.plan, job, proposer, ledger, resources, begin_confirmation)
+        planned = self.plan.known_trials(identify) if self.plan.freezes else ()
+        self.trials = AllTrials(
+            self.plan, job, proposer, ledger, engine, planned, begin_confirmation
+        )
         status = "failed"
         try:
             status = self.trials.run(self.folder)
         finally:  # until then it is running, for all that read the manifest
             self.manifest.status = status
         self.note(*self.trials.notes)
-        return self.trials.job
 
     def take_count(self, configurations: int) -> None:
         """Take in how many configurations there are, once the search has decided it."""
@@ -291,11 +292,13 @@ class OneSweep:
         self.manifest.trials_planned = trials + self.plan.confirmation.most_trials
         write_manifest(self.results, self.manifest)
 
-    def _judge(self, job: Job, resources: Resources) -> None:
+    def _judge(self, job: Job, resources: Resources, engine: "Engine") -> None:
         from sweep.judge.judge_sweep import judge_sweep
 
         with self._step("Judging the best on the test split", "judging"):
-            judged = judge_sweep(self.plan, job, self.results, self.folder, resources)
+            judged = judge_sweep(
+                self.plan, job, self.results, self.folder, resources, engine.processes.call_each
+            )
             self.manifest.winner = judged.winner
             if judged.winner is not None:
                 self.note(*judged.notes)

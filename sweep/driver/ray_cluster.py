@@ -10,12 +10,15 @@ import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
-from sweep.ray_internals import drop_actor_environment, worker_messages_to
+from sweep.ray_internals import worker_messages_to
 from tl_core.errors import BadInput, first_line
+
+if TYPE_CHECKING:  # it loads Ray, which reads its environment as it is imported
+    from sweep.driver.engine import Engine
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -27,27 +30,22 @@ QUIET = {
     "TUNE_WARN_THRESHOLD_S": "60",
     "RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO": "0",
     "RAY_memory_monitor_refresh_ms": "0",  # what it kills ends the sweep; trials watch themselves
+    "TUNE_RESULT_BUFFER_LENGTH": "1000",  # a slot returns all the epochs that there are
+    "TUNE_MAX_PENDING_TRIALS_PG": "1000",  # we limit the trials under way
+    "TUNE_FORCE_TRIAL_CLEANUP_S": "2",  # nothing is lost with a slot
 }
 """Variables that keep Ray and Tune from printing, writing what no sweep reads, ending sweeps."""
-WARM = {
-    "RAY_preload_python_modules": "sweep.trial.trainable",
-    "RAY_idle_worker_killing_time_threshold_ms": "60000",
-    "PL_DISABLE_FORK": "1",
-}
-"""Variables of a Ray of our own. Its workers load the trainer as they start, and wait a minute for
-work instead of a second. Tune would set the last one for its actors, which would then not run in
-the workers that wait ready."""
 GPU_SIGNS = tuple(
     map(Path, ("/dev/nvidiactl", "/proc/driver/nvidia", "/dev/dxg", "/dev/kfd", "/dev/nvmap"))
 )
 """Files of a machine with a GPU: NVIDIA's driver, WSL2, AMD's ROCm, NVIDIA's Jetson."""
-MOST_WARM = 8
-"""Most CPUs with which workers are warmed: Ray starts one a CPU, and each takes memory."""
+MOST_EARLY = 8
+"""Most trainer processes that are started before the plan says how many there are to be."""
 OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for configurations and metrics, which are all that passes through it."""
 STARTER = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
 """Its thread lives as long as the process: Ray's processes end with the thread that began them."""
-early_starts: list[Future[None]] = []
+early_starts: list[Future["Engine"]] = []
 """The start of this process's own Ray, until a sweep takes it over."""
 
 
@@ -65,22 +63,36 @@ def prepare_environment(address: str | None) -> None:
 
 
 def start_early(options: SweepOptions) -> None:
-    """Start Ray while this process still loads its own modules and plans.
+    """Start Ray and trainer processes while this process still loads its own modules and plans.
 
-    `ray_cluster` takes it over, and starts it again where the plan needs other processors. Nothing
-    is started where a cluster is to be joined, or where torch has to count GPUs first.
+    `ray_cluster` takes them over, and starts Ray again where the plan needs other processors.
+    Nothing is started where a cluster is to be joined.
     """
     cpus = cpu_count() if options.cpus is None else options.cpus
-    may_have_gpus = options.gpus or any(sign.exists() for sign in GPU_SIGNS)
-    if options.address is not None or may_have_gpus or not 0 < cpus <= cpu_count():
+    if options.address is not None or not 0 < cpus <= cpu_count():
         return
     prepare_environment(None)
-    if cpus <= MOST_WARM:
-        for name, value in WARM.items():
-            os.environ.setdefault(name, value)
     import ray  # noqa: F401  # in this thread, so that two do not import it at once
 
-    early_starts.append(STARTER.submit(_start, None, cpus, 0))
+    may_have_gpus = options.gpus != 0 and any(sign.exists() for sign in GPU_SIGNS)
+    early_starts.append(STARTER.submit(_start_all, cpus, None if may_have_gpus else 0))
+
+
+def _start_all(cpus: int, gpus: int | None) -> "Engine":
+    """Start Ray and trainer processes on all its GPUs, which Ray counts where None, or CPUs."""
+    _start(None, cpus, gpus)
+    import ray
+
+    engine = _engine(owned=True)
+    found = int(ray.cluster_resources().get("GPU", 0))
+    engine.processes.start(min(found or cpus, MOST_EARLY), on_gpus=found > 0)
+    return engine
+
+
+def _engine(*, owned: bool) -> "Engine":
+    from sweep.driver.engine import Engine
+
+    return Engine(owned=owned)
 
 
 def stop_early() -> None:
@@ -97,11 +109,11 @@ def stop_early() -> None:
 @contextlib.contextmanager
 def ray_cluster(
     *, address: str | None, cpus: int | None, gpus: int | None, log: Path
-) -> Iterator[None]:
+) -> Iterator["Engine"]:
     """Start a Ray of `cpus` and `gpus` on this machine, or join the cluster at `address`.
 
     A Ray that this process is connected to already is used as it is and left running, one that
-    `start_early` started is taken over.
+    `start_early` started is taken over. Yields the engine that trains in it.
 
     Raises:
         BadInput: nothing answers at `address`.
@@ -111,37 +123,31 @@ def ray_cluster(
     with logs_to(log):
         early = early_starts.pop() if early_starts else None
         owned = early is not None or not ray.is_initialized()
-        if early is None and owned:
-            _start(address, cpus, gpus)
-        elif early is not None and not _started_with(early, cpus, gpus):
-            ray.shutdown()
-            _start(address, cpus, gpus)
+        engine = None if early is None else _started_with(early, cpus, gpus)
+        if engine is None:
+            if early is not None:
+                ray.shutdown()
+            if owned:
+                _start(address, cpus, gpus)
+            engine = _engine(owned=owned and address is None)
         try:
-            yield
+            yield engine
         finally:
+            engine.shut_down()
             if owned:
                 ray.shutdown()
 
 
-def _started_with(early: Future[None], cpus: int | None, gpus: int | None) -> bool:
-    """Whether Ray could be started early, with the processors that are wanted now."""
+def _started_with(early: Future["Engine"], cpus: int | None, gpus: int | None) -> "Engine | None":
+    """What was started early, if it could be, with the processors that are wanted now."""
     import ray
 
     try:
-        early.result()
+        engine = early.result()
     except Exception:  # started again, its error is raised where the user sees it
-        return False
+        return None
     has = ray.cluster_resources()
-    return (has.get("CPU", 0), has.get("GPU", 0)) == (cpus, gpus)
-
-
-def take_warm_workers() -> None:
-    """Let Tune's actors run in the workers that wait ready, where these have been warmed.
-
-    Tune gives its actors an environment of their own, for which Ray starts another process (2.60).
-    """
-    if all(os.environ.get(name) == value for name, value in WARM.items()):
-        drop_actor_environment()
+    return engine if (has.get("CPU", 0), has.get("GPU", 0)) == (cpus, gpus) else None
 
 
 def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:

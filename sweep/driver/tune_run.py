@@ -1,4 +1,4 @@
-"""Build and run the Tuner: our trainable, searcher, scheduler and ledger under Ray Tune."""
+"""Build and run the Tuner: slots, searcher, scheduler and ledger under Ray Tune."""
 
 import contextlib
 import signal
@@ -8,18 +8,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import ray
 from ray import tune
 from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.driver.engine import Engine
+from sweep.driver.feed import Feed, Following, KeyOf
 from sweep.driver.ledger import Ledger
-from sweep.driver.ray_cluster import take_warm_workers
 from sweep.plan.plan import Plan
-from sweep.plan.resources import Resources
-from sweep.search.schedulers import SchedulerContext, build_scheduler
-from sweep.trial.job import Job
-from sweep.trial.trainable import TrialActor
+from sweep.search.schedulers import Fifo, SchedulerContext, build_scheduler
+from sweep.trial.slot import Slot
 
 SEARCHING = {"suggest": Searcher.FINISHED, "on_trial_result": None, "on_trial_complete": None}
 SCHEDULING = {
@@ -30,6 +30,8 @@ FOLLOWING = dict.fromkeys((
     "on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end",
 ))  # fmt: skip
 """Methods that Tune calls, and what it is told where one of them raises."""
+SLOT_DEATHS = 2
+"""A trial whose slot dies more often fails: nothing of its training is in the slot."""
 
 
 class TimeBudget(Stopper):
@@ -59,13 +61,12 @@ class TimeBudget(Stopper):
 
 def tune_trials(
     plan: Plan,
-    job: Job,
     searcher: Searcher,
     ledger: Ledger,
-    resources: Resources,
+    engine: Engine,
+    key_of: KeyOf,
     budget: TimeBudget,
     folder: Path,
-    trainable: type[TrialActor] = TrialActor,
 ) -> None:
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
@@ -74,26 +75,14 @@ def tune_trials(
 
     Args:
         plan: names the scheduler and the number of trials.
-        job: what the trials share.
         searcher: proposes the trials.
         ledger: follows them.
-        resources: what each trial gets.
+        engine: trains them; has begun with the sweep's job.
+        key_of: as in `Feed`.
         budget: may end the sweep.
         folder: of the sweep; Tune's own state goes to `engine` in it.
-        trainable: what a worker runs.
     """
-    take_warm_workers()
-    share = {"cpu": resources.cpus_per_trial, "gpu": resources.gpus_per_trial}
-    with_share = tune.with_resources(tune.with_parameters(trainable, job=job), share)
-    context = SchedulerContext(
-        epochs=plan.searched_epochs,
-        grace_period=plan.grace_period,
-        reduction_factor=plan.options.reduction_factor,
-        concurrent=resources.concurrent,
-        seeds=len(plan.search.seeds),
-        base_epochs=plan.base.epochs,
-    )
-    scheduler = build_scheduler(plan.search.scheduler, context)
+    scheduler = _scheduler(plan)
     for part, doing, methods in (
         (searcher, "searching", SEARCHING),
         (scheduler, "scheduling", SCHEDULING),
@@ -101,32 +90,86 @@ def tune_trials(
     ):
         ledger.faults.guard(part, doing, methods)
     ledger.out_of_time = budget.cut
-    tuner = tune.Tuner(
-        with_share,
-        tune_config=tune.TuneConfig(
-            search_alg=searcher,
-            scheduler=scheduler,
-            num_samples=plan.most_trials,
-            max_concurrent_trials=resources.concurrent,
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=_run_config(folder, ledger, budget),
-    )
-    with signals_kept():
-        tuner.fit()
-
-
-def _run_config(folder: Path, ledger: Ledger, budget: TimeBudget) -> tune.RunConfig:
-    return tune.RunConfig(
+    feed = Feed(searcher, key_of, engine.tell, engine.count)
+    scheduler.decided = feed.decided
+    following = Following(feed, lambda: _end_at_interrupt(engine), engine.look)
+    run_config = tune.RunConfig(
         name="engine",
         storage_path=str(folder),
         verbose=0,
         checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        callbacks=[ledger],
-        stop=budget,
+        failure_config=tune.FailureConfig(max_failures=SLOT_DEATHS),
+        callbacks=[ledger, following],
+        stop=_Ending(budget, engine),
     )
+    tuner = tune.Tuner(
+        tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
+        tune_config=tune.TuneConfig(
+            search_alg=feed,
+            scheduler=scheduler,
+            num_samples=plan.most_trials,
+            reuse_actors=True,
+            trial_name_creator=_trial_name,
+            trial_dirname_creator=_trial_name,
+        ),
+        run_config=run_config,
+    )
+    try:
+        with signals_kept():
+            tuner.fit()
+    finally:
+        engine.end()
+
+
+def slot_resources() -> dict[str, float]:
+    """What a slot takes: next to nothing, on the driver's machine.
+
+    Tune refuses no CPUs alone.
+    """
+    return {"cpu": 0, f"node:{ray.util.get_node_ip_address()}": 0.001}
+
+
+def _scheduler(plan: Plan) -> Fifo:
+    context = SchedulerContext(
+        epochs=plan.searched_epochs,
+        grace_period=plan.grace_period,
+        reduction_factor=plan.options.reduction_factor,
+        seeds=len(plan.search.seeds),
+        base_epochs=plan.base.epochs,
+    )
+    return build_scheduler(plan.search.scheduler, context)
+
+
+class _Ending(Stopper):
+    """Ends training, too, when a budget ends the sweep."""
+
+    def __init__(self, budget: TimeBudget, engine: Engine) -> None:
+        self.budget, self.engine = budget, engine
+
+    def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        return self.budget(trial_id, result)
+
+    def stop_all(self) -> bool:
+        if ends := self.budget.stop_all():
+            self.engine.over.set()
+        return ends
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles it
+
+
+def _end_at_interrupt(engine: Engine) -> None:
+    """Have Ctrl-C end training before Tune, whose own handler is there by now, waits for trials."""
+    if threading.current_thread() is not threading.main_thread():
+        return  # only the main thread has handlers
+    tunes = signal.getsignal(signal.SIGINT)
+
+    def handler(number: int, frame: Any) -> None:
+        engine.over.set()
+        if callable(tunes):
+            tunes(number, frame)
+
+    signal.signal(signal.SIGINT, handler)
 
 
 @contextlib.contextmanager

@@ -1,6 +1,6 @@
 """After the trials: which are judged, the judging side by side, the weights that are kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import asdict
 from functools import partial
 from pathlib import Path
@@ -9,9 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 import pyarrow as pa
-import ray
 
-from sweep.configurations.model_limits import model_limits
 from sweep.faults import last_line
 from sweep.judge.accuracy_interval import accuracy_interval
 from sweep.judge.judging import Judgement, judge_in_turn, judge_trial, judged_tables
@@ -22,12 +20,15 @@ from sweep.results.folders import weights_file
 from sweep.results.selection import best_seeds, counting_runs, to_judge
 from sweep.results.tables import append, read_table
 from sweep.terminal.values import is_missing, plain
+from sweep.trial.heads_alike import trains_a_head
 from sweep.trial.job import Job
 from tl_core.config import field_type
-from tl_core.frozen.features import sees_images_again
 
 Judging = Callable[..., Judgement]
 """`judge_trial` of one trial, all but its threads given."""
+Answers = list[Judgement | str]
+CallEach = Callable[[Sequence[Callable[[], Answers]]], Sequence[Answers | Exception]]
+"""Makes calls side by side: what each returns, or raises."""
 BODY = ("dataset", "data_dir", "image_size", "backbone", "model_args", "weights", "freeze_depth")
 """Fields in which heads on the same activations are equal. Others may decide these too, such as
 the seed of random weights; they are computed anew then."""
@@ -40,17 +41,20 @@ class Judged(NamedTuple):
     notes: list[str]
 
 
-def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Resources) -> Judged:
+def judge_sweep(
+    plan: Plan, job: Job, results: Path, folder: Path, resources: Resources, call_each: CallEach
+) -> Judged:
     """Measure the selected trials on the test split and write what was found.
 
-    The sweep's `folder` keeps the weights of the best `--keep-top` configurations.
+    The sweep's `folder` keeps the weights of the best `--keep-top` configurations. `call_each`
+    makes calls side by side where trials were trained, and returns what they return or raise.
     """
     trials = read_table(results, "trials", job.sweep)
     top = [row["trial_id"] for row in best_seeds(trials, plan.options.keep_top)]
     if not top:
         return Judged(None, [])
     rows = to_judge(trials, plan.options.keep_top)
-    found, notes = _judge(plan, job, folder, resources, rows, top)
+    found, notes = _judge(plan, job, folder, resources, call_each, rows, top)
     written = [judgement.tables for judgement in found.values()]
     data = rows["data_fingerprint"]
     voters = [found[trial] for trial in top if trial in found and data[trial] == data[top[0]]]
@@ -68,7 +72,13 @@ def judge_sweep(plan: Plan, job: Job, results: Path, folder: Path, resources: Re
 
 
 def _judge(
-    plan: Plan, job: Job, folder: Path, resources: Resources, rows: pd.DataFrame, top: list[str]
+    plan: Plan,
+    job: Job,
+    folder: Path,
+    resources: Resources,
+    call_each: CallEach,
+    rows: pd.DataFrame,
+    top: list[str],
 ) -> tuple[dict[str, Judgement], list[str]]:
     """The judgements by trial, and a line on each trial that could not be judged."""
     judgings: dict[str, Judging] = {}
@@ -89,7 +99,7 @@ def _judge(
             outcomes[trial] = last_line(error)
             continue
         tasks.setdefault(_body(job, values) or trial, []).append(trial)
-    outcomes |= _run(judgings, list(tasks.values()), resources)
+    outcomes |= _run(judgings, list(tasks.values()), resources, call_each)
     found, notes = {}, []
     for trial in rows.index:
         outcome = outcomes[trial]
@@ -108,17 +118,16 @@ def _body(job: Job, values: dict[str, Any]) -> tuple[object, ...] | None:
     """
     try:
         config = job.config(values)
-        if config.freeze_depth == 0 or config.unfreeze_epochs or not sees_images_again(config):
-            return None
-        stages = model_limits(config)("stages", {})
     except Exception:  # its judging will say so
         return None
-    same = tuple(getattr(config, name) for name in BODY)
-    return same if config.freeze_depth == stages else None
+    return tuple(getattr(config, name) for name in BODY) if trains_a_head(config) else None
 
 
 def _run(
-    judgings: dict[str, Judging], tasks: list[list[str]], resources: Resources
+    judgings: dict[str, Judging],
+    tasks: list[list[str]],
+    resources: Resources,
+    call_each: CallEach,
 ) -> dict[str, Judgement | str]:
     """Judge the trials of each task, tasks side by side: judgements, or what went wrong.
 
@@ -126,20 +135,19 @@ def _run(
     """
     alone = len(tasks) == 1  # nothing else runs now
     threads = resources.cpus_alone if alone else resources.cpus_per_trial
-    remote = ray.remote(judge_in_turn).options(num_cpus=threads, num_gpus=resources.gpus_per_trial)
-    waiting = [remote.remote([judgings[trial] for trial in task], threads) for task in tasks]
+    calls = [
+        partial(judge_in_turn, [judgings[trial] for trial in task], threads) for task in tasks
+    ]
     outcomes: dict[str, Judgement | str] = {}
     again: list[list[str]] = []
-    for task, answers in zip(tasks, waiting, strict=True):
-        try:
-            found: list[Judgement | str] = ray.get(answers)
-            outcomes |= zip(task, found, strict=True)
-        except Exception as error:
-            if len(task) > 1:
-                again += [[trial] for trial in task]
-            else:
-                outcomes[task[0]] = last_line(getattr(error, "cause", None) or error)
-    return outcomes | (_run(judgings, again, resources) if again else {})
+    for task, answers in zip(tasks, call_each(calls), strict=True):
+        if not isinstance(answers, Exception):
+            outcomes |= zip(task, answers, strict=True)
+        elif len(task) > 1:
+            again += [[trial] for trial in task]
+        else:
+            outcomes[task[0]] = last_line(answers)
+    return outcomes | (_run(judgings, again, resources, call_each) if again else {})
 
 
 def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:

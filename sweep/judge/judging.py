@@ -109,13 +109,15 @@ def judge_in_turn(
 
 def _take_best_weights(trainer: Trainer, checkpoint: Path, epoch: int) -> bool:
     """Put a trial's best weights into its model; True if it had to be trained again for them."""
-    if retrained := not checkpoint.exists():
+    kept = load_checkpoint(checkpoint) if checkpoint.exists() else None
+    if retrained := kept is None or kept["epoch"] != epoch:  # it was stopped before its best
         run = lone_head(trainer) or trainer
         while run.epoch < epoch:
             run.run_epoch()
         best = run.best_weights
     else:
-        best = load_checkpoint(checkpoint)["model"]
+        assert kept is not None
+        best = kept["model"]
     trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
     return retrained
 

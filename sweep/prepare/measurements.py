@@ -1,13 +1,12 @@
-"""Measurements before the first trial, in workers with a trial's resources; none ends a sweep."""
+"""Measurements before the first trial, in a trainer process; none ends a sweep."""
 
 from collections.abc import Callable, Iterable
 from operator import itemgetter
-from typing import TypeVar
+from typing import Any, Protocol, TypeVar
 
 from sweep.configurations.distinct import Values
 from sweep.faults import last_line
-from sweep.plan.resources import Resources
-from sweep.prepare.in_worker import measure_packing, measure_precision
+from sweep.prepare.in_process import measure_packing, measure_precision
 from sweep.prepare.trial_shapes import memory_weight
 from sweep.trial.job import Job
 from tl_core.config import TrainConfig
@@ -15,11 +14,19 @@ from tl_core.datasets import load_data
 from tl_core.train.precision import PHASES, remembered_precision
 
 Found = TypeVar("Found")
+T = TypeVar("T")
 FP32 = dict.fromkeys(PHASES, "fp32")
 
 
+class Caller(Protocol):
+    """Calls a function in a trainer process."""
+
+    def __call__(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What the function returns there; its errors pass through."""
+
+
 def measured_precisions(
-    job: Job, shapes: Iterable[Values], auto: Iterable[str], resources: Resources, *, here: bool
+    job: Job, shapes: Iterable[Values], auto: Iterable[str], call: Caller, *, here: bool
 ) -> tuple[dict[str, dict[str, str]], list[str]]:
     """Measure which precision is faster for each backbone, at a size that its trials have.
 
@@ -27,22 +34,18 @@ def measured_precisions(
         job: of the trials.
         shapes: values of trials, as `trial_shapes` gives them.
         auto: the fields of PHASES that are `auto` in some trial.
-        resources: of the trials.
+        call: calls a function in a trainer process.
         here: whether trials run on this machine, which may remember what it measured.
 
     Returns:
         Backbone → what `auto` means in each field, fp32 where nothing could be measured; and a
         line for each backbone where that is so.
     """
-    import ray
-
-    share = {"num_cpus": resources.cpus_per_trial, "num_gpus": resources.gpus_per_trial}
-    remote = ray.remote(measure_precision).options(**share)
 
     def measure(values: Values) -> dict[str, str]:
         values = {**values, **dict.fromkeys(auto, "auto")}
         known = _remembered(job.config(values)) if here else None
-        return known or ray.get(remote.remote(job, values))
+        return known or call(measure_precision, job, values)
 
     precisions, lines = {}, []
     for backbone, candidates in _by_backbone(job, shapes).items():
@@ -53,18 +56,15 @@ def measured_precisions(
     return precisions, lines
 
 
-def measured_packing(job: Job, shapes: Iterable[Values]) -> tuple[int, list[str]]:
+def measured_packing(job: Job, shapes: Iterable[Values], call: Caller) -> tuple[int, list[str]]:
     """How many trials share a GPU, by what the heaviest of each backbone takes of a whole one.
 
     Also a line for each backbone that could not be measured, which makes it 1. `job` has its
-    precisions resolved; `shapes` as in `measured_precisions`.
+    precisions resolved; `shapes` and `call` as in `measured_precisions`.
     """
-    import ray
-
-    remote = ray.remote(measure_packing).options(num_cpus=1, num_gpus=1)
     fitting, lines = [], []
     for backbone, candidates in _by_backbone(job, shapes).items():
-        found, error = _first(lambda values: ray.get(remote.remote(job, values)), candidates[:1])
+        found, error = _first(lambda values: call(measure_packing, job, values), candidates[:1])
         fitting.append(found or 1)
         if found is None:
             what = f"How many trials of {backbone} fit on a GPU"

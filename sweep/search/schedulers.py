@@ -9,7 +9,6 @@ from dataclasses import dataclass
 from ray.tune.experiment import Trial
 from ray.tune.schedulers import FIFOScheduler, TrialScheduler
 
-from sweep.ray_internals import keep_workers
 from sweep.search.rungs import Rung, Seeds, rung_epochs
 from sweep.search.tune_searcher import Result, end_of
 from tl_core.config import SCRATCH
@@ -29,7 +28,6 @@ class SchedulerContext:
     epochs: int
     grace_period: int
     reduction_factor: float
-    concurrent: int
     seeds: int = 1
     base_epochs: int | None = None
 
@@ -37,23 +35,21 @@ class SchedulerContext:
 class Fifo(FIFOScheduler):
     """Every trial trains to its end; trials start in the order of their proposal.
 
-    Tune's FIFO searches all trials, ended ones too, for the next, and keeps one idle worker: when
-    two trials end at once, Tune ends a worker and starts another, taking seconds. This one leaves
-    pending trials to Tune, and keeps `concurrent` workers.
+    Tune's FIFO searches all trials, ended ones too, for the next. This one leaves pending trials
+    to Tune.
+
+    Attributes:
+        decided: called when Tune has done all that follows from the results that it took: trials
+            that ended have been followed by others.
     """
 
-    concurrent = 0
-    _prepared = False
-
-    def on_trial_add(self, tune_controller: object, trial: Trial) -> None:
-        """At the first trial, have as many workers kept as trials run side by side."""
-        if not self._prepared:
-            self._prepared = True
-            keep_workers(tune_controller, trial, self.concurrent)
+    def __init__(self) -> None:
+        super().__init__()
+        self.decided: Callable[[], None] = lambda: None
 
     def choose_trial_to_run(self, tune_controller: object) -> None:
         """None: Tune starts pending trials in order."""
-        return None
+        self.decided()
 
 
 class Asha(Fifo):
@@ -86,7 +82,8 @@ class Asha(Fifo):
 
     def on_trial_add(self, tune_controller: object, trial: Trial) -> None:
         """Follow a trial of a searched configuration."""
-        super().on_trial_add(tune_controller, trial)
+        if trial.trial_id in self.trials:  # it starts again, its slot having died
+            return
         configuration = trial.config.get("configuration")
         if configuration is not None and trial.config["values"].get("strategy") != SCRATCH:
             last = trial.config["values"].get("epochs", self.epochs)
@@ -110,8 +107,9 @@ class Asha(Fifo):
         self._end(trial, failed=end == "fail")
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
-        """Mark the configuration as failed: the trial's worker died."""
-        self._end(trial, failed=True)
+        """Mark the configuration as failed, unless Tune starts the trial again."""
+        if not trial.should_recover():
+            self._end(trial, failed=True)
 
     def on_trial_remove(self, tune_controller: object, trial: Trial) -> None:
         """End a trial that never started."""
@@ -145,6 +143,5 @@ SCHEDULERS: dict[str, Callable[[SchedulerContext], Fifo]] = {
 def build_scheduler(name: str, context: SchedulerContext) -> Fifo:
     """The scheduler of that row of SCHEDULERS, on validation accuracy."""
     scheduler = SCHEDULERS[name](context)
-    scheduler.concurrent = context.concurrent
     scheduler.set_search_properties("val_accuracy", "max")
     return scheduler

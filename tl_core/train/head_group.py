@@ -48,6 +48,8 @@ class Member:
         self.best_val_accuracy = -math.inf
         self.best_weights: Weights = {}
         self.stop_reason: str | None = None
+        self.kept: list[Tensor] = []
+        """While it is out of its group: its weights and its optimizer's state, (1, P) each."""
 
     def run_epoch(self) -> EpochMetrics:
         """Train an epoch of its group, of which it must be the only member."""
@@ -117,19 +119,34 @@ class HeadGroup:
         batches = (trainer or self.trainer).batches
         assert isinstance(batches, FeatureBatches)
         own = [parameter[None] for parameter in batches.trained.parameters()]
-        self.weights = torch.cat([self.weights, self.layout.rows(own)])
         none = self.weights.new_zeros(1, self.layout.size)
-        self.state = {name: torch.cat([kept, none]) for name, kept in self.state.items()}
-        self.members.append(Member(config, self))
-        return self.members[-1]
+        member = Member(config, self)
+        member.kept = [self.layout.rows(own), *[none] * len(self.state)]
+        self.rejoin(member)
+        return member
+
+    def rejoin(self, member: Member) -> None:
+        """Take in a run that left, where it was."""
+        weights, *states = member.kept
+        self.weights = torch.cat([self.weights, weights])
+        self.state = {
+            name: torch.cat([rows, own])
+            for (name, rows), own in zip(self.state.items(), states, strict=True)
+        }
+        member.kept = []
+        self.members.append(member)
 
     def leave(self, member: Member) -> None:
-        """Drop a run."""
+        """Let a run go; it may come back between later epochs."""
         place = self.members.index(member)
+        member.kept = [rows[place : place + 1].clone() for rows in self._rows()]
         stay = [other for other in range(len(self.members)) if other != place]
         self.weights = self.weights[stay]
         self.state = {name: kept[stay] for name, kept in self.state.items()}
         del self.members[place]
+
+    def _rows(self) -> list[Tensor]:
+        return [self.weights, *self.state.values()]
 
     def run_epoch(self) -> list[EpochMetrics]:
         """Train and validate an epoch of every member: its metrics, in the members' order."""

@@ -113,12 +113,13 @@ def lone_head(trainer: Trainer) -> Member | None:
 
     Its numbers are those that it has in company.
     """
-    if not groupable(trainer) or not _is_short(trainer, trainer.config):
+    if not groupable(trainer) or not is_short(trainer, trainer.config):
         return None
     return HeadGroup(trainer).join(trainer.config)
 
 
-def _is_short(trainer: Trainer, config: TrainConfig) -> bool:
+def is_short(trainer: Trainer, config: TrainConfig) -> bool:
+    """Whether a run has at most MOST_STEPS steps; longer ones train alone."""
     return trainer.steps_per_epoch * config.epochs <= MOST_STEPS
 
 
@@ -138,7 +139,7 @@ def train_heads(trainer: Trainer, configs: Sequence[TrainConfig]) -> list[HeadRu
         if groupable(own):
             assert isinstance(own.batches, FeatureBatches)
             group = groups.setdefault(own.batches.key, HeadGroup(own))
-            short = {n: config for n, config in mine.items() if _is_short(own, config)}
+            short = {n: config for n, config in mine.items() if is_short(own, config)}
             joined |= {n: group.join(config, own) for n, config in short.items()}
     sizes = {member: len(group.members) for group in groups.values() for member in group.members}
     for group in groups.values():

@@ -1,4 +1,4 @@
-"""What is measured in a worker before the first trial: precision, and trials that share a GPU."""
+"""What is measured in a trainer process before the first trial: precision, load on a GPU."""
 
 from typing import Any
 
@@ -16,7 +16,7 @@ def measure_precision(job: Job, values: dict[str, Any]) -> dict[str, str]:
 
 
 def measure_packing(job: Job, values: dict[str, Any]) -> int:
-    """How many such trials share this worker's GPU best."""
+    """How many such trials share this process's GPU best."""
     return measure_load(*_loaded(job, values)).runs()
 
 

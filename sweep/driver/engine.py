@@ -1,0 +1,115 @@
+"""The driver's side of training: the desk, and the trainer processes that it gives work."""
+
+import threading
+import time
+from typing import Any
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweep.driver.processes import Processes
+from sweep.options.sweep_options import SweepOptions
+from sweep.plan.resources import Resources
+from sweep.trial.desk import Desk, Event, Status
+from sweep.trial.job import Job
+from sweep.trial.queue import Queue
+from sweep.trial.trainer_process import TrainerProcess
+
+LOOK_SECONDS = 1.0
+PATIENCE_SECONDS = 3.0
+"""At the end of the trials a process has this long to come to the end of its epoch."""
+
+
+class Engine:
+    """What trains the trials of a sweep in one Ray.
+
+    Args:
+        owned: as in `Processes`.
+        trainer: likewise.
+
+    Attributes:
+        most: most processes on devices of their own; None: as many as machines have room for.
+        over: set once no more is to be trained; may be set in a signal's handler.
+    """
+
+    def __init__(self, *, owned: bool, trainer: type = TrainerProcess) -> None:
+        here = NodeAffinitySchedulingStrategy(ray.get_runtime_context().get_node_id(), soft=False)
+        options = {"num_cpus": 0, "scheduling_strategy": here, "max_concurrency": 10_000}
+        self.desk: Any = ray.remote(Desk).options(**options).remote()
+        self.processes = Processes(owned=owned, trainer=trainer)
+        self.most: int | None = None
+        self.turn = 0
+        self.over = threading.Event()
+        self.status: Any = None
+        self.looked_at = 0.0
+
+    def share_out(self, resources: Resources, options: SweepOptions) -> None:
+        """Let as many processes share the devices as trials do."""
+        asked = options.gpus if resources.gpus else options.cpus
+        self.processes.start_for(resources)
+        if resources.gpus:
+            self.processes.share_gpus(resources.trials_per_gpu)
+        self.most = None if asked is None else len(self.processes.leads)
+
+    def begin(self, job: Job, queue: Queue) -> None:
+        """Begin the trials of a sweep, for which the processes have been started."""
+        self.over.clear()
+        self.processes.begin(job)
+        self.desk.begin.remote(queue)
+        threading.Thread(target=self._close_when_over, daemon=True, name="engine-end").start()
+
+    def tell(self, events: list[Event]) -> None:
+        """Tell the desk what the driver has decided."""
+        self.desk.tell.remote(self.turn, events)
+        self.turn += 1
+
+    def count(self) -> int:
+        """Processes that train, or are about to."""
+        return max(1, len(self.processes.all))
+
+    def look(self) -> None:
+        """Give processes that are ready to the desk; now and then replace those that died."""
+        for process in self.processes.newly_ready():
+            self.desk.add.remote(process.name, process.device, process.actor)
+        if self.status is not None:
+            if ray.wait([self.status], timeout=0)[0]:
+                self._react(ray.get(self.status))
+                self.status = None
+        elif time.monotonic() - self.looked_at > LOOK_SECONDS:
+            self.looked_at = time.monotonic()
+            self.status = self.desk.status.remote()
+
+    def _react(self, status: Status) -> None:
+        """Replace what died; where trials wait, ask the cluster for one more process."""
+        if self.over.is_set():
+            return
+        for name in status.lost:
+            self.processes.replace(name)
+        if self.processes.owned or not status.waiting:
+            return
+        leads = self.processes.leads
+        if all(lead.serves for lead in leads) and (self.most is None or len(leads) < self.most):
+            self.processes.start_one()
+
+    def shut_down(self) -> None:
+        """End the processes and the desk."""
+        self.over.set()
+        self.processes.end_all()
+        ray.kill(self.desk)
+
+    def _close_when_over(self) -> None:
+        self.over.wait()
+        self.desk.close.remote()
+
+    def end(self) -> None:
+        """End the trials; processes that are still training are ended with them."""
+        self.over.set()
+        deadline = time.monotonic() + PATIENCE_SECONDS
+        while True:
+            idle = ray.get(self.desk.close.remote())
+            busy = [p.name for p in self.processes.all.values() if p.name not in idle]
+            if not busy or time.monotonic() > deadline:
+                break
+            time.sleep(0.1)
+        for name in busy:
+            self.processes.end(name)

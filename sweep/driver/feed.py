@@ -1,0 +1,137 @@
+"""What Tune asks for and decides, told to the desk in order; how many trials are under way."""
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from ray.tune import Callback
+from ray.tune.experiment import Trial as TuneTrial
+from ray.tune.search import Searcher
+
+from sweep.configurations.distinct import Values
+from sweep.search.tune_searcher import Result, UnsavedSearcher
+from sweep.trial.desk import Event, proposed
+from sweep.trial.queue import Trial
+
+HEADS_PER_PROCESS = 4
+"""Trials under way for each trainer process where these are heads, which train as a group."""
+KeyOf = Callable[[Values], str | None]
+
+
+def planned_trials(first: int, values: Sequence[Values], key_of: KeyOf) -> list[Trial]:
+    """Trials that are known in advance, from number `first` on."""
+    return [Trial(first + n, own, key_of(own)) for n, own in enumerate(values)]
+
+
+class Feed(UnsavedSearcher):
+    """Hands a searcher's trials to Tune and to the desk.
+
+    Args:
+        searcher: proposes the trials.
+        key_of: values → the key of a trial that may train in a group.
+        tell: takes what the driver has decided, in order.
+        processes: returns the number of trainer processes that there are, or will be.
+    """
+
+    def __init__(
+        self,
+        searcher: Searcher,
+        key_of: KeyOf,
+        tell: Callable[[list[Event]], None],
+        processes: Callable[[], int],
+    ) -> None:
+        super().__init__()
+        self.searcher, self.key_of = searcher, key_of
+        self.tell, self.processes = tell, processes
+        self.events: list[Event] = []
+        self.weights: dict[str, int] = {}
+        self.heard: dict[int, int] = {}
+
+    def suggest(self, trial_id: str) -> Any:
+        """The next trial; None while enough are under way."""
+        if sum(self.weights.values()) >= HEADS_PER_PROCESS * self.processes():
+            return None
+        trial = self.searcher.suggest(trial_id)
+        if not isinstance(trial, dict):
+            return trial
+        if planned := trial.pop("planned", None):
+            first, values = planned
+            self.events.append(("plan", planned_trials(first, values, self.key_of), first))
+        key = self.key_of(trial["values"])
+        self.weights[trial_id] = HEADS_PER_PROCESS if key is None else 1
+        stoppable = "configuration" in trial
+        self.events.append(proposed(trial["number"], trial["values"], key, stoppable=stoppable))
+        return trial
+
+    def on_trial_result(self, trial_id: str, result: Result) -> None:
+        """Tell the searcher."""
+        self.searcher.on_trial_result(trial_id, result)
+
+    def on_trial_complete(
+        self, trial_id: str, result: Result | None = None, error: bool = False
+    ) -> None:
+        """Tell the searcher; one more trial may begin."""
+        self.weights.pop(trial_id, None)
+        self.searcher.on_trial_complete(trial_id, result, error)
+
+    def take_result(self, number: int) -> None:
+        """The driver has heard one more report of a trial."""
+        self.heard[number] = self.heard.get(number, 0) + 1
+        self.events.append(("heard", number, self.heard[number]))
+
+    def end(self, number: int) -> None:
+        """The driver has ended a trial."""
+        self.heard.pop(number, None)
+        self.events.append(("end", number))
+
+    def decided(self) -> None:
+        """Tune has done all that follows from what it heard: tell the desk."""
+        if self.events:
+            self.tell(self.events)
+            self.events = []
+
+
+class Following(Callback):
+    """Tells a feed what became of the trials.
+
+    Args:
+        begins, between: called at Tune's first step, and at every one.
+    """
+
+    def __init__(
+        self, feed: Feed, begins: Callable[[], None], between: Callable[[], None]
+    ) -> None:
+        self.feed, self.begins, self.between = feed, begins, between
+        self.begun = False
+
+    def on_step_begin(self, iteration: int, trials: list[TuneTrial], **info: Any) -> None:
+        """Tune looks for something to do."""
+        if not self.begun:
+            self.begun = True
+            self.begins()
+        self.between()
+
+    def on_trial_result(
+        self,
+        iteration: int,
+        trials: list[TuneTrial],
+        trial: TuneTrial,
+        result: Result,
+        **info: Any,
+    ) -> None:
+        """An epoch ended, or the trial failed."""
+        self.feed.take_result(trial.config["number"])
+
+    def on_trial_complete(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """The trial ended by itself or was stopped."""
+        self.feed.end(trial.config["number"])
+
+    def on_trial_error(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """The trial's slot died, too often."""
+        self.feed.end(trial.config["number"])
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {}  # Tune pickles its callbacks

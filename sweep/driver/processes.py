@@ -1,0 +1,208 @@
+"""Start and end the trainer processes of a sweep, and call functions in them."""
+
+import itertools
+import os
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from functools import partial
+from typing import Any, TypeVar
+
+import ray
+from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
+
+from sweep.plan.resources import Resources
+from sweep.trial.job import Job
+from sweep.trial.trainer_process import TrainerProcess
+
+T = TypeVar("T")
+
+
+@dataclass
+class Process:
+    """A trainer process.
+
+    Attributes:
+        device: names what it trains on; processes that share a GPU have the same.
+        ready: answered once it can do something.
+        gpu: number of its GPU in a Ray of our own.
+        lead: the process whose GPU it shares.
+        serves: whether the desk gives it work.
+    """
+
+    name: str
+    device: str
+    actor: Any
+    ready: Any
+    gpu: int | None = None
+    lead: str | None = None
+    serves: bool = False
+
+
+class Processes:
+    """The trainer processes of one Ray.
+
+    Args:
+        owned: whether no other work runs on this Ray: nothing is reserved in it then. Elsewhere
+            each process reserves a trial's CPUs and, where the sweep has GPUs, a whole one.
+        trainer: class of the processes.
+    """
+
+    def __init__(self, *, owned: bool, trainer: type = TrainerProcess) -> None:
+        self.owned = owned
+        self.actor_class: Any = ray.remote(trainer)
+        self.all: dict[str, Process] = {}
+        self.names = (f"trainer-{number}" for number in itertools.count())
+        self.cpus, self.on_gpus = 1, False
+        self.per_gpu = 1
+        self.job: Job | None = None
+
+    @property
+    def leads(self) -> list[Process]:
+        """The processes that do not share another's GPU."""
+        return [process for process in self.all.values() if process.lead is None]
+
+    def start(self, count: int, *, on_gpus: bool, cpus: int = 1) -> None:
+        """Let there be so many, each on a GPU of its own or, all of them, on CPUs.
+
+        Args:
+            cpus: of each.
+        """
+        if on_gpus != self.on_gpus or (cpus != self.cpus and not self.owned):
+            self.end_all()
+        self.on_gpus, self.cpus = on_gpus, cpus
+        for process in self.leads[count:]:
+            self.end(process.name)
+        while len(self.leads) < count:
+            self.start_one()
+
+    def start_for(self, resources: Resources) -> None:
+        """Let there be one for each trial side by side, or for each GPU."""
+        count = resources.concurrent
+        if resources.gpus:
+            count = max(1, min(count, resources.gpus))
+        self.start(count, on_gpus=resources.gpus > 0, cpus=resources.cpus_per_trial)
+
+    def start_one(self) -> None:
+        """Start one more on a device of its own."""
+        gpu = None
+        options: dict[str, Any] = {"num_cpus": 0 if self.owned else self.cpus}
+        if self.on_gpus and self.owned:
+            used = {process.gpu for process in self.leads}
+            gpu = next(number for number in itertools.count() if number not in used)
+        elif self.on_gpus:
+            options["num_gpus"] = 1
+        name = next(self.names)
+        visible = None if gpu is None else _visible(gpu)
+        self._start(Process(name, name, None, None, gpu), options, visible)
+
+    def share_gpus(self, processes: int) -> None:
+        """Let so many processes share each GPU, now and where one is started later."""
+        self.per_gpu = processes
+        for lead in self.leads:
+            mates = [process for process in self.all.values() if process.lead == lead.name]
+            for process in mates[processes - 1 :]:
+                self.end(process.name)
+            for _ in range(processes - 1 - len(mates)):
+                self._start_mate(lead)
+
+    def _start_mate(self, lead: Process) -> None:
+        node, gpus = ray.get(lead.actor.place.remote())
+        there = NodeAffinitySchedulingStrategy(node, soft=False)
+        options = {"num_cpus": 0 if self.owned else self.cpus, "scheduling_strategy": there}
+        mate = Process(next(self.names), lead.device, None, None, lead.gpu, lead.name)
+        self._start(mate, options, gpus)
+
+    def _start(self, process: Process, options: dict[str, Any], gpus: str | None) -> None:
+        process.actor = self.actor_class.options(**options).remote(gpus)
+        job = self.job
+        process.ready = process.actor.begin.remote(job) if job else process.actor.place.remote()
+        self.all[process.name] = process
+
+    def begin(self, job: Job) -> None:
+        """Give all processes, and those started later, a sweep's job."""
+        self.job = job
+        for process in self.all.values():
+            process.ready, process.serves = process.actor.begin.remote(job), False
+
+    def newly_ready(self) -> list[Process]:
+        """Those that can train since the last time."""
+        starting = {p.ready: p for p in self.all.values() if not p.serves}
+        if not starting:
+            return []
+        ready, _ = ray.wait(list(starting), num_returns=len(starting), timeout=0)
+        for reference in ready:
+            starting[reference].serves = True
+            if starting[reference].lead is None and self.on_gpus and self.per_gpu > 1:
+                self.share_gpus(self.per_gpu)
+        return [starting[reference] for reference in ready]
+
+    def replace(self, name: str) -> None:
+        """Start another in the place of one that died; one that shared the GPU of a lead ends."""
+        process = self.all.pop(name, None)
+        if process is None:
+            return
+        ray.kill(process.actor)
+        if process.lead in self.all:
+            self._start_mate(self.all[process.lead])
+            return
+        for mate in [p for p in self.all.values() if p.lead == name]:
+            self.end(mate.name)
+        if process.lead is None:
+            self.start_one()
+
+    def end(self, name: str) -> None:
+        """End one."""
+        ray.kill(self.all.pop(name).actor)
+
+    def end_all(self) -> None:
+        """End them all."""
+        for name in list(self.all):
+            self.end(name)
+
+    def call(self, function: Callable[..., T], *arguments: Any) -> T:
+        """What a function returns in the first process; its errors pass through."""
+        (found,) = self.call_each([partial(function, *arguments)])
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    def call_each(self, calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
+        """What calls without arguments return, or raise, side by side in the processes."""
+        if not self.all:
+            self.start_one()
+        found: dict[int, T | Exception] = {}
+        waiting = list(enumerate(calls))
+        idle = list(self.all)
+        running: dict[Any, tuple[int, str]] = {}
+        while waiting or running:
+            while waiting and idle:
+                number, call = waiting.pop(0)
+                name = idle.pop(0)
+                running[self.all[name].actor.call.remote(call)] = (number, name)
+            (answer,), _ = ray.wait(list(running), num_returns=1)
+            number, name = running.pop(answer)
+            try:
+                found[number] = ray.get(answer)
+            except ray.exceptions.RayActorError as error:
+                found[number] = error
+                before = set(self.all)
+                self.replace(name)
+                idle += set(self.all) - before
+            except Exception as error:
+                found[number] = _cause(error)
+                idle.append(name)
+            else:
+                idle.append(name)
+        return [found[number] for number in range(len(calls))]
+
+
+def _cause(error: Exception) -> Exception:
+    """What a function raised, without Ray's words around it."""
+    cause = getattr(error, "cause", None)
+    return cause if isinstance(cause, Exception) else error
+
+
+def _visible(gpu: int) -> str:
+    """A GPU of this machine as CUDA_VISIBLE_DEVICES names it."""
+    named = os.environ.get("CUDA_VISIBLE_DEVICES")
+    return named.split(",")[gpu] if named else str(gpu)
