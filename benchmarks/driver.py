@@ -28,7 +28,8 @@ from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources
 from sweep.results.tables import TableWriter, read_table
-from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.search.proposer import UNFINISHED
+from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.trainable import NO_METRICS, TrialActor, pack
 from tl_core.config import config_id

@@ -20,7 +20,8 @@ from sweep.results.leader import Leader
 from sweep.results.schema import EPOCHS, TRIALS
 from sweep.results.selection import CONFIRM, GROUP, RANKED, SEARCH
 from sweep.results.tables import TableWriter
-from sweep.search.tune_searcher import UNFINISHED, Result
+from sweep.search.proposer import UNFINISHED
+from sweep.search.tune_searcher import Result
 from sweep.trial.job import Job
 from sweep.trial.reports import unpack
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sweep.configurations.distinct import Values
-from sweep.search.tune_searcher import UNFINISHED
+from sweep.search.proposer import UNFINISHED
 from tl_core.train.epoch import EpochMetrics
 
 Report = dict[str, Any]

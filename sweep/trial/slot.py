@@ -6,7 +6,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweep.search.tune_searcher import UNFINISHED
+from sweep.search.proposer import UNFINISHED
 from sweep.trial.reports import Report, failure, pack
 
 
