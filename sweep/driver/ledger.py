@@ -100,7 +100,8 @@ class Ledger(Callback):
     ) -> None:
         """An epoch ended, or the trial failed."""
         record = self._record(trial)
-        result = unpack(result)
+        if not (result := unpack(result)):  # the sweep is over
+            return
         if result["epoch"] > record.epoch:
             self._take_epoch(record, result)
         heard = {name: result[name] for name in _KEPT if name in result}

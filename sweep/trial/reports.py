@@ -99,6 +99,13 @@ def pack(report: Report) -> dict[str, Any]:
     return {**{name: report[name] for name in HEARD}, "report": list(report.items())}
 
 
+NOTHING = {
+    "epoch": 0, "val_accuracy": math.nan, "best_val_accuracy": math.nan, "status": UNFINISHED,
+    "done": False, "report": [],
+}  # fmt: skip
+"""What a slot returns when the sweep is over: no report."""
+
+
 def unpack(result: dict[str, Any]) -> Report:
     """The report that was packed."""
     return dict(result["report"])
