@@ -125,9 +125,7 @@ class Simulation:
         for name, host in self.queue.hosts.items():
             if orders := self.queue.orders(name):
                 self.at_work[name] = (orders, host.grouped)
-                self.given.append(
-                    [(order.number, order.trained, order.until) for order in orders]
-                )
+                self.given.append([(order.number, order.trained, order.until) for order in orders])
                 self.check_orders(host, orders)
 
     def check_orders(self, host, orders):

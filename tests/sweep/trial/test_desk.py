@@ -1,7 +1,6 @@
 """The desk between Tune's slots, the driver and trainer processes, without Ray."""
 
 import asyncio
-from random import Random
 
 import pytest
 
@@ -217,7 +216,6 @@ def test_a_dead_slot_that_still_asks_is_handed_nothing(told_first):
             await desk.tell(1, [("again", 0, 1)])
         assert await following == epochs(1)
         assert await dead == []
-        assert await desk.reports(0, 0) == [] if desk.asking else True
 
     run(test)
 
@@ -248,9 +246,11 @@ def test_an_end_answers_the_slot_and_lets_the_next_be_heard():
         await trainers[1].says({1: epochs(1)})
         await desk.reports(0, 0)
         slots = asks(desk, 0), asks(desk, 1)
+        await settle()
         await desk.tell(1, [("end", 0)])
         assert [await slot for slot in slots] == [[], epochs(1)]
-        assert not desk.asking and not desk.attempts
+        assert await desk.reports(0, 1) == []  # too late
+        assert not desk.asking
 
     run(test, 2)
 
@@ -363,64 +363,3 @@ def test_what_the_confirmation_plans_trains_as_a_group_before_tune_asks_for_all(
         assert trainers[0].orders == [[(4, None), (5, None), (6, None)]]
 
     run(test)
-
-
-class Driver:
-    """Proposes trials, asks as their slots, hears and ends them; anything may take long."""
-
-    def __init__(self, desk, random, count):
-        self.desk, self.random, self.count = desk, random, count
-        self.turn = self.next = 0
-        self.heard = {}
-        self.log = []
-        self.events = []
-        self.slots = set()
-        self.free = asyncio.Event()
-
-    async def while_later(self):
-        for _ in range(self.random.randrange(6)):
-            await asyncio.sleep(0)
-
-    async def tell(self):
-        turn, events, self.events = self.turn, self.events, []
-        self.turn += 1
-        await self.while_later()
-        await self.desk.tell(turn, events)
-
-    async def run(self):
-        while len(self.heard) < self.count or self.slots:
-            while self.next < self.count and len(self.slots) < 4:
-                self.events.append(new(self.next, "heads"))
-                self.slots.add(asyncio.ensure_future(self.slot(self.next)))
-                self.next += 1
-            telling = asyncio.ensure_future(self.tell())
-            done, self.slots = await asyncio.wait(
-                self.slots, return_when=asyncio.FIRST_COMPLETED
-            )
-            (number,) = [slot.result()[0] for slot in done]  # one at a time is handed out
-            (again,) = [slot.result()[1] for slot in done]
-            if again:
-                self.slots.add(asyncio.ensure_future(self.slot(number)))
-            else:
-                self.events.append(("end", number))
-            await telling
-
-    async def slot(self, number, attempt=0):
-        """A slot's life up to where the driver decides; at times it dies and another follows."""
-        while True:
-            await self.while_later()
-            found = await self.desk.reports(number, attempt)
-            if self.random.random() < 0.2:
-                attempt += 1
-                self.events.append(("again", number, attempt))
-                await self.tell()
-                continue
-            break
-        return self.take(number, found)
-
-    def take(self, number, found):
-        self.log.append((number, [report["epoch"] for report in found]))
-        self.heard[number] = self.heard.get(number, 0) + len(found)
-        self.events.append(("heard", number, self.heard[number]))
-        stops = self.heard[number] == (number % 3) * 2
-        return number, not (stops or found[-1]["done"])
