@@ -21,7 +21,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(400)]
 
 SPACE = """
 BASE = TrainConfig(dataset="digits", width=4, limit_train=200, epochs={epochs}, threads=1,
-                   device="cpu", precision="fp32", eval_precision="fp32")
+                   precision="fp32", eval_precision="fp32")
 SPACE = {{"lr": Choice({rates})}}
 SEARCH, SCHEDULER = "grid", "none"
 """

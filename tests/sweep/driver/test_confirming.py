@@ -13,7 +13,7 @@ from sweep.plan.confirmation import Confirmation
 from sweep.search.searchers import ListProposer
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
-from sweep.trial.trainable import pack
+from sweep.trial.reports import pack
 
 FINISHED = Searcher.FINISHED
 
