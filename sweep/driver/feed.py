@@ -10,7 +10,8 @@ from ray.tune.search import Searcher
 from sweep.configurations.distinct import Values
 from sweep.search.tune_searcher import Result, UnsavedSearcher
 from sweep.trial.desk import Event, proposed
-from sweep.trial.queue import Trial
+from sweep.trial.known import Trial
+from sweep.trial.slot import ATTEMPT
 
 HEADS_PER_PROCESS = 4
 """Trials under way for each trainer process where these are heads, which train as a group."""
@@ -78,6 +79,10 @@ class Feed(UnsavedSearcher):
         self.heard[number] = self.heard.get(number, 0) + 1
         self.events.append(("heard", number, self.heard[number]))
 
+    def again(self, number: int, attempt: int) -> None:
+        """So many slots of a trial have died; it gets another."""
+        self.events.append(("again", number, attempt))
+
     def end(self, number: int) -> None:
         """The driver has ended a trial."""
         self.heard.pop(number, None)
@@ -126,6 +131,13 @@ class Following(Callback):
     ) -> None:
         """The trial ended by itself or was stopped."""
         self.feed.end(trial.config["number"])
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """The trial's slot died; Tune starts another with the trial's `config`."""
+        trial.config[ATTEMPT] = trial.config.get(ATTEMPT, 0) + 1
+        self.feed.again(trial.config["number"], trial.config[ATTEMPT])
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
