@@ -27,7 +27,8 @@ from sweep.plan.confirmation import Confirmation
 from sweep.results.tables import read_table
 from sweep.search.schedulers import SchedulerContext, build_scheduler
 from sweep.search.searchers import SEARCHERS, SearchContext
-from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.search.proposer import UNFINISHED
+from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.reports import NO_METRICS, pack
 from tl_core.config import TrainConfig

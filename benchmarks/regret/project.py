@@ -13,7 +13,8 @@ from sweep.search.proposer import Proposer, SearchContext
 from sweep.search.rungs import usual_grace
 from sweep.search.schedulers import SchedulerContext, build_scheduler
 from sweep.search.searchers import SEARCHERS, learns
-from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.search.proposer import UNFINISHED
+from sweep.search.tune_searcher import TuneSearcher
 from tl_core.config import TrainConfig
 
 from .simulator import Method, Setting, Trial

@@ -6,8 +6,7 @@ from typing import Any
 import ray
 from ray import tune
 
-from sweep.search.tune_searcher import UNFINISHED
-from sweep.trial.reports import Report, failure, pack
+from sweep.trial.reports import NOTHING, Report, pack
 
 
 class Slot(tune.Trainable):
@@ -38,9 +37,7 @@ class Slot(tune.Trainable):
         if not self.ready:
             self.ready = ray.get(self.desk.reports.remote(self.number, self.name, self.taken))
             self.taken += len(self.ready)
-        if not self.ready:  # the sweep is over; nobody hears this
-            return pack({**failure("interrupted", "the sweep is over"), "status": UNFINISHED})
-        return pack(self.ready.pop(0))
+        return pack(self.ready.pop(0)) if self.ready else dict(NOTHING)
 
     def train_buffered(
         self, buffer_time_s: float, max_buffer_length: int = 1000

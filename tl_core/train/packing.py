@@ -13,7 +13,7 @@ from tl_core.datasets import ImageData
 from tl_core.train.trainer import Trainer
 
 USABLE_MEMORY = 0.9  # the rest is for workspaces and fragmentation
-MOST_RUNS = 16  # own choice: more processes cost more than they gain
+MOST_RUNS = 4  # own choice: more processes cost more than they gain
 WARM_UP_STEPS = 3
 TIMED_STEPS = 10
 
