@@ -41,7 +41,7 @@ class Feed(UnsavedSearcher):
         processes: Callable[[], int],
     ) -> None:
         super().__init__()
-        self.searcher, self.key_of = searcher, key_of
+        self.asked, self.key_of = searcher, key_of
         self.tell, self.processes = tell, processes
         self.events: list[Event] = []
         self.weights: dict[str, int] = {}
@@ -51,7 +51,7 @@ class Feed(UnsavedSearcher):
         """The next trial; None while enough are under way."""
         if sum(self.weights.values()) >= HEADS_PER_PROCESS * self.processes():
             return None
-        trial = self.searcher.suggest(trial_id)
+        trial = self.asked.suggest(trial_id)
         if not isinstance(trial, dict):
             return trial
         if planned := trial.pop("planned", None):
@@ -65,14 +65,14 @@ class Feed(UnsavedSearcher):
 
     def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Tell the searcher."""
-        self.searcher.on_trial_result(trial_id, result)
+        self.asked.on_trial_result(trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Tell the searcher; one more trial may begin."""
         self.weights.pop(trial_id, None)
-        self.searcher.on_trial_complete(trial_id, result, error)
+        self.asked.on_trial_complete(trial_id, result, error)
 
     def take_result(self, number: int) -> None:
         """The driver has heard one more report of a trial."""
