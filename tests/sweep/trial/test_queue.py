@@ -1,4 +1,4 @@
-"""What trainer processes train next, decided on plain data: turns, rungs, groups, deaths, memory."""
+"""What trainer processes train next, on plain data: rungs, groups, deaths, short memory."""
 
 from sweep.trial.known import REACH, Trial
 from sweep.trial.queue import Queue
@@ -366,5 +366,7 @@ def test_what_has_ended_is_forgotten():
             queue.take("a", Outcome({o.number: reports(1, done=True) for o in orders}))
         queue.heard(number, 1)
         queue.end(number)
-    assert not queue.trials and not queue.waiting and not queue.hosts["a"].trials
+    assert not queue.trials
+    assert not queue.waiting
+    assert not queue.hosts["a"].trials
     assert len(queue.planned.trials) == 1000

@@ -44,7 +44,8 @@ def test_every_trial_ends_once_whatever_happens(seed, planned):
     for number, fate in enumerate(fates):
         heard = heard_of(simulation, number)
         assert expected(fate, heard, unlucky=death > 0), (number, fate, heard)
-    assert not simulation.queue.trials and not simulation.queue.waiting
+    assert not simulation.queue.trials
+    assert not simulation.queue.waiting
 
 
 def test_a_trial_fails_by_what_kills_its_process_and_no_other_does():
