@@ -16,7 +16,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from tl_core.batches.batches import Batches
-from tl_core.batches.sampling import epoch_order
+from tl_core.batches.sampling import epoch_order, steps_per_epoch
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
@@ -81,10 +81,10 @@ class Trainer:
     """One run of one configuration, an epoch at a time; data and errors as in `fit`."""
 
     def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
-        torch.set_num_threads(config.threads or DEFAULT_THREADS)
+        self.config = config
+        self.use_threads()
         keep_freed_memory()
         give_back_memory()  # that the previous run freed
-        self.config = config
         self.data = data if data is not None else load_data(config)
         self.device = resolve_device(config.device)
         resolved = resolve_precision(config, self.data)
@@ -107,8 +107,11 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
         self.stop_reason: str | None = None
         self._choose_input(depth_of_epoch(config, 0))
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        self.reset_peak_memory()
+
+    def use_threads(self) -> None:
+        """Let the process compute with the run's threads, which decide how sums are rounded."""
+        torch.set_num_threads(self.config.threads or DEFAULT_THREADS)
 
     def _build_model(self) -> nn.Module:
         model = build_model(
@@ -139,6 +142,7 @@ class Trainer:
 
     def run_epoch(self) -> EpochMetrics:
         """Train one epoch, evaluate on the validation split, and decide whether to go on."""
+        self.use_threads()
         start = time.perf_counter()
         train_loss, train_accuracy, images = self._train_epoch()
         train_seconds = time.perf_counter() - start
@@ -187,8 +191,8 @@ class Trainer:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch; an incomplete last batch is left out."""
-        return max(1, len(self.data.train) // self.config.batch_size)
+        """Optimizer steps of an epoch."""
+        return steps_per_epoch(self.config, len(self.data.train))
 
     def unfreeze(self, epoch: int) -> None:
         """Let further stages train if `epoch` is theirs; the others keep their optimizer state."""
@@ -250,6 +254,11 @@ class Trainer:
         if not math.isnan(val_loss):
             self.plateau.update(val_loss)
         self.stop_reason = stop_reason(self.config, self.epoch, self.best_epoch, val_accuracy)
+
+    def reset_peak_memory(self) -> None:
+        """Measure the peak memory on the GPU from now on."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
 
     def device_memory_bytes(self) -> int:
         """Peak memory of the run on its GPU so far; 0 on a CPU."""
