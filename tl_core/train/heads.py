@@ -72,7 +72,7 @@ def lone_head(trainer: Trainer) -> Member | None:
 
     Its numbers are those that it has in company.
     """
-    if not is_short(trainer.config, trainer.data) or not groupable(trainer):
+    if not groupable(trainer) or not is_short(trainer.config, trainer.data):
         return None
     return HeadGroup(trainer).join(trainer.config)
 
