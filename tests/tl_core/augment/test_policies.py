@@ -2,8 +2,8 @@
 
 import pytest
 import torch
-from torch.utils._python_dispatch import TorchDispatchMode
 
+from tests.tl_core.no_waits import NoWaits
 from tl_core.augment import AUGMENTATIONS, Change, Normalizer, mix, policies
 
 CHANGING = sorted(set(AUGMENTATIONS) - {"none"})
@@ -121,22 +121,6 @@ def test_a_gpu_gives_what_the_cpu_gives(name, channels):
     difference = (on_cpu.double() - on_gpu.cpu().double()).abs()
     one_level = 1 if on_cpu.dtype == torch.uint8 else 1 / 255
     assert (difference <= one_level).double().mean() > 0.999
-
-
-class NoWaits(TorchDispatchMode):
-    """Fails where the host would wait for a device: a blocking copy to it, or a value from it."""
-
-    def __torch_dispatch__(self, func, types, args=(), kwargs=None):
-        kwargs = kwargs or {}
-        here = [a.device.type for a in args if isinstance(a, torch.Tensor)]
-        if func is torch.ops.aten._to_copy.default and here == ["cpu"]:
-            elsewhere = torch.device(kwargs.get("device") or "cpu").type != "cpu"
-            assert not elsewhere or kwargs.get("non_blocking"), "a blocking copy"
-        if func is torch.ops.aten.copy_.default and here == ["meta", "cpu"]:
-            assert args[2:] == (True,), "a blocking copy"
-        if func in (torch.ops.aten._local_scalar_dense.default, torch.ops.aten.nonzero.default):
-            assert here == ["cpu"], "a value is read back"
-        return func(*args, **kwargs)
 
 
 @pytest.mark.parametrize("name", AUGMENTATIONS)
