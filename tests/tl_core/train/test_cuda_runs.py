@@ -1,6 +1,6 @@
 """Runs on a GPU give the CPU's numbers to rounding; each test also compares the CPU with itself.
 
-TF32 is off, and rates are small, so that rounding is all that differs.
+The runs are deterministic, so without TF32, and rates are small: rounding is all that differs.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from PIL import Image
 
 from tl_core import Predictor, TrainConfig, Trainer
 from tl_core.frozen.features import FeatureBatches
+from tl_core.machine.device import set_arithmetic
 from tl_core.models import build_model
 from tl_core.train.checkpoint import load_checkpoint, save_checkpoint
 from tl_core.train.heads import groupable, train_heads
@@ -30,15 +31,22 @@ GPU = pytest.param(
 EACH_DEVICE = pytest.mark.parametrize("device", ["cpu", GPU])
 PLAIN = {
     "width": 4, "depth": 1, "epochs": 2, "threads": 1, "batch_size": 32, "lr": 0.001,
-    "precision": "fp32", "eval_precision": "fp32",
+    "precision": "fp32", "eval_precision": "fp32", "deterministic": True,
 }  # fmt: skip
 FROZEN = {"freeze_depth": 4, "augmentation": "none"}
 
 
-@pytest.fixture
-def exact(monkeypatch):
-    """Convolutions in full fp32 on a GPU too."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+@pytest.fixture(autouse=True)
+def exact():
+    """Full fp32 on a GPU, and afterwards what held for the process."""
+    cudnn = torch.backends.cudnn
+    before = (torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark)
+    if torch.cuda.is_available():
+        set_arithmetic(torch.device("cuda"), deterministic=True)
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    cudnn.allow_tf32, cudnn.benchmark = before[1:]
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture
@@ -79,14 +87,14 @@ def assert_equal_numbers(found, expected, tolerance=5e-3):
         {"class_weights": "balanced", "schedule": "plateau", "attention": "se"},
     ],
 )
-def test_epochs_agree_with_the_cpus(exact, run, device, fields):
+def test_epochs_agree_with_the_cpus(run, device, fields):
     on_device = run(device, **fields)
     assert {p.device.type for p in on_device.model.parameters()} == {device}
     assert_equal_numbers(numbers(on_device), numbers(run("cpu", **fields)))
 
 
 @EACH_DEVICE
-def test_a_gpu_that_is_named_by_number(exact, run, device):
+def test_a_gpu_that_is_named_by_number(run, device):
     named = run(device if device == "cpu" else f"{device}:0")
     assert_equal_numbers(numbers(named), numbers(run("cpu")))
 
@@ -103,7 +111,7 @@ def test_reduced_precision_stays_near_full(run, device, precision):
 
 @EACH_DEVICE
 @pytest.mark.parametrize("depth", [2, 4])
-def test_frozen_stages_compute_the_same_activations(exact, run, few_digits, device, depth):
+def test_frozen_stages_compute_the_same_activations(run, few_digits, device, depth):
     fields = {**FROZEN, "freeze_depth": depth}
     on_device, on_cpu = run(device, **fields), run("cpu", cache_dir=None, **fields)
     assert isinstance(on_device.batches, FeatureBatches)
@@ -122,7 +130,7 @@ def test_frozen_stages_compute_the_same_activations(exact, run, few_digits, devi
 
 @EACH_DEVICE
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
-def test_heads_trained_together_agree_with_each_alone_on_the_cpu(exact, run, device, optimizer):
+def test_heads_trained_together_agree_with_each_alone_on_the_cpu(run, device, optimizer):
     first = run(device, optimizer=optimizer, **FROZEN)
     assert groupable(first)
     members = [{"lr": 0.0001}, {"lr": 0.001, "weight_decay": 0.1}, {"lr": 0.0005}]
@@ -147,7 +155,7 @@ def test_a_head_that_diverges_leaves_the_others_alone(run, device):
 
 
 @EACH_DEVICE
-def test_a_checkpoint_goes_on_elsewhere(exact, run, device, tmp_path):
+def test_a_checkpoint_goes_on_elsewhere(run, device, tmp_path):
     begun = run(device)
     begun.run_epoch()
     save_checkpoint(tmp_path / "c.pt", begun.state_dict())
@@ -168,7 +176,7 @@ def test_auto_precision_is_measured_and_remembered(few_digits, tmp_path, device)
 
 
 @EACH_DEVICE
-def test_a_model_predicts_the_same_on_every_device(exact, tmp_path, few_digits, device):
+def test_a_model_predicts_the_same_on_every_device(tmp_path, few_digits, device):
     config = TrainConfig(width=4)
     torch.manual_seed(0)
     model = build_model(config, channels=1, num_classes=10, image_size=8)
