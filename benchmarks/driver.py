@@ -10,27 +10,31 @@ to Parquet costs, and the driver's memory.
 """
 
 import argparse
+import contextlib
 import json
 import os
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import psutil
+import ray
 
+from sweep.driver.all_trials import AllTrials
+from sweep.driver.engine import Engine
 from sweep.driver.ledger import Ledger
-from sweep.driver.ray_cluster import prepare_environment, ray_cluster
-from sweep.driver.tune_run import TimeBudget, tune_trials
+from sweep.driver.ray_cluster import OBJECT_STORE_BYTES, logs_to, prepare_environment
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
-from sweep.plan.resources import Resources
 from sweep.results.tables import TableWriter, read_table
-from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
-from sweep.trial.trainable import NO_METRICS, TrialActor, pack
+from sweep.trial.reports import NO_METRICS, Order, Outcome, Report, report_of
 from tl_core.config import config_id
 
 SPACE = """
@@ -42,19 +46,37 @@ SEARCH, SCHEDULER, TRIALS = "random", "none", {trials}
 """
 
 
-class IdleActor(TrialActor):
-    """A trial that trains nothing and reports at once."""
+class IdleTrainer:
+    """A trainer process without torch, whose trials train nothing and report at once.
 
-    def step(self) -> dict[str, Any]:
-        """One report."""
-        self.epoch = getattr(self, "epoch", 0) + 1
-        done = self.epoch >= self.job.base["epochs"]
-        accuracy = self.values["lr"] % 1
-        result = self._result(NO_METRICS, "completed" if done else UNFINISHED, None)
-        result |= {"epoch": self.epoch, "val_accuracy": accuracy, "best_val_accuracy": accuracy}
-        if done:
-            self.epoch = 0
-        return pack({**result, "images_per_second": 0.0})
+    Args:
+        gpus: unused, as `TrainerProcess` takes them.
+    """
+
+    def __init__(self, gpus: str | None = None) -> None:
+        self.epochs = 0
+
+    def place(self) -> tuple[str, str]:
+        """As `TrainerProcess.place`."""
+        return ray.get_runtime_context().get_node_id(), ""
+
+    def begin(self, job: Job) -> None:
+        """Take a sweep's trials from now on."""
+        self.epochs = job.base["epochs"]
+
+    def train(self, orders: Sequence[Order], *, grouped: bool) -> Outcome:
+        """The next report of each trial."""
+        return Outcome({order.number: [self._report(order)] for order in orders})
+
+    def _report(self, order: Order) -> Report:
+        epoch, accuracy = order.trained + 1, order.values["lr"] % 1
+        metrics = replace(NO_METRICS, epoch=epoch, val_accuracy=accuracy, images_per_second=0.0)
+        reason = "epochs" if epoch == self.epochs else None
+        run = SimpleNamespace(best_val_accuracy=accuracy, best_epoch=epoch, stop_reason=reason)
+        return report_of(metrics, run, {})
+
+    def drop(self, number: int) -> None:
+        """Nothing is kept of a trial."""
 
 
 class Clock:
@@ -94,11 +116,13 @@ def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
         root = Path(folder)
         space = root / "idle.py"
         space.write_text(SPACE.format(trials=trials, epochs=epochs))
-        plan = make_plan(SweepOptions(space=str(space)))
+        options = SweepOptions(space=str(space), cpus=2, gpus=0, confirm="0")
+        plan = make_plan(options)
         start = time.perf_counter()
-        with ray_cluster(address=None, cpus=2, gpus=0, log=root / "ray.log"):
+        with engine_of_idle_trainers(root / "ray.log") as engine:
+            engine.share_out(plan.resources(plan.pool), options)
             ready = time.perf_counter()
-            marks = _run(plan, root, clock)
+            marks = _run(plan, engine, root, clock)
             seconds = time.perf_counter() - ready
         rows = read_table(root / "results", "trials", "idle")
         assert len(rows) == trials
@@ -114,7 +138,24 @@ def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
     }
 
 
-def _run(plan: Plan, root: Path, clock: Clock) -> list[dict[str, float]]:
+@contextlib.contextmanager
+def engine_of_idle_trainers(log: Path) -> Iterator[Engine]:
+    """Start a Ray and the engine of a sweep, with idle trainer processes."""
+    with logs_to(log):
+        ray.init(
+            address="local", num_cpus=2, num_gpus=0, include_dashboard=False,
+            object_store_memory=OBJECT_STORE_BYTES, log_to_driver=False,
+        )  # fmt: skip
+        engine = Engine(owned=True, trainer=IdleTrainer)
+        try:
+            yield engine
+        finally:
+            engine.shut_down()
+            ray.shutdown()
+
+
+def _run(plan: Plan, engine: Engine, root: Path, clock: Clock) -> list[dict[str, float]]:
+    """Run the trials of a plan; the time at each hundredth that ended."""
     job = Job("idle", plan.base.to_dict(), (), {}, str(root / "checkpoints"))
 
     def identify(values: dict[str, Any]) -> dict[str, Any]:
@@ -133,13 +174,11 @@ def _run(plan: Plan, root: Path, clock: Clock) -> list[dict[str, float]]:
                 marks.append({"trial": ended, "at": time.perf_counter(), **clock.seconds})
 
     ledger = Marking(job, root / "results", {}, identify)
-    searcher = TuneSearcher(plan.proposer("idle", None), [0])
-    resources = Resources(
-        cpus=2, gpus=0, concurrent=2, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=2
-    )
-    budget = TimeBudget(None)
-    tune_trials(plan, job, searcher, ledger, resources, budget, root, trainable=IdleActor)
-    ledger.close(searcher.handed_out, "interrupted")
+    proposer = plan.proposer("idle", None)
+    trials = AllTrials(plan, job, proposer, ledger, engine, (), lambda trials: None)
+    trials.run(root)
+    for line in ledger.faults.lines:
+        raise RuntimeError(line)
     return marks
 
 

@@ -25,11 +25,12 @@ from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
 from sweep.driver.ledger import Ledger
 from sweep.plan.confirmation import Confirmation
 from sweep.results.tables import read_table
+from sweep.search.proposer import UNFINISHED
 from sweep.search.schedulers import SchedulerContext, build_scheduler
 from sweep.search.searchers import SEARCHERS, SearchContext
-from sweep.search.tune_searcher import UNFINISHED, TuneSearcher
+from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
-from sweep.trial.trainable import NO_METRICS, pack
+from sweep.trial.reports import NO_METRICS, pack
 from tl_core.config import TrainConfig
 
 SPACE = {
@@ -145,10 +146,9 @@ class Sweep:
             settings.scheduler,
             SchedulerContext(
                 epochs=world.epochs, grace_period=1, reduction_factor=3.0,
-                concurrent=settings.concurrent, seeds=settings.seeds,
+                seeds=settings.seeds,
             ),
         )  # fmt: skip
-        self.controller = SimpleNamespace()  # there are no workers to keep
         self.ends: dict[int, str] = {}
         self.free = settings.concurrent
         self.asked = 0
@@ -201,11 +201,11 @@ class Sweep:
 
     def _start(self, name: str, config: dict[str, Any]) -> Running:
         of_tune = SimpleNamespace(
-            trial_id=name, config=config, error_file=None, placement_group_factory=None,
+            trial_id=name, config=config, error_file=None, should_recover=lambda: False,
             run_metadata=SimpleNamespace(last_result={}, metric_analysis={}, metric_n_steps={}),
         )  # fmt: skip
         self.ledger.on_trial_start(0, [], of_tune)
-        self.scheduler.on_trial_add(self.controller, of_tune)
+        self.scheduler.on_trial_add(None, of_tune)
         draw, settings = self.rng.random(), self.settings
         end = "nan" if draw < settings.nan else ""
         end = "crash" if not end and draw < settings.nan + settings.crash else end
@@ -229,16 +229,16 @@ class Sweep:
         name, last = trial.tune.trial_id, trial.epoch >= trial.end_epoch
         if trial.end == "crash" and last:
             self.searcher.on_trial_complete(name, None, error=True)
-            self.scheduler.on_trial_error(self.controller, trial.tune)
+            self.scheduler.on_trial_error(None, trial.tune)
             self.ledger.on_trial_error(0, [], trial.tune)
             return False
         result = self._result(trial, diverged=trial.end == "nan" and last)
         stop = budget(name, result) or result["done"]
         if not stop:
-            decision = self.scheduler.on_trial_result(self.controller, trial.tune, result)
+            decision = self.scheduler.on_trial_result(None, trial.tune, result)
             stop = decision == "STOP"
         if stop:
-            self.scheduler.on_trial_complete(self.controller, trial.tune, result)
+            self.scheduler.on_trial_complete(None, trial.tune, result)
             self.searcher.on_trial_complete(name, result)
         else:
             self.searcher.on_trial_result(name, result)

@@ -55,7 +55,7 @@ class Engine:
         """Begin the trials of a sweep, for which the processes have been started."""
         self.over.clear()
         self.processes.begin(job)
-        self.desk.begin.remote(queue)
+        ray.get(self.desk.begin.remote(queue, self.turn))  # before it is told of any trial
         threading.Thread(target=self._close_when_over, daemon=True, name="engine-end").start()
 
     def tell(self, events: list[Event]) -> None:
@@ -84,6 +84,7 @@ class Engine:
         if self.over.is_set():
             return
         for name in status.lost:
+            ray.get(self.desk.remove.remote(self.processes.mates(name)))  # so no trial is blamed
             self.processes.replace(name)
         if self.processes.owned or not status.waiting:
             return

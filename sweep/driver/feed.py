@@ -10,7 +10,8 @@ from ray.tune.search import Searcher
 from sweep.configurations.distinct import Values
 from sweep.search.tune_searcher import Result, UnsavedSearcher
 from sweep.trial.desk import Event, proposed
-from sweep.trial.queue import Trial
+from sweep.trial.known import Trial
+from sweep.trial.slot import ATTEMPT
 
 HEADS_PER_PROCESS = 4
 """Trials under way for each trainer process where these are heads, which train as a group."""
@@ -40,7 +41,7 @@ class Feed(UnsavedSearcher):
         processes: Callable[[], int],
     ) -> None:
         super().__init__()
-        self.searcher, self.key_of = searcher, key_of
+        self.asked, self.key_of = searcher, key_of
         self.tell, self.processes = tell, processes
         self.events: list[Event] = []
         self.weights: dict[str, int] = {}
@@ -50,7 +51,7 @@ class Feed(UnsavedSearcher):
         """The next trial; None while enough are under way."""
         if sum(self.weights.values()) >= HEADS_PER_PROCESS * self.processes():
             return None
-        trial = self.searcher.suggest(trial_id)
+        trial = self.asked.suggest(trial_id)
         if not isinstance(trial, dict):
             return trial
         if planned := trial.pop("planned", None):
@@ -64,19 +65,23 @@ class Feed(UnsavedSearcher):
 
     def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Tell the searcher."""
-        self.searcher.on_trial_result(trial_id, result)
+        self.asked.on_trial_result(trial_id, result)
 
     def on_trial_complete(
         self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Tell the searcher; one more trial may begin."""
         self.weights.pop(trial_id, None)
-        self.searcher.on_trial_complete(trial_id, result, error)
+        self.asked.on_trial_complete(trial_id, result, error)
 
     def take_result(self, number: int) -> None:
         """The driver has heard one more report of a trial."""
         self.heard[number] = self.heard.get(number, 0) + 1
         self.events.append(("heard", number, self.heard[number]))
+
+    def again(self, number: int, attempt: int) -> None:
+        """So many slots of a trial have died; it gets another."""
+        self.events.append(("again", number, attempt))
 
     def end(self, number: int) -> None:
         """The driver has ended a trial."""
@@ -126,6 +131,13 @@ class Following(Callback):
     ) -> None:
         """The trial ended by itself or was stopped."""
         self.feed.end(trial.config["number"])
+
+    def on_trial_recover(
+        self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any
+    ) -> None:
+        """The trial's slot died; Tune starts another with the trial's `config`."""
+        trial.config[ATTEMPT] = trial.config.get(ATTEMPT, 0) + 1
+        self.feed.again(trial.config["number"], trial.config[ATTEMPT])
 
     def on_trial_error(
         self, iteration: int, trials: list[TuneTrial], trial: TuneTrial, **info: Any

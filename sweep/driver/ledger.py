@@ -20,7 +20,8 @@ from sweep.results.leader import Leader
 from sweep.results.schema import EPOCHS, TRIALS
 from sweep.results.selection import CONFIRM, GROUP, RANKED, SEARCH
 from sweep.results.tables import TableWriter
-from sweep.search.tune_searcher import UNFINISHED, Result
+from sweep.search.proposer import UNFINISHED
+from sweep.search.tune_searcher import Result
 from sweep.trial.job import Job
 from sweep.trial.reports import unpack
 
@@ -99,7 +100,8 @@ class Ledger(Callback):
     ) -> None:
         """An epoch ended, or the trial failed."""
         record = self._record(trial)
-        result = unpack(result)
+        if not (result := unpack(result)):  # the sweep is over
+            return
         if result["epoch"] > record.epoch:
             self._take_epoch(record, result)
         heard = {name: result[name] for name in _KEPT if name in result}

@@ -61,6 +61,10 @@ class Processes:
         """The processes that do not share another's GPU."""
         return [process for process in self.all.values() if process.lead is None]
 
+    def mates(self, name: str) -> list[str]:
+        """The processes that share the GPU of this one, which end with it."""
+        return [process.name for process in self.all.values() if process.lead == name]
+
     def start(self, count: int, *, on_gpus: bool, cpus: int = 1) -> None:
         """Let there be so many, each on a GPU of its own or, all of them, on CPUs.
 
@@ -99,9 +103,9 @@ class Processes:
         """Let so many processes share each GPU, now and where one is started later."""
         self.per_gpu = processes
         for lead in self.leads:
-            mates = [process for process in self.all.values() if process.lead == lead.name]
-            for process in mates[processes - 1 :]:
-                self.end(process.name)
+            mates = self.mates(lead.name)
+            for name in mates[processes - 1 :]:
+                self.end(name)
             for _ in range(processes - 1 - len(mates)):
                 self._start_mate(lead)
 
@@ -145,8 +149,8 @@ class Processes:
         if process.lead in self.all:
             self._start_mate(self.all[process.lead])
             return
-        for mate in [p for p in self.all.values() if p.lead == name]:
-            self.end(mate.name)
+        for mate in self.mates(name):
+            self.end(mate)
         if process.lead is None:
             self.start_one()
 

@@ -159,7 +159,7 @@ class _Ending(Stopper):
 
 
 def _end_at_interrupt(engine: Engine) -> None:
-    """Have Ctrl-C end training before Tune, whose own handler is there by now, waits for trials."""
+    """Have Ctrl-C end training before Tune, whose handler is there by now, waits for trials."""
     if threading.current_thread() is not threading.main_thread():
         return  # only the main thread has handlers
     tunes = signal.getsignal(signal.SIGINT)

@@ -13,6 +13,8 @@ from sweep.configurations.unseen import Unseen
 from tl_core.config import TrainConfig
 
 Verdict = Literal["complete", "pruned", "fail"]
+UNFINISHED = "running"
+"""`status` in the results of a trial that would go on by itself."""
 
 
 class Proposer(Protocol):

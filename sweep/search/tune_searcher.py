@@ -10,12 +10,10 @@ from ray.tune.search import Searcher
 
 from sweep.configurations.distinct import Values
 from sweep.faults import Faults
-from sweep.search.proposer import Proposer, Verdict
+from sweep.search.proposer import UNFINISHED, Proposer, Verdict
 
 Result = dict[str, Any]
 """What Tune and a trial tell each other."""
-UNFINISHED = "running"
-"""`status` in the results of a trial that would go on by itself."""
 VERDICTS: dict[str, Verdict] = {"completed": "complete", UNFINISHED: "pruned"}
 """`status` in a trial's last result → its end; of all others `fail`."""
 WORST_FIRST: tuple[Verdict, ...] = ("fail", "pruned", "complete")

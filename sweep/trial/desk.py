@@ -7,37 +7,38 @@ number first, and waits until the driver has decided on them.
 """
 
 import asyncio
+import math
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from sweep.faults import last_line
-from sweep.trial.queue import Queue, Trial
-from sweep.trial.reports import Outcome, Report, failure
+from sweep.trial.known import Trial
+from sweep.trial.queue import Queue
+from sweep.trial.reports import Order, Outcome, Report, failure
 from tl_core.machine.memory_watch import oom_kills
 
 Event = tuple[Any, ...]
 """What the driver tells: ("propose", trial), ("plan", trials, fresh_from), ("heard", number,
-reports) or ("end", number)."""
+reports), ("again", number, attempt) where a trial's slot died and it gets another, or ("end",
+number)."""
 DEATHS_AT_START = 3
-"""So many processes that die in a row before they trained anything: no more are started."""
+"""So many processes that die in a row before they trained anything: the trials that wait fail."""
+KILL_SECONDS = 30.0
+"""A process that dies so long after the system ended one for want of memory is taken for that."""
 
 
-@dataclass
+@dataclass(frozen=True)
 class Asking:
-    """A slot that waits for the reports of a trial."""
+    """A slot that waits for the reports of its trial.
 
-    slot: str
-    after: int
+    Attributes:
+        attempt: slots that the trial had before.
+    """
+
+    attempt: int
     answer: asyncio.Future[list[Report]]
-
-
-@dataclass
-class Serving:
-    """What the desk knows of a trainer process beside the queue's knowledge."""
-
-    actor: Any
-    busy: bool = False
 
 
 @dataclass(frozen=True)
@@ -46,13 +47,24 @@ class Status:
 
     Attributes:
         lost: trainer processes that have died since the last time.
-        reports: reports that have come in, in all.
-        waiting: trials that no trainer process has.
+        waiting: trials that a trainer process could take.
     """
 
     lost: list[str] = field(default_factory=list)
-    reports: int = 0
     waiting: int = 0
+
+
+class MemoryKills:
+    """Notices when the system ends processes for want of memory."""
+
+    def __init__(self) -> None:
+        self.count, self.seen_at = oom_kills(), -math.inf
+
+    def lately(self) -> bool:
+        """Whether it has, in the last seconds; to be asked often."""
+        if (count := oom_kills()) > self.count:
+            self.count, self.seen_at = count, time.monotonic()
+        return time.monotonic() - self.seen_at < KILL_SECONDS
 
 
 class Desk:
@@ -60,37 +72,49 @@ class Desk:
 
     def __init__(self) -> None:
         self.queue = Queue()
-        self.serving: dict[str, Serving] = {}
+        self.actors: dict[str, Any] = {}
         self.asking: dict[int, Asking] = {}
-        self.out: int | None = None
-        """The trial whose reports the driver is deciding on."""
-        self.begun: dict[int, tuple[str, int]] = {}
-        """Trial → the slot that has it, and the reports that were heard before it took it."""
-        self.turns: dict[int, Sequence[Event]] = {}
+        self.attempts: dict[int, int] = {}
+        """Trial → slots that died with it, where any did."""
+        self.out: tuple[int, int] | None = None
+        """The trial that the driver is deciding on, and how many reports it has then heard."""
         self.turn = 0
+        self.turns: dict[int, Sequence[Event]] = {}
         self.lost: list[str] = []
-        self.reported = 0
         self.fruitless = 0
         self.closed = False
-        self.oom_kills = oom_kills()
+        self.kills = MemoryKills()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def begin(self, queue: Queue) -> None:
-        """Start a sweep's trials anew, with the trainer processes that there are."""
-        for name, host in self.queue.hosts.items():
-            queue.add(name, host.device)
-        self.queue, self.closed = queue, False
-        self._move()
+    async def begin(self, queue: Queue, turn: int) -> None:
+        """Start a sweep's trials; processes are added once they have its job.
+
+        Args:
+            queue: of the sweep.
+            turn: the first in which the driver tells of it.
+        """
+        self._answer_all()
+        self.queue, self.actors, self.attempts, self.lost = queue, {}, {}, []
+        self.out, self.fruitless, self.closed = None, 0, False
+        self.turn, self.turns = turn, {}
 
     async def add(self, name: str, device: str, actor: Any) -> None:
         """A trainer process that can train from now on; processes of a device share it."""
-        self.serving[name] = Serving(actor)
+        self.actors[name] = actor
         self.queue.add(name, device)
         self._move()
 
+    async def remove(self, names: Sequence[str]) -> None:
+        """Trainer processes that are about to be ended: others take their trials."""
+        for name in names:
+            self.actors.pop(name, None)
+            self.queue.remove(name)
+        self._move()
+
     async def tell(self, turn: int, events: Sequence[Event]) -> None:
-        """What the driver has decided, in the order of the turns, from 0."""
-        self.turns[turn] = events
+        """What the driver has decided, in the order of the turns."""
+        if turn >= self.turn:
+            self.turns[turn] = events
         while self.turn in self.turns:
             for event in self.turns.pop(self.turn):
                 self._hear(event)
@@ -98,120 +122,125 @@ class Desk:
         self._move()
 
     def _hear(self, event: Event) -> None:
-        kind, *about = event
-        if kind == "propose":
-            self.queue.propose(*about)
-        elif kind == "plan":
-            self.queue.plan(*about)
-        elif kind == "heard":
-            number, count = about
-            self.queue.heard(number, count)
-            self._decided(number)
-        else:
-            (number,) = about
-            self._end(number)
+        match event:
+            case ("propose", trial):
+                self.queue.propose(trial)
+            case ("plan", trials, fresh_from):
+                self.queue.planned.add(trials, fresh_from)
+            case ("heard", number, count):
+                self.queue.heard(number, count)
+                self._decided(number, count)
+            case ("again", number, attempt):
+                self.attempts[number] = attempt
+                self._decided(number)
+            case ("end", number):
+                self._end(number)
 
-    def _decided(self, number: int) -> None:
-        if self.out == number:
+    def _decided(self, number: int, count: float = math.inf) -> None:
+        """Take in that the driver has so many reports of a trial, or will not have more."""
+        if self.out is not None and self.out[0] == number and count >= self.out[1]:
             self.out = None
 
     def _end(self, number: int) -> None:
         self._decided(number)
-        self.begun.pop(number, None)
+        self._answer(number, [])
+        self.attempts.pop(number, None)
         name = self.queue.end(number)
-        if name in self.serving:
-            self.serving[name].actor.drop.remote(number)
+        if name in self.actors:
+            self.actors[name].drop.remote(number)
 
-    async def reports(self, number: int, slot: str, after: int) -> list[Report]:
-        """Reports of a trial that the driver has not heard, at least one; none at the end.
+    async def reports(self, number: int, attempt: int) -> list[Report]:
+        """The reports of a trial that the driver has not heard, at least one; none at the end.
+
+        A slot asks once the driver has decided on all that it was handed before. What a slot has
+        died with is handed to the next one, once the driver has told of that.
 
         Args:
             number: of the trial.
-            slot: that asks.
-            after: reports that it has had; a slot that takes over another's trial begins with 0.
+            attempt: slots that the trial had before.
         """
-        trial = self.queue.trials.get(number)
-        if self.begun.get(number, ("", 0))[0] != slot:
-            self.begun[number] = (slot, trial.heard if trial is not None else 0)
-            self._decided(number)  # the slot before took what it was handed with it
+        before = self.asking.get(number)
+        if self.closed or (before is not None and before.attempt > attempt):
+            return []
+        self._answer(number, [])
         answer: asyncio.Future[list[Report]] = asyncio.get_running_loop().create_future()
-        self.asking[number] = Asking(slot, self.begun[number][1] + after, answer)
-        if self.closed:
-            answer.set_result([])
-        self._move()
+        self.asking[number] = Asking(attempt, answer)
+        self._hand_out()
         return await answer
 
     async def status(self) -> Status:
         """What has happened; processes that were lost are named once."""
         lost, self.lost = self.lost, []
-        waiting = sum(trial.waits for trial in self.queue.trials.values())
-        return Status(lost, self.reported, waiting)
+        return Status(lost, len(self.queue.waiting))
 
     async def close(self) -> list[str]:
         """Answer all slots that wait; the trainer processes that have nothing to do."""
         self.closed = True
-        for asking in self.asking.values():
-            if not asking.answer.done():
-                asking.answer.set_result([])
-        return [name for name, serving in self.serving.items() if not serving.busy]
+        self._answer_all()
+        return [name for name in self.actors if not self.queue.hosts[name].busy]
 
-    async def fail_waiting(self, error: str) -> None:
-        """Let the trials fail that no process has: none can be started."""
-        self.queue.fail_waiting("failed", error)
-        self._move()
+    def _answer_all(self) -> None:
+        for number in list(self.asking):
+            self._answer(number, [])
+
+    def _answer(self, number: int, reports: list[Report]) -> None:
+        """Answer the slot that asks for a trial's reports, if one does."""
+        asking = self.asking.pop(number, None)
+        if asking is not None and not asking.answer.done():  # Ray may cancel a dead slot's call
+            asking.answer.set_result(reports)
 
     def _move(self) -> None:
         """Do what can be done now: hand out reports, and work."""
-        self._hand_out()
         if self.closed:
             return
-        for name, serving in self.serving.items():
-            if not serving.busy and (orders := self.queue.orders(name)):
-                serving.busy = True
-                task = asyncio.create_task(self._train(name, serving, orders))
+        self._hand_out()
+        for name, actor in self.actors.items():
+            if orders := self.queue.orders(name):
+                grouped = self.queue.hosts[name].grouped
+                task = asyncio.create_task(self._train(name, actor, orders, grouped))
                 self.tasks.add(task)
                 task.add_done_callback(self.tasks.discard)
 
     def _hand_out(self) -> None:
+        """Hand out the reports of the lowest trial, where its slot asks for them."""
         if self.out is not None or (trial := self.queue.first_unheard()) is None:
             return
         asking = self.asking.get(trial.number)
-        if asking is None or asking.answer.done() or len(trial.reports) <= asking.after:
-            return
-        self.out = trial.number
-        asking.answer.set_result(trial.reports[asking.after :])
+        if asking is not None and asking.attempt == self.attempts.get(trial.number, 0):
+            self.out = trial.number, len(trial.reports)
+            self._answer(trial.number, trial.reports[trial.heard :])
 
-    async def _train(self, name: str, serving: Serving, orders: list[Any]) -> None:
+    async def _train(self, name: str, actor: Any, orders: list[Order], grouped: bool) -> None:
         """Let a trainer process carry out orders, and take in what became of them."""
-        grouped = self.queue.hosts[name].grouped
         try:
-            outcome: Outcome = await serving.actor.train.remote(orders, grouped=grouped)
+            outcome: Outcome | Exception = await actor.train.remote(orders, grouped=grouped)
         except Exception as error:  # the process died, or its node did
-            self._lose(name, error)
+            outcome = error
+        if self.actors.get(name) is not actor:  # removed, or of a sweep before
+            return
+        if isinstance(outcome, Exception):
+            self._lose(name, outcome)
         else:
             self.fruitless = 0
-            self.reported += sum(map(len, outcome.reports.values()))
-            self.oom_kills = oom_kills()
-            serving.busy = False
-            if name in self.queue.hosts:
-                self.queue.take(name, outcome)
+            self.kills.lately()
+            self.queue.take(name, outcome)
         self._move()
 
     def _lose(self, name: str, error: Exception) -> None:
         text = str(error).strip().splitlines()
         told = next((line.strip() for line in text if "died" in line), last_line(error))
-        status = "failed"
-        if oom_kills() > self.oom_kills:
+        status, told = "failed", told.split(". Worker exit")[0]
+        if self.kills.lately():
             status = "out_of_memory"
             told = f"MemoryError: the system ended a process for want of memory ({told})"
-        self.serving.pop(name, None)
-        self.queue.died(name, failure(status, told.split(". Worker exit")[0]))
+        del self.actors[name]
+        self.queue.died(name, failure(status, told))
         self.lost.append(name)
         self.fruitless += 1
-        if self.fruitless >= DEATHS_AT_START * max(1, len(self.serving) + 1):
+        if self.fruitless >= DEATHS_AT_START * (len(self.actors) + 1):
             self.queue.fail_waiting(status, told)
 
 
 def proposed(number: int, values: dict[str, Any], key: str | None, *, stoppable: bool) -> Event:
     """The event of a trial that Tune has asked for."""
-    return ("propose", Trial(number, values, key, stoppable=stoppable))
+    return ("propose", Trial(number, values, key, stoppable))

@@ -2,62 +2,19 @@
 
 A trial trains up to the next rung at which it may be stopped, and waits there until the driver has
 heard it. Trials of one key may be heads that train as a group: those that are known in advance in
-blocks of REACH, others as many as are under way.
+blocks, to their ends; others as many as are under way, up to their rungs.
+
+Nothing here takes longer as trials accumulate: what has ended is forgotten.
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
 
-from sweep.configurations.distinct import Values
+from sweep.trial.hosts import Devices, Host
+from sweep.trial.known import Planned, Trial
 from sweep.trial.reports import Order, Outcome, Report, failure
 
-REACH = 32
-"""Groups are formed among this many consecutive trials that are known in advance."""
 MOST_DEATHS = 2
 """A trial fails that was alone in so many processes that died."""
-
-
-@dataclass
-class Trial:
-    """A trial as the desk knows it.
-
-    Attributes:
-        key: equal for trials that may train as a group; None: it trains alone.
-        proposed: whether Tune has asked for it; others are known in advance.
-        stoppable: whether a scheduler decides on it.
-        reports: all that its training has said.
-        heard: how many of them the driver has heard.
-        host: the trainer process that has it.
-    """
-
-    number: int
-    values: Values
-    key: str | None = None
-    proposed: bool = False
-    stoppable: bool = True
-    reports: list[Report] = field(default_factory=list)
-    heard: int = 0
-    deaths: int = 0
-    host: str | None = None
-
-    @property
-    def done(self) -> bool:
-        """Whether its training has ended by itself."""
-        return bool(self.reports) and bool(self.reports[-1]["done"])
-
-    @property
-    def waits(self) -> bool:
-        """Whether a trainer process may begin it."""
-        return self.proposed and self.host is None and not self.done
-
-
-@dataclass
-class Host:
-    """A trainer process: the trials that it has, and whether it trains these as a group."""
-
-    device: str
-    trials: list[int] = field(default_factory=list)
-    grouped: bool = False
 
 
 class Queue:
@@ -66,8 +23,14 @@ class Queue:
     Args:
         rungs: epochs after which a scheduler may stop a trial.
         group_size: most trials of a group that are not known in advance.
-        planned: trials known in advance, by number, each with its key.
+        planned: trials known in advance, each with its key.
         fresh_from: number of the first of them that was planned after the others had ended.
+
+    Attributes:
+        trials: those that were proposed and have not ended.
+        waiting: those of them that a trainer process may take.
+        latest: number of the latest proposal.
+        groups: key → whether its trials can train as a group, once one was tried.
     """
 
     def __init__(
@@ -77,64 +40,85 @@ class Queue:
         planned: Iterable[Trial] = (),
         fresh_from: int = 0,
     ) -> None:
-        self.rungs, self.group_size, self.fresh_from = tuple(rungs), group_size, fresh_from
+        self.rungs, self.group_size = tuple(rungs), group_size
+        self.planned = Planned(planned, fresh_from)
         self.trials: dict[int, Trial] = {}
-        self.planned = {trial.number: trial for trial in planned}
+        self.waiting: dict[int, Trial] = {}
+        self.latest = -1
         self.hosts: dict[str, Host] = {}
-        self.allowed: dict[str, int] = {}
+        self.devices = Devices()
         self.groups: dict[str, bool] = {}
-        """Key → whether its trials can train as a group, once one was tried."""
-
-    def plan(self, trials: Iterable[Trial], fresh_from: int) -> None:
-        """Take in further trials that are known in advance."""
-        self.planned |= {trial.number: trial for trial in trials}
-        self.fresh_from = fresh_from
 
     def propose(self, trial: Trial) -> None:
-        """Tune wants this trial; where it was planned otherwise, it trains alone."""
-        known = self.planned.get(trial.number)
+        """Tune wants this trial; beside planned ones, one that was not planned trains alone.
+
+        Numbers ascend: a planned trial that was passed over will not be proposed.
+        """
+        known = self.planned.trials.get(trial.number)
         if known is not None and known.values == trial.values:
-            known.proposed, known.stoppable = True, trial.stoppable
+            known.stoppable = trial.stoppable
             trial = known
-        elif self.planned:
+        elif self.planned.any:
             trial.key = None
-        trial.proposed = True
+            self._drop_planned(trial.number)
+        passed = range(self.latest + 1, trial.number)
+        self.latest = max(self.latest, trial.number)
         self.trials[trial.number] = trial
+        self._settle(trial)
+        for number in passed:
+            self._forget_passed(number)
+
+    def _drop_planned(self, number: int) -> None:
+        """Forget a planned trial; what a host that has it says of it is ignored."""
+        if (planned := self.planned.trials.pop(number, None)) is not None:
+            self._release(planned)
+
+    def _forget_passed(self, number: int) -> None:
+        """Forget a trained trial that will not be proposed; others stay for their group's sake."""
+        trial = self.planned.trials.get(number)
+        if trial is not None and trial.reports and number not in self.trials:
+            self._drop_planned(number)
 
     def heard(self, number: int, count: int) -> None:
         """The driver has heard so many reports of a trial and decided on them."""
-        if number in self.trials:
-            self.trials[number].heard = count
+        if (trial := self.trials.get(number)) is not None:
+            trial.heard = count
+            self._settle(trial)
 
     def end(self, number: int) -> str | None:
         """The driver has ended a trial; the host that still has it, if one has."""
         trial = self.trials.pop(number, None)
-        self.planned.pop(number, None)
-        if trial is None or trial.host is None:
-            return None
-        self._release(trial)
-        return trial.host
+        host = None if trial is None else self._release(trial)
+        self._drop_planned(number)
+        return host
 
     def first_unheard(self) -> Trial | None:
-        """The lowest trial with reports that the driver has not heard."""
-        found = (n for n, trial in self.trials.items() if len(trial.reports) > trial.heard)
-        number = min(found, default=None)
-        return None if number is None else self.trials[number]
+        """The lowest trial with reports that the driver is to hear now.
+
+        One host may train planned trials long before lower ones. That the driver hears them in the
+        same order each time, a trial that needs no decision any more waits for these.
+        """
+        unheard = [trial for trial in self.trials.values() if trial.heard < len(trial.reports)]
+        if len(self.hosts) < 2 and self.planned.any:
+            lowest = min((n for n, trial in self.trials.items() if not trial.done), default=None)
+            if lowest is not None:
+                unheard = [t for t in unheard if t.number <= lowest or not t.done]
+        return min(unheard, key=lambda trial: trial.number, default=None)
 
     def add(self, name: str, device: str) -> None:
         """A trainer process is ready."""
-        self.hosts[name] = Host(device)
+        host = self.hosts[name] = Host(device)
+        self.devices.add(host)
 
     def remove(self, name: str) -> list[Trial]:
-        """A trainer process has gone: the trials that it had."""
-        host = self.hosts.pop(name, None)
-        had = [trial for number in host.trials if (trial := self._known(number))] if host else []
-        for trial in had:
+        """A trainer process has gone: the trials that it had, which others may take."""
+        if (host := self.hosts.pop(name, None)) is None:
+            return []
+        self.devices.remove(host)
+        for trial in host.trials.values():
             trial.host = None
-        return had
-
-    def _known(self, number: int) -> Trial | None:
-        return self.trials.get(number) or self.planned.get(number)
+            self._settle(trial)
+        return list(host.trials.values())
 
     def died(self, name: str, reason: Report) -> None:
         """A trainer process has died: its trials start again, or fail with `reason`.
@@ -147,49 +131,50 @@ class Queue:
             trial.key = None
             if trial.deaths >= MOST_DEATHS:
                 trial.reports.append(reason)
+            self._settle(trial)
 
     def orders(self, name: str) -> list[Order]:
-        """What a trainer process that has nothing to do trains next; none for now."""
+        """What a trainer process trains next; none while it trains, and none for now."""
         host = self.hosts[name]
-        mine = [self.trials[number] for number in host.trials if number in self.trials]
-        if host.grouped:
-            if any(trial.heard < len(trial.reports) for trial in mine):
-                return []  # who goes on, and who joins, is decided only then
-            under_way = [trial for trial in mine if not trial.done]
-            if under_way:
-                return self._give(name, [*under_way, *self._joining(under_way)])
-        host.grouped = False
-        if under_way := [trial for trial in mine if not trial.done]:
-            return self._give(name, [t for t in under_way if self._may_go_on(t)])
-        host.trials = []
-        if not self._device_has_room(name):
+        trials = [] if host.busy else self._next(host)
+        if not trials:
             return []
-        if (first := self._first_waiting()) is None:
-            return self._give(name, self._ahead())
-        return self._give(name, self._group_of(first) or [first])
+        for trial in trials:
+            trial.host = name
+            host.trials[trial.number] = trial
+            self._settle(trial)
+        self.devices.begin(host)
+        return [
+            Order(t.number, t.values, len(t.reports), self._until(t, host.grouped), host.among > 1)
+            for t in trials
+        ]
+
+    def _next(self, host: Host) -> list[Trial]:
+        """The trials that a host trains next; sets whether it trains them as a group."""
+        mine = list(host.trials.values())
+        under_way = [trial for trial in mine if not trial.done]
+        if host.grouped and any(trial.heard < len(trial.reports) for trial in mine):
+            return []  # who goes on, and who joins, is decided only then
+        if host.grouped and under_way:
+            return [*under_way, *self._joining(under_way)]
+        if under_way:
+            return [trial for trial in under_way if self._may_go_on(trial)][:1]
+        for trial in mine:
+            self._release(trial)
+        if not self.devices.has_room(host.device):
+            return []
+        trials = self._group_of(self.waiting[min(self.waiting)]) if self.waiting else self._ahead()
+        host.grouped = bool(trials) and self._in_group(trials[0])
+        return trials
 
     def _joining(self, mine: list[Trial]) -> list[Trial]:
         """Trials that join a group: none that would go before one that waits longer."""
-        waiting = sorted((t for t in self.trials.values() if t.waits), key=lambda t: t.number)
-        found = []
-        for trial in waiting[: max(0, self.group_size - len(mine))]:
-            if trial.key != mine[0].key:
+        found: list[Trial] = []
+        for number in sorted(self.waiting)[: max(0, self.group_size - len(mine))]:
+            if self.waiting[number].key != mine[0].key:
                 break
-            found.append(trial)
+            found.append(self.waiting[number])
         return found
-
-    def _give(self, name: str, trials: list[Trial]) -> list[Order]:
-        """Orders for trials, which are this host's from now on."""
-        host = self.hosts[name]
-        host.grouped = bool(trials) and self._in_group(trials[0])
-        for trial in trials:
-            trial.host = name
-        host.trials = list(dict.fromkeys([*host.trials, *(t.number for t in trials)]))
-        shared = self._active(host.device) > 1
-        return [
-            Order(t.number, t.values, len(t.reports), self._until(t, host.grouped), shared)
-            for t in trials
-        ]
 
     def _in_group(self, trial: Trial) -> bool:
         return trial.key is not None and self.groups.get(trial.key, True)
@@ -198,7 +183,7 @@ class Queue:
         trained = len(trial.reports)
         if not grouped:
             return trained + 1
-        if trial.number in self.planned or not trial.stoppable:
+        if trial in self.planned or not trial.stoppable:
             return None
         return next((rung for rung in self.rungs if rung > trained), None)
 
@@ -208,92 +193,69 @@ class Queue:
             return True
         return not any(trial.heard < rung <= len(trial.reports) for rung in self.rungs)
 
-    def _first_waiting(self) -> Trial | None:
-        number = min((n for n, trial in self.trials.items() if trial.waits), default=None)
-        return None if number is None else self.trials[number]
-
     def _group_of(self, first: Trial) -> list[Trial]:
-        """The trials that train with this one, itself included; none where it trains alone."""
-        if not self._in_group(first):
-            return []
-        if first.number in self.planned:
-            return self._block(first)
-        waiting = sorted((t for t in self.trials.values() if t.waits), key=lambda t: t.number)
-        return [t for t in waiting if t.key == first.key][: self.group_size]
-
-    def _block(self, first: Trial) -> list[Trial]:
-        """Trials of one key, known in advance and not begun, among REACH consecutive ones."""
-        start = first.number - first.number % REACH
-        block = (self.planned.get(number) for number in range(start, start + REACH))
-        late = first.number >= self.fresh_from
-        return [
-            trial
-            for trial in block
-            if trial is not None and trial.key == first.key and trial.host is None
-            and not trial.reports and (trial.number >= self.fresh_from) == late
-        ]  # fmt: skip
+        """The trials that train with this one, itself included."""
+        if not self._in_group(first) or first.begun:
+            return [first]
+        if first in self.planned:
+            return self.planned.block(first)
+        waiting = (self.waiting[number] for number in sorted(self.waiting))
+        return [trial for trial in waiting if trial.key == first.key][: self.group_size]
 
     def _ahead(self) -> list[Trial]:
-        """A group that no host has begun and Tune has not asked for yet, near those under way."""
-        latest = max(self.trials, default=None)
-        if latest is None:
-            return []
-        start = latest - latest % REACH
-        for number in range(start, start + 2 * REACH):
-            trial = self.planned.get(number)
-            if trial is None or trial.host is not None or trial.reports or trial.key is None:
-                continue
-            if self.groups.get(trial.key) and len(group := self._block(trial)) > 1:
-                return group
-        return []
+        """A group that Tune has not asked for yet."""
+        return self.planned.ahead(self.latest, self.groups) if self.trials else []
 
     def take(self, name: str, outcome: Outcome) -> None:
-        """Take in what became of a host's orders."""
+        """Take in what became of a host's orders; trials that it no longer has have ended."""
+        host = self.hosts[name]
+        host.busy = False
         for number, reports in outcome.reports.items():
-            if (trial := self._known(number)) is not None:
-                trial.reports += reports
-                self._note_group(trial, can=True)
-                if trial.done and not (self.hosts[name].grouped and number not in self.planned):
-                    self._release(trial)
+            if (trial := host.trials.get(number)) is not None:
+                self._take_reports(host, trial, reports)
         for number in outcome.alone:
-            if (trial := self._known(number)) is not None:
+            if (trial := host.trials.get(number)) is not None:
                 self._note_group(trial, can=outcome.groupable)
-                self._release(trial)
                 trial.key = None
-        for number in outcome.short:
-            if (trial := self._known(number)) is not None:
-                self._back_off(name)
                 self._release(trial)
+        for number in outcome.short:
+            self.devices.back_off(host)
+            if (trial := host.trials.get(number)) is not None:
+                self._release(trial)
+
+    def _take_reports(self, host: Host, trial: Trial, reports: list[Report]) -> None:
+        trial.reports += reports
+        if host.grouped:
+            self._note_group(trial, can=True)
+        if trial.done and (trial in self.planned or not host.grouped):
+            self._release(trial)
+        if trial.number < self.latest:
+            self._forget_passed(trial.number)
 
     def _note_group(self, trial: Trial, *, can: bool) -> None:
         """Remember whether trials of this key can train as a group."""
         if trial.key is not None:
             self.groups.setdefault(trial.key, can)
 
-    def _release(self, trial: Trial) -> None:
-        host = self.hosts.get(trial.host or "")
-        if host is not None and trial.number in host.trials:
-            host.trials.remove(trial.number)
-        trial.host = None
+    def _release(self, trial: Trial) -> str | None:
+        """Let a trial have no host; the name of the one that it had."""
+        name, trial.host = trial.host, None
+        if name is not None and name in self.hosts:
+            self.hosts[name].trials.pop(trial.number, None)
+        self._settle(trial)
+        return name
 
-    def _active(self, device: str) -> int:
-        """Most processes that use a device at once, now."""
-        on_it = sum(host.device == device for host in self.hosts.values())
-        return min(on_it, self.allowed.get(device, on_it))
-
-    def _back_off(self, name: str) -> None:
-        """Halve the processes that use a device, since its memory is too small for so many."""
-        device = self.hosts[name].device
-        self.allowed[device] = max(1, self._active(device) // 2)
-
-    def _device_has_room(self, name: str) -> bool:
-        """Whether one more process may use the host's device."""
-        device = self.hosts[name].device
-        busy = sum(bool(h.trials) for h in self.hosts.values() if h.device == device)
-        return busy < self._active(device)
+    def _settle(self, trial: Trial) -> None:
+        """Keep `waiting` as it is described, after anything about a trial has changed."""
+        number = trial.number
+        waits = self.trials.get(number) is trial and trial.host is None and not trial.done
+        if waits and self._may_go_on(trial):
+            self.waiting[number] = trial
+        elif self.waiting.get(number) is trial:
+            del self.waiting[number]
 
     def fail_waiting(self, status: str, error: str) -> None:
-        """Let every trial fail that no host has: none can be started."""
-        for trial in self.trials.values():
-            if trial.waits:
-                trial.reports.append(failure(status, error))
+        """Let every trial fail that waits for a host: none can be started."""
+        for trial in list(self.waiting.values()):
+            trial.reports.append(failure(status, error))
+            self._settle(trial)

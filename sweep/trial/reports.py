@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 from sweep.configurations.distinct import Values
-from sweep.search.tune_searcher import UNFINISHED
+from sweep.search.proposer import UNFINISHED
 from tl_core.train.epoch import EpochMetrics
 
 Report = dict[str, Any]
@@ -97,6 +97,13 @@ def _report(
 def pack(report: Report) -> dict[str, Any]:
     """A report as Tune takes it: in a list, since it keeps statistics of numbers at the top."""
     return {**{name: report[name] for name in HEARD}, "report": list(report.items())}
+
+
+NOTHING = {
+    "epoch": 0, "val_accuracy": math.nan, "best_val_accuracy": math.nan, "status": UNFINISHED,
+    "done": False, "report": [],
+}  # fmt: skip
+"""What a slot returns when the sweep is over: no report."""
 
 
 def unpack(result: dict[str, Any]) -> Report:

@@ -1,13 +1,14 @@
 """Tune's trial: a slot that imports no torch and reports what a trainer process says."""
 
-import secrets
 from typing import Any
 
 import ray
 from ray import tune
 
-from sweep.search.tune_searcher import UNFINISHED
-from sweep.trial.reports import Report, failure, pack
+from sweep.trial.reports import NOTHING, Report, pack
+
+ATTEMPT = "attempt"
+"""What Tune knows of a trial: slots that died with it."""
 
 
 class Slot(tune.Trainable):
@@ -20,12 +21,11 @@ class Slot(tune.Trainable):
     def setup(self, config: dict[str, Any], desk: Any) -> None:  # type: ignore[override]
         """Take the first trial; `desk` is the actor."""
         self.desk = desk
-        self.name = secrets.token_hex(4)
         self._begin(config)
 
     def _begin(self, config: dict[str, Any]) -> None:
         self.number: int = config["number"]
-        self.taken = 0
+        self.attempt: int = config.get(ATTEMPT, 0)
         self.ready: list[Report] = []
 
     def reset_config(self, new_config: dict[str, Any]) -> bool:
@@ -36,11 +36,8 @@ class Slot(tune.Trainable):
     def step(self) -> dict[str, Any]:
         """The next report of the trial."""
         if not self.ready:
-            self.ready = ray.get(self.desk.reports.remote(self.number, self.name, self.taken))
-            self.taken += len(self.ready)
-        if not self.ready:  # the sweep is over; nobody hears this
-            return pack({**failure("interrupted", "the sweep is over"), "status": UNFINISHED})
-        return pack(self.ready.pop(0))
+            self.ready = ray.get(self.desk.reports.remote(self.number, self.attempt))
+        return pack(self.ready.pop(0)) if self.ready else dict(NOTHING)
 
     def train_buffered(
         self, buffer_time_s: float, max_buffer_length: int = 1000

@@ -13,11 +13,11 @@ import time
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
+from tl_core.batches.batches import Batch
 from tl_core.batches.sampling import epoch_order
 from tl_core.config import TrainConfig
 from tl_core.frozen.features import FeatureBatches
@@ -157,7 +157,7 @@ class HeadGroup:
 
     def run_epoch(self) -> list[EpochMetrics]:
         """Train and validate an epoch of every member: its metrics, in the members' order."""
-        self.trainer.use_threads()
+        self.trainer.prepare_process()
         count = len(self.members)
         start = time.perf_counter()
         losses, accuracies, images = self._train_epoch()
@@ -243,18 +243,17 @@ class HeadGroup:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Activations (M, B, …) and labels (M, B) of each step; members may share memory."""
-        train, steps = self.trainer.data.train, self.trainer.steps_per_epoch
+        train = self.trainer.data.train
         size = min(self.config.batch_size, len(train))
         seen: list[Seen] = [(member.config.seed, member.epoch) for member in self.members]
-        orders: dict[Seen, np.ndarray] = {}
+        epochs: dict[Seen, Iterator[Batch]] = {}
         for own, member in zip(seen, self.members, strict=True):
-            orders[own] = epoch_order(self.config, train.labels, member.order)
-        for step in range(steps):
-            taken = {}
-            for own, order in orders.items():
+            order = epoch_order(self.config, train.labels, member.order)
+            if own not in epochs:
                 self.batches.start_epoch(own[1])
-                positions = order[step * size : (step + 1) * size]
-                taken[own] = self.batches.train(positions, self.trainer.order)
+                epochs[own] = self.batches.epoch(order, size, self.trainer.order)
+        for _ in range(self.trainer.steps_per_epoch):
+            taken = {own: next(batches) for own, batches in epochs.items()}
             if len(taken) == 1:
                 activations, labels, _ = taken[seen[0]]
                 count = len(seen)

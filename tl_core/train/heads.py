@@ -27,7 +27,7 @@ MOST_WORK = 2**20
 """Largest parameters × batch size of a head in a group: a step of a smaller one is mostly
 overhead. Own choice, from about 0.4 ms of overhead a step and 50 GFLOP/s of a core."""
 MOST_STEPS = 2_000
-"""Most steps of a run in a group, whose runs report together: 2 to 8 s for 32 heads of 2,000 steps.
+"""Most steps of a run in a group, whose runs report together: 32 heads of as many take 2 to 8 s.
 Own choice."""
 
 

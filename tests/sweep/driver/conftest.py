@@ -9,7 +9,7 @@ from ray.tune.trainable.metadata import _TrainingRunMetadata
 from sweep.driver.ledger import Ledger
 from sweep.results.tables import read_table
 from sweep.trial.job import Job
-from sweep.trial.trainable import pack
+from sweep.trial.reports import pack
 from tl_core.config import config_from_dict
 
 

@@ -24,7 +24,9 @@ def sweep(options, tmp_path, monkeypatch):
 
     def make(run_on_ray):
         plan = make_plan(options(space="ablation", dataset="digits", cpus=1, gpus=0))
-        monkeypatch.setattr(one_sweep.OneSweep, "run_on_ray", lambda run, joined: run_on_ray(run))
+        monkeypatch.setattr(
+            one_sweep.OneSweep, "run_on_ray", lambda run, engine, joined: run_on_ray(run)
+        )
         (tmp_path / "runs" / "s1").mkdir(parents=True, exist_ok=True)
         manifest = one_sweep.new_manifest(plan, "s1")
         return one_sweep.OneSweep(plan, [], manifest, tmp_path, Console(file=StringIO()))
@@ -151,7 +153,7 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
     class Trials:
         notes, job, searcher = (), None, SimpleNamespace()
 
-        def __init__(self, plan, job, proposer, ledger, resources, begins):
+        def __init__(self, plan, job, proposer, ledger, engine, planned, begins):
             self.begins = begins
 
         def run(self, folder):

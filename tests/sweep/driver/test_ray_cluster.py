@@ -1,16 +1,17 @@
 import logging
 import os
-import subprocess
 import sys
 import warnings
 from concurrent.futures import Future
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import ray
 
 from sweep.driver import ray_cluster as module
 from sweep.driver.ray_cluster import prepare_environment, ray_cluster
+from sweep.options.sweep_options import SweepOptions
 from tl_core.errors import BadInput
 
 SIGNS = module.GPU_SIGNS
@@ -69,13 +70,30 @@ def test_a_loaded_ray_is_not_given_a_mode_that_it_has_not_read(environment, monk
     assert "RAY_AUTH_MODE" not in environment
 
 
+class Engine:
+    """In place of the engine: what is started and ended of it."""
+
+    def __init__(self, *, owned, made=None):
+        self.owned, self.made = owned, [] if made is None else made
+        self.started = []
+        self.processes = SimpleNamespace(
+            start=lambda count, on_gpus: self.started.append((count, on_gpus))
+        )
+
+    def shut_down(self):
+        self.made.append(("engine ends", {}))
+
+
 @pytest.fixture
 def calls(monkeypatch):
-    """Ray's start and stop, written down and not done."""
+    """Ray's start and stop and the engine's end, written down and not done."""
     made = []
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **how: made.append(("init", how)))
     monkeypatch.setattr(ray, "shutdown", lambda: made.append(("shutdown", {})))
+    monkeypatch.setattr(
+        "sweep.driver.engine.Engine", lambda *, owned: Engine(owned=owned, made=made)
+    )
     return made
 
 
@@ -86,22 +104,22 @@ def cluster(tmp_path, address=None):
 def test_a_ray_of_our_own_is_stopped_even_after_an_error(tmp_path, calls):
     with pytest.raises(KeyError), cluster(tmp_path):
         raise KeyError
-    (begin, how), (end, _) = calls
-    assert (begin, end) == ("init", "shutdown")
+    assert [name for name, _ in calls] == ["init", "engine ends", "shutdown"]
+    how = calls[0][1]
     assert (how["address"], how["num_cpus"], how["num_gpus"]) == ("local", 2, 0)
     assert how["include_dashboard"] is False
 
 
 def test_a_ray_that_was_there_is_used_and_left(tmp_path, calls, monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: True)
-    with cluster(tmp_path):
-        pass
-    assert calls == []
+    with cluster(tmp_path) as engine:
+        assert not engine.owned  # other work may run on it
+    assert [name for name, _ in calls] == ["engine ends"]
 
 
 def test_a_cluster_is_joined_without_asking_for_processors(tmp_path, calls):
-    with cluster(tmp_path, "10.0.0.1:6379"):
-        pass
+    with cluster(tmp_path, "10.0.0.1:6379") as engine:
+        assert not engine.owned
     assert calls[0][1]["address"] == "10.0.0.1:6379"
     assert "num_cpus" not in calls[0][1]
 
@@ -164,34 +182,57 @@ def started(environment, monkeypatch, options):
     def of(**fields):
         found = []
         monkeypatch.setattr(module, "early_starts", [])
-        monkeypatch.setattr(module.STARTER, "submit", lambda *call: found.append(call[1:]))
+        monkeypatch.setattr(module.STARTER, "submit", lambda call, *share: found.append(share))
         module.start_early(options(**fields))
         return found
 
+    monkeypatch.setitem(sys.modules, "ray", ray)
     monkeypatch.setattr(module, "cpu_count", lambda: 4)
     monkeypatch.setattr(module, "GPU_SIGNS", (Path("/no/such/device"),))
     return of
 
 
-def test_ray_starts_early_with_the_cpus_asked_for_and_warm_workers(started, environment):
-    assert started() == [(None, 4, 0)]
-    assert environment["RAY_preload_python_modules"] == "sweep.trial.trainable"
-    assert int(environment["RAY_idle_worker_killing_time_threshold_ms"]) >= 60_000
-    assert started(cpus=2) == [(None, 2, 0)]
+def test_ray_starts_early_with_the_cpus_asked_for(started):
+    assert started() == [(4, 0)]
+    assert started(cpus=2) == [(2, 0)]
 
 
-def test_ray_does_not_start_early_where_the_options_may_be_refused(started, environment):
-    for fields in ({"cpus": 5}, {"gpus": 1}, {"address": "auto"}):
+def test_ray_does_not_start_early_where_the_options_may_be_refused(started):
+    for fields in ({"cpus": 5}, {"cpus": 0}, {"address": "auto"}):
         assert started(**fields) == []
-    assert "RAY_preload_python_modules" not in environment
 
 
-def test_ray_does_not_start_early_where_gpus_must_be_counted(started, monkeypatch, tmp_path):
+def test_ray_counts_the_gpus_where_there_may_be_some(started, monkeypatch, tmp_path):
     for sign in range(len(SIGNS)):
         signs = [Path("/no/such/device")] * len(SIGNS)
         signs[sign] = tmp_path
         monkeypatch.setattr(module, "GPU_SIGNS", tuple(signs))
-        assert started() == []
+        assert started() == [(4, None)]
+        assert started(gpus=1) == [(4, None)]
+        assert started(gpus=0) == [(4, 0)]
+
+
+@pytest.mark.parametrize(
+    ("cpus", "has", "processes"),
+    [
+        (4, {"CPU": 4.0}, (4, False)),
+        (4, {"CPU": 4.0, "GPU": 2.0}, (2, True)),
+        (64, {"CPU": 64.0}, (module.MOST_EARLY, False)),
+    ],
+)
+def test_trainer_processes_start_early_one_for_each_device(
+    started, calls, monkeypatch, cpus, has, processes
+):
+    monkeypatch.setattr(module, "cpu_count", lambda: cpus)
+    monkeypatch.setattr(ray, "cluster_resources", lambda: has)
+    made = []
+    monkeypatch.setattr(module.STARTER, "submit", lambda call, *share: made.append(call(*share)))
+    monkeypatch.setattr(module, "early_starts", [])
+    module.start_early(SweepOptions(space="ablation"))
+    (engine,) = made
+    assert engine.owned
+    assert engine.started == [processes]
+    assert [name for name, _ in calls] == ["init"]
 
 
 def test_signs_of_gpus_are_those_of_nvidia_wsl_and_rocm():
@@ -200,90 +241,60 @@ def test_signs_of_gpus_are_those_of_nvidia_wsl_and_rocm():
 
 @pytest.fixture
 def early(calls, monkeypatch):
-    """early(cpus, gpus, error=) → a Ray that was started early, taken over; what was called."""
+    """early(cpus, gpus, error=) → an engine that was started early, and what is called then."""
 
     def of(cpus, gpus, error=None):
-        future = Future()
-        future.set_exception(error) if error else future.set_result(None)
+        future, engine = Future(), Engine(owned=True, made=calls)
+        future.set_exception(error) if error else future.set_result(engine)
         monkeypatch.setattr(module, "early_starts", [future])
         has = {"CPU": float(cpus), "memory": 1e9, **({"GPU": float(gpus)} if gpus else {})}
         monkeypatch.setattr(ray, "cluster_resources", lambda: has)
         monkeypatch.setattr(ray, "is_initialized", lambda: True)
-        return calls
+        return engine, calls
 
     return of
 
 
-def test_a_ray_started_early_is_taken_over(early, tmp_path):
-    made = early(2, 0)
-    with cluster(tmp_path):
+def test_an_engine_started_early_is_taken_over_with_its_processes(early, tmp_path):
+    engine, made = early(2, 0)
+    with cluster(tmp_path) as taken:
+        assert taken is engine
         assert made == []
-    assert [name for name, _ in made] == ["shutdown"]
+    assert [name for name, _ in made] == ["engine ends", "shutdown"]
 
 
 @pytest.mark.parametrize("wrong", [(2, 1), (4, 0)])
 def test_a_ray_started_early_with_other_processors_is_started_again(early, tmp_path, wrong):
-    made = early(*wrong)
-    with cluster(tmp_path):
+    engine, made = early(*wrong)
+    with cluster(tmp_path) as taken:
+        assert taken is not engine
+        assert taken.owned
         (end, _), (begin, how) = made
         assert (end, begin) == ("shutdown", "init")
         assert (how["num_cpus"], how["num_gpus"]) == (2, 0)
-    assert [name for name, _ in made] == ["shutdown", "init", "shutdown"]
+    assert [name for name, _ in made] == ["shutdown", "init", "engine ends", "shutdown"]
 
 
 def test_a_ray_that_did_not_start_early_is_started(early, tmp_path):
-    made = early(2, 0, error=RuntimeError("no port"))
+    _, made = early(2, 0, error=RuntimeError("no port"))
     with cluster(tmp_path):
         assert [name for name, _ in made] == ["shutdown", "init"]
 
 
-def test_many_workers_are_not_warmed(started, monkeypatch, environment):
-    monkeypatch.setattr(module, "cpu_count", lambda: 64)
-    assert started() == [(None, 64, 0)]
-    assert "RAY_preload_python_modules" not in environment
-
-
-def test_tunes_actors_keep_their_environment_where_nothing_is_warmed(monkeypatch):
-    from ray.tune.execution import class_cache
-
-    monkeypatch.delenv("RAY_preload_python_modules", raising=False)
-    before = dict(class_cache.DEFAULT_ENV_VARS)
-    module.take_warm_workers()
-    assert before == class_cache.DEFAULT_ENV_VARS != {}
-
-
-WARM = """
-import sys
-from sweep.driver.ray_cluster import ray_cluster, start_early, take_warm_workers
-from sweep.options.sweep_options import SweepOptions
-from pathlib import Path
-
-class Actor:
-    def __init__(self):
-        import sys
-        self.warm = "sweep.trial.trainable" in sys.modules
-    def ask(self):
-        return self.warm
-
-if __name__ == "__main__":
-    start_early(SweepOptions(space="ablation", cpus=1))
-    with ray_cluster(address=None, cpus=1, gpus=0, log=Path(sys.argv[1]) / "ray.log"):
-        take_warm_workers()
-        from ray.tune.execution.class_cache import _ActorClassCache
-        import ray
-        actor = _ActorClassCache().get(Actor).options(num_cpus=1).remote()
-        print("warm", ray.get(actor.ask.remote()))
-"""
+def test_what_no_sweep_takes_over_is_ended(early):
+    _, made = early(2, 0)
+    module.stop_early()
+    assert [name for name, _ in made] == ["shutdown"]
+    assert module.early_starts == []
 
 
 @pytest.mark.slow
-def test_an_actor_of_tunes_runs_in_a_worker_that_has_loaded_the_trainer(tmp_path):
-    script = tmp_path / "warm.py"
-    script.write_text(WARM)
-    removed = ("RAY_AUTH_MODE", "RAY_AUTH_TOKEN")
-    environment = {k: v for k, v in os.environ.items() if k not in removed}
-    done = subprocess.run(
-        [sys.executable, str(script), str(tmp_path)],
-        capture_output=True, text=True, env=environment, check=False,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "warm True", done.stderr
+def test_trainer_processes_that_start_early_train_the_sweep(tmp_path, options):
+    """Started as by a command, before it is known how many processes there are to be."""
+    module.start_early(options(cpus=1, gpus=0))
+    with ray_cluster(address=None, cpus=1, gpus=0, log=tmp_path / "ray.log") as engine:
+        (before,) = engine.processes.all
+        engine.processes.start(1, on_gpus=False)
+        assert list(engine.processes.all) == [before]
+        assert engine.processes.call(os.getpid) != os.getpid()
+    assert not ray.is_initialized()

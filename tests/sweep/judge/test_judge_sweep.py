@@ -1,6 +1,5 @@
 """The judging of the selected trials: their values, and what an error of one costs."""
 
-import contextlib
 import json
 from types import SimpleNamespace
 
@@ -47,31 +46,28 @@ TINY = {"dataset": "digits", "width": 4, "depth": 1, "augmentation": "none"}
 HEADS = {**TINY, "freeze_depth": 4}
 
 
+class Tasks:
+    """In place of the trainer processes: (trials, threads) of each task that they are given."""
+
+    def __init__(self):
+        self.given = []
+
+    def call_each(self, calls):
+        return [self._answer(call) for call in calls]
+
+    def _answer(self, call):
+        judgings, threads = call.args
+        self.given.append((len(judgings), threads))
+        try:
+            return call()
+        except Dies:
+            return RuntimeError("the process died")
+
+
 @pytest.fixture
-def tasks(monkeypatch):
-    """(trials, CPUs) of the tasks that Ray is given, which run at once."""
-    found = []
-
-    def remote(function):
-        def options(num_cpus, num_gpus):
-            def run(judgings, threads):
-                found.append((len(judgings), num_cpus))
-                assert threads == num_cpus
-                with contextlib.suppress(Dies):
-                    return function(judgings, threads)
-
-            return SimpleNamespace(remote=run)
-
-        return SimpleNamespace(options=options)
-
-    def get(answers):
-        if answers is None:
-            raise RuntimeError("the worker died")
-        return answers
-
-    monkeypatch.setattr("ray.remote", remote)
-    monkeypatch.setattr("ray.get", get)
-    return found
+def tasks():
+    """What the trainer processes are given."""
+    return Tasks()
 
 
 class Dies(BaseException):
@@ -103,7 +99,7 @@ def judge(tmp_path, monkeypatch, trial_row, options, tasks):
         plan = SimpleNamespace(varied=("lr",), options=options(keep_top=keep_top))
         config = lambda values: TrainConfig(**{**base, **values})  # noqa: E731
         job = SimpleNamespace(sweep="s1", config=config)
-        return judge_sweep(plan, job, tmp_path, folder, RESOURCES)
+        return judge_sweep(plan, job, tmp_path, folder, RESOURCES, tasks.call_each)
 
     return of
 
@@ -138,7 +134,7 @@ def test_a_trial_that_cannot_even_be_asked_about_is_said(judge):
 
 def test_heads_on_the_same_body_are_judged_in_one_task(judge, tasks):
     assert judge([4, RuntimeError("no room"), 4], base=HEADS).winner["trial_id"] == "s1_00002"
-    assert tasks == [(3, 4)]  # with all processors
+    assert tasks.given == [(3, 4)]  # with all processors
 
 
 @pytest.mark.parametrize(
@@ -152,16 +148,16 @@ def test_heads_on_the_same_body_are_judged_in_one_task(judge, tasks):
 )
 def test_other_trials_are_judged_side_by_side(judge, tasks, fields):
     assert judge([4, 4, 4], base={**HEADS, **fields}).notes == []
-    assert tasks == [(1, 1)] * 3
+    assert tasks.given == [(1, 1)] * 3
 
 
 def test_a_process_that_dies_costs_its_own_trial_alone(judge, tasks):
     judged = judge([4, Dies(), 4], base=HEADS)
     assert judged.winner["trial_id"] == "s1_00002"
     assert judged.notes == [
-        "s1_00001 could not be judged on the test split: RuntimeError: the worker died"
+        "s1_00001 could not be judged on the test split: RuntimeError: the process died"
     ]
-    assert tasks == [(3, 4), (1, 1), (1, 1), (1, 1)]
+    assert tasks.given == [(3, 4), (1, 1), (1, 1), (1, 1)]
 
 
 def test_votes_that_cannot_be_counted_do_not_cost_the_winner(judge):

@@ -1,4 +1,4 @@
-"""What trials and judgings take of the machine, as Ray is told. No Ray runs."""
+"""What trainer processes, slots and judgings take of the machine. No Ray runs."""
 
 from dataclasses import fields
 from types import SimpleNamespace
@@ -6,11 +6,10 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from sweep.driver import tune_run
+from sweep.driver import processes, tune_run
 from sweep.judge.judge_sweep import judge_sweep
 from sweep.plan.resources import Resources
 from sweep.results.tables import write_rows
-from sweep.trial.job import Job
 from tl_core.config import TrainConfig
 
 
@@ -23,87 +22,118 @@ def shares(**changed):
     return Resources(**{field.name: given[field.name] for field in fields(Resources)})
 
 
-def no_answer(reference):
-    raise ray.exceptions.RayError("no answer")
-
-
 @pytest.fixture
-def judged(tmp_path, monkeypatch, trial_row, options):
-    """judged(trials, resources, **options) → the share and the threads of every judging."""
+def judged(tmp_path, trial_row, options):
+    """judged(trials, resources, **options) → the threads of each judging, side by side."""
 
     def of(trials, resources, **asked):
         found = []
 
-        def remote(**share):
-            def ask(judgings, threads):
-                found.append((share["num_cpus"], share["num_gpus"], threads))
+        def call_each(calls):
+            found.extend(threads for _, threads in (call.args for call in calls))
+            return [RuntimeError("no answer")] * len(calls)
 
-            return SimpleNamespace(remote=ask)
-
-        monkeypatch.setattr(ray, "remote", lambda function: SimpleNamespace(options=remote))
-        monkeypatch.setattr(ray, "get", no_answer)
         common = {"strategy": "scratch", "data_fingerprint": "d"}
         rows = [trial_row(n, 0.5, config_id=f"c{n}", **common) for n in range(trials)]
         write_rows(tmp_path, "trials", "s1", rows)
         plan = SimpleNamespace(varied=("lr",), options=options(keep_top=trials, **asked))
-        judge_sweep(plan, SimpleNamespace(sweep="s1"), tmp_path, tmp_path, resources)
+        job = SimpleNamespace(sweep="s1")
+        judge_sweep(plan, job, tmp_path, tmp_path, resources, call_each)
         return found
 
     return of
 
 
-def test_several_judgings_take_a_trials_share_each(judged):
-    assert judged(3, shares()) == [(2, 0.5, 2)] * 3
+def test_several_judgings_have_a_trials_threads_each(judged):
+    assert judged(3, shares()) == [2] * 3
 
 
-def test_without_a_gpu_judging_takes_none(judged):
-    assert judged(2, shares(gpus=0, gpus_per_trial=0.0)) == [(2, 0.0, 2)] * 2
+def test_a_single_judging_has_every_cpu_of_the_machine(judged):
+    assert judged(1, shares()) == [8]
 
 
-def test_a_single_judging_takes_every_cpu_of_the_machine(judged):
-    assert judged(1, shares()) == [(8, 0.5, 8)]
+def test_a_single_judging_in_a_cluster_has_no_more_than_a_trial(judged):
+    assert judged(1, shares(cpus_alone=2), address="auto") == [2]
 
 
-def test_a_single_judging_in_a_cluster_takes_no_more_than_a_trial(judged):
-    assert judged(1, shares(cpus_alone=2), address="auto") == [(2, 0.5, 2)]
+@pytest.fixture
+def started(monkeypatch):
+    """started(resources, owned) → what Ray is asked for each trainer process, and its GPU."""
+
+    def of(resources, *, owned):
+        found = []
+
+        def options(**share):
+            def remote(gpus):
+                found.append((share, gpus))
+                place = SimpleNamespace(remote=lambda: None)
+                return SimpleNamespace(place=place)
+
+            return SimpleNamespace(remote=remote)
+
+        made = processes.Processes(owned=owned)
+        made.actor_class = SimpleNamespace(options=options)
+        made.start_for(resources)
+        return found
+
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    return of
+
+
+def test_in_a_ray_of_its_own_a_sweep_has_a_process_for_each_gpu_and_reserves_nothing(started):
+    assert started(shares(), owned=True) == [({"num_cpus": 0}, "0"), ({"num_cpus": 0}, "1")]
+
+
+def test_of_the_gpus_those_are_used_that_the_user_names(started, monkeypatch):
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "3,5")
+    assert [gpus for _, gpus in started(shares(), owned=True)] == ["3", "5"]
+
+
+def test_where_others_work_a_process_reserves_its_cpus_and_a_whole_gpu(started):
+    assert started(shares(), owned=False) == [({"num_cpus": 2, "num_gpus": 1}, None)] * 2
+
+
+@pytest.mark.parametrize(("owned", "cpus"), [(True, 0), (False, 2)])
+def test_without_a_gpu_there_is_a_process_for_each_trial_side_by_side(started, owned, cpus):
+    resources = shares(gpus=0, gpus_per_trial=0.0)
+    assert started(resources, owned=owned) == [({"num_cpus": cpus}, None)] * 4
 
 
 @pytest.fixture
 def tuned(tmp_path, monkeypatch):
-    """tuned(resources) → what Tune is given: the trainable and its configuration."""
+    """What Tune is given: the trainable and its configuration."""
+    given = SimpleNamespace(ended=0)
 
-    def of(resources):
-        given = SimpleNamespace()
+    def tuner(trainable, *, tune_config, run_config):
+        given.trainable, given.config = trainable, tune_config
+        return SimpleNamespace(fit=lambda: None)
 
-        def tuner(trainable, *, tune_config, run_config):
-            given.trainable, given.config = trainable, tune_config
-            return SimpleNamespace(fit=lambda: None)
+    def end():
+        given.ended += 1
 
-        monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
-        plan = SimpleNamespace(
-            searched_epochs=3, grace_period=1, most_trials=7,
-            search=SimpleNamespace(scheduler="none", seeds=[0]),
-            options=SimpleNamespace(reduction_factor=3.0), base=TrainConfig(),
-        )  # fmt: skip
-        ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))
-        job = Job("s1", {}, (), {}, str(tmp_path))
-        budget = tune_run.TimeBudget(None)
-        tune_run.tune_trials(plan, job, None, ledger, resources, budget, tmp_path)
-        return given
-
-    return of
-
-
-@pytest.mark.parametrize(
-    ("gpus", "expected"), [(0.5, {"CPU": 2, "GPU": 0.5}), (0.0, {"CPU": 2, "GPU": 0})]
-)
-def test_a_trial_takes_its_share(tuned, gpus, expected):
-    given = tuned(shares(gpus_per_trial=gpus))
-    asked = given.trainable.default_resource_request({}).required_resources
-    assert {kind: asked.get(kind, 0) for kind in expected} == expected
+    monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
+    monkeypatch.setattr(tune_run.tune, "with_parameters", lambda trainable, **more: trainable)
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.7")
+    plan = SimpleNamespace(
+        searched_epochs=3, grace_period=1, most_trials=7,
+        search=SimpleNamespace(scheduler="none", seeds=[0]),
+        options=SimpleNamespace(reduction_factor=3.0), base=TrainConfig(),
+    )  # fmt: skip
+    ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))
+    engine = SimpleNamespace(desk=None, tell=None, count=None, look=None, end=end)
+    budget = tune_run.TimeBudget(None)
+    tune_run.tune_trials(plan, None, ledger, engine, lambda values: None, budget, tmp_path)
+    return given
 
 
-def test_as_many_trials_run_as_there_are_shares_and_their_processes_are_used_again(tuned):
-    config = tuned(shares()).config
-    assert (config.max_concurrent_trials, config.num_samples) == (4, 7)
-    assert config.reuse_actors
+def test_a_slot_of_tunes_takes_nothing_but_a_place_on_the_drivers_machine(tuned):
+    asked = tuned.trainable.default_resource_request({}).required_resources
+    assert asked.pop("node:10.0.0.7") < 0.01
+    assert not any(asked.values())
+
+
+def test_slots_are_used_again_for_all_trials(tuned):
+    assert tuned.config.num_samples == 7
+    assert tuned.config.reuse_actors
+    assert tuned.config.max_concurrent_trials is None  # the feed decides it
+    assert tuned.ended == 1

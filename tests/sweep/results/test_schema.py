@@ -13,7 +13,7 @@ from sweep.results.schema import (
     TRIALS,
     schema_markdown,
 )
-from sweep.trial.trainable import NO_METRICS, STATUS_OF_STOP
+from sweep.trial.reports import NO_METRICS, STATUS_OF_STOP
 from tl_core.config import FIELDS, TrainConfig
 
 README = Path(sweep.__file__).parents[1] / "results" / "README.md"

@@ -31,11 +31,8 @@ class Scheduled:
     """A scheduler with trials by name, told results by hand; "a-0" and "a-1" are seeds of a."""
 
     def __init__(self, name="asha", epochs=9, grace_period=1, reduction_factor=3.0, seeds=1):
-        context = SchedulerContext(
-            epochs, grace_period, reduction_factor, concurrent=2, seeds=seeds
-        )
+        context = SchedulerContext(epochs, grace_period, reduction_factor, seeds=seeds)
         self.scheduler = build_scheduler(name, context)
-        self.controller = SimpleNamespace()
         self.trials = {}
         self.configurations = {}
 
@@ -52,19 +49,22 @@ class Scheduled:
             )
             values["strategy"] = "scratch" if name.startswith("scratch") else None
             self.trials[name] = trial = SimpleNamespace(
-                trial_id=name, status="RUNNING", placement_group_factory="1 CPU",
+                trial_id=name, status="RUNNING", should_recover=lambda: False,
                 config={"configuration": configuration, "values": dict(values)},
             )  # fmt: skip
             if name.startswith("fresh"):  # a run of the confirmation
                 del trial.config["configuration"]
-            self.scheduler.on_trial_add(self.controller, trial)
+            self.scheduler.on_trial_add(None, trial)
 
     def complete(self, name, epoch, accuracy, status="completed"):
         result = self.result(epoch, accuracy, status)
         self.scheduler.on_trial_complete(None, self.trials[name], result)
 
-    def die(self, name):
+    def die(self, name, *, starts_again=False):
+        self.trials[name].should_recover = lambda: starts_again
         self.scheduler.on_trial_error(None, self.trials[name])
+        if starts_again:
+            self.scheduler.on_trial_add(None, self.trials[name])
 
     @staticmethod
     def result(epoch, accuracy, status="running"):

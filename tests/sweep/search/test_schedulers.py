@@ -11,22 +11,22 @@ CONTINUE, STOP = TrialScheduler.CONTINUE, TrialScheduler.STOP
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
-def test_contract_as_many_workers_are_kept_as_trials_run_side_by_side(
-    scheduled, name, monkeypatch
-):
-    asked = []
-    keep = "sweep.search.schedulers.keep_workers"
-    monkeypatch.setattr(keep, lambda controller, trial, count: asked.append(count))
-    scheduled(name).add(*"abcd")
-    assert asked == [2]
-
-
-@pytest.mark.parametrize("name", SCHEDULERS)
 def test_contract_no_trial_is_picked_before_its_turn(scheduled, name):
     run = scheduled(name)
     run.add("a")
     run.trials["a"].status = "PENDING"  # Tune starts pending trials in order
-    assert run.scheduler.choose_trial_to_run(run.controller) is None
+    assert run.scheduler.choose_trial_to_run(None) is None
+
+
+@pytest.mark.parametrize("name", SCHEDULERS)
+def test_contract_what_has_been_decided_is_told_when_tune_looks_for_a_trial(scheduled, name):
+    run = scheduled(name)
+    told = []
+    run.scheduler.decided = lambda: told.append(True)
+    run.tell("a", 1, 0.5)
+    assert told == []
+    run.scheduler.choose_trial_to_run(None)
+    assert told == [True]
 
 
 @pytest.mark.parametrize("name", SCHEDULERS)
@@ -139,3 +139,16 @@ def test_scratch_runs_are_neither_stopped_nor_a_measure_for_others(scheduled):
     assert run.tell("scratch", 1, 0.0) == CONTINUE
     run.complete("scratch", 9, 0.99)
     assert run.tell("strong", 1, 0.6) == CONTINUE
+
+
+@pytest.mark.parametrize("starts_again", [True, False])
+def test_a_trial_that_starts_again_has_not_failed(scheduled, starts_again):
+    """Two seeds: the strong configuration's rung counts its mean unless one of them failed."""
+    run = scheduled(seeds=2)
+    run.add("strong-0", "strong-1", "weak-0", "weak-1")
+    run.die("strong-0", starts_again=starts_again)
+    for seed in (0, 1):
+        if starts_again or seed:
+            run.tell(f"strong-{seed}", 1, 0.9)
+    run.tell("weak-0", 1, 0.4)
+    assert run.tell("weak-1", 1, 0.4) == (STOP if starts_again else CONTINUE)

@@ -46,9 +46,8 @@ class Sweep:
         self.proposer = proposer = Told(scratch)
         self.rows = {}
         self.searcher = TuneSearcher(proposer, list(range(seeds)), None, self.stop_unstarted)
-        context = SchedulerContext(EPOCHS, grace, 3.0, workers, seeds)
+        context = SchedulerContext(EPOCHS, grace, 3.0, seeds)
         self.scheduler = build_scheduler(scheduler, context)
-        self.controller = SimpleNamespace()
         self.failing, self.seeds, self.paces = failing, seeds, paces
         self.rng, self.order = random.Random(1), itertools.count()
         self.now, self.due = 0.0, []
@@ -68,11 +67,11 @@ class Sweep:
         if config == Searcher.FINISHED:
             return False
         trial = SimpleNamespace(
-            trial_id=name, config=config, placement_group_factory=None,
+            trial_id=name, config=config, should_recover=lambda: False,
             values=config["values"], status="running", curve=[], pace=self.rng.choice(self.paces),
         )  # fmt: skip
         self.rows[config["number"]] = trial
-        self.scheduler.on_trial_add(self.controller, trial)
+        self.scheduler.on_trial_add(None, trial)
         self.push(trial)
         return True
 
@@ -88,12 +87,12 @@ class Sweep:
         status = "completed" if len(trial.curve) == EPOCHS else "running"
         result = self.result(trial, status)
         if status == "running":
-            decision = self.scheduler.on_trial_result(self.controller, trial, result)
+            decision = self.scheduler.on_trial_result(None, trial, result)
             if decision == TrialScheduler.CONTINUE:
                 self.searcher.on_trial_result(trial.trial_id, result)
                 self.push(trial)
                 return True
-        self.scheduler.on_trial_complete(self.controller, trial, result)
+        self.scheduler.on_trial_complete(None, trial, result)
         self.searcher.on_trial_complete(trial.trial_id, result)
         trial.status = "stopped" if status == "running" else status
         return False
@@ -102,11 +101,11 @@ class Sweep:
         """Half of them diverge, of the others the worker dies."""
         trial.status = self.rng.choice(["diverged", "failed"])
         if trial.status == "failed":
-            self.scheduler.on_trial_error(self.controller, trial)
+            self.scheduler.on_trial_error(None, trial)
             self.searcher.on_trial_complete(trial.trial_id, error=True)
         else:
             result = {**self.result(trial, "diverged"), "val_accuracy": math.nan}
-            self.scheduler.on_trial_complete(self.controller, trial, result)
+            self.scheduler.on_trial_complete(None, trial, result)
             self.searcher.on_trial_complete(trial.trial_id, result)
         return False
 

@@ -64,6 +64,13 @@ def little_memory():
     free_memory()
 
 
+@pytest.fixture
+def exact():
+    """Fields of runs whose numbers on a GPU are the CPU's to rounding."""
+    yield {"deterministic": True}
+    torch.use_deterministic_algorithms(False)
+
+
 def allocated(device):
     """Bytes of tensors on the GPU; 0 on the CPU."""
     return torch.cuda.memory_allocated() if device == "cuda" else 0
@@ -148,13 +155,12 @@ def together(process, values):
 @EACH_DEVICE
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_groups_agree_with_the_cpus_and_with_each_trial_alone(
-    heads_on, train_alone, monkeypatch, device, optimizer
+    heads_on, train_alone, exact, device, optimizer
 ):
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
-    told = heads_on(device, optimizer=optimizer)
+    told = heads_on(device, optimizer=optimizer, **exact)
     found, sizes = together(Training(told), RATES)
     assert sizes == {8}
-    expected, _ = together(Training(heads_on("cpu", optimizer=optimizer)), RATES)
+    expected, _ = together(Training(heads_on("cpu", optimizer=optimizer, **exact)), RATES)
     np.testing.assert_allclose(found, expected, rtol=5e-3)
     alone = [r["val_loss"] for r in train_alone(Training(told), 0, RATES[5])]
     np.testing.assert_allclose(found[5], alone, rtol=1e-4)
@@ -164,8 +170,8 @@ WIDE = {"head_units": 160, "head_dropout": 0.0, "batch_size": 200}
 
 
 @on_gpu
-def test_a_group_that_does_not_fit_is_split_and_goes_on(heads_on, little_memory):
-    told, rates = heads_on("cuda", **WIDE), RATES * 4
+def test_a_group_that_does_not_fit_is_split_and_goes_on(heads_on, exact, little_memory):
+    told, rates = heads_on("cuda", **WIDE, **exact), RATES * 4
     free_memory()
     torch.cuda.reset_peak_memory_stats()
     expected, sizes = together(Training(told), rates)

@@ -1,6 +1,6 @@
 """Runs on a GPU give the CPU's numbers to rounding; each test also compares the CPU with itself.
 
-TF32 is off, and rates are small, so that rounding is all that differs.
+The runs are deterministic, so without TF32, and rates are small: rounding is all that differs.
 """
 
 import dataclasses
@@ -13,6 +13,7 @@ from PIL import Image
 
 from tl_core import Predictor, TrainConfig, Trainer
 from tl_core.frozen.features import FeatureBatches
+from tl_core.machine.device import set_arithmetic
 from tl_core.models import build_model
 from tl_core.train.checkpoint import load_checkpoint, save_checkpoint
 from tl_core.train.head_group import HeadGroup
@@ -31,15 +32,22 @@ GPU = pytest.param(
 EACH_DEVICE = pytest.mark.parametrize("device", ["cpu", GPU])
 PLAIN = {
     "width": 4, "depth": 1, "epochs": 2, "threads": 1, "batch_size": 32, "lr": 0.001,
-    "precision": "fp32", "eval_precision": "fp32",
+    "precision": "fp32", "eval_precision": "fp32", "deterministic": True,
 }  # fmt: skip
 FROZEN = {"freeze_depth": 4, "augmentation": "none"}
 
 
-@pytest.fixture
-def exact(monkeypatch):
-    """Convolutions in full fp32 on a GPU too."""
-    monkeypatch.setattr(torch.backends.cudnn, "allow_tf32", False)
+@pytest.fixture(autouse=True)
+def exact():
+    """Full fp32 on a GPU, and afterwards what held for the process."""
+    cudnn = torch.backends.cudnn
+    before = (torch.get_float32_matmul_precision(), cudnn.allow_tf32, cudnn.benchmark)
+    if torch.cuda.is_available():
+        set_arithmetic(torch.device("cuda"), deterministic=True)
+    yield
+    torch.set_float32_matmul_precision(before[0])
+    cudnn.allow_tf32, cudnn.benchmark = before[1:]
+    torch.use_deterministic_algorithms(False)
 
 
 @pytest.fixture
@@ -72,14 +80,14 @@ def assert_equal_numbers(found, expected, tolerance=5e-3):
         {"class_weights": "balanced", "schedule": "plateau", "attention": "se"},
     ],
 )
-def test_epochs_agree_with_the_cpus(exact, run, numbers, device, fields):
+def test_epochs_agree_with_the_cpus(run, numbers, device, fields):
     on_device = run(device, **fields)
     assert {p.device.type for p in on_device.model.parameters()} == {device}
     assert_equal_numbers(numbers(on_device), numbers(run("cpu", **fields)))
 
 
 @EACH_DEVICE
-def test_a_gpu_that_is_named_by_number(exact, run, numbers, device):
+def test_a_gpu_that_is_named_by_number(run, numbers, device):
     named = run(device if device == "cpu" else f"{device}:0")
     assert_equal_numbers(numbers(named), numbers(run("cpu")))
 
@@ -96,9 +104,7 @@ def test_reduced_precision_stays_near_full(run, numbers, device, precision):
 
 @EACH_DEVICE
 @pytest.mark.parametrize("depth", [2, 4])
-def test_frozen_stages_compute_the_same_activations(
-    exact, run, few_digits, numbers, device, depth
-):
+def test_frozen_stages_compute_the_same_activations(run, few_digits, numbers, device, depth):
     fields = {**FROZEN, "freeze_depth": depth}
     on_device, on_cpu = run(device, **fields), run("cpu", cache_dir=None, **fields)
     assert isinstance(on_device.batches, FeatureBatches)
@@ -118,7 +124,7 @@ def test_frozen_stages_compute_the_same_activations(
 @EACH_DEVICE
 @pytest.mark.parametrize("optimizer", ["sgd", "adamw"])
 def test_heads_trained_together_agree_with_each_alone_on_the_cpu(
-    exact, run, train_group, numbers, device, optimizer
+    run, train_group, numbers, device, optimizer
 ):
     first = run(device, optimizer=optimizer, **FROZEN)
     assert groupable(first)
@@ -134,7 +140,7 @@ def test_heads_trained_together_agree_with_each_alone_on_the_cpu(
 
 
 @EACH_DEVICE
-def test_a_head_that_left_its_group_goes_on_where_it_was(exact, run, numbers, device):
+def test_a_head_that_left_its_group_goes_on_where_it_was(run, numbers, device):
     group = HeadGroup(run(device, epochs=3, **FROZEN))
     member, other = (group.join(group.config) for _ in range(2))
     group.run_epoch()
@@ -157,7 +163,7 @@ def test_a_head_that_diverges_leaves_the_others_alone(run, train_group, device):
 
 
 @EACH_DEVICE
-def test_a_checkpoint_goes_on_elsewhere(exact, run, numbers, device, tmp_path):
+def test_a_checkpoint_goes_on_elsewhere(run, numbers, device, tmp_path):
     begun = run(device)
     begun.run_epoch()
     save_checkpoint(tmp_path / "c.pt", begun.state_dict())
@@ -178,7 +184,7 @@ def test_auto_precision_is_measured_and_remembered(few_digits, tmp_path, device)
 
 
 @EACH_DEVICE
-def test_a_model_predicts_the_same_on_every_device(exact, tmp_path, few_digits, device):
+def test_a_model_predicts_the_same_on_every_device(tmp_path, few_digits, device):
     config = TrainConfig(width=4)
     torch.manual_seed(0)
     model = build_model(config, channels=1, num_classes=10, image_size=8)
