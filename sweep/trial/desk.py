@@ -160,7 +160,8 @@ class Desk:
             attempt: slots that the trial had before.
         """
         before = self.asking.get(number)
-        if self.closed or (before is not None and before.attempt > attempt):
+        late = before is not None and before.attempt > attempt
+        if self.closed or late or self.queue.has_ended(number):
             return []
         self._answer(number, [])
         answer: asyncio.Future[list[Report]] = asyncio.get_running_loop().create_future()

@@ -92,6 +92,10 @@ class Queue:
         self._drop_planned(number)
         return host
 
+    def has_ended(self, number: int) -> bool:
+        """Whether a trial that was proposed has ended."""
+        return number <= self.latest and number not in self.trials
+
     def first_unheard(self) -> Trial | None:
         """The lowest trial with reports that the driver is to hear now.
 
