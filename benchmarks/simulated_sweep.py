@@ -25,9 +25,9 @@ from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
 from sweep.driver.ledger import Ledger
 from sweep.plan.confirmation import Confirmation
 from sweep.results.tables import read_table
+from sweep.search.proposer import UNFINISHED
 from sweep.search.schedulers import SchedulerContext, build_scheduler
 from sweep.search.searchers import SEARCHERS, SearchContext
-from sweep.search.proposer import UNFINISHED
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.reports import NO_METRICS, pack

@@ -200,6 +200,11 @@ class TrainConfig:
         choices=PRECISIONS,
     )
     channels_last: bool = setting(True, "channels-last memory layout")
+    deterministic: bool = setting(
+        False,
+        "on a GPU, the same numbers each time: no TF32, no choice of algorithms by speed",
+        identity=False,
+    )
     device: str = setting("auto", "auto, cpu, cuda or cuda:N", identity=False)
     threads: int | None = setting(
         None, "CPU threads of torch (None: torch's default)", unit="threads", low=1, identity=False

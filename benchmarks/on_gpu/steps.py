@@ -1,7 +1,7 @@
 """A training step of the project's own Trainer: what the host takes, what the GPU takes.
 
-step       ms from step to step, many in a row
-host       ms until a step's call returns, started on an idle device: one at a time, median
+step       ms from step to step, many in a row, batches as an epoch of a run prepares them
+host       ms until a batch and its step's call return, started on an idle device: median
 gpu        ms in which the device computes or copies, a step
 kernels    launched in a step;  waits: calls of a step that wait for the device
 idle       share of `step` in which the device does nothing
@@ -12,14 +12,15 @@ import gc
 import itertools
 import statistics
 import time
+from collections.abc import Iterator
 
-import numpy as np
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
 from on_gpu.record import Row, Rows, Settings
 from tl_core import TrainConfig, Trainer
+from tl_core.batches.batches import Batch
 from tl_core.datasets import ImageData, load_data
 
 WARM_UP, TIMED, PROFILED = 5, 20, 5
@@ -49,15 +50,15 @@ def step_times(config: TrainConfig, data: ImageData) -> Row:
     trainer = Trainer(config, data)
     trainer.model.train()
     trainer.batches.start_epoch(0)
-    positions = np.arange(min(config.batch_size, len(data.train)))
+    batches = (batch for _ in itertools.count() for batch in trainer.epoch_batches())
     timed = 3 if trainer.device.type == "cpu" else TIMED
-    _run(trainer, positions, WARM_UP)
+    _run(trainer, batches, WARM_UP)
     start = time.perf_counter()
-    _run(trainer, positions, timed)
+    _run(trainer, batches, timed)
     step = 1e3 * (time.perf_counter() - start) / timed
-    host = statistics.median(_host_ms(trainer, positions) for _ in range(timed))
+    host = statistics.median(_host_ms(trainer, batches) for _ in range(timed))
     found: Row = {"step_ms": step, "host_ms": host}
-    found |= device_part(trainer, positions, step)
+    found |= device_part(trainer, batches, step)
     del trainer
     gc.collect()
     if torch.cuda.is_available():
@@ -65,12 +66,12 @@ def step_times(config: TrainConfig, data: ImageData) -> Row:
     return found
 
 
-def device_part(trainer: Trainer, positions: np.ndarray, step: float) -> Row:
+def device_part(trainer: Trainer, batches: Iterator[Batch], step: float) -> Row:
     """What the profiler says of the device; None on a CPU."""
     if trainer.device.type == "cpu":
         return dict.fromkeys(("gpu_ms", "kernels", "waits", "idle", "memory_mb"))
     with profile(activities=[ProfilerActivity.CUDA]) as recorded:
-        _run(trainer, positions, PROFILED)
+        _run(trainer, batches, PROFILED)
     events = recorded.events() or []
     device = [e for e in events if e.device_type == DeviceType.CUDA]
     device = [e for e in device if not getattr(e, "is_user_annotation", False)]
@@ -85,15 +86,15 @@ def device_part(trainer: Trainer, positions: np.ndarray, step: float) -> Row:
     }
 
 
-def _run(trainer: Trainer, positions: np.ndarray, count: int) -> None:
-    for _ in range(count):
-        trainer.train_step(positions, progress=0.5)
+def _run(trainer: Trainer, batches: Iterator[Batch], count: int) -> None:
+    for batch in itertools.islice(batches, count):
+        trainer.train_step(batch, progress=0.5)
     _synchronize(trainer)
 
 
-def _host_ms(trainer: Trainer, positions: np.ndarray) -> float:
+def _host_ms(trainer: Trainer, batches: Iterator[Batch]) -> float:
     start = time.perf_counter()
-    trainer.train_step(positions, progress=0.5)
+    trainer.train_step(next(batches), progress=0.5)
     seconds = time.perf_counter() - start
     _synchronize(trainer)
     return 1e3 * seconds

@@ -9,11 +9,10 @@ from ray.tune.search import Searcher
 
 from sweep.configurations.distinct import Distinct
 from sweep.search.default_search import default_search
-from sweep.search.proposer import Proposer, SearchContext
+from sweep.search.proposer import UNFINISHED, Proposer, SearchContext
 from sweep.search.rungs import usual_grace
 from sweep.search.schedulers import SchedulerContext, build_scheduler
 from sweep.search.searchers import SEARCHERS, learns
-from sweep.search.proposer import UNFINISHED
 from sweep.search.tune_searcher import TuneSearcher
 from tl_core.config import TrainConfig
 

@@ -122,6 +122,10 @@ class SweepOptions:
         None, read.Whole(1), MACHINE, "CPUs in all (unset: all there are).", SAME, pretrain=True)
     address: str | None = option(
         None, read.text, MACHINE, "Ray cluster to join, such as auto.", SAME)
+    deterministic: bool = option(
+        False, read.switch, MACHINE,
+        "On GPUs, the same numbers each time: without TF32, slower.",
+        SAME, sets="deterministic", pretrain=True)
     results: Path = option(  # noqa: RUF009
         RESULTS, read.folder, OUTPUT, "Folder of all results.", SAME, pretrain=True)
     name: str | None = option(
@@ -143,7 +147,11 @@ class SweepOptions:
     def overrides(self) -> Mapping[str, Any]:
         """The fields of TrainConfig that the options fix, as `read_overrides` gives them."""
         values = {f.metadata["sets"]: getattr(self, f.name) for f in fields(self)}
-        fixed = {name: value for name, value in values.items() if name and value is not None}
+        fixed = {
+            name: value
+            for name, value in values.items()
+            if name and value is not None and value is not False
+        }
         if self.limit_train:
             fixed["limit_train"] = self.limit_train[-1]
         return read_overrides(fixed, self.settings, self.results)

@@ -11,7 +11,7 @@ from tl_core.errors import BadInput
 
 SHARED_SETTINGS = frozenset((
     *ARCHITECTURE, "data_dir", "cache_dir", "device", "threads", "precision", "eval_precision",
-    "channels_last", "eval_batch_size",
+    "channels_last", "deterministic", "eval_batch_size",
 ))  # fmt: skip
 """Settings of `--set` that hold for the source too, unless `--source-set` says otherwise: of the
 model, which its weights must fit, and of where and in which arithmetic trials run."""

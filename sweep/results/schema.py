@@ -81,9 +81,9 @@ TRIALS = pa.schema(
         *_COST,
         _whole("params_total", "parameters of the model", "parameters"),
         _whole("params_trained", "parameters that were not frozen", "parameters"),
-        _real("startup_seconds", "from the trial's start to its first step", "seconds"),
+        _real("startup_seconds", "setting up the run; shared in a group of heads", "seconds"),
         _whole(
-            "trained_together", "heads in one group, which share its seconds; 1: alone", "trials"
+            "trained_together", "most heads in its group, which share seconds; 1: alone", "trials"
         ),
         _text("device_name", "GPU or processor that trained"),
         _text("host_name", "machine that trained"),

@@ -1,22 +1,29 @@
 """The head groups of one trainer process: trials join, sit out at their rungs, and leave."""
 
-import dataclasses
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
 from sweep.trial.job import Job
 from sweep.trial.reports import Order, Outcome, Report, report_of
+from sweep.trial.saved_run import save_best
 from tl_core.config import TrainConfig
+from tl_core.datasets import load_data
 from tl_core.frozen.features import FeatureBatches
+from tl_core.machine.hardware import free_memory
+from tl_core.train.checkpoint import rng_state
 from tl_core.train.head_group import HeadGroup, Member
 from tl_core.train.heads import groupable, is_short, shared_config
 from tl_core.train.trainer import Trainer
 
-MOST_LENDERS = 4
-"""Runs that are kept for their batches and the head that a seed begins with, one a seed."""
+MOST_IDLE = 4
+"""Groups without trials that are kept: the next trials of their kind need no model of their own.
+Own choice."""
+Alike = tuple[str, TrainConfig]
+"""The key of activations, and the configuration that is shared: equal for runs of one group."""
 
 
 @dataclass
@@ -27,15 +34,18 @@ class Joined:
     facts: Report
 
 
-@dataclass
-class Lender:
-    """A run, set up and not begun, that lends a group its batches and members their first head."""
+@dataclass(frozen=True)
+class SetUp:
+    """A run that was set up for a group and can be in none; its own trial may have it.
+
+    Attributes:
+        seconds: time that this took.
+        generators: `rng_state` with which it begins.
+    """
 
     trainer: Trainer
-    can: bool
-    """Whether such runs can train as a group."""
-    key: str
-    """Of its activations."""
+    seconds: float
+    generators: dict[str, Any]
 
 
 class GroupTraining:
@@ -49,8 +59,10 @@ class GroupTraining:
     def __init__(self, job: Job, facts: Callable[[Trainer], Report]) -> None:
         self.job, self.facts = job, facts
         self.joined: dict[int, Joined] = {}
-        self.lenders: dict[TrainConfig, Lender] = {}
-        self.groups: dict[tuple[str, TrainConfig], HeadGroup] = {}
+        self.groups: dict[Alike, HeadGroup] = {}
+        """In the order of their last use."""
+        self.spare: SetUp | None = None
+        """The last that was found."""
         self.largest: int | None = None
         """Most members of a group, once memory was short for more."""
 
@@ -64,34 +76,38 @@ class GroupTraining:
         Raises:
             OutOfMemoryError: not even one fits.
         """
-        outcome = Outcome()
-        left = list(orders)
+        outcome, left = Outcome(), list(orders)
         while left:
-            size = self.largest or len(left)
-            try:
-                part = self._train_some(left[:size])
-            except torch.OutOfMemoryError:
-                if size == 1:
-                    raise
-                self.drop([order.number for order in left[:size]])
-                self.largest = max(1, min(size, len(left)) // 2)
+            part = left[: self.largest]
+            found = self._train_if_it_fits(part)
+            if found is None:
+                self.drop([order.number for order in part])
+                free_memory()
+                self.largest = len(part) // 2
                 continue
-            outcome.reports |= part.reports
-            outcome.alone += part.alone
-            outcome.groupable &= part.groupable
-            left = left[size:]
+            outcome.reports |= found.reports
+            outcome.alone += found.alone
+            outcome.groupable &= found.groupable
+            left = left[len(part) :]
         return outcome
 
-    def _train_some(self, orders: Sequence[Order]) -> Outcome:
-        alone = [order.number for order in orders if not self._join(order, len(orders))]
-        if len(alone) == len(orders):
-            return Outcome(alone=alone, groupable=False)
-        reports: dict[int, list[Report]] = {o.number: [] for o in orders if o.number not in alone}
-        under_way = {order.number: order for order in orders if order.number in reports}
+    def _train_if_it_fits(self, orders: Sequence[Order]) -> Outcome | None:
+        """None if memory is short; it is free only once this has returned, without the error."""
+        try:
+            return self._train_together(orders)
+        except torch.OutOfMemoryError:
+            if len(orders) == 1:
+                raise
+        return None
+
+    def _train_together(self, orders: Sequence[Order]) -> Outcome:
+        outcome = self._take_in([order for order in orders if order.number not in self.joined])
+        under_way = {order.number: order for order in orders if order.number in self.joined}
+        outcome.reports = {number: [] for number in under_way}
         while under_way:
             group = self.joined[min(under_way)].member.group
-            self._epoch(group, under_way, reports)
-        return Outcome(reports, alone)
+            self._epoch(group, under_way, outcome.reports)
+        return outcome
 
     def _epoch(
         self, group: HeadGroup, under_way: dict[int, Order], reports: dict[int, list[Report]]
@@ -100,10 +116,18 @@ class GroupTraining:
         numbers = [n for n in sorted(under_way) if self.joined[n].member.group is group]
         self._seat(group, [self.joined[number].member for number in numbers])
         for number, metrics in zip(numbers, group.run_epoch(), strict=True):
-            member, order = self.joined[number].member, under_way[number]
-            if metrics.epoch > order.trained:
-                reports[number].append(report_of(metrics, member, self.joined[number].facts))
-            if member.stop_reason or metrics.epoch == order.until:
+            joined, order = self.joined[number], under_way[number]
+            together = max(joined.facts["trained_together"], len(numbers))
+            joined.facts["trained_together"] = together
+            if metrics.epoch <= order.trained:
+                continue
+            report = report_of(metrics, joined.member, joined.facts)
+            reports[number].append(report)
+            if report["status"] == "completed":
+                save_best(self.job, number, joined.member)
+            if report["done"]:
+                self.drop([number])
+            if report["done"] or metrics.epoch == order.until:
                 del under_way[number]
 
     def _seat(self, group: HeadGroup, members: list[Member]) -> None:
@@ -115,57 +139,108 @@ class GroupTraining:
         for member in members:
             group.rejoin(member)
 
-    def _join(self, order: Order, together: int) -> bool:
-        """Take a trial in; False where it must train alone."""
-        if order.number in self.joined:
-            return True
-        began = time.perf_counter()
-        config = self.job.config(order.values)
-        lender = self._lender(config)
-        if not lender.can or not is_short(lender.trainer, config):
-            return False
-        group = self._group(lender)
-        member = group.join(config, lender.trainer)
-        group.leave(member)
-        facts = {**self.facts(lender.trainer), "trained_together": together}
-        facts["startup_seconds"] = time.perf_counter() - began
-        self.joined[order.number] = Joined(member, facts)
-        return True
+    def _take_in(self, orders: Sequence[Order]) -> Outcome:
+        """Let trials join their groups; those that can be in none are to train alone.
 
-    def _group(self, lender: Lender) -> HeadGroup:
-        """The group of the runs that see the same activations."""
-        key = (lender.key, shared_config(lender.trainer.config))
-        if key not in self.groups:
-            in_use = {id(joined.member.group) for joined in self.joined.values()}
-            self.groups = {k: group for k, group in self.groups.items() if id(group) in in_use}
-            self.groups[key] = HeadGroup(lender.trainer)
-        return self.groups[key]
+        Those that join share the seconds that this takes.
+        """
+        outcome, joined, seconds = Outcome(), [], 0.0
+        for order in orders:
+            began = time.perf_counter()
+            member = None
+            try:
+                config = self.job.config(order.values)
+                if is_short(config, load_data(config)):
+                    member = self._member(config)
+                    outcome.groupable &= member is not None
+            except torch.OutOfMemoryError:
+                raise
+            except Exception:  # alone, the trial reports it
+                pass
+            if member is None:
+                outcome.alone.append(order.number)
+                continue
+            facts = {**self.facts(member.group.trainer), "trained_together": 1}
+            joined.append(Joined(member, facts))
+            self.joined[order.number] = joined[-1]
+            seconds += time.perf_counter() - began
+        for trial in joined:
+            trial.facts["startup_seconds"] = seconds / len(joined)
+        return outcome
 
-    def unused(self, config: TrainConfig) -> Trainer | None:
-        """A run of this configuration that was set up for a group and can be in none."""
-        found = self.lenders.get(_lent(config))
-        if found is None or found.can or found.trainer.config != config:
+    def _member(self, config: TrainConfig) -> Member | None:
+        """A run that is about to join its group; None where such runs can be in none."""
+        group = self._group(config)
+        if group is None:
             return None
-        return self.lenders.pop(_lent(config)).trainer
+        member = group.join(config)
+        group.leave(member)
+        return member
 
-    def _lender(self, config: TrainConfig) -> Lender:
-        key = _lent(config)
-        if key not in self.lenders:
-            while len(self.lenders) >= MOST_LENDERS:
-                del self.lenders[next(iter(self.lenders))]
-            trainer = Trainer(config)
-            batches, can = trainer.batches, groupable(trainer)
-            activations = batches.key if can and isinstance(batches, FeatureBatches) else ""
-            self.lenders[key] = Lender(trainer, can, activations)
-        return self.lenders[key]
+    def _group(self, config: TrainConfig) -> HeadGroup | None:
+        """The group of such runs, which knows the head that the run begins with."""
+        shared = shared_config(config)
+        for alike, group in self.groups.items():
+            if alike[1] == shared and config.seed in group.first:
+                group.trainer.reset_peak_memory()
+                return self._used(alike)
+        if self.spare is not None and shared_config(self.spare.trainer.config) == shared:
+            return None
+        return self._set_up(config, shared)
 
-    def completed(self, outcome: Outcome) -> Iterator[tuple[int, Member]]:
-        """The trials that completed; they are dropped, with those that ended otherwise."""
-        done = [number for number, found in outcome.reports.items() if found and found[-1]["done"]]
-        for number in done:
-            if outcome.reports[number][-1]["status"] == "completed":
-                yield number, self.joined[number].member
-        self.drop(done)
+    def _set_up(self, config: TrainConfig, shared: TrainConfig) -> HeadGroup | None:
+        """As `_group`, by a run that is set up and not begun."""
+        self.spare = None
+        began = time.perf_counter()
+        trainer = Trainer(config)
+        generators = rng_state()
+        if not groupable(trainer):
+            self.spare = SetUp(trainer, time.perf_counter() - began, generators)
+            return None
+        assert isinstance(trainer.batches, FeatureBatches)
+        alike = (trainer.batches.key, shared)
+        if alike in self.groups:
+            self.groups[alike].add_seed(trainer)
+        else:
+            self._forget_idle(MOST_IDLE - 1)
+            self.groups[alike] = HeadGroup(trainer)
+        return self._used(alike)
+
+    def _used(self, alike: Alike) -> HeadGroup:
+        self.groups[alike] = self.groups.pop(alike)
+        return self.groups[alike]
+
+    def _forget_idle(self, most: int) -> None:
+        """Forget the groups without trials that were used longest ago, all but `most`."""
+        in_use = {joined.member.group for joined in self.joined.values()}
+        idle = [alike for alike, group in self.groups.items() if group not in in_use]
+        for alike in idle[: max(0, len(idle) - most)]:
+            del self.groups[alike]
+        if len(idle) > most:
+            free_memory()
+
+    def release(self, config: TrainConfig | None = None) -> SetUp | None:
+        """Forget all that no trial is in, for a run that needs the memory.
+
+        Args:
+            config: of that run.
+
+        Returns:
+            What was set up for it, where it was the last that was found to be in no group.
+        """
+        spare, self.spare = self.spare, None
+        self._forget_idle(0)
+        if spare is None or spare.trainer.config == config:
+            return spare
+        del spare
+        free_memory()
+        return None
+
+    def clear(self) -> None:
+        """Forget all trials and groups; after an error a group may be half changed."""
+        self.joined.clear()
+        self.groups.clear()
+        self.spare = None
 
     def drop(self, numbers: Sequence[int]) -> None:
         """Forget trials."""
@@ -173,8 +248,3 @@ class GroupTraining:
             joined = self.joined.pop(number, None)
             if joined is not None and joined.member in joined.member.group.members:
                 joined.member.group.leave(joined.member)
-
-
-def _lent(config: TrainConfig) -> TrainConfig:
-    """What runs have in common that begin with the same head and see the same activations."""
-    return dataclasses.replace(shared_config(config), seed=config.seed)

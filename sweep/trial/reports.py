@@ -75,9 +75,9 @@ def report_of(metrics: EpochMetrics, run: Run, facts: Report) -> Report:
     return _report(metrics, facts, status, None, best, run.best_epoch)
 
 
-def failure(status: str, error: str) -> Report:
-    """The last report of a trial that failed, before or in an epoch."""
-    return _report(NO_METRICS, {}, status, error, math.nan, 0)
+def failure(status: str, error: str, facts: Report | None = None) -> Report:
+    """The last report of a trial that failed, before or in an epoch; `facts` as far as known."""
+    return _report(NO_METRICS, facts or {}, status, error, math.nan, 0)
 
 
 def _report(

@@ -52,6 +52,7 @@ class TrainerProcess:
         """
         from sweep.trial.training import Training
 
+        self.training = None  # so that its memory is free
         self.training = Training(job)
 
     def train(self, orders: Sequence[Order], *, grouped: bool) -> Outcome:
@@ -66,6 +67,8 @@ class TrainerProcess:
 
     def call(self, function: Callable[[], T]) -> T:
         """What a function returns in this process."""
+        if self.training is not None:
+            self.training.make_room()
         return function()
 
 

@@ -1,10 +1,10 @@
 """The trials of one trainer process: single ones an epoch at a time, groups of heads together."""
 
 import contextlib
-import gc
 import socket
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import torch
 
@@ -12,16 +12,21 @@ from sweep.faults import last_line
 from sweep.trial.group_training import GroupTraining
 from sweep.trial.job import Job
 from sweep.trial.reports import Order, Outcome, Report, failure, report_of
+from sweep.trial.saved_run import save_best
 from tl_core.config import TrainConfig
-from tl_core.machine.hardware import device_name, give_back_memory
+from tl_core.machine.hardware import device_name, free_memory
 from tl_core.machine.memory_watch import MemoryWatch
-from tl_core.train.checkpoint import save_checkpoint
+from tl_core.train.checkpoint import set_rng_state
 from tl_core.train.head_group import Member
 from tl_core.train.heads import lone_head
 from tl_core.train.trainer import Trainer
 
-Lone = Trainer | Member
-"""What trains a trial by itself."""
+
+class Begun(NamedTuple):
+    """A trial that trains by itself, and the columns known of it."""
+
+    run: Trainer | Member
+    facts: Report
 
 
 class Training:
@@ -34,40 +39,38 @@ class Training:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.memory = MemoryWatch()
-        self.lone: dict[int, tuple[Lone, Report]] = {}
+        self.lone: dict[int, Begun] = {}
         self.groups = GroupTraining(job, run_facts)
         for module in job.modules:
             module.load()
 
     def train(self, orders: Sequence[Order], *, grouped: bool) -> Outcome:
-        """Train trials as far as ordered: one by itself, or some as a group."""
-        if not grouped:
-            return self._train_alone(orders[0])
-        try:
-            begins = not self.groups.has_all(orders)
-            outcome = self.memory.during(lambda: self.groups.train(orders), begins=begins)
-        except Exception:  # alone, the trial that is at fault will report it
-            self.groups.drop([order.number for order in orders])
-            outcome = Outcome(alone=[order.number for order in orders])
-        for number, run in self.groups.completed(outcome):
-            self._keep_best(number, run)
-        return outcome
+        """Train trials as far as ordered: the first by itself, or all as a group."""
+        return self._train_group(orders) if grouped else self._train_alone(orders[0])
+
+    def _train_group(self, orders: Sequence[Order]) -> Outcome:
+        begins = not self.groups.has_all(orders)
+        with contextlib.suppress(Exception):  # alone, the trial that is at fault reports it
+            return self.memory.during(lambda: self.groups.train(orders), begins=begins)
+        self.groups.clear()
+        free_memory()
+        return Outcome(alone=[order.number for order in orders])
 
     def _train_alone(self, order: Order) -> Outcome:
-        number = order.number
+        number, short = order.number, False
         try:
             begins = number not in self.lone
             report = self.memory.during(lambda: self._epoch(order), begins=begins)
         except Exception as error:
-            self.drop([number])
-            if order.shared and isinstance(error, torch.OutOfMemoryError):
-                return Outcome(short=[number])
-            return Outcome({number: [failure(failure_status(error), last_line(error))]})
+            short = order.shared and isinstance(error, torch.OutOfMemoryError)
+            facts = self.lone[number].facts if number in self.lone else {}
+            report = failure(failure_status(error), last_line(error), facts)
         if report["status"] == "completed":
-            self._keep_best(number, self.lone[number][0])
-        if report["done"]:
-            self.drop([number])
-        return Outcome({number: [report]})
+            save_best(self.job, number, self.lone[number].run)
+        if report["done"]:  # behind the error, which holds memory
+            self.lone.pop(number, None)
+            free_memory()
+        return Outcome(short=[number]) if short else Outcome({number: [report]})
 
     def _epoch(self, order: Order) -> Report:
         """The next epoch of a trial; what was reported before is trained again where it is new."""
@@ -78,38 +81,28 @@ class Training:
             run.run_epoch()
         return report_of(run.run_epoch(), run, facts)
 
-    def _begun(self, config: TrainConfig) -> tuple[Lone, Report]:
+    def _begun(self, config: TrainConfig) -> Begun:
         began = time.perf_counter()
-        trainer = self.groups.unused(config) or Trainer(config)
+        found = self.groups.release(config)
+        trainer = found.trainer if found else Trainer(config)
+        if found:
+            set_rng_state(found.generators)
         run = lone_head(trainer) or trainer
-        startup_seconds = time.perf_counter() - began
-        return run, {**run_facts(trainer), "startup_seconds": startup_seconds}
-
-    def _keep_best(self, number: int, run: Lone) -> None:
-        state = {
-            "model": run.best_weights,
-            "config": run.config.to_dict(),
-            "epoch": run.best_epoch,
-            "val_accuracy": run.best_val_accuracy,
-        }
-        with contextlib.suppress(OSError):  # without a checkpoint, judging trains it again
-            save_checkpoint(self.job.checkpoint(number), state)
+        seconds = time.perf_counter() - began + (found.seconds if found else 0.0)
+        return Begun(run, {**run_facts(trainer), "startup_seconds": seconds})
 
     def drop(self, numbers: Sequence[int]) -> None:
         """Forget trials and give their memory back."""
-        had = [self.lone.pop(number, None) for number in numbers]
         self.groups.drop(numbers)
-        if any(run is not None for run in had):
-            del had
+        lone = [number for number in numbers if number in self.lone]
+        for number in lone:
+            del self.lone[number]
+        if lone:
             free_memory()
 
-
-def free_memory() -> None:
-    """Return the memory of a dropped run to the system."""
-    gc.collect()
-    give_back_memory()
-    if torch.cuda.is_available():
-        torch.cuda.empty_cache()
+    def make_room(self) -> None:
+        """Give back the memory that no trial needs."""
+        self.groups.release()
 
 
 def run_facts(trainer: Trainer) -> Report:

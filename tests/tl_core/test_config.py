@@ -203,7 +203,7 @@ def test_the_id_is_shared_by_what_changes_no_number():
     same = [
         {"seed": 7}, {"threads": 2}, {"device": "cpu"}, {"eval_batch_size": 10},
         {"data_dir": "/elsewhere"}, {"cache_dir": "/elsewhere"}, {"dataset": "folder:/copy"},
-        {"strategy": "probe"},
+        {"strategy": "probe"}, {"deterministic": True},
     ]  # fmt: skip
     for values in same:
         assert config_id(TrainConfig(**values), data=DATA) == base, values
@@ -213,7 +213,7 @@ def test_the_id_changes_with_every_other_field():
     """One other value for each field that changes the numbers, and the data and weights."""
     neutral = {
         "seed", "threads", "device", "eval_batch_size", "data_dir", "cache_dir", "dataset",
-        "strategy",
+        "strategy", "deterministic",
     }  # fmt: skip
     ids = {"base": config_id(TrainConfig(), data=DATA)}
     for name in FIELDS.keys() - neutral - {"mean", "std", "l2_sp"}:

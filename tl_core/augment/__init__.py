@@ -9,11 +9,22 @@ A policy takes `(images, generator, flip)` and returns new images:
 - `flip`: whether a horizontal flip keeps the label (it does not for digits and letters).
 - the result: uint8 or float32 in [0, 1], same shape and device; the input is not changed.
 
-The operations of which policies are made take `images` and `generator` likewise. `Normalizer`
-follows the policy, `mix` follows `Normalizer`. Call all of them outside autocast. To add a policy:
-one function and one row.
+The operations of which policies are made take `images` and `generator` likewise. Each has a
+`draw_…` beside it, which takes the images' shape and returns a `Change`: the parameters, and what
+they do. A `Policy` is made of these, so that the parameters of many batches are drawn and copied
+to a GPU in advance. `Normalizer` follows the policy, `mix` follows `Normalizer`. Call all of them
+outside autocast. To add a policy: one function and one row.
 
-    from tl_core.augment import AUGMENTATIONS
+    from tl_core.augment import AUGMENTATIONS, Policy
+    from tl_core.augment.crop import draw_flip
+
+    def mirror_only(shape, generator, flip):
+        return [draw_flip(shape, generator)] if flip else []
+
+    AUGMENTATIONS["mirror-only"] = Policy(mirror_only)
+
+A plain function is a row too; its parameters are drawn in the step that uses them:
+
     from tl_core.augment.crop import horizontal_flip
 
     def mirror_only(images, generator, flip):
@@ -22,8 +33,9 @@ one function and one row.
     AUGMENTATIONS["mirror-only"] = mirror_only
 """
 
-from tl_core.augment.mixing import mix
+from tl_core.augment.change import Change, Policy
+from tl_core.augment.mixing import draw_mix, mix
 from tl_core.augment.pixels import Normalizer
-from tl_core.augment.policies import AUGMENTATIONS, Policy
+from tl_core.augment.policies import AUGMENTATIONS
 
-__all__ = ["AUGMENTATIONS", "Normalizer", "Policy", "mix"]
+__all__ = ["AUGMENTATIONS", "Change", "Normalizer", "Policy", "draw_mix", "mix"]

@@ -4,13 +4,16 @@ Shapes: n images, C channels, H height, W width.
 """
 
 import math
+from collections.abc import Sequence
+from functools import partial
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tl_core.augment.change import Change
 from tl_core.augment.draws import coins, uniform
-from tl_core.augment.pixels import replace_images, to_float
+from tl_core.augment.pixels import replace_images, replacements, to_float
 
 
 def random_blur(
@@ -27,14 +30,29 @@ def random_blur(
 
     Source: Chen et al. 2020 (SimCLR), appendix A; the scaling is an own choice.
     """
-    images = to_float(images)
-    side = min(images.shape[2:])
+    return draw_blur(images.shape, generator, probability=probability, sigma=sigma)(images)
+
+
+def draw_blur(
+    shape: Sequence[int],
+    generator: torch.Generator,
+    *,
+    probability: float = 0.5,
+    sigma: tuple[float, float] | None = None,
+) -> Change:
+    """`random_blur` of a batch of that shape."""
+    side = min(shape[2:])
     low, high = sigma or (0.1, max(0.6, 2 * side / 224))
-    chosen = coins(len(images), probability, generator)
-    sigmas = uniform(len(chosen), low, high, generator).to(images.device, non_blocking=True)
+    chosen = coins(shape[0], probability, generator)
+    sigmas = uniform(len(chosen), low, high, generator)
     radius = min(math.ceil(3 * high), side - 1)
-    picked = images.index_select(0, chosen.to(images.device, non_blocking=True))
-    return replace_images(images, chosen, gaussian_blur(picked, sigmas, radius))
+    return Change(partial(_blur, radius), (chosen, replacements(shape[0], chosen), sigmas))
+
+
+def _blur(radius: int, images: Tensor, chosen: Tensor, picks: Tensor, sigmas: Tensor) -> Tensor:
+    images = to_float(images)
+    blurred = gaussian_blur(images.index_select(0, chosen), sigmas, radius)
+    return replace_images(images, picks, blurred)
 
 
 def gaussian_blur(images: Tensor, sigmas: Tensor, radius: int) -> Tensor:

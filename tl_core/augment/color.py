@@ -7,9 +7,13 @@ return them as they are.
 Shapes: n images, C channels, H height, W width; factors (n,) float on the images' device.
 """
 
+from collections.abc import Sequence
+from typing import Any
+
 import torch
 from torch import Tensor
 
+from tl_core.augment.change import Change
 from tl_core.augment.pixels import to_float
 
 
@@ -75,16 +79,24 @@ def adjust_sharpness(images: Tensor, factors: Tensor) -> Tensor:
     return _blend(smooth, images, factors)
 
 
-def color_jitter(
-    images: Tensor,
+def color_jitter(images: Tensor, generator: torch.Generator, **spreads: Any) -> Tensor:
+    """Change brightness, contrast, saturation and hue, in this order, at random per image.
+
+    The keywords are those of `draw_jitter`.
+    """
+    return draw_jitter(images.shape, generator, **spreads)(images)
+
+
+def draw_jitter(
+    shape: Sequence[int],
     generator: torch.Generator,
     *,
     brightness: float = 0.4,
     contrast: float = 0.4,
     saturation: float = 0.4,
     hue: float = 0.1,
-) -> Tensor:
-    """Change brightness, contrast, saturation and hue, in this order, at random per image.
+) -> Change:
+    """`color_jitter` of a batch of shape (B, C, H, W).
 
     (B, C, H, W) uint8 or float32 → float32 in [0, 1]. Factors are uniform in [1 - x, 1 + x], x
     being `brightness`, `contrast` or `saturation`, turns in [-hue, hue], `hue` at most 0.5.
@@ -93,11 +105,14 @@ def color_jitter(
         first three; the ranges are usual for photographs.
     """
     spreads = torch.tensor([[brightness], [contrast], [saturation], [hue]])
-    drawn = (torch.rand(4, len(images), generator=generator) * 2 - 1) * spreads
-    light, range_, color, turns = drawn.to(images.device, non_blocking=True)
-    images = adjust_brightness(to_float(images), 1 + light)
-    images = adjust_contrast(images, 1 + range_)
-    images = adjust_saturation(images, 1 + color)
+    drawn = (torch.rand(4, shape[0], generator=generator) * 2 - 1) * spreads
+    return Change(_jitter, (1 + drawn[:3], drawn[3]))
+
+
+def _jitter(images: Tensor, factors: Tensor, turns: Tensor) -> Tensor:
+    images = adjust_brightness(to_float(images), factors[0])
+    images = adjust_contrast(images, factors[1])
+    images = adjust_saturation(images, factors[2])
     return adjust_hue(images, turns)
 
 

@@ -4,13 +4,18 @@ A matrix maps a pixel of the result to its source in the input:
 (x, y, w) = matrix @ (column, row, 1), read at (x / w, y / w). Columns and rows count in pixels
 from the image's centre, rows downwards. Pixels outside the input are 0 (black).
 
-Shapes: n images, C channels, H height, W width; matrices (n, 3, 3) float32, on any device.
+Shapes: n images, C channels, H height, W width; matrices (n, 3, 3) float32, on the images' device
+where one is applied.
 """
+
+from collections.abc import Sequence
+from typing import Any
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from tl_core.augment.change import Change
 from tl_core.augment.pixels import to_float
 
 
@@ -63,7 +68,7 @@ def source_offsets(matrices: Tensor, height: int, width: int) -> tuple[Tensor, T
 def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
     """Warp (n, C, H, W) float32 in [0, 1] with bilinear interpolation."""
     height, width = images.shape[2:]
-    x, y = source_offsets(matrices.to(images.device, non_blocking=True), height, width)
+    x, y = source_offsets(matrices, height, width)
     grid = torch.stack((x.mul_(2 / width), y.mul_(2 / height)), dim=3)
     return F.grid_sample(images, grid, mode="bilinear", align_corners=False).clamp_(0, 1)
 
@@ -71,7 +76,7 @@ def warp_bilinear(images: Tensor, matrices: Tensor) -> Tensor:
 def warp_nearest(images: Tensor, matrices: Tensor) -> Tensor:
     """Warp (n, C, H, W) by taking the nearest pixel: fast, and keeps the dtype."""
     channels, height, width = images.shape[1:]
-    x, y = source_offsets(matrices.to(images.device, non_blocking=True), height, width)
+    x, y = source_offsets(matrices, height, width)
     # Sources outside the input are clamped to a black frame of one pixel.
     padded = F.pad(images, (1, 1, 1, 1)).flatten(2)
     column = x.add_((width - 1) / 2).round_().clamp_(-1, width).add_(1)
@@ -80,8 +85,16 @@ def warp_nearest(images: Tensor, matrices: Tensor) -> Tensor:
     return padded.gather(2, flat.expand(-1, channels, -1)).view(images.shape)
 
 
-def random_warp(
-    images: Tensor,
+def random_warp(images: Tensor, generator: torch.Generator, **ranges: Any) -> Tensor:
+    """Rotate, move, scale, shear and tilt each image at random, in one resampling.
+
+    The keywords are those of `draw_warp`.
+    """
+    return draw_warp(images.shape, generator, **ranges)(images)
+
+
+def draw_warp(
+    shape: Sequence[int],
     generator: torch.Generator,
     *,
     degrees: float = 15.0,
@@ -89,8 +102,8 @@ def random_warp(
     scale: tuple[float, float] = (0.85, 1.15),
     slant: float = 0.1,
     tilt: float = 0.15,
-) -> Tensor:
-    """Rotate, move, scale, shear and tilt each image at random, in one resampling.
+) -> Change:
+    """`random_warp` of a batch of shape (B, C, H, W).
 
     (B, C, H, W) uint8 or float32 → float32 in [0, 1]. The largest rotation is in `degrees`, either
     way; the largest move a fraction of the sides; `scale` the smallest and largest magnification;
@@ -99,7 +112,7 @@ def random_warp(
 
     Source: own choice of the ranges.
     """
-    n, height, width = len(images), images.shape[2], images.shape[3]
+    n, _, height, width = shape
     right, down, x, y, tilt_x, tilt_y, turn, size = torch.rand(8, n, generator=generator) * 2 - 1
     middle, spread = (scale[1] + scale[0]) / 2, (scale[1] - scale[0]) / 2
     matrices = (
@@ -109,6 +122,10 @@ def random_warp(
         @ shear(x * slant, y * slant)
         @ perspective(tilt_x * tilt, tilt_y * tilt, height, width)
     )
+    return Change(_warp, (matrices,))
+
+
+def _warp(images: Tensor, matrices: Tensor) -> Tensor:
     return warp_bilinear(to_float(images), matrices)
 
 

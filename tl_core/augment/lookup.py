@@ -1,6 +1,7 @@
-"""Operations on pixel values as look-up tables of 256 values, one per channel.
+"""Operations on pixel values as look-up tables of 256 values.
 
-Shapes: n images, C channels, H height, W width; tables (n, C, 256) uint8.
+Shapes: n images, C channels, H height, W width; tables (n, C, 256) uint8, or (n, 1, 256) where
+the parameters alone decide them.
 """
 
 import torch
@@ -15,29 +16,30 @@ def look_up(images: Tensor, tables: Tensor) -> Tensor:
     return tables.gather(2, images.flatten(2).long()).view(images.shape)
 
 
-def brightness_table(images: Tensor, factors: Tensor) -> Tensor:
+def brightness_table(factors: Tensor) -> Tensor:
     """Multiply by (n,) factors ≥ 0."""
-    ramp = _ramp(images).float().div_(255)[:, :, None]
+    ramp = (_ramp(factors.device).float() / 255).view(1, 1, 1, 256)
     return to_uint8(adjust_brightness(ramp, factors))[:, :, 0]
 
 
 def contrast_table(images: Tensor, factors: Tensor) -> Tensor:
     """Move values away from the image's mean luminance by (n,) factors ≥ 0."""
     mean = luminance(to_float(images)).mean((1, 2, 3), keepdim=True)
-    ramp = _ramp(images).float().div_(255)[:, :, None]
-    return to_uint8(adjust_contrast(ramp, factors, mean))[:, :, 0]
+    ramp = (_ramp(images.device).float() / 255).expand(len(images), 1, 1, 256)
+    table = to_uint8(adjust_contrast(ramp, factors, mean))[:, :, 0]
+    return table.expand(-1, images.shape[1], -1)
 
 
-def posterize_table(images: Tensor, bits: Tensor) -> Tensor:
+def posterize_table(bits: Tensor) -> Tensor:
     """Keep the (n,) most significant bits, 0 to 8 of them."""
     step = torch.pow(2.0, 8 - bits).view(-1, 1, 1)
-    ramp = _ramp(images).float()
+    ramp = _ramp(bits.device).float()
     return (ramp - ramp.remainder(step)).to(torch.uint8)
 
 
-def solarize_table(images: Tensor, thresholds: Tensor) -> Tensor:
+def solarize_table(thresholds: Tensor) -> Tensor:
     """Invert values at or above (n,) thresholds, 0 to 256."""
-    ramp = _ramp(images)
+    ramp = _ramp(thresholds.device)
     return torch.where(ramp < thresholds.view(-1, 1, 1), ramp, 255 - ramp)
 
 
@@ -45,7 +47,7 @@ def autocontrast_table(images: Tensor) -> Tensor:
     """Stretch each channel so that its darkest value is 0 and its brightest 255."""
     low = images.amin((2, 3))[:, :, None].float()
     high = images.amax((2, 3))[:, :, None].float()
-    ramp = _ramp(images)
+    ramp = _ramp(images.device)
     stretched = (ramp - low) * (255 / (high - low).clamp(min=1))
     table = stretched.add_(0.5).clamp_(0, 255).to(torch.uint8)
     return torch.where(high > low, table, ramp)
@@ -69,10 +71,8 @@ def equalize_table(images: Tensor) -> Tensor:
     others = values.shape[2] - darkest
     spread = (cumulative - darkest) * 255 / others.clamp(min=1)
     table = spread.add_(0.5).clamp_(0, 255).to(torch.uint8)
-    return torch.where(others > 0, table, _ramp(images))
+    return torch.where(others > 0, table, _ramp(images.device))
 
 
-def _ramp(images: Tensor) -> Tensor:
-    n, channels = images.shape[:2]
-    ramp = torch.arange(256, device=images.device, dtype=torch.uint8)
-    return ramp.expand(n, channels, 256)
+def _ramp(device: torch.device) -> Tensor:
+    return torch.arange(256, device=device, dtype=torch.uint8)

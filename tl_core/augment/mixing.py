@@ -7,11 +7,14 @@ Shapes: B images, C channels, H height, W width, K classes; targets (B, K) float
 partners (B,) int64, positions in the batch; boxes (B, 4) int64 as top, left, height, width.
 """
 
+from collections.abc import Sequence
+
 import numpy as np
 import torch
 from torch import Tensor
 
-from tl_core.augment.pixels import box_mask, to_float
+from tl_core.augment.change import Change
+from tl_core.augment.pixels import box_mask, box_sides, to_float
 
 
 def mix(
@@ -31,37 +34,57 @@ def mix(
         One share per image instead of one per batch is an own choice.
     """
     images = to_float(images) if images.dtype == torch.uint8 else images
+    alphas = {"mixup_alpha": mixup_alpha, "cutmix_alpha": cutmix_alpha}
+    drawn = draw_mix(images.shape, generator, **alphas)
+    mixed: tuple[Tensor, Tensor] = drawn(images, targets) if drawn else (images, targets)
+    return mixed
+
+
+def draw_mix(
+    shape: Sequence[int],
+    generator: torch.Generator,
+    *,
+    mixup_alpha: float = 0.0,
+    cutmix_alpha: float = 0.0,
+) -> Change | None:
+    """`mix` of a batch of shape (B, C, H, W), for float images and targets; None where off."""
     if mixup_alpha <= 0 and cutmix_alpha <= 0:
-        return images, targets
+        return None
+    count, _, height, width = shape
     cut = cutmix_alpha > 0
     if cut and mixup_alpha > 0:
         cut = bool(torch.rand((), generator=generator) < 0.5)
-    partners = torch.randperm(len(images), generator=generator)
-    shares = draw_shares(len(images), cutmix_alpha if cut else mixup_alpha, generator)
+    partners = torch.randperm(count, generator=generator)
+    shares = draw_shares(count, cutmix_alpha if cut else mixup_alpha, generator)
     if not cut:
-        return mixup(images, targets, partners, shares)
-    boxes = draw_cuts(shares, images.shape[2], images.shape[3], generator)
-    return cutmix(images, targets, partners, boxes)
+        return Change(mixup, (partners, shares))
+    return cutmix_of(partners, draw_cuts(shares, height, width, generator), height, width)
 
 
 def mixup(
     images: Tensor, targets: Tensor, partners: Tensor, shares: Tensor
 ) -> tuple[Tensor, Tensor]:
     """Blend each image (B, C, H, W) float, and its target, with its partner's; shares (B,)."""
-    weights = shares.to(images, non_blocking=True)[:, None, None, None]
+    weights = shares.to(images.dtype)[:, None, None, None]
     return _blend(images, targets, partners, weights, shares)
 
 
-def cutmix(
-    images: Tensor, targets: Tensor, partners: Tensor, boxes: Tensor
-) -> tuple[Tensor, Tensor]:
+def cutmix_of(partners: Tensor, boxes: Tensor, height: int, width: int) -> Change:
     """Paste a box of its partner into each image (B, C, H, W) float; targets follow the pixels."""
-    height, width = images.shape[2:]
+    kept = 1 - boxes[:, 2] * boxes[:, 3] / (height * width)
+    return Change(_paste, (partners, kept, *box_sides(boxes, height, width)))
+
+
+def _paste(
+    images: Tensor,
+    targets: Tensor,
+    partners: Tensor,
+    shares: Tensor,
+    rows: Tensor,
+    columns: Tensor,
+) -> tuple[Tensor, Tensor]:
     # Weights of exactly 0 and 1: lerp then copies, and is faster on a CPU than torch.where.
-    weights = 1 - box_mask(boxes.to(images.device, non_blocking=True), height, width).to(
-        images.dtype
-    )
-    shares = 1 - boxes[:, 2] * boxes[:, 3] / (height * width)
+    weights = 1 - box_mask(rows, columns).to(images.dtype)
     return _blend(images, targets, partners, weights, shares)
 
 
@@ -87,10 +110,6 @@ def draw_cuts(shares: Tensor, height: int, width: int, generator: torch.Generato
 def _blend(
     images: Tensor, targets: Tensor, partners: Tensor, weights: Tensor, shares: Tensor
 ) -> tuple[Tensor, Tensor]:
-    at = partners.to(images.device, non_blocking=True)
-    mixed = torch.lerp(images.index_select(0, at), images, weights)
-    at = partners.to(targets.device, non_blocking=True)
-    labels = torch.lerp(
-        targets.index_select(0, at), targets, shares.to(targets, non_blocking=True)[:, None]
-    )
-    return mixed, labels
+    mixed = torch.lerp(images.index_select(0, partners), images, weights)
+    own = shares.to(targets.dtype)[:, None]
+    return mixed, torch.lerp(targets.index_select(0, partners), targets, own)

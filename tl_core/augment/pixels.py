@@ -21,25 +21,39 @@ def to_uint8(images: Tensor) -> Tensor:
     return images.mul(255).add_(0.5).to(torch.uint8)
 
 
-def replace_images(images: Tensor, chosen: Tensor, new: Tensor) -> Tensor:
-    """A copy of the batch (B, C, H, W) with the images at `chosen` replaced by `new`.
+def replacements(count: int, chosen: Tensor) -> Tensor:
+    """Which images `replace_images` takes, (count,) int64 on the CPU.
 
-    `chosen` are (k,) int64 on the CPU, different; `new` (k, C, H, W) of the same dtype and device.
+    `chosen` (k,) int64 on the CPU, different: positions in a batch of `count` images.
+    """
+    picks = torch.arange(count)
+    picks[chosen] = count + torch.arange(len(chosen))
+    return picks
+
+
+def replace_images(images: Tensor, picks: Tensor, new: Tensor) -> Tensor:
+    """A copy of the batch (B, C, H, W) with the images at k positions replaced by `new`.
+
+    `picks` are the `replacements` of these positions, `new` is (k, C, H, W).
     """
     # index_select from both is three times faster on a CPU than index_copy.
-    picks = torch.arange(len(images))
-    picks[chosen] = len(images) + torch.arange(len(chosen))
-    return torch.cat((images, new)).index_select(0, picks.to(images.device, non_blocking=True))
+    return torch.cat((images, new)).index_select(0, picks)
 
 
-def box_mask(boxes: Tensor, height: int, width: int) -> Tensor:
-    """(n, 4) int64 boxes as top, left, height, width → (n, 1, H, W) bool, True inside."""
+def box_sides(boxes: Tensor, height: int, width: int) -> tuple[Tensor, Tensor]:
+    """(n, 4) int64 boxes as top, left, height, width → the rows (n, H) and columns (n, W) inside.
+
+    Both are bool, and on the boxes' device.
+    """
     top, left, tall, wide = boxes[:, :, None].unbind(1)
     rows = torch.arange(height, device=boxes.device)
     columns = torch.arange(width, device=boxes.device)
-    in_rows = (rows >= top) & (rows < top + tall)
-    in_columns = (columns >= left) & (columns < left + wide)
-    return (in_rows[:, :, None] & in_columns[:, None, :])[:, None]
+    return (rows >= top) & (rows < top + tall), (columns >= left) & (columns < left + wide)
+
+
+def box_mask(rows: Tensor, columns: Tensor) -> Tensor:
+    """`box_sides` of n boxes → (n, 1, H, W) bool, True inside."""
+    return (rows[:, :, None] & columns[:, None, :])[:, None]
 
 
 class Normalizer:

@@ -1,59 +1,65 @@
 """Augmentation policies by name, for `augmentation` of TrainConfig."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import torch
 from torch import Tensor
 
-from tl_core.augment.blur import random_blur
-from tl_core.augment.color import color_jitter
-from tl_core.augment.crop import horizontal_flip, padded_crop
-from tl_core.augment.erasing import random_erasing
-from tl_core.augment.geometric import random_warp
-from tl_core.augment.randaugment import randaugment
-
-Policy = Callable[[Tensor, torch.Generator, bool], Tensor]
-"""(images, generator, flip) → images, as the package's docstring says."""
+from tl_core.augment.blur import draw_blur
+from tl_core.augment.change import Change, Policy
+from tl_core.augment.color import draw_jitter
+from tl_core.augment.crop import draw_crop, draw_flip
+from tl_core.augment.erasing import draw_erasing
+from tl_core.augment.geometric import draw_warp
+from tl_core.augment.randaugment import draw_randaugment
 
 
-def none(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
-    """Return the images as they are."""
-    return images
+def none(shape: Sequence[int], generator: torch.Generator, flip: bool) -> list[Change]:
+    """Leave the images as they are."""
+    return []
 
 
-def light(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+def light(shape: Sequence[int], generator: torch.Generator, flip: bool) -> list[Change]:
     """Flip and padded crop; keeps the dtype."""
-    if flip:
-        images = horizontal_flip(images, generator)
-    return padded_crop(images, generator)
+    flips = [draw_flip(shape, generator)] if flip else []
+    return [*flips, draw_crop(shape, generator)]
 
 
-def blurred(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+def blurred(shape: Sequence[int], generator: torch.Generator, flip: bool) -> list[Change]:
     """`light`, then Gaussian blur of some images; the result is float32 in [0, 1]."""
-    return random_blur(light(images, generator, flip), generator)
+    return [*light(shape, generator, flip), draw_blur(shape, generator)]
 
 
-def standard(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+def standard(shape: Sequence[int], generator: torch.Generator, flip: bool) -> list[Change]:
     """`light`, RandAugment (2 steps, magnitude 9), random erasing of a quarter; keeps the dtype.
 
     Source: Cubuk et al. 2020 for N and M; erasing half as often as Zhong et al. 2020 did
         without RandAugment is an own choice.
     """
-    images = randaugment(light(images, generator, flip), generator)
-    return random_erasing(images, generator, probability=0.25)
+    return [
+        *light(shape, generator, flip),
+        draw_randaugment(shape, generator),
+        draw_erasing(shape, generator, probability=0.25),
+    ]
 
 
-def photo(images: Tensor, generator: torch.Generator, flip: bool) -> Tensor:
+def photo(shape: Sequence[int], generator: torch.Generator, flip: bool) -> list[Change]:
     """For photographs: flip, one warp, blur, colour jitter; the result is float32 in [0, 1].
 
     Source: see the operations; their combination is an own choice.
     """
-    if flip:
-        images = horizontal_flip(images, generator)
-    images = random_warp(images, generator)
-    return color_jitter(random_blur(images, generator), generator)
+    flips = [draw_flip(shape, generator)] if flip else []
+    return [
+        *flips,
+        draw_warp(shape, generator),
+        draw_blur(shape, generator),
+        draw_jitter(shape, generator),
+    ]
 
 
-AUGMENTATIONS: dict[str, Policy] = {
-    "none": none, "light": light, "blurred": blurred, "standard": standard, "photo": photo,
+AUGMENTATIONS: dict[str, Policy | Callable[[Tensor, torch.Generator, bool], Tensor]] = {
+    "none": Policy(none), "light": Policy(light), "blurred": Policy(blurred),
+    "standard": Policy(standard), "photo": Policy(photo),
 }  # fmt: skip
+"""A plain function (images, generator, flip) → images is a row too; a GPU's host draws for it in
+each step, not ahead."""

@@ -1,18 +1,21 @@
 """RandAugment: a few random operations per image, all at one magnitude.
 
 Images are sorted by operation, so that each operation runs once a step, on a contiguous slice.
-All warps share one resampling and all tables one look-up.
+All warps share one resampling and all tables one look-up; tables that the level alone decides are
+made on the CPU with the draws.
 
 Shapes: B images, n of them in a slice, C channels, H height, W width. A level is the signed
 magnitude in [-1, 1]; operations without direction use its absolute value.
 """
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from tl_core.augment import geometric, lookup
+from tl_core.augment.change import Change
 from tl_core.augment.color import adjust_saturation, adjust_sharpness
 from tl_core.augment.pixels import to_float, to_uint8
 
@@ -27,17 +30,19 @@ WARPS: dict[str, Callable[[Tensor, int, int], Tensor]] = {
     "translate-y": lambda level, h, w: geometric.translation(0 * level, _pixels(level, h)),
     "rotate": lambda level, h, w: geometric.rotation(30 * level),
 }
+# levels (n,) on the CPU → tables (n, 1, 256) uint8
+TABLES_BY_LEVEL: dict[str, Callable[[Tensor], Tensor]] = {
+    "brightness": lambda level: lookup.brightness_table(1 + 0.9 * level),
+    "posterize": lambda level: lookup.posterize_table(8 - (4 * level.abs()).round()),
+    "solarize": lambda level: lookup.solarize_table(256 * (1 - level.abs())),
+}
 # (images (n, C, H, W) uint8, levels (n,) on their device) → tables (n, C, 256) uint8
-TABLES: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
-    "brightness": lambda images, level: lookup.brightness_table(images, 1 + 0.9 * level),
+TABLES_BY_IMAGE: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "contrast": lambda images, level: lookup.contrast_table(images, 1 + 0.9 * level),
-    "posterize": lambda images, level: lookup.posterize_table(
-        images, 8 - (4 * level.abs()).round()
-    ),
-    "solarize": lambda images, level: lookup.solarize_table(images, 256 * (1 - level.abs())),
     "autocontrast": lambda images, level: lookup.autocontrast_table(images),
     "equalize": lambda images, level: lookup.equalize_table(images),
 }
+TABLES = ("brightness", "contrast", "posterize", "solarize", "autocontrast", "equalize")
 # (images (n, C, H, W) float in [0, 1], levels (n,)) → the same
 FILTERS: dict[str, Callable[[Tensor, Tensor], Tensor]] = {
     "color": lambda images, level: adjust_saturation(images, 1 + 0.9 * level),
@@ -58,15 +63,32 @@ def randaugment(
     Source: Cubuk et al. 2020, RandAugment; the range of each operation follows AutoAugment
         (Cubuk et al. 2019, table 6).
     """
-    pixels = to_uint8(images)
+    return draw_randaugment(images.shape, generator, steps=steps, magnitude=magnitude)(images)
+
+
+def draw_randaugment(
+    shape: Sequence[int], generator: torch.Generator, *, steps: int = 2, magnitude: float = 9
+) -> Change:
+    """`randaugment` of a batch of shape (B, C, H, W)."""
+    drawn = []
     for _ in range(steps):
-        drawn = torch.randint(len(OPERATIONS), (len(images),), generator=generator)
-        signs = torch.randint(2, (len(images),), generator=generator) * 2 - 1
-        pixels = apply_operations(pixels, drawn, signs * (magnitude / MAX_MAGNITUDE))
+        operations = torch.randint(len(OPERATIONS), (shape[0],), generator=generator)
+        signs = torch.randint(2, (shape[0],), generator=generator) * 2 - 1
+        levels = signs * (magnitude / MAX_MAGNITUDE)
+        drawn.append(operations_of(shape, operations, levels))
+    parameters = tuple(parameter for step in drawn for parameter in step.parameters)
+    return Change(partial(_in_turn, drawn), parameters)
+
+
+def _in_turn(steps: Sequence[Change], images: Tensor, *parameters: Tensor) -> Tensor:
+    pixels, rest = to_uint8(images), list(parameters)
+    for step in steps:
+        count = len(step.parameters)
+        pixels, rest = step.apply(pixels, *rest[:count]), rest[count:]
     return to_float(pixels) if images.is_floating_point() else pixels
 
 
-def apply_operations(images: Tensor, operations: Tensor, levels: Tensor) -> Tensor:
+def operations_of(shape: Sequence[int], operations: Tensor, levels: Tensor) -> Change:
     """Apply one operation to each image (B, C, H, W) uint8.
 
     `operations` (B,) int64 are positions in OPERATIONS, `levels` (B,) in [-1, 1]; both on the CPU.
@@ -75,28 +97,42 @@ def apply_operations(images: Tensor, operations: Tensor, levels: Tensor) -> Tens
     levels = levels[order]
     stops = operations.bincount(minlength=len(OPERATIONS)).cumsum(0).tolist()
     slices = dict(zip(OPERATIONS, map(slice, [0, *stops], stops), strict=False))
-    grouped = images.index_select(0, order.to(images.device, non_blocking=True))
-    _warp(grouped, levels, slices)
-    levels = levels.to(images.device, non_blocking=True)
-    _look_up(grouped, levels, slices)
+    matrices = [function(levels[slices[name]], *shape[2:]) for name, function in WARPS.items()]
+    tables = [function(levels[slices[name]]) for name, function in TABLES_BY_LEVEL.items()]
+    parameters = (order, order.argsort(), levels, torch.cat(matrices), torch.cat(tables))
+    return Change(partial(_operate, slices), parameters)
+
+
+def _operate(
+    slices: dict[str, slice],
+    images: Tensor,
+    order: Tensor,
+    back: Tensor,
+    levels: Tensor,
+    matrices: Tensor,
+    tables: Tensor,
+) -> Tensor:
+    """Sort the images (B, C, H, W) uint8 by operation, run each on its slice, and sort back."""
+    grouped = images.index_select(0, order)
+    if len(matrices):
+        part = grouped[_span(slices, WARPS)]
+        part.copy_(geometric.warp_nearest(part, matrices))
+    _look_up(grouped, levels, slices, tables)
     _filter(grouped, levels, slices)
-    return grouped.index_select(0, order.argsort().to(images.device, non_blocking=True))
+    return grouped.index_select(0, back)
 
 
-def _warp(grouped: Tensor, levels: Tensor, slices: dict[str, slice]) -> None:
-    height, width = grouped.shape[2:]
-    matrices = [function(levels[slices[name]], height, width) for name, function in WARPS.items()]
-    part = grouped[_span(slices, WARPS)]
-    part.copy_(geometric.warp_nearest(part, torch.cat(matrices)))
-
-
-def _look_up(grouped: Tensor, levels: Tensor, slices: dict[str, slice]) -> None:
-    tables = []
-    for name, function in TABLES.items():
+def _look_up(grouped: Tensor, levels: Tensor, slices: dict[str, slice], by_level: Tensor) -> None:
+    sizes = [slices[name].stop - slices[name].start for name in TABLES_BY_LEVEL]
+    known = dict(zip(TABLES_BY_LEVEL, by_level.split(sizes), strict=True))
+    channels, tables = grouped.shape[1], []
+    for name in TABLES:
         part = slices[name]
-        if part.stop > part.start:
-            tables.append(function(grouped[part], levels[part]))
-    if tables:
+        if name in known:
+            tables.append(known[name].expand(-1, channels, -1))
+        elif part.stop > part.start:
+            tables.append(TABLES_BY_IMAGE[name](grouped[part], levels[part]))
+    if sum(map(len, tables)):
         whole = grouped[_span(slices, TABLES)]
         whole.copy_(lookup.look_up(whole, torch.cat(tables)))
 

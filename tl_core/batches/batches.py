@@ -3,15 +3,18 @@
 Shape legend: B images of a batch, C channels, H × W pixels, K classes.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from typing import NamedTuple
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
-from tl_core.augment import AUGMENTATIONS, Normalizer, mix
+from tl_core.augment import AUGMENTATIONS, Change, Normalizer, Policy, draw_mix
 from tl_core.batches.device_data import on_device
+from tl_core.batches.drawn import Drawn, draw_ahead
+from tl_core.batches.reading import Chunks, chunks_of, from_host, rows, sent
 from tl_core.batches.views import view_of_epoch, whole_view
 from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData, Split
@@ -21,6 +24,17 @@ from tl_core.models.source_weights import normalization
 
 EVAL_BATCH_SIZE = {"cpu": 128, "cuda": 1024}
 """By device, where the config has None. Own choice: on a CPU, 500 took 1.6 to 2 times as long."""
+
+
+class Batch(NamedTuple):
+    """A training batch, on the run's device."""
+
+    images: Tensor
+    """(B, C, H, W) float32; activations (B, …) behind frozen stages."""
+    labels: Tensor
+    """(B,) int64."""
+    targets: Tensor
+    """What the loss takes: the labels or, where images are mixed, (B, K) float32 shares."""
 
 
 class Batches:
@@ -54,37 +68,62 @@ class Batches:
             self.view_images = whole_view(self.config, self.data.train, self.flip, view)
         self.view = view
 
-    def train(
-        self, positions: np.ndarray, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """An augmented training batch of `positions` (B,) int in the training split.
+    def epoch(self, order: np.ndarray, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Augmented training batches of `size` images, which a GPU's host prepares in advance.
 
-        `generator`, on the CPU, draws the augmentation.
-
-        Returns:
-            Images (B, C, H, W) float32, labels (B,) int64, and the loss's targets: the labels or,
-            where images are mixed, (B, K) float32 shares of classes.
+        `order` (N,) int are positions in the training split, an incomplete last batch of them is
+        left out. `generator`, on the CPU, draws the augmentation, batch after batch; the state it
+        is in before the last batch is not defined.
         """
-        labels = self.labels(self.data.train, positions)
+        chunks = chunks_of(order, size, whole=True)
+        labels = sent(self.data.train.labels, chunks, self.device)
         if self.view_images is not None:
-            images = self.view_images[torch.from_numpy(positions)].to(
-                self.device, non_blocking=True
-            )
+            view = self.view_images
+            images = self._from_host(lambda at: view[torch.from_numpy(at)], chunks)
         else:
-            images = self.augment(self._load(self.data.train, positions), generator, self.flip)
-        images = self._normalized(images)
-        targets = labels
-        if self.config.mixup > 0 or self.config.cutmix > 0:
+            images = self._read(self.data.train, chunks)
+        if isinstance(self.augment, Policy) or self.view_images is not None:
+            drawn = draw_ahead(lambda: self._draw(size, generator), len(chunks), self.device)
+            for part, own, changes in zip(images, labels, drawn, strict=True):
+                yield self._batch(part, own, changes)
+        else:
+            for part, own in zip(images, labels, strict=True):
+                augmented = self.augment(part, generator, self.flip)
+                yield self._batch(augmented, own, Drawn(mixing=self._draw_mixing(size, generator)))
+
+    def train(self, positions: np.ndarray, generator: torch.Generator) -> Batch:
+        """The training batch of `positions` (B,), as in `epoch`."""
+        (batch,) = self.epoch(positions, len(positions), generator)
+        return batch
+
+    def _draw(self, size: int, generator: torch.Generator) -> Drawn:
+        changes: Sequence[Change] = ()
+        if self.view_images is None and isinstance(self.augment, Policy):
+            shape = (size, *self.data.train.images.shape[1:])
+            changes = self.augment.draw(shape, generator, self.flip)
+        return Drawn(changes, self._draw_mixing(size, generator))
+
+    def _draw_mixing(self, size: int, generator: torch.Generator) -> Change | None:
+        shape = (size, self.channels, *self.data.train.images.shape[2:])
+        alphas = {"mixup_alpha": self.config.mixup, "cutmix_alpha": self.config.cutmix}
+        return draw_mix(shape, generator, **alphas)
+
+    def _batch(self, images: Tensor, labels: Tensor, drawn: Drawn) -> Batch:
+        """Images (B, C, H, W) with the changes that were drawn, normalized, and their targets."""
+        for change in drawn.changes:
+            images = change(images)
+        images, targets = self._normalized(images), labels
+        if drawn.mixing is not None:
             one_hot = F.one_hot(labels, self.data.num_classes).to(images.dtype)
-            alphas = {"mixup_alpha": self.config.mixup, "cutmix_alpha": self.config.cutmix}
-            images, targets = mix(images, one_hot, generator, **alphas)
-        return self.layout(images), labels, targets
+            images, targets = drawn.mixing(images, one_hot)
+        return Batch(self.layout(images), labels, targets)
 
     def evaluation(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         """Images (B, C, H, W) float32 and labels (B,) int64 of a whole split, in its order."""
-        for start in range(0, len(split), self.eval_batch_size):
-            positions = np.arange(start, min(start + self.eval_batch_size, len(split)))
-            yield self.prepare(self._load(split, positions)), self.labels(split, positions)
+        chunks = chunks_of(np.arange(len(split)), self.eval_batch_size)
+        labels = sent(split.labels, chunks, self.device)
+        for images, own in zip(self._read(split, chunks), labels, strict=True):
+            yield self.layout(self._normalized(images)), own
 
     def prepare(self, images: Tensor) -> Tensor:
         """Images (B, C, H, W), uint8 or float32 in [0, 1], as the model takes them."""
@@ -94,23 +133,24 @@ class Batches:
         """Normalized images; grey ones are repeated to the model's channels."""
         return self.normalize(images.expand(-1, self.channels, -1, -1))
 
-    def labels(self, split: Split, positions: np.ndarray) -> Tensor:
-        """Labels (B,) int64, on the device."""
-        return torch.from_numpy(split.labels[positions]).to(self.device, non_blocking=True)
-
     def layout(self, images: Tensor) -> Tensor:
         """The same values (B, C, H, W) in the run's memory layout."""
         if self.config.channels_last and images.ndim == 4:
             return images.contiguous(memory_format=torch.channels_last)
         return images
 
-    def _load(self, split: Split, positions: np.ndarray) -> Tensor:
-        """Images (B, C, H, W) uint8, on the device."""
+    def _read(self, split: Split, chunks: Chunks) -> Iterator[Tensor]:
+        """Images (B, C, H, W) uint8 of each chunk of positions, on the device."""
         whole = on_device(split.images, split.images.mapped, self.device)
-        if whole is None:
-            return split.batch(positions).to(self.device, non_blocking=True)
-        places = torch.from_numpy(split.indices[positions])
-        return whole.index_select(0, places.to(self.device, non_blocking=True))
+        if whole is not None:
+            return rows(whole, split.indices, chunks)
+        return self._from_host(split.batch, chunks, streamed=split.images.mapped is None)
+
+    def _from_host(
+        self, take: Callable[[np.ndarray], Tensor], chunks: Chunks, streamed: bool = False
+    ) -> Iterator[Tensor]:
+        ahead = streamed or self.device.type != "cpu"
+        return from_host(take, chunks, self.device, ahead=ahead)
 
 
 def check_augmentation(config: TrainConfig) -> None:

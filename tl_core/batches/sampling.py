@@ -1,4 +1,4 @@
-"""The order of training images in an epoch.
+"""The order of training images in an epoch, and its steps.
 
 Shapes: N images of the training split.
 """
@@ -22,3 +22,8 @@ def epoch_order(config: TrainConfig, labels: np.ndarray, generator: torch.Genera
     drawn = torch.rand(len(labels), generator=generator, dtype=torch.float64).numpy()
     found = np.searchsorted(cumulative, drawn * cumulative[-1], side="right")
     return found.clip(max=len(labels) - 1)  # the product may be rounded up
+
+
+def steps_per_epoch(config: TrainConfig, images: int) -> int:
+    """Optimizer steps of an epoch of `images`; an incomplete last batch is left out."""
+    return max(1, images // config.batch_size)

@@ -15,8 +15,9 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.augment import AUGMENTATIONS
-from tl_core.batches.batches import Batches
+from tl_core.batches.batches import Batch, Batches
 from tl_core.batches.device_data import on_device
+from tl_core.batches.reading import Chunks, chunks_of, from_host, rows, sent
 from tl_core.batches.views import draw_view, view_of_epoch
 from tl_core.config import TrainConfig
 from tl_core.datasets import Split
@@ -113,15 +114,19 @@ class FeatureBatches:
             self.views[view] = self._of_view(view)
         self.view = view
 
-    def train(
-        self, positions: np.ndarray, generator: torch.Generator
-    ) -> tuple[Tensor, Tensor, Tensor]:
-        """Activations (B, …) float32 of the epoch's view, labels (B,) int64, and these again.
+    def epoch(self, order: np.ndarray, size: int, generator: torch.Generator) -> Iterator[Batch]:
+        """Batches of the epoch's view, as `Batches.epoch`; it was drawn once, without `generator`.
 
-        `positions` (B,) are in the training split. The views are drawn once, without `generator`.
+        Another epoch may start meanwhile.
         """
-        labels = self.images.labels(self.images.data.train, positions)
-        return self._take(self.views[self.view], positions), labels, labels
+        chunks = chunks_of(order, size, whole=True)
+        read = self._read(self.views[self.view], self.images.data.train, chunks)
+        return (Batch(activations, labels, labels) for activations, labels in read)
+
+    def train(self, positions: np.ndarray, generator: torch.Generator) -> Batch:
+        """The batch of `positions` (B,) in the training split, as in `epoch`."""
+        (batch,) = self.epoch(positions, len(positions), generator)
+        return batch
 
     def evaluation(self, split: Split) -> Iterator[tuple[Tensor, Tensor]]:
         """Activations (B, …) float32 and labels (B,) int64 of a whole split, in its order."""
@@ -130,20 +135,22 @@ class FeatureBatches:
             for images, labels in self.images.evaluation(split):
                 yield self._compute(images).float(), labels
             return
-        step = self.images.eval_batch_size
-        for start in range(0, len(split), step):
-            positions = np.arange(start, min(start + step, len(split)))
-            yield self._take(kept, positions), self.images.labels(split, positions)
+        chunks = chunks_of(np.arange(len(split)), self.images.eval_batch_size)
+        yield from self._read(kept, split, chunks)
 
-    def _take(self, activations: Activations, positions: np.ndarray) -> Tensor:
+    def _read(
+        self, activations: Activations, split: Split, chunks: Chunks
+    ) -> Iterator[tuple[Tensor, Tensor]]:
+        """Activations (B, …) float32 and labels (B,) of each chunk of positions in a split."""
         device = self.images.device
         whole = on_device(activations, activations.stored, device)
         if whole is None:
-            taken = activations.take(positions).to(device, non_blocking=True)
+            parts = from_host(activations.take, chunks, device, ahead=device.type != "cpu")
         else:
-            places = torch.from_numpy(positions).to(device, non_blocking=True)
-            taken = activations.decode(whole[places])
-        return (taken.movedim(-1, 1) if self._moved(taken) else taken).float()
+            places = np.arange(len(whole))
+            parts = map(activations.decode, rows(whole, places, chunks))
+        for part, labels in zip(parts, sent(split.labels, chunks, device), strict=True):
+            yield (part.movedim(-1, 1) if self._moved(part) else part).float(), labels
 
     def _moved(self, activations: Tensor) -> bool:
         """Whether maps are kept as (B, H, W, C), so that reading them gives channels-last."""

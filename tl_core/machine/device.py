@@ -1,5 +1,6 @@
 """Devices by name, and the arithmetic in which a model runs on one."""
 
+import os
 import re
 from contextlib import AbstractContextManager, nullcontext
 
@@ -35,6 +36,23 @@ def device_named(name: str) -> torch.device | None:
     if not re.fullmatch(r"cpu|cuda(:\d{1,2})?", name):
         raise BadInput(f"device={name!r}: one of auto, cpu, cuda, cuda:N.")
     return torch.device(name)
+
+
+def set_arithmetic(device: torch.device, deterministic: bool) -> None:
+    """Choose between speed and equal numbers on a GPU, for this process; a CPU has both.
+
+    By default products and convolutions of fp32 numbers are in TF32, and cuDNN takes the algorithm
+    that it finds fastest. Deterministic runs have neither, and torch raises a RuntimeError where
+    an operation has no deterministic algorithm.
+    """
+    if device.type != "cuda":
+        return
+    # cuBLAS reads this when the process first uses it, and is deterministic only with it.
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    torch.set_float32_matmul_precision("highest" if deterministic else "high")
+    torch.backends.cudnn.allow_tf32 = not deterministic
+    torch.backends.cudnn.benchmark = not deterministic
+    torch.use_deterministic_algorithms(deterministic)
 
 
 def autocast(device: torch.device, precision: str) -> AbstractContextManager[object]:

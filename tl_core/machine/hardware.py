@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import functools
+import gc
 import os
 import platform
 from pathlib import Path
@@ -65,3 +66,13 @@ def give_back_memory() -> None:
     if psutil.Process().memory_info().rss > KEPT_BYTES:
         with contextlib.suppress(OSError, AttributeError, TypeError):
             ctypes.CDLL(None).malloc_trim(0)
+
+
+def free_memory() -> None:
+    """Free what dropped runs have left in this process and on its GPU."""
+    import torch  # seconds, and the driver asks for the CPUs alone
+
+    gc.collect()
+    give_back_memory()
+    if torch.cuda.is_available():
+        torch.cuda.empty_cache()

@@ -11,14 +11,13 @@ activations are (B, …).
 import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
 import psutil
 import torch
 from torch import Tensor
 
+from tl_core.batches.batches import Batch
 from tl_core.batches.sampling import epoch_order
 from tl_core.config import TrainConfig
 from tl_core.frozen.features import FeatureBatches
@@ -42,7 +41,6 @@ class Member:
         self.group = group
         self.order = torch.Generator().manual_seed(config.seed)
         self.plateau = Plateau(config)
-        self.epochs: list[EpochMetrics] = []
         self.epoch = 0
         self.best_epoch = 0
         self.best_val_accuracy = -math.inf
@@ -62,7 +60,6 @@ class Member:
 
     def take(self, metrics: EpochMetrics, weights: Weights) -> None:
         """Record an epoch, keep its weights if best, and decide whether the run stops."""
-        self.epochs.append(metrics)
         self.epoch = metrics.epoch
         if metrics.val_accuracy > self.best_val_accuracy:
             self.best_val_accuracy, self.best_epoch = metrics.val_accuracy, self.epoch
@@ -108,48 +105,59 @@ class HeadGroup:
         self.members: list[Member] = []
         self.weights = torch.zeros(0, self.layout.size, device=self.device)
         self.state = dict.fromkeys(rule.state, self.weights)
+        self.first: dict[int, Tensor] = {}
+        """Seed → the weights that its runs begin with, (1, P)."""
+        self.add_seed(trainer)
 
-    def join(self, config: TrainConfig, trainer: Trainer | None = None) -> Member:
+    def add_seed(self, trainer: Trainer) -> None:
+        """Learn the head that runs of a trainer's seed begin with.
+
+        Args:
+            trainer: not begun; its frozen stages and its configuration are the group's, but for
+                MEMBER_FIELDS.
+        """
+        assert isinstance(trainer.batches, FeatureBatches)
+        own = [parameter[None] for parameter in trainer.batches.trained.parameters()]
+        self.first[trainer.config.seed] = self.layout.rows(own)
+
+    def join(self, config: TrainConfig) -> Member:
         """Take in a run that has not begun.
 
         Args:
-            config: of the run, equal to the group's except in MEMBER_FIELDS.
-            trainer: of its seed, whose head has the weights to begin with; None: the group's.
+            config: of the run, equal to the group's except in MEMBER_FIELDS; of a seed that was
+                added.
         """
-        batches = (trainer or self.trainer).batches
-        assert isinstance(batches, FeatureBatches)
-        own = [parameter[None] for parameter in batches.trained.parameters()]
         none = self.weights.new_zeros(1, self.layout.size)
         member = Member(config, self)
-        member.kept = [self.layout.rows(own), *[none] * len(self.state)]
+        member.kept = [self.first[config.seed], *[none] * len(self.state)]
         self.rejoin(member)
         return member
 
     def rejoin(self, member: Member) -> None:
         """Take in a run that left, where it was."""
-        weights, *states = member.kept
-        self.weights = torch.cat([self.weights, weights])
-        self.state = {
-            name: torch.cat([rows, own])
-            for (name, rows), own in zip(self.state.items(), states, strict=True)
-        }
-        member.kept = []
+        rows = zip(self._rows(), member.kept, strict=True)
+        self._set_rows([torch.cat([others, own]) for others, own in rows])
         self.members.append(member)
+        member.kept = []
 
     def leave(self, member: Member) -> None:
         """Let a run go; it may come back between later epochs."""
         place = self.members.index(member)
         member.kept = [rows[place : place + 1].clone() for rows in self._rows()]
         stay = [other for other in range(len(self.members)) if other != place]
-        self.weights = self.weights[stay]
-        self.state = {name: kept[stay] for name, kept in self.state.items()}
+        self._set_rows([rows[stay] for rows in self._rows()])
         del self.members[place]
 
     def _rows(self) -> list[Tensor]:
         return [self.weights, *self.state.values()]
 
+    def _set_rows(self, rows: list[Tensor]) -> None:
+        self.weights, *states = rows
+        self.state = dict(zip(self.state, states, strict=True))
+
     def run_epoch(self) -> list[EpochMetrics]:
         """Train and validate an epoch of every member: its metrics, in the members' order."""
+        self.trainer.prepare_process()
         count = len(self.members)
         start = time.perf_counter()
         losses, accuracies, images = self._train_epoch()
@@ -179,6 +187,12 @@ class HeadGroup:
             member.take(metrics, {name: tensor[place] for name, tensor in weights.items()})
             found.append(metrics)
         return found
+
+    def try_step(self) -> tuple[Tensor, Tensor]:
+        """Train one step of every member and validate: training and validation losses (M,)."""
+        losses, _ = self._train_step(*next(self._batches()), self._columns(), 0)
+        val_losses, _ = self._evaluate()
+        return losses, torch.tensor(val_losses)
 
     def _train_epoch(self) -> tuple[list[float], list[float], int]:
         """Loss and accuracy of each member, and the number of images that each has seen."""
@@ -229,18 +243,17 @@ class HeadGroup:
 
     def _batches(self) -> Iterator[tuple[Tensor, Tensor]]:
         """Activations (M, B, …) and labels (M, B) of each step; members may share memory."""
-        train, steps = self.trainer.data.train, self.trainer.steps_per_epoch
+        train = self.trainer.data.train
         size = min(self.config.batch_size, len(train))
         seen: list[Seen] = [(member.config.seed, member.epoch) for member in self.members]
-        orders: dict[Seen, np.ndarray] = {}
+        epochs: dict[Seen, Iterator[Batch]] = {}
         for own, member in zip(seen, self.members, strict=True):
-            orders[own] = epoch_order(self.config, train.labels, member.order)
-        for step in range(steps):
-            taken = {}
-            for own, order in orders.items():
+            order = epoch_order(self.config, train.labels, member.order)
+            if own not in epochs:
                 self.batches.start_epoch(own[1])
-                positions = order[step * size : (step + 1) * size]
-                taken[own] = self.batches.train(positions, self.trainer.order)
+                epochs[own] = self.batches.epoch(order, size, self.trainer.order)
+        for _ in range(self.trainer.steps_per_epoch):
+            taken = {own: next(batches) for own, batches in epochs.items()}
             if len(taken) == 1:
                 activations, labels, _ = taken[seen[0]]
                 count = len(seen)
@@ -308,50 +321,3 @@ class HeadGroup:
             losses -= logits.log_softmax(2).gather(2, own[..., None]).sum((1, 2))
             correct += (logits.argmax(2) == own).sum(1)
         return (losses / len(split)).tolist(), (correct / len(split)).tolist()
-
-
-EXACT: dict[tuple[object, ...], bool] = {}
-"""What `batches_exactly` found in this process."""
-
-
-def batches_exactly(trainer: Trainer) -> bool:
-    """Whether a member's numbers are the same to the bit alone and in any place of a group.
-
-    The processor's library decides that, by the sizes of the matrices; so one step and one
-    validation are tried. True on a GPU, where numbers are compared within a tolerance. False also
-    where an operation cannot be batched.
-    """
-    assert isinstance(trainer.batches, FeatureBatches)
-    config = trainer.config
-    shapes = tuple(tuple(p.shape) for p in trainer.batches.trained.parameters())
-    sizes = (config.batch_size, trainer.images.eval_batch_size, len(trainer.data.val))
-    arithmetic = (trainer.precision, trainer.eval_precision, torch.get_num_threads())
-    key = (shapes, sizes, arithmetic, config.clip_norm is None)
-    if key not in EXACT:
-        seed = config.seed
-        try:
-            alone, *others = [
-                _tried(trainer, broken) for broken in ((), (seed,), (seed + 1,), (seed + 1, seed))
-            ]
-        except torch.OutOfMemoryError:
-            raise
-        except RuntimeError:  # vmap has no rule for an operation
-            EXACT[key] = False
-        else:
-            on_gpu = trainer.device.type != "cpu"
-            EXACT[key] = on_gpu or all(torch.equal(alone, other) for other in others)
-    return EXACT[key]
-
-
-def _tried(trainer: Trainer, broken: Sequence[int]) -> Tensor:
-    """Losses and weights of a run after one step, behind members of such seeds that diverged."""
-    group = HeadGroup(trainer)
-    if group.config.clip_norm is not None:
-        group.config = replace(group.config, clip_norm=1e-3)  # so that gradients are clipped
-    for seed in (*broken, trainer.config.seed):
-        group.join(replace(trainer.config, seed=seed))
-    group.weights[:-1] = math.nan
-    columns = group._columns()
-    losses, _ = group._train_step(*next(group._batches()), columns, 0)
-    val_losses, _ = group._evaluate()
-    return torch.cat([losses[-1:], group.weights[-1], torch.tensor(val_losses[-1:])])

@@ -53,9 +53,15 @@ def parameter_groups(model: nn.Module, config: TrainConfig) -> ParameterGroups:
 def _sgd(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:
     momentum = config.momentum or 0.0
     nesterov = config.nesterov and momentum > 0
-    # Where the loss scaler skips the first step, fused SGD keeps an uninitialized momentum buffer.
-    fused = config.precision != "fp16"
-    return torch.optim.SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
+    on_gpu = groups[0]["params"][0].is_cuda
+    fused = on_gpu or config.precision != "fp16"
+    sgd = torch.optim.SGD(groups, config.lr, momentum=momentum, nesterov=nesterov, fused=fused)
+    if on_gpu and config.precision == "fp16" and momentum > 0:
+        # Where the loss scaler skips the first step, fused SGD keeps an uninitialized buffer.
+        for group in sgd.param_groups:
+            for parameter in group["params"]:
+                sgd.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
+    return sgd
 
 
 def _adam(groups: ParameterGroups, config: TrainConfig) -> torch.optim.Optimizer:

@@ -1,13 +1,15 @@
 """Measure one run's load on a GPU, and how many such runs fit side by side."""
 
+import itertools
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass
 
-import numpy as np
 import torch
 from torch.autograd import DeviceType
 from torch.profiler import ProfilerActivity, profile
 
+from tl_core.batches.batches import Batch
 from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData
 from tl_core.train.trainer import Trainer
@@ -47,13 +49,13 @@ def measure_load(config: TrainConfig, data: ImageData) -> Load:
     trainer = Trainer(config, data)
     trainer.model.train()
     trainer.batches.start_epoch(0)
-    positions = np.arange(min(config.batch_size, len(data.train)))
-    _steps(trainer, positions, WARM_UP_STEPS)
+    batches = (batch for _ in itertools.count() for batch in trainer.epoch_batches())
+    _steps(trainer, batches, WARM_UP_STEPS)
     start = time.perf_counter()
-    _steps(trainer, positions, TIMED_STEPS)
+    _steps(trainer, batches, TIMED_STEPS)
     wall = time.perf_counter() - start
     with profile(activities=[ProfilerActivity.CUDA]) as recorded:
-        _steps(trainer, positions, TIMED_STEPS)
+        _steps(trainer, batches, TIMED_STEPS)
     events = [e for e in recorded.events() or [] if e.device_type == DeviceType.CUDA]
     computing = sum(event.time_range.elapsed_us() for event in events) / 1e6
     trainer.predict(data.val)
@@ -61,7 +63,7 @@ def measure_load(config: TrainConfig, data: ImageData) -> Load:
     return Load(memory_bytes=total - free, total_bytes=total, busy=min(1.0, computing / wall))
 
 
-def _steps(trainer: Trainer, positions: np.ndarray, count: int) -> None:
-    for _ in range(count):
-        trainer.train_step(positions, progress=0.0)
+def _steps(trainer: Trainer, batches: Iterator[Batch], count: int) -> None:
+    for batch in itertools.islice(batches, count):
+        trainer.train_step(batch, progress=0.0)
     torch.cuda.synchronize(trainer.device)

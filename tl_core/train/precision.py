@@ -16,7 +16,7 @@ from tl_core.datasets import ImageData
 from tl_core.frozen.content import content_key
 from tl_core.kernels import layer_library
 from tl_core.machine.cache_folder import cache_folder
-from tl_core.machine.device import autocast, resolve_device
+from tl_core.machine.device import autocast, resolve_device, set_arithmetic
 from tl_core.machine.hardware import device_name
 from tl_core.machine.user_code import digest
 from tl_core.machine.whole_file import whole_file
@@ -27,7 +27,10 @@ PHASES = ("precision", "eval_precision")
 """The fields of TrainConfig that may be `auto`: training, evaluation."""
 MIN_SPEEDUP = 1.1  # bf16 must be faster by this factor, which is above the noise
 TIMED_STEPS = 3
-LARGEST_BATCH = 64  # own choice: quick on a CPU
+LARGEST_BATCH = 64
+"""Images of a timed step on a CPU. Own choice: there a step takes the longer the more images it
+has, whichever precision is faster. A GPU's time is constant until a batch fills it, so that only
+the run's own batch tells."""
 
 
 def resolve_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
@@ -71,12 +74,14 @@ def remembered_precision(config: TrainConfig, data: ImageData) -> TrainConfig:
 
 
 def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase: str) -> float:
-    """Shortest time of a step on at most 64 random images of the data's shape.
+    """Shortest time of a step on random images of the data's shape.
 
-    `phase` is `precision` for forward and backward, `eval_precision` for forward alone.
+    They are as many as in a step of the run, on a CPU at most 64. `phase` is `precision` for
+    forward and backward, `eval_precision` for forward alone.
     """
     config = dataclasses.replace(config, **FROM_SCRATCH)
     device = resolve_device(config.device)
+    set_arithmetic(device, config.deterministic)
     if config.threads:
         torch.set_num_threads(config.threads)
     with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
@@ -95,8 +100,9 @@ def seconds_per_step(config: TrainConfig, data: ImageData, precision: str, phase
 
 
 def _batch(config: TrainConfig, data: ImageData) -> int:
-    """Images of a timed step: the run's batch, at most LARGEST_BATCH."""
-    return min(config.batch_size, len(data.train), LARGEST_BATCH)
+    """Images of a timed step: the run's batch, on a CPU at most LARGEST_BATCH."""
+    own = min(config.batch_size, len(data.train))
+    return own if resolve_device(config.device).type == "cuda" else min(own, LARGEST_BATCH)
 
 
 def _train_step(model: nn.Module, images: Tensor, precision: str) -> None:
@@ -125,6 +131,7 @@ def memory_file(config: TrainConfig, data: ImageData) -> Path:
         "batch": _batch(config, data),
         "image": (model_channels(config, data.channels), data.image_size),
         "channels_last": config.channels_last,
+        "deterministic": config.deterministic,
         "device": device_name(device),
         "capability": torch.backends.cpu.get_cpu_capability(),
         "native": device.type == "cpu" and layer_library() is not None,

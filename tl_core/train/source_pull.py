@@ -34,6 +34,9 @@ class SourcePull:
     @torch.no_grad()
     def add_gradients(self) -> None:
         """Add the pull to the gradients of the weights that have one."""
-        for parameter, source in self.pairs:
-            if parameter.grad is not None:
-                parameter.grad.add_(parameter - source, alpha=self.strength)
+        moved = [(p, source) for p, source in self.pairs if p.grad is not None]
+        if moved:
+            parameters, sources = zip(*moved, strict=True)
+            gradients = [parameter.grad for parameter in parameters]
+            differences = torch._foreach_sub(parameters, sources)
+            torch._foreach_add_(gradients, differences, alpha=self.strength)

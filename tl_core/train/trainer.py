@@ -9,19 +9,18 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import psutil
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tl_core.batches.batches import Batches
-from tl_core.batches.sampling import epoch_order
+from tl_core.batches.batches import Batch, Batches
+from tl_core.batches.sampling import epoch_order, steps_per_epoch
 from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
 from tl_core.frozen.features import FeatureBatches, feature_batches
-from tl_core.machine.device import autocast, resolve_device
+from tl_core.machine.device import autocast, resolve_device, set_arithmetic
 from tl_core.machine.hardware import give_back_memory, keep_freed_memory
 from tl_core.models import build_model, model_channels
 from tl_core.models.freezing import depth_of_epoch, freeze, moving_tensors
@@ -34,6 +33,7 @@ from tl_core.train.checkpoint import (
 )
 from tl_core.train.epoch import EpochMetrics, stop_reason
 from tl_core.train.loss import Loss
+from tl_core.train.loss_watch import LossWatch
 from tl_core.train.optim import (
     SCHEDULES,
     Plateau,
@@ -45,7 +45,6 @@ from tl_core.train.precision import resolve_precision
 from tl_core.train.source_pull import SourcePull
 
 DEFAULT_THREADS = torch.get_num_threads()
-DIVERGENCE_CHECK_STEPS = 50  # reading the loss waits for a GPU, so not at every step
 _PLAIN_STATE = (
     "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
 )  # fmt: skip
@@ -81,12 +80,12 @@ class Trainer:
     """One run of one configuration, an epoch at a time; data and errors as in `fit`."""
 
     def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
-        torch.set_num_threads(config.threads or DEFAULT_THREADS)
+        self.config = config
+        self.device = resolve_device(config.device)
+        self.prepare_process()
         keep_freed_memory()
         give_back_memory()  # that the previous run freed
-        self.config = config
         self.data = data if data is not None else load_data(config)
-        self.device = resolve_device(config.device)
         resolved = resolve_precision(config, self.data)
         self.precision, self.eval_precision = resolved.precision, resolved.eval_precision
         seed_everything(config.seed)
@@ -107,8 +106,15 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
         self.stop_reason: str | None = None
         self._choose_input(depth_of_epoch(config, 0))
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
+        self.reset_peak_memory()
+
+    def prepare_process(self) -> None:
+        """Let the process compute with this run's threads and arithmetic, which decide rounding.
+
+        Another run of the process may have others.
+        """
+        torch.set_num_threads(self.config.threads or DEFAULT_THREADS)
+        set_arithmetic(self.device, self.config.deterministic)
 
     def _build_model(self) -> nn.Module:
         model = build_model(
@@ -139,6 +145,7 @@ class Trainer:
 
     def run_epoch(self) -> EpochMetrics:
         """Train one epoch, evaluate on the validation split, and decide whether to go on."""
+        self.prepare_process()
         start = time.perf_counter()
         train_loss, train_accuracy, images = self._train_epoch()
         train_seconds = time.perf_counter() - start
@@ -168,27 +175,32 @@ class Trainer:
         self.unfreeze(self.epoch)
         self.model.train()
         self.batches.start_epoch(self.epoch)
-        size = min(self.config.batch_size, len(self.data.train))
-        order = epoch_order(self.config, self.data.train.labels, self.order)
         loss_sum = torch.zeros((), device=self.device)
         correct = torch.zeros((), device=self.device)
+        watch = LossWatch()
         images = 0
-        for step in range(self.steps_per_epoch):
-            positions = order[step * size : (step + 1) * size]
+        for step, batch in enumerate(self.epoch_batches()):
             progress = self.epoch + step / self.steps_per_epoch
-            loss_mean, hits = self.train_step(positions, progress)
-            loss_sum += loss_mean * size
+            loss_mean, hits = self.train_step(batch, progress)
+            loss_sum += loss_mean * len(batch.labels)
             correct += hits
-            images += size
-            if step % DIVERGENCE_CHECK_STEPS == 0 and not math.isfinite(loss_sum.item()):
+            images += len(batch.labels)
+            if watch.diverged(step, loss_sum):
                 break
         loss = loss_sum.item() / images
         return loss, correct.item() / images if math.isfinite(loss) else math.nan, images
 
+    def epoch_batches(self) -> Iterator[Batch]:
+        """The training batches of an epoch, in an order that is drawn now."""
+        train = self.data.train
+        order = epoch_order(self.config, train.labels, self.order)
+        size = min(self.config.batch_size, len(train))
+        return self.batches.epoch(order, size, self.augmentation)
+
     @property
     def steps_per_epoch(self) -> int:
-        """Optimizer steps of an epoch; an incomplete last batch is left out."""
-        return max(1, len(self.data.train) // self.config.batch_size)
+        """Optimizer steps of an epoch."""
+        return steps_per_epoch(self.config, len(self.data.train))
 
     def unfreeze(self, epoch: int) -> None:
         """Let further stages train if `epoch` is theirs; the others keep their optimizer state."""
@@ -200,12 +212,15 @@ class Trainer:
         take_over_state(self.optimizer, before)
         self._choose_input(depth)
 
-    def train_step(self, positions: np.ndarray, progress: float) -> tuple[Tensor, Tensor]:
-        """One optimizer step on B images; returns the mean loss and the number of hits."""
+    def train_step(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
+        """One optimizer step after `progress` epochs; the mean loss and the number of hits.
+
+        The host does not wait for a GPU, except in fp16 with an optimizer that is not fused.
+        """
         scheduled = SCHEDULES[self.config.schedule](progress, self.config)
         self.rate_factor = scheduled * self.plateau.factor
         set_learning_rates(self.optimizer, self.rate_factor)
-        images, labels, targets = self.batches.train(positions, self.augmentation)
+        images, labels, targets = batch
         with autocast(self.device, self.precision):
             logits = self.network(images).float()
         loss = self.loss(images, logits, targets)
@@ -250,6 +265,11 @@ class Trainer:
         if not math.isnan(val_loss):
             self.plateau.update(val_loss)
         self.stop_reason = stop_reason(self.config, self.epoch, self.best_epoch, val_accuracy)
+
+    def reset_peak_memory(self) -> None:
+        """Measure the peak memory on the GPU from now on."""
+        if self.device.type == "cuda":
+            torch.cuda.reset_peak_memory_stats(self.device)
 
     def device_memory_bytes(self) -> int:
         """Peak memory of the run on its GPU so far; 0 on a CPU."""

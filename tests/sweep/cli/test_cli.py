@@ -25,7 +25,7 @@ DATA_AND_MODEL = {
     "--dataset": None, "--data-dir": None, "--cache-dir": None, "--limit-train": None,
     "--backbone": None, "--source": None, "--weights": None, "--teacher": None, "--epochs": None,
     "--set": None, "--import": None, "--seed": 0, "--gpus": None, "--cpus": None,
-    "--results": "results", "--name": None,
+    "--deterministic": False, "--results": "results", "--name": None,
 }  # fmt: skip
 SPACE_OPTIONS = {
     **DATA_AND_MODEL, "--source-dataset": None, "--source-set": None, "--design": None,

@@ -15,7 +15,7 @@ from sweep.options.spaces import builtin_spaces
 from sweep.options.sweep_options import FLAGS, SweepOptions, space_command
 from tl_core.errors import BadInput
 
-VALUES = (False, 9, "9x9")
+VALUES = (False, True, 9, "9x9")
 
 
 def another(name):

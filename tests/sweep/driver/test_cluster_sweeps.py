@@ -3,9 +3,9 @@
 The GPUs are numbers that Ray counts; the trainer processes compute on the CPU.
 """
 
-import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pandas as pd
@@ -55,6 +55,17 @@ def numbers(result: SweepResult) -> pd.DataFrame:
     return found
 
 
+def gpus() -> tuple[float, float]:
+    """All GPUs of the cluster, and those that nothing uses."""
+    return ray.cluster_resources().get("GPU", 0), ray.available_resources().get("GPU", 0)
+
+
+def wait_until(holds: Callable[[], bool]) -> None:
+    """Wait, two minutes at most, until something holds."""
+    deadline = time.monotonic() + 120
+    while not holds():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
 
 
 def test_four_gpus_of_this_machine_are_used(
@@ -91,21 +102,20 @@ def test_machines_go_and_come_and_no_trial_is_lost(
     cluster.add_node(num_cpus=3, num_gpus=2)
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
-    weights = tmp_path / "runs" / "moving" / "checkpoints"
-
-    def change_machines() -> None:
-        while len(list(weights.glob("*.pt"))) < 3:
-            time.sleep(0.1)
-        cluster.remove_node(going, allow_graceful=False)
-        cluster.add_node(num_cpus=2, num_gpus=1)
-
-    changing = threading.Thread(target=change_machines, daemon=True)
-    changing.start()
     asked = {"results": tmp_path, "quiet": True, "confirm": "0"}
     path = space(16, epochs=20)
-    moving = run(path, name="moving", trials_per_gpu=1, address=cluster.address, **asked)
-    changing.join(timeout=60)
-    assert not changing.is_alive()
+    weights = tmp_path / "runs" / "moving" / "checkpoints"
+    with ThreadPoolExecutor(1) as beside:
+        running = beside.submit(
+            run, path, name="moving", trials_per_gpu=1, address=cluster.address, **asked
+        )
+        wait_until(lambda: gpus() == (4, 0))
+        wait_until(lambda: len(list(weights.glob("*.pt"))) >= 3)
+        cluster.remove_node(going, allow_graceful=False)
+        cluster.add_node(num_cpus=2, num_gpus=1)
+        wait_until(lambda: gpus() == (4, 0))
+        assert not running.done()
+        moving = running.result()
     assert moving.exit_code == 0
     assert len(moving.trials) == 16
     assert set(moving.trials["status"]) == {"completed"}

@@ -12,10 +12,10 @@ ERRORS = {
         "KeyError: 'width'\n\nAnd then some words\n",
         "KeyError: 'width'",
     ),
-    "memory": (
+    "an exception of Ray's": (
         "Failure # 1 (occurred at 2026-01-02)\n"
-        "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low.\n",
-        "ray.exceptions.OutOfMemoryError: Task was killed due to the node running low.",
+        "ray.exceptions.ActorUnavailableError: The actor is not reachable.\n",
+        "ray.exceptions.ActorUnavailableError: The actor is not reachable.",
     ),
     "a killed worker": (
         "Failure # 1 (occurred at 2026-01-02)\nThe actor died unexpectedly before finishing this "
@@ -36,7 +36,7 @@ def test_the_text_of_an_error_is_one_line(told, tmp_path, case):
     told.die(told.start(lr=0.3), str(file))
     row = told.row()
     assert row["error"] == text
-    assert row["status"] == ("out_of_memory" if case == "memory" else "failed")
+    assert row["status"] == "failed"
 
 
 def test_no_file_of_an_error(tmp_path):

@@ -129,6 +129,13 @@ def test_sizes_and_settings_reach_the_plan(tmp_path):
     assert make_plan(several).levels("limit_train") == (100, 1000, None)
 
 
+def test_deterministic_trials_are_asked_for_by_a_switch_or_a_setting(tmp_path):
+    for given in ({"deterministic": True}, {"settings": {"deterministic": True}}):
+        made = make_plan(SweepOptions(space="ablation", results=tmp_path, **given))
+        assert made.base.deterministic
+    assert not make_plan(SweepOptions(space="ablation", results=tmp_path)).base.deterministic
+
+
 def test_python_asks_like_the_command_line(monkeypatch, tmp_path):
     monkeypatch.setattr(api, "run_sweep", lambda options, console, space: options)
     asked = run(

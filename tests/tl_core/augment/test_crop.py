@@ -1,6 +1,6 @@
 import torch
 
-from tl_core.augment.crop import crop_padded, flip_images, horizontal_flip, padded_crop
+from tl_core.augment.crop import crop_of, flip_of, horizontal_flip, padded_crop
 
 
 def numbered(batch: int = 1, channels: int = 1, side: int = 3) -> torch.Tensor:
@@ -11,7 +11,7 @@ def numbered(batch: int = 1, channels: int = 1, side: int = 3) -> torch.Tensor:
 
 def test_flip_mirrors_only_the_chosen_image():
     images = numbered(batch=2)
-    result = flip_images(images, torch.tensor([1]))
+    result = flip_of(len(images), torch.tensor([1]))(images)
     assert result.dtype == torch.uint8
     assert torch.equal(result[0], images[0])
     assert result[1, 0].tolist() == [[12, 11, 10], [15, 14, 13], [18, 17, 16]]
@@ -30,7 +30,7 @@ def test_crop_by_hand():
     # Padding 1: a start of (1, 1) moves nothing, (0, 1) brings the row reflected above into view.
     images = numbered().expand(4, 1, 3, 3)
     tops, lefts = torch.tensor([1, 0, 2, 1]), torch.tensor([1, 1, 0, 2])
-    result = crop_padded(images, tops, lefts, (1, 1))
+    result = crop_of(images.shape, tops, lefts, (1, 1))(images)
     assert result.dtype == torch.uint8
     assert result[0, 0].tolist() == [[1, 2, 3], [4, 5, 6], [7, 8, 9]]
     assert result[1, 0].tolist() == [[4, 5, 6], [1, 2, 3], [4, 5, 6]]
@@ -40,7 +40,7 @@ def test_crop_by_hand():
 
 def test_crop_keeps_images_and_channels_apart():
     images = numbered(batch=2, channels=3)
-    result = crop_padded(images, torch.tensor([0, 2]), torch.tensor([1, 1]), (1, 1))
+    result = crop_of(images.shape, torch.tensor([0, 2]), torch.tensor([1, 1]), (1, 1))(images)
     for channel in range(3):
         assert torch.equal(result[0, channel, 1:], images[0, channel, :2])
         assert torch.equal(result[1, channel, :2], images[1, channel, 1:])
@@ -50,7 +50,7 @@ def test_crop_keeps_images_and_channels_apart():
 
 def test_crop_of_floats_wide_images_and_channels_last():
     images = torch.rand(2, 3, 4, 6).to(memory_format=torch.channels_last)
-    result = crop_padded(images, torch.tensor([1, 2]), torch.tensor([3, 2]), (1, 2))
+    result = crop_of(images.shape, torch.tensor([1, 2]), torch.tensor([3, 2]), (1, 2))(images)
     assert torch.equal(result[0, :, :, :5], images[0, :, :, 1:])
     assert torch.equal(result[1, :, :3], images[1, :, 1:])
 

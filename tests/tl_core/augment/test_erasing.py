@@ -1,12 +1,14 @@
 import torch
 
 from tl_core.augment.erasing import draw_boxes, erase, random_erasing
+from tl_core.augment.pixels import box_mask, box_sides
 
 
 def test_erase_by_hand():
     images = torch.full((2, 3, 4, 4), 200, dtype=torch.uint8)
     fill = torch.full((2, 3, 4, 4), 7, dtype=torch.uint8)
-    result = erase(images, torch.tensor([[0, 1, 2, 3], [3, 3, 1, 1]]), fill)
+    boxes = torch.tensor([[0, 1, 2, 3], [3, 3, 1, 1]])
+    result = erase(images, box_mask(*box_sides(boxes, 4, 4)), fill)
     assert result.dtype == torch.uint8
     assert result[0, 2].tolist() == [[200, 7, 7, 7]] * 2 + [[200] * 4] * 2
     assert (result[1] == 7).nonzero().tolist() == [[0, 3, 3], [1, 3, 3], [2, 3, 3]]

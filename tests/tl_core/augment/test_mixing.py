@@ -1,7 +1,7 @@
 import pytest
 import torch
 
-from tl_core.augment.mixing import cutmix, draw_cuts, draw_shares, mix, mixup
+from tl_core.augment.mixing import cutmix_of, draw_cuts, draw_shares, mix, mixup
 
 
 def flat_images(*values: float) -> torch.Tensor:
@@ -21,7 +21,7 @@ def test_mixup_by_hand():
 def test_cutmix_by_hand():
     images, targets = flat_images(0.2, 0.9), torch.eye(2)
     boxes = torch.tensor([[0, 1, 2, 3], [2, 2, 0, 0]])
-    mixed, labels = cutmix(images, targets, torch.tensor([1, 0]), boxes)
+    mixed, labels = cutmix_of(torch.tensor([1, 0]), boxes, 4, 4)(images, targets)
     row, plain = [0.2, 0.9, 0.9, 0.9], [0.2] * 4
     torch.testing.assert_close(mixed[0, 0], torch.tensor([row, row, plain, plain]))
     assert torch.equal(mixed[1], images[1])

@@ -1,6 +1,14 @@
 import torch
 
-from tl_core.augment.pixels import Normalizer, box_mask, replace_images, to_float, to_uint8
+from tl_core.augment.pixels import (
+    Normalizer,
+    box_mask,
+    box_sides,
+    replace_images,
+    replacements,
+    to_float,
+    to_uint8,
+)
 
 
 def test_normalize_bytes_by_hand():
@@ -37,13 +45,13 @@ def test_bytes_to_floats_and_back():
 def test_replace_images():
     images = torch.zeros(3, 1, 2, 2)
     new = torch.tensor([5.0, 7.0]).view(2, 1, 1, 1).expand(2, 1, 2, 2)
-    result = replace_images(images, torch.tensor([2, 0]), new)
+    result = replace_images(images, replacements(3, torch.tensor([2, 0])), new)
     assert result.mean((1, 2, 3)).tolist() == [7.0, 0.0, 5.0]
     assert images.sum() == 0
 
 
 def test_box_mask_by_hand():
-    mask = box_mask(torch.tensor([[1, 2, 2, 1], [0, 0, 4, 4], [3, 1, 0, 2]]), 4, 4)
+    mask = box_mask(*box_sides(torch.tensor([[1, 2, 2, 1], [0, 0, 4, 4], [3, 1, 0, 2]]), 4, 4))
     assert mask.shape == (3, 1, 4, 4)
     assert mask[0, 0].nonzero().tolist() == [[1, 2], [2, 2]]
     assert mask[1].all()

@@ -2,7 +2,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as vision
 
-from tl_core.augment.randaugment import OPERATIONS, apply_operations, randaugment
+from tl_core.augment.randaugment import OPERATIONS, operations_of, randaugment
 
 
 def pictures(batch: int, channels: int = 3, side: int = 16) -> torch.Tensor:
@@ -13,7 +13,7 @@ def pictures(batch: int, channels: int = 3, side: int = 16) -> torch.Tensor:
 
 def apply_one(images: torch.Tensor, name: str, level: float) -> torch.Tensor:
     operations = torch.full((len(images),), OPERATIONS.index(name))
-    return apply_operations(images, operations, torch.full((len(images),), level))
+    return operations_of(images.shape, operations, torch.full((len(images),), level))(images)
 
 
 def test_the_fourteen_operations_of_the_paper():
@@ -66,7 +66,7 @@ def test_a_mixed_batch_gives_each_image_its_own_operation(channels):
     generator = torch.Generator().manual_seed(1)
     operations = torch.arange(count)[torch.randperm(count, generator=generator)] % len(OPERATIONS)
     levels = torch.rand(count, generator=generator) * 2 - 1
-    together = apply_operations(images, operations, levels)
+    together = operations_of(images.shape, operations, levels)(images)
     for k in range(count):
         alone = apply_one(images[k : k + 1], OPERATIONS[operations[k]], float(levels[k]))
         assert torch.equal(together[k], alone[0]), OPERATIONS[operations[k]]

@@ -71,6 +71,13 @@ def test_another_seed_gives_other_numbers(busy):
     assert first[0][1] != second[0][1]
 
 
+def test_a_run_computes_with_its_own_threads_whatever_began_since(busy):
+    trainer = Trainer(busy(threads=2))
+    Trainer(busy(threads=1))
+    trainer.run_epoch()
+    assert torch.get_num_threads() == 2
+
+
 @pytest.mark.parametrize("stop_after", [1, 3])
 def test_resumed_equals_uninterrupted(busy, tmp_path, stop_after):
     config, path = busy(), tmp_path / "last.pt"

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from tl_core import BadInput, EpochMetrics, TrainConfig, Trainer, fit
-from tl_core.augment import AUGMENTATIONS
+from tl_core.augment import AUGMENTATIONS, Change, mixing
 from tl_core.batches import batches
 from tl_core.models import stage_count
 from tl_core.train import trainer
@@ -106,11 +106,14 @@ def test_training_loss_by_hand(plain_run, unequal, fields, loss):
 def test_mixing_gets_one_hot_targets_and_its_alphas(plain_run, unequal, monkeypatch, name):
     seen = []
 
-    def swap_classes(images, targets, generator, **alphas):
-        seen.append((targets, alphas))
-        return images, targets.flip(1)
+    def swap_classes(shape, generator, **alphas):
+        def swap(images, targets):
+            seen.append((targets, alphas))
+            return images, targets.flip(1)
 
-    monkeypatch.setattr(batches, "mix", swap_classes)
+        return Change(swap)
+
+    monkeypatch.setattr(batches, "draw_mix", swap_classes)
     metrics = constant_logits(plain_run(unequal, **{name: 0.4})).run_epoch()
     ((targets, alphas),) = seen
     assert targets.sum(0).tolist() == [6, 2]
@@ -119,7 +122,7 @@ def test_mixing_gets_one_hot_targets_and_its_alphas(plain_run, unequal, monkeypa
 
 
 def test_without_mixing_no_image_is_mixed(plain_run, unequal, monkeypatch):
-    monkeypatch.setattr(batches, "mix", lambda *args, **alphas: pytest.fail("mixed"))
+    monkeypatch.setattr(mixing, "draw_shares", lambda *drawn: pytest.fail("mixed"))
     plain_run(unequal).run_epoch()
 
 
