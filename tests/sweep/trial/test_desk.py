@@ -78,10 +78,10 @@ def test_a_trial_is_trained_and_its_reports_handed_to_the_slot_that_asks():
         slot = asks(desk, 0)
         await desk.tell(0, [new(0)])
         await settle()
-        assert trainers[0].orders == [[(0, 1)]]
+        assert trainers[0].orders == [[(0, None)]]
         await trainers[0].says({0: epochs(1)})
         assert slot.result() == epochs(1)
-        assert trainers[0].orders == [[(0, 1)], [(0, 2)]]
+        assert trainers[0].orders == [[(0, None)], [(0, None)]]
 
     run(test)
 
@@ -144,7 +144,7 @@ def test_turns_that_come_out_of_order_are_taken_in_order():
         assert trainers[0].orders == []
         await desk.tell(0, [new(0)])
         await settle()
-        assert trainers[0].orders == [[(1, 1)]]
+        assert trainers[0].orders == [[(1, None)]]
         assert list(desk.queue.trials) == [1]
 
     run(test)
@@ -260,7 +260,7 @@ def test_a_death_is_told_once_and_the_trial_goes_to_another_process():
         await desk.tell(0, [new(0)])
         await settle()
         await trainers[0].dies()
-        assert trainers[1].orders == [[(0, 1)]]
+        assert trainers[1].orders == [[(0, None)]]
         assert (await desk.status()).lost == ["t0"]
         assert (await desk.status()).lost == []
         await trainers[1].dies()
@@ -297,7 +297,7 @@ def test_a_process_that_is_removed_on_purpose_is_not_lost():
         await settle()
         await desk.remove(["t0", "unknown"])
         await settle()
-        assert trainers[1].orders == [[(0, 1)]]
+        assert trainers[1].orders == [[(0, None)]]
         await trainers[0].dies()
         assert (await desk.status()).lost == []
         await trainers[1].says({0: epochs(1)})
@@ -348,7 +348,7 @@ def test_the_next_sweep_hears_nothing_of_the_one_before():
         assert not desk.queue.trials[0].reports
         await desk.add("t0", "0", fresh := FakeTrainer())
         await settle()
-        assert fresh.orders == [[(0, 1)]]
+        assert fresh.orders == [[(0, None)]]
         await fresh.says({0: epochs(1)})
         assert await desk.reports(0, 0) == epochs(1)
 
