@@ -197,7 +197,7 @@ class Queue:
 
     def _group_of(self, first: Trial) -> list[Trial]:
         """The trials that train with this one, itself included."""
-        if not self._in_group(first) or first.begun:
+        if not self._in_group(first):
             return [first]
         if first in self.planned:
             return self.planned.block(first)
