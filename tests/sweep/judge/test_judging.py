@@ -59,13 +59,21 @@ def job(tmp_path, monkeypatch):
 
 def test_the_winner_is_measured_from_its_checkpoint(job):
     weights = {"weight": torch.tensor([[3.0]]), "bias": torch.tensor([4.0])}
-    save_checkpoint(job.checkpoint(7), {"model": weights})
+    save_checkpoint(job.checkpoint(7), {"model": weights, "epoch": 5})
     measured = judge_trial(job, 7, {"lr": 0.3, "seed": 2}, 5)
     trainer = Recorder.made
     assert (trainer.epoch, measured.retrained) == (0, False)
     assert (trainer.model.weight.item(), trainer.model.bias.item()) == (3.0, 4.0)
     assert (trainer.config.lr, trainer.config.seed, trainer.config.epochs) == (0.3, 2, 9)
     assert measured.accuracy == {"val": 1.0, "test": 0.75}
+
+
+def test_a_checkpoint_of_another_epoch_is_not_taken(job):
+    weights = {"weight": torch.tensor([[3.0]]), "bias": torch.tensor([4.0])}
+    save_checkpoint(job.checkpoint(7), {"model": weights, "epoch": 6})
+    measured = judge_trial(job, 7, {}, 5)
+    assert (Recorder.made.epoch, Recorder.made.model.weight.item()) == (5, 5.0)
+    assert measured.retrained
 
 
 def test_without_a_checkpoint_it_is_trained_to_its_best_epoch(job):

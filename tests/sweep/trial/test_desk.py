@@ -11,10 +11,10 @@ def test_a_trial_is_trained_and_its_reports_handed_to_the_slot_that_asks():
         slot = asks(desk, 0)
         await desk.tell(0, [new(0)])
         await settle()
-        assert trainers[0].orders == [[(0, 1)]]
+        assert trainers[0].orders == [[(0, None)]]
         await trainers[0].says({0: epochs(1)})
         assert slot.result() == epochs(1)
-        assert trainers[0].orders == [[(0, 1)], [(0, 2)]]
+        assert trainers[0].orders == [[(0, None)], [(0, None)]]
 
     run(test)
 
@@ -77,7 +77,7 @@ def test_turns_that_come_out_of_order_are_taken_in_order():
         assert trainers[0].orders == []
         await desk.tell(0, [new(0)])
         await settle()
-        assert trainers[0].orders == [[(1, 1)]]
+        assert trainers[0].orders == [[(1, None)]]
         assert list(desk.queue.trials) == [1]
 
     run(test)
@@ -159,7 +159,7 @@ def test_the_next_sweep_hears_nothing_of_the_one_before():
         await desk.tell(2, [new(0)])
         await desk.add("t0", "0", fresh := FakeTrainer())
         await settle()
-        assert fresh.orders == [[(0, 1)]]
+        assert fresh.orders == [[(0, None)]]
         await trainers[0].says({0: epochs(2, done=True)})
         assert not desk.queue.trials[0].reports
         await fresh.says({0: epochs(1)})

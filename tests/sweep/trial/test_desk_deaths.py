@@ -71,7 +71,7 @@ def test_a_slots_call_that_ray_cancels_blocks_no_other():
         dead.cancel()
         await settle()
         await trainers[0].says({0: epochs(1, done=True)})
-        assert trainers[0].orders == [[(0, 1)], [(2, 1)]]
+        assert trainers[0].orders == [[(0, None)], [(2, None)]]
         await trainers[1].says({1: epochs(1, done=True)})
         await desk.tell(1, [("again", 0, 1)])
         assert await desk.reports(0, 1) == epochs(1, done=True)
@@ -86,7 +86,7 @@ def test_a_death_is_told_once_and_the_trial_goes_to_another_process():
         await desk.tell(0, [new(0)])
         await settle()
         await trainers[0].dies()
-        assert trainers[1].orders == [[(0, 1)]]
+        assert trainers[1].orders == [[(0, None)]]
         assert (await desk.status()).lost == ["t0"]
         assert (await desk.status()).lost == []
         await trainers[1].dies()
@@ -123,7 +123,7 @@ def test_a_process_that_is_removed_on_purpose_is_not_lost():
         await settle()
         await desk.remove(["t0", "unknown"])
         await settle()
-        assert trainers[1].orders == [[(0, 1)]]
+        assert trainers[1].orders == [[(0, None)]]
         await trainers[0].dies()
         assert (await desk.status()).lost == []
         await trainers[1].says({0: epochs(1)})

@@ -5,33 +5,33 @@ from queue_by_hand import heads, numbers, ordered, queue_of, reports, trial
 from sweep.trial.reports import Outcome
 
 
-def test_trials_begin_in_order_and_go_on_an_epoch_at_a_time_in_their_process():
+def test_trials_begin_in_order_and_go_on_to_their_end_in_their_process():
     queue = queue_of(trial(0), trial(1), trial(2), hosts=("a", "b"))
-    assert ordered(queue, "b") == [(0, 0, 1)]
-    assert ordered(queue, "a") == [(1, 0, 1)]
+    assert ordered(queue, "b") == [(0, 0, None)]
+    assert ordered(queue, "a") == [(1, 0, None)]
     assert ordered(queue, "b") == []  # it is at work
     queue.take("b", Outcome({0: reports(1)}))
-    assert ordered(queue, "b") == [(0, 1, 2)]
+    assert ordered(queue, "b") == [(0, 1, None)]
     queue.take("b", Outcome({0: reports(2, done=True)}))
-    assert ordered(queue, "b") == [(2, 0, 1)]
+    assert ordered(queue, "b") == [(2, 0, None)]
 
 
 def test_a_trial_at_a_rung_waits_until_it_has_been_heard():
-    queue = queue_of(trial(0), trial(1), rungs=[2])
+    queue = queue_of(trial(0), trial(1), rungs=[2, 4])
     for epoch in (1, 2):
-        assert ordered(queue) == [(0, epoch - 1, epoch)]
+        assert ordered(queue) == [(0, epoch - 1, 2)]
         queue.take("a", Outcome({0: reports(epoch)}))
     assert ordered(queue) == []  # nor does another trial take its place
     queue.heard(0, 1)
     assert ordered(queue) == []
     queue.heard(0, 2)
-    assert ordered(queue) == [(0, 2, 3)]
+    assert ordered(queue) == [(0, 2, 4)]
 
 
 def test_a_trial_that_no_scheduler_stops_runs_ahead():
     queue = queue_of(trial(0, stoppable=False), rungs=[1, 2, 3])
     for epoch in (1, 2, 3, 4):
-        assert ordered(queue) == [(0, epoch - 1, epoch)]
+        assert ordered(queue) == [(0, epoch - 1, None)]
         queue.take("a", Outcome({0: reports(epoch)}))
 
 
@@ -91,7 +91,7 @@ def test_what_must_train_alone_is_taken_by_the_next_process_that_is_free():
     queue = queue_of(*heads(3), hosts=("a", "b"), group_size=3)
     queue.orders("a")
     queue.take("a", Outcome({0: reports(1), 2: reports(1)}, alone=[1]))
-    assert ordered(queue, "b") == [(1, 0, 1)]
+    assert ordered(queue, "b") == [(1, 0, None)]
     assert not queue.hosts["b"].grouped
     for number in (0, 2):
         queue.heard(number, 1)
@@ -103,7 +103,7 @@ def test_a_kind_of_trial_that_cannot_be_grouped_is_not_tried_again():
     assert numbers(queue) == [0, 1]
     queue.take("a", Outcome(alone=[0, 1], groupable=False))
     for number in range(3):
-        assert ordered(queue) == [(number, 0, 1)]
+        assert ordered(queue) == [(number, 0, None)]
         queue.take("a", Outcome({number: reports(1, done=True)}))
 
 
@@ -113,7 +113,7 @@ def test_an_end_gives_the_process_back():
     assert queue.end(0) == "a"
     assert ordered(queue) == []  # its order runs
     queue.take("a", Outcome({0: reports(1)}))
-    assert ordered(queue) == [(1, 0, 1)]
+    assert ordered(queue) == [(1, 0, None)]
     assert queue.end(0) is None
     assert queue.end(1) == "a"
 

@@ -14,7 +14,7 @@ def test_a_trial_alone_in_a_process_that_dies_starts_again_once():
     queue.take("a", Outcome({0: reports(1)}))
     queue.orders("a")
     queue.died("a", DIED)
-    assert ordered(queue, "b") == [(0, 1, 2)]  # repeats its epoch, and no report
+    assert ordered(queue, "b") == [(0, 1, None)]  # repeats its epoch, and no report
     queue.died("b", DIED)
     assert ordered(queue, "c") == []
     assert queue.trials[0].reports[1:] == [DIED]
@@ -29,7 +29,7 @@ def test_a_trial_at_a_rung_whose_process_died_waits_to_be_heard_too():
     queue.take("b", Outcome({1: reports(1, done=True)}))
     assert numbers(queue, "b") == []
     queue.heard(0, 1)
-    assert ordered(queue, "b") == [(0, 1, 2)]
+    assert ordered(queue, "b") == [(0, 1, None)]
 
 
 def test_a_death_in_company_counts_against_nobody_and_they_go_on_one_at_a_time():

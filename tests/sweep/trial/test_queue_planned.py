@@ -66,7 +66,7 @@ def test_a_trial_that_was_planned_otherwise_trains_alone_with_its_own_values():
     assert numbers(queue, "a") == [0, 1, 2]
     queue.propose(Trial(1, {"lr": 0.5}, "heads"))
     (order,) = queue.orders("b")
-    assert (order.number, order.values, order.until) == (1, {"lr": 0.5}, 1)
+    assert (order.number, order.values, order.until) == (1, {"lr": 0.5}, None)
     assert not queue.hosts["b"].grouped
     queue.take("a", Outcome({n: reports(1, done=True) for n in range(3)}))
     assert queue.trials[1].reports == []  # those were of other values
