@@ -25,9 +25,9 @@ import psutil
 import ray
 
 from sweep.driver.all_trials import AllTrials
-from sweep.driver.engine import Engine
 from sweep.driver.ledger import Ledger
-from sweep.driver.ray_cluster import OBJECT_STORE_BYTES, logs_to, prepare_environment
+from sweep.engine.engine import Engine
+from sweep.engine.ray_cluster import OBJECT_STORE_BYTES, logs_to, prepare_environment
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan

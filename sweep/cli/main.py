@@ -12,8 +12,8 @@ from sweep import __version__
 from sweep.cli import choices_commands, model_commands, sweep_commands
 from sweep.cli.console import console, errors
 from sweep.cli.space_command import run_space
-from sweep.driver.ray_cluster import stop_early
 from sweep.driver.unfinished import Unfinished
+from sweep.engine.ray_cluster import stop_early
 from sweep.options.spaces import builtin_spaces
 from tl_core.errors import BadInput, UnsoundWeights
 

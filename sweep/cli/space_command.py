@@ -7,8 +7,8 @@ import typer
 from sweep.cli import flags
 from sweep.cli.console import console
 from sweep.cli.sweep_commands import draw_pictures
-from sweep.driver.ray_cluster import start_early
 from sweep.driver.study import Study
+from sweep.engine.ray_cluster import start_early
 from sweep.options.option import OUTPUT
 from sweep.options.sweep_options import FLAGS, SweepOptions
 

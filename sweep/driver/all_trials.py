@@ -5,10 +5,10 @@ from pathlib import Path
 
 from sweep.configurations.distinct import Values
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
-from sweep.driver.engine import Engine
-from sweep.driver.feed import HEADS_PER_PROCESS, planned_trials
 from sweep.driver.ledger import Ledger
 from sweep.driver.tune_run import tune_trials
+from sweep.engine.engine import Engine
+from sweep.engine.feed import HEADS_PER_PROCESS, planned_trials
 from sweep.plan.confirmation import unconfirmed_line
 from sweep.plan.plan import Plan
 from sweep.results.selection import CONFIRM

@@ -18,7 +18,7 @@ from sweep import __version__
 from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
 from sweep.driver.live_view import LiveView, live
-from sweep.driver.ray_cluster import ray_cluster
+from sweep.engine.ray_cluster import ray_cluster
 from sweep.faults import Faults
 from sweep.options.spaces import name_of
 from sweep.options.sweep_options import space_command
@@ -44,8 +44,8 @@ from tl_core.train.precision import PHASES
 
 if TYPE_CHECKING:  # these load Ray, which reads its environment as it is imported
     from sweep.driver.all_trials import AllTrials
-    from sweep.driver.engine import Engine
     from sweep.driver.ledger import Ledger
+    from sweep.engine.engine import Engine
 
 
 def run_plan(plan: Plan, console: Console) -> SweepResult:

@@ -3,8 +3,8 @@
 from rich.console import Console
 
 from sweep.driver.one_sweep import run_plan
-from sweep.driver.ray_cluster import prepare_environment
 from sweep.driver.trained_source import with_trained_source
+from sweep.engine.ray_cluster import prepare_environment
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan

@@ -14,9 +14,9 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.driver.engine import Engine
-from sweep.driver.feed import Feed, Following, KeyOf
 from sweep.driver.ledger import Ledger
+from sweep.engine.engine import Engine
+from sweep.engine.feed import Feed, Following, KeyOf
 from sweep.plan.plan import Plan
 from sweep.search.schedulers import Fifo, SchedulerContext, build_scheduler
 from sweep.trial.slot import Slot

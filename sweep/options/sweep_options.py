@@ -116,7 +116,7 @@ class SweepOptions:
     gpus: int | None = option(
         None, read.Whole(0), MACHINE, "GPUs in all (unset: all there are).", SAME, pretrain=True)
     trials_per_gpu: int | None = option(
-        1, read.sharing, MACHINE, "Trials that share a GPU; auto measures how many.",
+        None, read.sharing, MACHINE, "Trials side by side on a GPU; auto, the default, measures.",
         SAME, metavar="N|auto")
     cpus: int | None = option(
         None, read.Whole(1), MACHINE, "CPUs in all (unset: all there are).", SAME, pretrain=True)

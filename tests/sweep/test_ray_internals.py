@@ -7,7 +7,7 @@ import pytest
 from ray._private import worker
 from ray.tune.trainable.metadata import _TrainingRunMetadata
 
-from sweep.driver.ray_cluster import logs_to
+from sweep.engine.ray_cluster import logs_to
 from sweep.ray_internals import forget_results, worker_messages_to
 
 

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from sweep.driver import processes, tune_run
+from sweep.driver import tune_run
+from sweep.engine import processes
 from sweep.judge.judge_sweep import judge_sweep
 from sweep.plan.resources import Resources
 from sweep.results.tables import write_rows

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sweep.driver.processes import Processes
+from sweep.engine.processes import Processes
 from sweep.prepare.in_process import measure_packing, measure_precision
 from sweep.prepare.measurements import measured_packing, measured_precisions
 from sweep.trial.reports import Order

@@ -18,7 +18,7 @@ from sweep.ray_internals import worker_messages_to
 from tl_core.errors import BadInput, first_line
 
 if TYPE_CHECKING:  # it loads Ray, which reads its environment as it is imported
-    from sweep.driver.engine import Engine
+    from sweep.engine.engine import Engine
 
 QUIET = {
     "RAY_USAGE_STATS_ENABLED": "0",
@@ -90,7 +90,7 @@ def _start_all(cpus: int, gpus: int | None) -> "Engine":
 
 
 def _engine(*, owned: bool) -> "Engine":
-    from sweep.driver.engine import Engine
+    from sweep.engine.engine import Engine
 
     return Engine(owned=owned)
 

@@ -9,8 +9,8 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from sweep.driver import ray_cluster as module
-from sweep.driver.ray_cluster import prepare_environment, ray_cluster
+from sweep.engine import ray_cluster as module
+from sweep.engine.ray_cluster import prepare_environment, ray_cluster
 from sweep.options.sweep_options import SweepOptions
 from tl_core.errors import BadInput
 
@@ -92,7 +92,7 @@ def calls(monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **how: made.append(("init", how)))
     monkeypatch.setattr(ray, "shutdown", lambda: made.append(("shutdown", {})))
     monkeypatch.setattr(
-        "sweep.driver.engine.Engine", lambda *, owned: Engine(owned=owned, made=made)
+        "sweep.engine.engine.Engine", lambda *, owned: Engine(owned=owned, made=made)
     )
     return made
 

@@ -7,7 +7,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweep.driver.processes import Processes
+from sweep.engine.processes import Processes
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import Resources
 from sweep.trial.desk import Desk, Event, Status

@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.search import Searcher
 
-from sweep.driver.feed import HEADS_PER_PROCESS, Feed, Following, planned_trials
+from sweep.engine.feed import HEADS_PER_PROCESS, Feed, Following, planned_trials
 from sweep.trial.slot import ATTEMPT
 
 
