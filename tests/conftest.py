@@ -13,6 +13,7 @@ from tl_core.kernels import layer_library
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
+os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a GPU's first product
 torch.set_num_threads(1)  # before the trainer is imported, which keeps this as its default
 
 
