@@ -45,10 +45,8 @@ class Project:
         self.table = setting.table
         self.searcher = TuneSearcher(proposer(_context(setting)), list(range(setting.seeds)))
         self.scheduler = build_scheduler(
-            scheduler,
-            SchedulerContext(EPOCHS, grace, reduction, setting.workers, setting.seeds),
+            scheduler, SchedulerContext(EPOCHS, grace, reduction, setting.seeds)
         )
-        self.controller = SimpleNamespace()  # there are no workers to keep
         self.started = 0
 
     def start(self) -> Trial | None:
@@ -59,8 +57,8 @@ class Project:
             return None
         self.started += 1
         values = config["values"]
-        handle = SimpleNamespace(trial_id=name, config=config, placement_group_factory=None)
-        self.scheduler.on_trial_add(self.controller, handle)
+        handle = SimpleNamespace(trial_id=name, config=config)
+        self.scheduler.on_trial_add(None, handle)
         return Trial(self.table.index(values), values["seed"], handle)
 
     def hear(self, trial: Trial, value: float) -> bool:
@@ -73,12 +71,12 @@ class Project:
             "status": UNFINISHED if trial.status == "running" else trial.status,
         }
         goes_on = trial.status == "running" and (
-            self.scheduler.on_trial_result(self.controller, handle, result) != TrialScheduler.STOP
+            self.scheduler.on_trial_result(None, handle, result) != TrialScheduler.STOP
         )
         if goes_on:
             self.searcher.on_trial_result(handle.trial_id, result)
         else:
-            self.scheduler.on_trial_complete(self.controller, handle, result)
+            self.scheduler.on_trial_complete(None, handle, result)
             self.searcher.on_trial_complete(handle.trial_id, result=result)
         return goes_on
 
