@@ -6,6 +6,8 @@ gpu        ms in which the device computes or copies, a step
 kernels    launched in a step;  waits: calls of a step that wait for the device
 idle       share of `step` in which the device does nothing
 memory     peak of the run on the device, MB
+graph      whether the step is the replay of a CUDA graph
+refusal    why it is not, where it was to be
 """
 
 import gc
@@ -41,13 +43,17 @@ def steps(settings: Settings, rows: Rows) -> None:
             width=width, batch_size=batch, precision=precision, eval_precision="fp32",
             augmentation=policy,
         )  # fmt: skip
-        measured = step_times(config, data)
-        rows.add(augment=policy, width=width, batch=batch, precision=precision, **measured)
+        for graphs in (False, True) if settings.device == "cuda" else (False,):
+            measured = step_times(config, data, graphs)
+            rows.add(
+                augment=policy, width=width, batch=batch, precision=precision, graph=graphs,
+                **measured,
+            )  # fmt: skip
 
 
-def step_times(config: TrainConfig, data: ImageData) -> Row:
+def step_times(config: TrainConfig, data: ImageData, graphs: bool) -> Row:
     """The columns above for one configuration."""
-    trainer = Trainer(config, data)
+    trainer = Trainer(config, data, graphs=graphs)
     trainer.model.train()
     trainer.batches.start_epoch(0)
     batches = (batch for _ in itertools.count() for batch in trainer.epoch_batches())
@@ -59,6 +65,7 @@ def step_times(config: TrainConfig, data: ImageData) -> Row:
     host = statistics.median(_host_ms(trainer, batches) for _ in range(timed))
     found: Row = {"step_ms": step, "host_ms": host}
     found |= device_part(trainer, batches, step)
+    found["refusal"] = getattr(trainer.step, "refusal", None)
     del trainer
     gc.collect()
     if torch.cuda.is_available():

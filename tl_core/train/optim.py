@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -88,13 +88,16 @@ class OptimizerSpec:
     stacked: StackedSteps | None = None
     """The same steps for the heads of many runs at once (`tl_core.train.head_group`); None: they
     are trained one by one, as where a step needs norms of whole tensors, in LAMB and LARS."""
+    recordable: bool = False
+    """Whether a CUDA graph may replay the step: rates may be tensors, and the host decides nothing
+    by what is on the GPU. Groups with an entry `capturable` have it on meanwhile."""
 
 
 OPTIMIZERS: dict[str, OptimizerSpec | OptimizerBuilder] = {
-    "sgd": OptimizerSpec(_sgd, SGD),
-    "adam": OptimizerSpec(_adam, ADAM),
-    "adamw": OptimizerSpec(_adamw, ADAMW),
-    "rmsprop": OptimizerSpec(_rmsprop, RMSPROP),
+    "sgd": OptimizerSpec(_sgd, SGD, recordable=True),
+    "adam": OptimizerSpec(_adam, ADAM, recordable=True),
+    "adamw": OptimizerSpec(_adamw, ADAMW, recordable=True),
+    "rmsprop": OptimizerSpec(_rmsprop, RMSPROP, recordable=True),
 }
 """A plain function is a row too; its heads are trained one by one."""
 
@@ -206,8 +209,8 @@ def take_over_state(optimizer: torch.optim.Optimizer, other: torch.optim.Optimiz
                 optimizer.state[parameter]["momentum_buffer"] = torch.zeros_like(parameter)
 
 
-def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float) -> None:
-    """Every group's rate becomes `factor` times its peak."""
+def set_learning_rates(optimizer: torch.optim.Optimizer, factor: float | Tensor) -> None:
+    """Every group's rate becomes `factor` times its peak, a tensor where the factor is one."""
     for group in optimizer.param_groups:
         group["lr"] = group["peak_lr"] * factor
 

@@ -12,11 +12,12 @@ from torch.profiler import ProfilerActivity, profile
 from tl_core.batches.batches import Batch
 from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData
+from tl_core.train.step_graph import WARM_UP
 from tl_core.train.trainer import Trainer
 
 USABLE_MEMORY = 0.9  # the rest is for workspaces and fragmentation
 MOST_RUNS = 4  # own choice: more processes cost more than they gain
-WARM_UP_STEPS = 3
+WARM_UP_STEPS = WARM_UP + 2  # the step is recorded after its own warming up
 TIMED_STEPS = 10
 
 

@@ -20,6 +20,7 @@ from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
 from tl_core.frozen.features import FeatureBatches, feature_batches
+from tl_core.machine.cuda_graph import Recorder
 from tl_core.machine.device import autocast, resolve_device, set_arithmetic
 from tl_core.machine.hardware import give_back_memory, keep_freed_memory
 from tl_core.models import build_model, model_channels
@@ -38,11 +39,12 @@ from tl_core.train.optim import (
     SCHEDULES,
     Plateau,
     build_optimizer,
-    set_learning_rates,
     take_over_state,
 )
 from tl_core.train.precision import resolve_precision
 from tl_core.train.source_pull import SourcePull
+from tl_core.train.step_graph import StepGraph, recordable
+from tl_core.train.training_step import TrainingStep
 
 DEFAULT_THREADS = torch.get_num_threads()
 _PLAIN_STATE = (
@@ -77,10 +79,16 @@ def fit(
 
 
 class Trainer:
-    """One run of one configuration, an epoch at a time; data and errors as in `fit`."""
+    """One run of one configuration, an epoch at a time; data and errors as in `fit`.
 
-    def __init__(self, config: TrainConfig, data: ImageData | None = None) -> None:
+    `graphs` says whether a GPU's steps may be recorded in a CUDA graph, which changes rounding.
+    """
+
+    def __init__(
+        self, config: TrainConfig, data: ImageData | None = None, *, graphs: bool = True
+    ) -> None:
         self.config = config
+        self.graphs = graphs
         self.device = resolve_device(config.device)
         self.prepare_process()
         keep_freed_memory()
@@ -142,6 +150,18 @@ class Trainer:
         self.batches: Batches | FeatureBatches = features or self.images
         self.network: Callable[[Tensor], Tensor] = features.rest if features else self.model
         self.depth = depth
+        self._make_step()
+
+    def _make_step(self) -> None:
+        """Make the step anew, for other weights to train or another state of the optimizer."""
+        step = TrainingStep(
+            self.network, self.loss, self.optimizer,
+            source=self.source, scaler=self.scaler, clip_norm=self.config.clip_norm,
+            precision=self.precision, device=self.device,
+        )  # fmt: skip
+        self.step: TrainingStep | StepGraph = step
+        if self.graphs and recordable(self.config, self.device, self.precision):
+            self.step = StepGraph(step, self.model, Recorder(self.device))
 
     def run_epoch(self) -> EpochMetrics:
         """Train one epoch, evaluate on the validation split, and decide whether to go on."""
@@ -175,20 +195,18 @@ class Trainer:
         self.unfreeze(self.epoch)
         self.model.train()
         self.batches.start_epoch(self.epoch)
-        loss_sum = torch.zeros((), device=self.device)
-        correct = torch.zeros((), device=self.device)
+        self.step.start_epoch()
         watch = LossWatch()
         images = 0
         for step, batch in enumerate(self.epoch_batches()):
             progress = self.epoch + step / self.steps_per_epoch
-            loss_mean, hits = self.train_step(batch, progress)
-            loss_sum += loss_mean * len(batch.labels)
-            correct += hits
+            self.train_step(batch, progress)
             images += len(batch.labels)
-            if watch.diverged(step, loss_sum):
+            if watch.diverged(step, self.step.loss_sum):
                 break
-        loss = loss_sum.item() / images
-        return loss, correct.item() / images if math.isfinite(loss) else math.nan, images
+        loss = self.step.loss_sum.item() / images
+        correct = self.step.correct.item()
+        return loss, correct / images if math.isfinite(loss) else math.nan, images
 
     def epoch_batches(self) -> Iterator[Batch]:
         """The training batches of an epoch, in an order that is drawn now."""
@@ -215,29 +233,11 @@ class Trainer:
     def train_step(self, batch: Batch, progress: float) -> tuple[Tensor, Tensor]:
         """One optimizer step after `progress` epochs; the mean loss and the number of hits.
 
-        The host does not wait for a GPU, except in fp16 with an optimizer that is not fused.
+        Both are on the device and valid until the next step.
         """
         scheduled = SCHEDULES[self.config.schedule](progress, self.config)
         self.rate_factor = scheduled * self.plateau.factor
-        set_learning_rates(self.optimizer, self.rate_factor)
-        images, labels, targets = batch
-        with autocast(self.device, self.precision):
-            logits = self.network(images).float()
-        loss = self.loss(images, logits, targets)
-        self._optimize(loss)
-        return loss.detach(), (logits.detach().argmax(1) == labels).sum()
-
-    def _optimize(self, loss: Tensor) -> None:
-        self.optimizer.zero_grad(set_to_none=True)
-        self.scaler.scale(loss).backward()
-        if self.source or self.config.clip_norm is not None:
-            self.scaler.unscale_(self.optimizer)
-        self.source.add_gradients()
-        if self.config.clip_norm is not None:
-            trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(trained, self.config.clip_norm)
-        self.scaler.step(self.optimizer)
-        self.scaler.update()
+        return self.step(batch, self.rate_factor)
 
     def evaluate(self, split: Split) -> tuple[float, float]:
         """Mean cross-entropy, without smoothing or weights, and accuracy of a whole split."""
@@ -310,6 +310,7 @@ class Trainer:
         self.model.load_state_dict(state["model"])
         self.unfreeze(max(0, state["epoch"] - 1))  # as it was when the state was taken
         self.optimizer.load_state_dict(state["optimizer"])
+        self._make_step()
         self.plateau.load_state_dict(state["plateau"])
         self.scaler.load_state_dict(state["scaler"])
         self.order.set_state(state["order"])

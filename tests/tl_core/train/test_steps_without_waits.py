@@ -17,6 +17,7 @@ from tl_core.machine.device import set_arithmetic
 from tl_core.train import loss_watch
 from tl_core.train.loss_watch import LossWatch
 from tl_core.train.optim import OPTIMIZERS
+from tl_core.train.step_graph import WARM_UP
 
 CPU = torch.device("cpu")
 PLAIN = {
@@ -65,11 +66,11 @@ def arithmetic():
 
 
 def begun(trainer):
-    """The batches of a trainer's first epoch, after it has trained on two: (rest, progress)."""
+    """The rest of the batches of a trainer's first epoch, after steps that may be recorded."""
     trainer.model.train()
     trainer.batches.start_epoch(0)
     batches = trainer.epoch_batches()
-    for batch in itertools.islice(batches, 2):
+    for batch in itertools.islice(batches, WARM_UP + 1):
         trainer.train_step(batch, 0.5)
     return batches
 
