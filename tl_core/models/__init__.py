@@ -21,6 +21,7 @@ from typing import Protocol
 
 import torch
 from torch import nn
+from torch.nn.parameter import is_lazy
 
 from tl_core.config import PRETRAINED, STRUCTURE_FIELDS, TrainConfig
 from tl_core.errors import BadInput, first_line, near_names
@@ -41,6 +42,10 @@ __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model",
     "head_parameters", "heeded_fields", "model_channels", "stage_count", "stages",
 ]  # fmt: skip
+
+
+MOST_SKETCHED = 50_000_000
+"""Parameters of a model that is tried with numbers, which takes a moment. Own choice."""
 
 
 class ModelBuilder(Protocol):
@@ -205,9 +210,9 @@ def heeded_fields(
 def _sketch(
     config: TrainConfig, channels: int, num_classes: int, side: int, *, training: bool = False
 ) -> nn.Module:
-    """A model after one forward pass, on the meta device (no weights) where possible."""
+    """A model after one forward pass, on the meta device (no weights) where it is large."""
     shape = {"channels": channels, "num_classes": num_classes, "image_size": side}
-    for device in ("meta", "cpu"):  # a model may read values, which meta tensors do not have
+    for device in _sketch_devices(config, shape):
         try:
             with torch.random.fork_rng(devices=[]):
                 with torch.device(device):
@@ -226,6 +231,19 @@ def _sketch(
         f"backbone={config.backbone!r} cannot take images of image_size={side} pixels"
         f" ({first_line(failure)}); choose another image_size."
     ) from failure
+
+
+def _sketch_devices(config: TrainConfig, shape: dict[str, int]) -> tuple[str, str]:
+    """Where to try a model, in this order.
+
+    A model may read values, which meta tensors do not have; and the first forward pass on these
+    loads torch's compiler, which takes seconds.
+    """
+    with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
+        parameters = list(_random_model(config, **shape).parameters())
+        if sum(p.numel() for p in parameters if not is_lazy(p)) > MOST_SKETCHED:
+            return ("meta", "cpu")
+    return ("cpu", "meta")
 
 
 def _random_model(
