@@ -24,6 +24,8 @@ class Process:
     Attributes:
         device: names what it trains on; processes that share a GPU have the same.
         ready: answered once it can do something.
+        place: what it answers of its machine and GPUs; asked for at its start, since later it is
+            busy.
         gpu: number of its GPU in a Ray of our own.
         lead: the process whose GPU it shares.
         serves: whether the desk gives it work.
@@ -36,6 +38,7 @@ class Process:
     gpu: int | None = None
     lead: str | None = None
     serves: bool = False
+    place: Any = None
 
 
 class Processes:
@@ -110,7 +113,10 @@ class Processes:
                 self._start_mate(lead)
 
     def _start_mate(self, lead: Process) -> None:
-        node, gpus = ray.get(lead.actor.place.remote())
+        try:
+            node, gpus = ray.get(lead.place)
+        except ray.exceptions.RayActorError:
+            return  # its mates are started with the one that takes its place
         there = NodeAffinitySchedulingStrategy(node, soft=False)
         options = {"num_cpus": 0 if self.owned else self.cpus, "scheduling_strategy": there}
         mate = Process(next(self.names), lead.device, None, None, lead.gpu, lead.name)
@@ -119,7 +125,8 @@ class Processes:
     def _start(self, process: Process, options: dict[str, Any], gpus: str | None) -> None:
         process.actor = self.actor_class.options(**options).remote(gpus)
         job = self.job
-        process.ready = process.actor.begin.remote(job) if job else process.actor.place.remote()
+        process.place = process.actor.place.remote()
+        process.ready = process.actor.begin.remote(job) if job else process.place
         self.all[process.name] = process
 
     def begin(self, job: Job) -> None:

@@ -113,8 +113,7 @@ class Desk:
 
     async def tell(self, turn: int, events: Sequence[Event]) -> None:
         """What the driver has decided, in the order of the turns."""
-        if turn >= self.turn:
-            self.turns[turn] = events
+        self.turns[turn] = events
         while self.turn in self.turns:
             for event in self.turns.pop(self.turn):
                 self._hear(event)

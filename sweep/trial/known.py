@@ -74,8 +74,8 @@ class Planned:
         return [
             trial
             for trial in near
-            if trial is not None and trial.key == first.key and not trial.begun
-            and (trial.number >= self.fresh_from) == late
+            if trial is not None and trial.key == first.key
+            and (trial is first or not trial.begun) and (trial.number >= self.fresh_from) == late
         ]  # fmt: skip
 
     def ahead(self, latest: int, groups: dict[str, bool]) -> list[Trial]:
@@ -87,8 +87,6 @@ class Planned:
         """
         for number in range(latest + 1, latest - latest % REACH + 2 * REACH):
             trial = self.trials.get(number)
-            if trial is None or trial.begun or trial.key is None or not groups.get(trial.key):
-                continue
-            if len(group := self.block(trial)) > 1:
-                return group
+            if trial is not None and not trial.begun and groups.get(trial.key or ""):
+                return self.block(trial)
         return []

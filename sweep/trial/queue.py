@@ -184,12 +184,10 @@ class Queue:
         return trial.key is not None and self.groups.get(trial.key, True)
 
     def _until(self, trial: Trial, grouped: bool) -> int | None:
-        trained = len(trial.reports)
-        if not grouped:
-            return trained + 1
-        if trial in self.planned or not trial.stoppable:
+        """The next epoch at which a trial has to be heard; None where it trains to its end."""
+        if not trial.stoppable or (grouped and trial in self.planned):
             return None
-        return next((rung for rung in self.rungs if rung > trained), None)
+        return next((rung for rung in self.rungs if rung > len(trial.reports)), None)
 
     def _may_go_on(self, trial: Trial) -> bool:
         """Whether the driver has decided on every rung that a trial has reached."""
@@ -199,7 +197,7 @@ class Queue:
 
     def _group_of(self, first: Trial) -> list[Trial]:
         """The trials that train with this one, itself included."""
-        if not self._in_group(first) or first.begun:
+        if not self._in_group(first):
             return [first]
         if first in self.planned:
             return self.planned.block(first)

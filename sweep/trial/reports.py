@@ -31,7 +31,8 @@ class Order:
     Attributes:
         trained: epochs that have been reported; a process that does not have the trial trains
             them again and reports nothing.
-        until: the last epoch to train now; None: the trial's own last.
+        until: the last epoch to train now, None for the trial's own last; a trial by itself may
+            be ordered again after fewer.
         shared: whether other processes may use its device meanwhile.
     """
 

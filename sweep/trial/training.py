@@ -1,4 +1,4 @@
-"""The trials of one trainer process: single ones an epoch at a time, groups of heads together."""
+"""The trials of one trainer process: single ones one after another, groups of heads together."""
 
 import contextlib
 import socket
@@ -20,6 +20,9 @@ from tl_core.train.checkpoint import set_rng_state
 from tl_core.train.head_group import Member
 from tl_core.train.heads import lone_head
 from tl_core.train.trainer import Trainer
+
+SECONDS_AT_ONCE = 0.2
+"""A trial by itself reports its epochs so often, or each of them where they take longer."""
 
 
 class Begun(NamedTuple):
@@ -57,6 +60,18 @@ class Training:
         return Outcome(alone=[order.number for order in orders])
 
     def _train_alone(self, order: Order) -> Outcome:
+        """Train a trial for an epoch, or for more of those ordered while they take no time."""
+        reports: list[Report] = []
+        ends = time.perf_counter() + SECONDS_AT_ONCE
+        while (report := self._watched(order)) is not None:
+            reports.append(report)
+            last = report["done"] or report["epoch"] == order.until
+            if last or time.perf_counter() > ends:
+                return Outcome({order.number: reports})
+        return Outcome({order.number: reports}, short=[order.number])
+
+    def _watched(self, order: Order) -> Report | None:
+        """The report of the next epoch; None where a shared device has too little memory."""
         number, short = order.number, False
         try:
             begins = number not in self.lone
@@ -70,7 +85,7 @@ class Training:
         if report["done"]:  # behind the error, which holds memory
             self.lone.pop(number, None)
             free_memory()
-        return Outcome(short=[number]) if short else Outcome({number: [report]})
+        return None if short else report
 
     def _epoch(self, order: Order) -> Report:
         """The next epoch of a trial; what was reported before is trained again where it is new."""

@@ -2,7 +2,6 @@
 
 import pytest
 
-from sweep.driver import ledger
 from sweep.driver.ledger import KEPT_CHECKPOINTS, error_text
 
 ERRORS = {
@@ -140,24 +139,3 @@ def test_weights_of_every_fresh_run_are_kept(told):
         told.complete(trial)
         assert path.exists()
     assert told.job.checkpoint(0).exists()
-
-
-def test_a_death_after_the_system_ended_a_process_for_memory_is_out_of_memory(told, monkeypatch):
-    """What the system ended long before has nothing to do with it."""
-    kills, now = [3], [100.0]
-    monkeypatch.setattr(ledger, "oom_kills", lambda: kills[0])
-    monkeypatch.setattr(ledger.time, "monotonic", lambda: now[0])
-    told.ledger.oom_kills, told.ledger.looked_at = [3, 3], now[0]
-    first, second, third = (told.start(lr=lr) for lr in (0.1, 0.2, 0.3))
-    told.die(first)
-    kills[0] = 4
-    told.die(second)
-    for _ in range(2):
-        now[0] += 60
-        told.ledger.on_step_end(0, [])
-    told.die(third)
-    rows = told.rows()
-    assert rows["status"].tolist() == ["failed", "out_of_memory", "failed"]
-    assert rows["error"][1].startswith(
-        "MemoryError: the system ended a process for want of memory"
-    )

@@ -68,11 +68,15 @@ def test_the_winner_is_measured_from_its_checkpoint(job):
     assert measured.accuracy == {"val": 1.0, "test": 0.75}
 
 
-@pytest.mark.parametrize("kept", [None, 8], ids=["none", "of an epoch after it was stopped"])
-def test_without_a_checkpoint_of_its_best_epoch_it_is_trained_to_that(job, kept):
-    if kept:
-        weights = {"weight": torch.tensor([[8.0]])}
-        save_checkpoint(job.checkpoint(7), {"model": weights, "epoch": kept})
+def test_a_checkpoint_of_another_epoch_is_not_taken(job):
+    weights = {"weight": torch.tensor([[3.0]]), "bias": torch.tensor([4.0])}
+    save_checkpoint(job.checkpoint(7), {"model": weights, "epoch": 6})
+    measured = judge_trial(job, 7, {}, 5)
+    assert (Recorder.made.epoch, Recorder.made.model.weight.item()) == (5, 5.0)
+    assert measured.retrained
+
+
+def test_without_a_checkpoint_it_is_trained_to_its_best_epoch(job):
     measured = judge_trial(job, 7, {}, 5)
     assert (Recorder.made.epoch, Recorder.made.model.weight.item()) == (5, 5.0)
     assert measured.retrained

@@ -1,76 +1,9 @@
-"""The desk between Tune's slots, the driver and trainer processes, without Ray."""
+"""The desk between slots, driver and trainer processes: who is told what, and when."""
 
-import asyncio
+from desk_by_hand import FakeTrainer, asks, epochs, new, run, settle
 
-import pytest
-
-from sweep.trial import desk as desk_module
-from sweep.trial.desk import DEATHS_AT_START, Desk, proposed
 from sweep.trial.known import Trial
 from sweep.trial.queue import Queue
-from sweep.trial.reports import Outcome
-
-
-class Remote:
-    """A method as Ray gives it."""
-
-    def __init__(self, method):
-        self.remote = method
-
-
-class FakeTrainer:
-    """A trainer process whose orders are carried out when the test says so."""
-
-    def __init__(self):
-        self.orders = []
-        self.dropped = []
-        self.answer = None
-        self.train = Remote(self._train)
-        self.drop = Remote(self.dropped.append)
-
-    def _train(self, orders, *, grouped):
-        self.orders.append([(order.number, order.until) for order in orders])
-        self.grouped = grouped
-        self.answer = asyncio.get_running_loop().create_future()
-        return self.answer
-
-    async def says(self, reports, **fields):
-        self.answer.set_result(Outcome(reports, **fields))
-        await settle()
-
-    async def dies(self, text="The actor died unexpectedly"):
-        self.answer.set_exception(RuntimeError(f"trouble:\n  {text}. Worker exit type: bad"))
-        await settle()
-
-
-async def settle():
-    for _ in range(10):
-        await asyncio.sleep(0)
-
-
-def epochs(*numbers, done=False):
-    return [{"epoch": n, "done": done and n == numbers[-1]} for n in numbers]
-
-
-def new(number, key=None, stoppable=True):
-    return proposed(number, {"lr": number}, key, stoppable=stoppable)
-
-
-def run(test, count=1, queue=None):
-    """Run `test(desk, trainers)` with a desk that has begun and so many trainer processes."""
-
-    async def whole():
-        desk, trainers = Desk(), [FakeTrainer() for _ in range(count)]
-        await desk.begin(queue or Queue(), 0)
-        for number, trainer in enumerate(trainers):
-            await desk.add(f"t{number}", str(number), trainer)
-        await asyncio.wait_for(test(desk, trainers), 30)
-
-    asyncio.run(whole())
-
-
-def asks(desk, number, attempt=0):
-    return asyncio.ensure_future(desk.reports(number, attempt))
 
 
 def test_a_trial_is_trained_and_its_reports_handed_to_the_slot_that_asks():
@@ -78,10 +11,10 @@ def test_a_trial_is_trained_and_its_reports_handed_to_the_slot_that_asks():
         slot = asks(desk, 0)
         await desk.tell(0, [new(0)])
         await settle()
-        assert trainers[0].orders == [[(0, 1)]]
+        assert trainers[0].orders == [[(0, None)]]
         await trainers[0].says({0: epochs(1)})
         assert slot.result() == epochs(1)
-        assert trainers[0].orders == [[(0, 1)], [(0, 2)]]
+        assert trainers[0].orders == [[(0, None)], [(0, None)]]
 
     run(test)
 
@@ -144,7 +77,7 @@ def test_turns_that_come_out_of_order_are_taken_in_order():
         assert trainers[0].orders == []
         await desk.tell(0, [new(0)])
         await settle()
-        assert trainers[0].orders == [[(1, 1)]]
+        assert trainers[0].orders == [[(1, None)]]
         assert list(desk.queue.trials) == [1]
 
     run(test)
@@ -180,64 +113,6 @@ def test_a_stopped_trial_is_dropped_by_the_process_that_has_it():
     run(test, 2)
 
 
-def test_a_slot_that_dies_is_followed_by_another_that_gets_what_was_not_heard():
-    async def test(desk, trainers):
-        await desk.tell(0, [new(0, stoppable=False)])
-        await settle()
-        await trainers[0].says({0: epochs(1)})
-        assert await desk.reports(0, 0) == epochs(1)
-        await desk.tell(1, [("heard", 0, 1)])
-        dead = asks(desk, 0)
-        await trainers[0].says({0: epochs(2)})
-        assert dead.result() == epochs(2)  # it dies with them
-        following = asks(desk, 0, attempt=1)
-        await trainers[0].says({0: epochs(3)})
-        assert not following.done()  # the driver may still hear of epoch 2
-        await desk.tell(2, [("again", 0, 1)])
-        await settle()
-        assert following.result() == epochs(2, 3)
-
-    run(test)
-
-
-@pytest.mark.parametrize("told_first", [True, False])
-def test_a_dead_slot_that_still_asks_is_handed_nothing(told_first):
-    async def test(desk, trainers):
-        await desk.tell(0, [new(0)])
-        dead = asks(desk, 0)
-        await settle()
-        if told_first:
-            await desk.tell(1, [("again", 0, 1)])
-            await trainers[0].says({0: epochs(1)})
-            following = asks(desk, 0, attempt=1)
-        else:
-            following = asks(desk, 0, attempt=1)
-            await trainers[0].says({0: epochs(1)})
-            await desk.tell(1, [("again", 0, 1)])
-        assert await following == epochs(1)
-        assert await dead == []
-
-    run(test)
-
-
-def test_a_slots_call_that_ray_cancels_blocks_no_other():
-    async def test(desk, trainers):
-        dead = asks(desk, 0)
-        other = asks(desk, 1)
-        await desk.tell(0, [new(0), new(1)])
-        await settle()
-        dead.cancel()
-        await settle()
-        for number in (0, 1):
-            await trainers[number].says({number: epochs(1, done=True)})
-        await desk.tell(1, [("again", 0, 1)])
-        assert await desk.reports(0, 1) == epochs(1, done=True)
-        await desk.tell(2, [("heard", 0, 1), ("end", 0)])
-        assert await other == epochs(1, done=True)
-
-    run(test, 2)
-
-
 def test_an_end_answers_the_slot_and_lets_the_next_be_heard():
     async def test(desk, trainers):
         await desk.tell(0, [new(0), new(1)])
@@ -253,70 +128,6 @@ def test_an_end_answers_the_slot_and_lets_the_next_be_heard():
         assert not desk.asking
 
     run(test, 2)
-
-
-def test_a_death_is_told_once_and_the_trial_goes_to_another_process():
-    async def test(desk, trainers):
-        await desk.tell(0, [new(0)])
-        await settle()
-        await trainers[0].dies()
-        assert trainers[1].orders == [[(0, 1)]]
-        assert (await desk.status()).lost == ["t0"]
-        assert (await desk.status()).lost == []
-        await trainers[1].dies()
-        (report,) = await desk.reports(0, 0)
-        assert (report["status"], report["error"]) == ("failed", "The actor died unexpectedly")
-
-    run(test, 2)
-
-
-def test_what_the_system_ended_for_want_of_memory_says_so(monkeypatch):
-    kills = [3]
-    monkeypatch.setattr(desk_module, "oom_kills", lambda: kills[0])
-
-    async def test(desk, trainers):
-        await desk.tell(0, [new(0), new(1)])
-        await settle()
-        kills[0] = 4
-        await trainers[1].says({1: epochs(1)})  # before the death is noticed
-        await trainers[0].dies()
-        await trainers[1].dies()
-        await desk.add("t2", "2", third := FakeTrainer())
-        await settle()
-        await third.dies()
-        (report,) = await desk.reports(0, 0)
-        assert report["status"] == "out_of_memory"
-        assert "want of memory (The actor died" in report["error"]
-
-    run(test, 2)
-
-
-def test_a_process_that_is_removed_on_purpose_is_not_lost():
-    async def test(desk, trainers):
-        await desk.tell(0, [new(0)])
-        await settle()
-        await desk.remove(["t0", "unknown"])
-        await settle()
-        assert trainers[1].orders == [[(0, 1)]]
-        await trainers[0].dies()
-        assert (await desk.status()).lost == []
-        await trainers[1].says({0: epochs(1)})
-        assert await desk.reports(0, 0) == epochs(1)
-
-    run(test, 2)
-
-
-def test_trials_fail_when_process_after_process_dies_before_it_trained_anything():
-    async def test(desk, trainers):
-        await desk.tell(0, [new(number) for number in range(9)])
-        for number in range(DEATHS_AT_START):
-            await settle()
-            await trainers[0].dies("The actor died at its start")
-            await desk.add(f"t{number + 1}", "0", trainers[0])
-        assert (await desk.status()).waiting == 0
-        assert [trial.done for trial in desk.queue.trials.values()] == [True] * 9
-
-    run(test)
 
 
 def test_close_answers_all_and_names_the_processes_that_are_idle():
@@ -340,15 +151,17 @@ def test_the_next_sweep_hears_nothing_of_the_one_before():
     async def test(desk, trainers):
         await desk.tell(0, [new(0)])
         await settle()
+        await trainers[0].says({0: epochs(1)})
+        await desk.reports(0, 0)  # the driver ends before it tells what it has heard
         await desk.close()
         await desk.begin(Queue(), 2)
         await desk.tell(1, [new(7)])  # of the sweep before
         await desk.tell(2, [new(0)])
-        await trainers[0].says({0: epochs(1, done=True)})
-        assert not desk.queue.trials[0].reports
         await desk.add("t0", "0", fresh := FakeTrainer())
         await settle()
-        assert fresh.orders == [[(0, 1)]]
+        assert fresh.orders == [[(0, None)]]
+        await trainers[0].says({0: epochs(2, done=True)})
+        assert not desk.queue.trials[0].reports
         await fresh.says({0: epochs(1)})
         assert await desk.reports(0, 0) == epochs(1)
 

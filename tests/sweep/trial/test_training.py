@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from sweep.options.user_modules import read_user_module
+from sweep.trial import training as training_module
 from sweep.trial.reports import Order
 from sweep.trial.training import Training
 from tl_core import Trainer
@@ -37,6 +38,21 @@ def test_a_trial_reports_each_epoch_and_leaves_its_best_weights(job, train_alone
     )  # fmt: skip
     for name, weight in saved(told, 7).items():
         assert torch.equal(alone.best_weights[name], weight)
+
+
+@pytest.mark.parametrize(("seconds", "reported"), [(0.0, [1, 1, 1]), (math.inf, [2, 1])])
+def test_epochs_that_take_no_time_are_reported_together_as_far_as_ordered(
+    job, fresh, same, monkeypatch, seconds, reported
+):
+    """A rung lies behind the second epoch."""
+    monkeypatch.setattr(training_module, "SECONDS_AT_ONCE", seconds)
+    told = job()
+    training, parts = Training(told), []
+    while (trained := sum(map(len, parts))) < 3:
+        order = Order(0, {}, trained, 2 if trained < 2 else None)
+        parts.append(training.train([order], grouped=False).reports[0])
+    assert list(map(len, parts)) == reported
+    assert same([report for part in parts for report in part], fresh(told, {}))
 
 
 def test_trials_do_not_depend_on_those_before(job, train_alone, fresh, same):
@@ -118,7 +134,7 @@ def test_one_that_shares_a_gpu_makes_room_and_can_begin_again(
     breaks(torch.OutOfMemoryError(SHORT))
     report_of(training.train([Order(0, {}, 0, 1, shared=True)], grouped=False))
     outcome = training.train([Order(0, {}, 1, 2, shared=True)], grouped=False)
-    assert (outcome.short, outcome.reports) == ([0], {})
+    assert (outcome.short, outcome.reports) == ([0], {0: []})
     assert not training.lone
     breaks(None, math.inf)
     assert same(train_alone(training, 0, {}, trained=1), fresh(told, {})[1:])
