@@ -11,7 +11,8 @@ from sweep.trial.training import Training
 from tl_core.train import exact_groups, head_group
 from tl_core.train.head_group import HeadGroup
 from tl_core.train.heads import MOST_STEPS
-from tl_core.train.optim import OPTIMIZERS, SCHEDULES
+from tl_core.train.optim import OPTIMIZERS, SCHEDULES, OptimizerSpec
+from tl_core.train.stacked_steps import StackedSteps
 
 VALUES = [{"lr": 0.001 * 1.2**n, "momentum": 0.1 * (n % 9)} for n in range(8)]
 
@@ -161,8 +162,24 @@ def test_an_error_in_a_group_sends_its_trials_back(heads, fresh, same, train_alo
     assert same(train_alone(process, 0, VALUES[0], trained=1), fresh(told, VALUES[0])[1:])
     (failed,) = train_alone(process, 1, values[1], trained=1)
     assert (failed["status"], failed["error"]) == ("failed", "ValueError: no such warmup")
-    later = process.train([Order(3, VALUES[3])], grouped=True)  # a new group, not the broken one
-    assert same(later.reports[3], fresh(told, VALUES[3]))
+
+
+def test_what_an_error_left_half_done_is_begun_anew(heads, fresh, same, monkeypatch):
+    errors = [RuntimeError("in the middle of an epoch")]
+
+    def step(state, gradients, momenta, counts, nesterov):
+        if errors and counts.max() == 8:  # of 6 an epoch
+            raise errors.pop()
+        return gradients
+
+    row = OptimizerSpec(OPTIMIZERS["sgd"].build, StackedSteps(step, ()))
+    monkeypatch.setitem(OPTIMIZERS, "breaks", row)
+    told = heads(optimizer="breaks", batch_size=32)
+    process = Training(told)
+    assert process.train(orders(VALUES[:3]), grouped=True).alone == [0, 1, 2]
+    outcome = process.train([Order(1, VALUES[1], 1), Order(2, VALUES[2])], grouped=True)
+    assert same(outcome.reports[1], fresh(told, VALUES[1])[1:])
+    assert same(outcome.reports[2], fresh(told, VALUES[2]))
 
 
 def test_one_that_cannot_be_is_trained_alone_and_says_so(heads, train_alone):

@@ -15,7 +15,7 @@ GIB = 2**30
         (10 * GIB, 1.0, 1),  # one keeps the GPU busy
         (10 * GIB, 0.5, 2),
         (10 * GIB, 0.3, 3),
-        (10 * GIB, 0.05, 7),  # 72 usable GiB of 80, 10 each
+        (20 * GIB, 0.05, 3),  # 72 usable GiB of 80, 20 each
         (60 * GIB, 0.1, 1),
         (79 * GIB, 0.1, 1),  # does not fit as it is; one is tried
         (GIB, 0.001, MOST_RUNS),
