@@ -58,8 +58,11 @@ def possible_strategies(
     axes = {n: d for n, d in free.items() if n == "backbone" and isinstance(d, Choice)}
     group, found = grouped(base, limits), set[str]()
     for values in enumerate_space(axes, base) if axes else [{}]:
-        stages = limits("stages", {**base.to_dict(), **values})
-        for depth in _ends(free, base, "freeze_depth", (1, stages - 1, stages)):
+        within: tuple[int, ...] = ()
+        if "freeze_depth" in free:  # else the model need not be built, which takes seconds
+            stages = limits("stages", {**base.to_dict(), **values})
+            within = (1, stages - 1, stages)
+        for depth in _ends(free, base, "freeze_depth", within):
             for every in _ends(free, base, "unfreeze_epochs", ()):
                 own = {"freeze_depth": depth, "unfreeze_epochs": every}
                 name, _ = group({**values, **own})
