@@ -94,9 +94,10 @@ def test_a_confirmation_that_is_cut_off_leaves_the_winner_to_the_search(
         return False
 
     monkeypatch.setattr(SharedBudget, "__call__", cut)
+    slow = tiny_confirmed.replace("width=4", f"width=4, backbone='failing', depth={HANGS}")
     result = run(
-        write_file(tiny_confirmed), confirm="2x2", cpus=1, results=tmp_path, quiet=True,
-        name="cut",
+        write_file(slow), imports=(str(FAILING),), confirm="2x2", cpus=1, results=tmp_path,
+        quiet=True, name="cut",
     )  # fmt: skip
     trials = result.trials
     assert trials["phase"].tolist() == ["search"] * 3 + ["confirm"] * 4
