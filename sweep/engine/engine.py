@@ -7,7 +7,12 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+<<<<<<< HEAD:sweep/engine/engine.py
 from sweep.engine.processes import Processes
+=======
+from sweep.driver.processes import Process, Processes
+from sweep.faults import last_line
+>>>>>>> h-case-e:sweep/driver/engine.py
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import Resources
 from sweep.trial.desk import Desk, Event, Status
@@ -16,6 +21,8 @@ from sweep.trial.queue import Queue
 from sweep.trial.trainer_process import TrainerProcess
 
 LOOK_SECONDS = 1.0
+FAILED_STARTS = 3
+"""So many processes in a row that do not start: no more are tried."""
 PATIENCE_SECONDS = 3.0
 """At the end of the trials a process has this long to come to the end of its epoch."""
 
@@ -42,6 +49,7 @@ class Engine:
         self.over = threading.Event()
         self.status: Any = None
         self.looked_at = 0.0
+        self.failed_starts = 0
 
     def share_out(self, resources: Resources, options: SweepOptions) -> None:
         """Let as many processes share the devices as trials do."""
@@ -54,6 +62,7 @@ class Engine:
     def begin(self, job: Job, queue: Queue) -> None:
         """Begin the trials of a sweep, for which the processes have been started."""
         self.over.clear()
+        self.failed_starts = 0
         self.processes.begin(job)
         ray.get(self.desk.begin.remote(queue, self.turn))  # before it is told of any trial
         threading.Thread(target=self._close_when_over, daemon=True, name="engine-end").start()
@@ -69,8 +78,12 @@ class Engine:
 
     def look(self) -> None:
         """Give processes that are ready to the desk; now and then replace those that died."""
-        for process in self.processes.newly_ready():
-            self.desk.add.remote(process.name, process.device, process.actor)
+        for process in self.processes.newly_started():
+            if process.error is None:
+                self.failed_starts = 0
+                self.desk.add.remote(process.name, process.device, process.actor)
+            else:
+                self._try_another(process, process.error)
         if self.status is not None:
             if ray.wait([self.status], timeout=0)[0]:
                 self._react(ray.get(self.status))
@@ -79,6 +92,16 @@ class Engine:
             self.looked_at = time.monotonic()
             self.status = self.desk.status.remote()
 
+    def _try_another(self, process: Process, error: Exception) -> None:
+        """Start another in the place of one that did not; after a few, go on without."""
+        self.failed_starts += 1
+        if self.failed_starts < FAILED_STARTS:
+            self.processes.replace(process.name)
+            return
+        self.processes.end(process.name)
+        if not self.processes.all:
+            self.desk.give_up.remote(last_line(error))
+
     def _react(self, status: Status) -> None:
         """Replace what died; where trials wait, ask the cluster for one more process."""
         if self.over.is_set():
@@ -86,7 +109,8 @@ class Engine:
         for name in status.lost:
             ray.get(self.desk.remove.remote(self.processes.mates(name)))  # so no trial is blamed
             self.processes.replace(name)
-        if self.processes.owned or not status.waiting:
+        full = self.processes.owned or self.failed_starts >= FAILED_STARTS
+        if full or not status.waiting:
             return
         leads = self.processes.leads
         if all(lead.serves for lead in leads) and (self.most is None or len(leads) < self.most):

@@ -29,6 +29,7 @@ class Process:
         gpu: number of its GPU in a Ray of our own.
         lead: the process whose GPU it shares.
         serves: whether the desk gives it work.
+        error: what it raised instead of starting.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Process:
     gpu: int | None = None
     lead: str | None = None
     serves: bool = False
+    error: Exception | None = None
     place: Any = None
 
 
@@ -135,15 +137,17 @@ class Processes:
         for process in self.all.values():
             process.ready, process.serves = process.actor.begin.remote(job), False
 
-    def newly_ready(self) -> list[Process]:
-        """Those that can train since the last time."""
+    def newly_started(self) -> list[Process]:
+        """Those that can train since the last time, or have an error that kept them from it."""
         starting = {p.ready: p for p in self.all.values() if not p.serves}
         if not starting:
             return []
         ready, _ = ray.wait(list(starting), num_returns=len(starting), timeout=0)
         for reference in ready:
-            starting[reference].serves = True
-            if starting[reference].lead is None and self.on_gpus and self.per_gpu > 1:
+            process = starting[reference]
+            process.error = _error_of(reference)
+            process.serves = process.error is None
+            if process.serves and process.lead is None and self.on_gpus and self.per_gpu > 1:
                 self.share_gpus(self.per_gpu)
         return [starting[reference] for reference in ready]
 
@@ -179,32 +183,38 @@ class Processes:
 
     def call_each(self, calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
         """What calls without arguments return, or raise, side by side in the processes."""
-        if not self.all:
-            self.start_one()
         found: dict[int, T | Exception] = {}
-        waiting = list(enumerate(calls))
-        idle = list(self.all)
+        waiting = list(range(len(calls)))
         running: dict[Any, tuple[int, str]] = {}
         while waiting or running:
-            while waiting and idle:
-                number, call = waiting.pop(0)
-                name = idle.pop(0)
-                running[self.all[name].actor.call.remote(call)] = (number, name)
+            if not self.all:
+                self.start_one()
+            busy = {name for _, name in running.values()}
+            for name in [name for name in self.all if name not in busy][: len(waiting)]:
+                number = waiting.pop(0)
+                running[self.all[name].actor.call.remote(calls[number])] = number, name
             (answer,), _ = ray.wait(list(running), num_returns=1)
             number, name = running.pop(answer)
             try:
                 found[number] = ray.get(answer)
             except ray.exceptions.RayActorError as error:
-                found[number] = error
-                before = set(self.all)
-                self.replace(name)
-                idle += set(self.all) - before
+                if name in self.all:
+                    found[number] = error
+                    self.replace(name)
+                else:  # it was ended with the one whose GPU it shared
+                    waiting.append(number)
             except Exception as error:
                 found[number] = _cause(error)
-                idle.append(name)
-            else:
-                idle.append(name)
         return [found[number] for number in range(len(calls))]
+
+
+def _error_of(reference: Any) -> Exception | None:
+    """What a call raised that has ended."""
+    try:
+        ray.get(reference)
+    except Exception as error:
+        return _cause(error)
+    return None
 
 
 def _cause(error: Exception) -> Exception:

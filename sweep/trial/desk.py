@@ -23,8 +23,6 @@ Event = tuple[Any, ...]
 """What the driver tells: ("propose", trial), ("plan", trials, fresh_from), ("heard", number,
 reports), ("again", number, attempt) where a trial's slot died and it gets another, or ("end",
 number)."""
-DEATHS_AT_START = 3
-"""So many processes that die in a row before they trained anything: the trials that wait fail."""
 KILL_SECONDS = 30.0
 """A process that dies so long after the system ended one for want of memory is taken for that."""
 
@@ -81,7 +79,8 @@ class Desk:
         self.turn = 0
         self.turns: dict[int, Sequence[Event]] = {}
         self.lost: list[str] = []
-        self.fruitless = 0
+        self.hopeless: Report | None = None
+        """What the trials end with that no trainer process can be started for."""
         self.closed = False
         self.kills = MemoryKills()
         self.tasks: set[asyncio.Task[None]] = set()
@@ -95,7 +94,7 @@ class Desk:
         """
         self._answer_all()
         self.queue, self.actors, self.attempts, self.lost = queue, {}, {}, []
-        self.out, self.fruitless, self.closed = None, 0, False
+        self.out, self.hopeless, self.closed = None, None, False
         self.turn, self.turns = turn, {}
 
     async def add(self, name: str, device: str, actor: Any) -> None:
@@ -168,6 +167,11 @@ class Desk:
         self._hand_out()
         return await answer
 
+    async def give_up(self, told: str) -> None:
+        """No trainer process can be started: all trials fail that none has, and later ones."""
+        self.hopeless = self._reason(told)
+        self._move()
+
     async def status(self) -> Status:
         """What has happened; processes that were lost are named once."""
         lost, self.lost = self.lost, []
@@ -193,6 +197,8 @@ class Desk:
         """Do what can be done now: hand out reports, and work."""
         if self.closed:
             return
+        if self.hopeless is not None:
+            self.queue.fail_waiting(self.hopeless)
         self._hand_out()
         for name, actor in self.actors.items():
             if orders := self.queue.orders(name):
@@ -221,7 +227,6 @@ class Desk:
         if isinstance(outcome, Exception):
             self._lose(name, outcome)
         else:
-            self.fruitless = 0
             self.kills.lately()
             self.queue.take(name, outcome)
         self._move()
@@ -229,16 +234,16 @@ class Desk:
     def _lose(self, name: str, error: Exception) -> None:
         text = str(error).strip().splitlines()
         told = next((line.strip() for line in text if "died" in line), last_line(error))
-        status, told = "failed", told.split(". Worker exit")[0]
-        if self.kills.lately():
-            status = "out_of_memory"
-            told = f"MemoryError: the system ended a process for want of memory ({told})"
         del self.actors[name]
-        self.queue.died(name, failure(status, told))
+        self.queue.died(name, self._reason(told.split(". Worker exit")[0]))
         self.lost.append(name)
-        self.fruitless += 1
-        if self.fruitless >= DEATHS_AT_START * (len(self.actors) + 1):
-            self.queue.fail_waiting(status, told)
+
+    def _reason(self, told: str) -> Report:
+        """The last report of a trial whose process died."""
+        if not self.kills.lately():
+            return failure("failed", told)
+        lack = f"MemoryError: the system ended a process for want of memory ({told})"
+        return failure("out_of_memory", lack)
 
 
 def proposed(number: int, values: dict[str, Any], key: str | None, *, stoppable: bool) -> Event:

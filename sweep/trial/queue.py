@@ -11,7 +11,7 @@ from collections.abc import Iterable, Sequence
 
 from sweep.trial.hosts import Devices, Host
 from sweep.trial.known import Planned, Trial
-from sweep.trial.reports import Order, Outcome, Report, failure
+from sweep.trial.reports import Order, Outcome, Report
 
 MOST_DEATHS = 2
 """A trial fails that was alone in so many processes that died."""
@@ -256,8 +256,8 @@ class Queue:
         elif self.waiting.get(number) is trial:
             del self.waiting[number]
 
-    def fail_waiting(self, status: str, error: str) -> None:
-        """Let every trial fail that waits for a host: none can be started."""
+    def fail_waiting(self, reason: Report) -> None:
+        """Let every trial that waits for a host end with `reason`: none can be started."""
         for trial in list(self.waiting.values()):
-            trial.reports.append(failure(status, error))
+            trial.reports.append(reason)
             self._settle(trial)

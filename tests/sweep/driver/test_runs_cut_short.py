@@ -94,13 +94,16 @@ def test_a_confirmation_that_is_cut_off_leaves_the_winner_to_the_search(
         return False
 
     monkeypatch.setattr(SharedBudget, "__call__", cut)
+    slow = tiny_confirmed.replace("width=4", f"width=4, backbone='failing', depth={HANGS}")
     result = run(
-        write_file(tiny_confirmed), confirm="2x2", cpus=1, results=tmp_path, quiet=True,
-        name="cut",
+        write_file(slow), imports=(str(FAILING),), confirm="2x2", cpus=1, results=tmp_path,
+        quiet=True, name="cut",
     )  # fmt: skip
     trials = result.trials
     assert trials["phase"].tolist() == ["search"] * 3 + ["confirm"] * 4
-    assert trials["status"].tolist()[3:] == [how] * 4
+    first, *others = trials["status"].tolist()[3:]
+    assert first in (how, "completed")  # its epochs may have come together
+    assert others == [how] * 3
     assert trials["epochs_trained"].tolist()[3:] == [1, 0, 0, 0]
     best = trials[:3]["best_val_accuracy"].idxmax()
     assert result.manifest.winner["trial_id"] == trials["trial_id"][best]

@@ -4,7 +4,7 @@ import pytest
 from desk_by_hand import FakeTrainer, asks, epochs, new, run, settle
 
 from sweep.trial import desk as desk_module
-from sweep.trial.desk import DEATHS_AT_START
+from sweep.trial.queue import Queue
 
 
 def test_a_slot_that_dies_is_followed_by_another_that_gets_what_was_not_heard():
@@ -132,28 +132,37 @@ def test_a_process_that_is_removed_on_purpose_is_not_lost():
     run(test, 2)
 
 
-def test_trials_fail_when_process_after_process_dies_before_it_trained_anything():
+def test_where_no_process_can_be_started_all_trials_fail_that_none_has():
     async def test(desk, trainers):
-        await desk.tell(0, [new(number) for number in range(9)])
-        for number in range(DEATHS_AT_START):
-            await settle()
-            await trainers[0].dies("The actor died at its start")
-            await desk.add(f"t{number + 1}", "0", trainers[0])
+        await desk.tell(0, [new(0), new(1)])
+        await settle()
+        await desk.give_up("ModuleNotFoundError: no such module")
+        await desk.tell(1, [new(2)])
         assert (await desk.status()).waiting == 0
-        assert [trial.done for trial in desk.queue.trials.values()] == [True] * 9
+        await trainers[0].says({0: epochs(1)})
+        assert await desk.reports(0, 0) == epochs(1)
+        await desk.tell(2, [("heard", 0, 1)])
+        for number in (1, 2):
+            (report,) = await desk.reports(number, 0)
+            assert (report["status"], report["done"]) == ("failed", True)
+            assert report["error"] == "ModuleNotFoundError: no such module"
+            await desk.tell(2 + number, [("heard", number, 1), ("end", number)])
+        await desk.begin(Queue(), 0)
+        await desk.tell(0, [new(0)])
+        assert (await desk.status()).waiting == 1  # the next sweep tries again
 
     run(test)
 
 
-def test_deaths_between_which_trials_are_trained_let_none_fail_that_waits():
+def test_deaths_fail_none_that_waits():
+    """Each trial that dies with its process twice fails; it is the only one that it costs."""
+
     async def test(desk, trainers):
         await desk.tell(0, [new(number) for number in range(9)])
-        for number in range(DEATHS_AT_START + 1):
+        for number in range(6):
             await settle()
-            own = trainers[0].orders[-1][0][0]
-            await trainers[0].says({own: epochs(1, done=True)})
             await trainers[0].dies()
             await desk.add(f"t{number + 1}", "0", trainers[0])
-        assert (await desk.status()).waiting > 0
+        assert [trial.done for trial in desk.queue.trials.values()] == [True] * 3 + [False] * 6
 
     run(test)

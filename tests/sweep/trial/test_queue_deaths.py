@@ -68,7 +68,7 @@ def test_a_group_whose_process_is_ended_on_purpose_goes_on_together():
 def test_trials_that_wait_fail_when_nothing_can_be_started():
     queue = queue_of(trial(0), trial(1))
     queue.orders("a")
-    queue.fail_waiting("failed", "no process starts")
+    queue.fail_waiting(failure("failed", "no process starts"))
     assert [one.done for one in queue.trials.values()] == [False, True]
     assert queue.first_unheard().reports[0]["error"] == "no process starts"
 
