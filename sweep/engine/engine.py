@@ -7,12 +7,8 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-<<<<<<< HEAD:sweep/engine/engine.py
-from sweep.engine.processes import Processes
-=======
-from sweep.driver.processes import Process, Processes
+from sweep.engine.processes import Process, Processes
 from sweep.faults import last_line
->>>>>>> h-case-e:sweep/driver/engine.py
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import Resources
 from sweep.trial.desk import Desk, Event, Status

@@ -2,9 +2,9 @@
 
 import pytest
 from ray_by_hand import Dies, RayByHand
-from sweep.driver.processes import Processes
 
 from sweep.driver import processes as module
+from sweep.engine.processes import Processes
 from sweep.trial.job import Job
 
 JOB = Job("s1", {}, (), {}, "checkpoints")

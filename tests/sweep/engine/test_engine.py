@@ -2,10 +2,10 @@
 
 import pytest
 from ray_by_hand import RayByHand
-from sweep.driver.engine import FAILED_STARTS, Engine
 
 from sweep.driver import engine as module
 from sweep.driver import processes
+from sweep.engine.engine import FAILED_STARTS, Engine
 from sweep.trial.desk import Status
 from sweep.trial.job import Job
 from sweep.trial.queue import Queue
