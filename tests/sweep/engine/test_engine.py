@@ -3,8 +3,8 @@
 import pytest
 from ray_by_hand import RayByHand
 
-from sweep.driver import engine as module
-from sweep.driver import processes
+from sweep.engine import engine as module
+from sweep.engine import processes
 from sweep.engine.engine import FAILED_STARTS, Engine
 from sweep.trial.desk import Status
 from sweep.trial.job import Job

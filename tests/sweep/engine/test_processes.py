@@ -3,7 +3,7 @@
 import pytest
 from ray_by_hand import Dies, RayByHand
 
-from sweep.driver import processes as module
+from sweep.engine import processes as module
 from sweep.engine.processes import Processes
 from sweep.trial.job import Job
 
