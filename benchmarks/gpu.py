@@ -51,7 +51,7 @@ class Part:
 
 PARTS = {
     "machine": Part("machine.machine", limit=60, least=10),
-    "steps": Part("steps.steps", limit=90, least=20),
+    "steps": Part("steps.steps", limit=150, least=20),
     "sweep24": Part("sweeps.sweep24", limit=190, least=60),
     "peer": Part("peers.peer", limit=100, least=50),
     "accuracy": Part("accuracy.accuracy", limit=60, least=20),

@@ -13,6 +13,7 @@ from sweep.trial.saved_run import save_best
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.frozen.features import FeatureBatches
+from tl_core.machine.device import reset_peak_memory
 from tl_core.machine.hardware import free_memory
 from tl_core.train.checkpoint import rng_state
 from tl_core.train.head_group import HeadGroup, Member
@@ -182,7 +183,7 @@ class GroupTraining:
         shared = shared_config(config)
         for alike, group in self.groups.items():
             if alike[1] == shared and config.seed in group.first:
-                group.trainer.reset_peak_memory()
+                reset_peak_memory(group.trainer.device)
                 return self._used(alike)
         if self.spare is not None and shared_config(self.spare.trainer.config) == shared:
             return None

@@ -14,6 +14,8 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from tl_core.machine.device import peak_memory_bytes
+
 Results = tuple[Tensor, ...]
 WAIT = "called a synchronizing CUDA operation"
 """What torch's warning of a wait says."""
@@ -86,7 +88,7 @@ class Recorder:
     def is_small(self, share: float) -> bool:
         """Whether the peak of memory in use is at most that share of the GPU's."""
         total = torch.cuda.get_device_properties(self.device).total_memory
-        return torch.cuda.max_memory_allocated(self.device) <= share * total
+        return peak_memory_bytes(self.device) <= share * total
 
 
 @contextlib.contextmanager

@@ -56,6 +56,16 @@ def moving_tensors(model: nn.Module) -> tuple[str, ...]:
     return tuple(name for name in model.state_dict() if name not in still)
 
 
+def moving_in_run(model: nn.Module, config: TrainConfig) -> tuple[str, ...]:
+    """Names of the tensors that a run may change in any epoch; the model is as in the first."""
+    if config.unfreeze_epochs is None:
+        return moving_tensors(model)
+    freeze(model, depth_of_epoch(config, config.epochs - 1))
+    moving = moving_tensors(model)
+    freeze(model, depth_of_epoch(config, 0))
+    return moving
+
+
 class _StayInEval:
     """Replaces `module.train`; an object, so that copies of the model get copies of it."""
 

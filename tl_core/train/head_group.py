@@ -21,7 +21,7 @@ from tl_core.batches.batches import Batch
 from tl_core.batches.sampling import epoch_order
 from tl_core.config import TrainConfig
 from tl_core.frozen.features import FeatureBatches
-from tl_core.machine.device import autocast
+from tl_core.machine.device import autocast, peak_memory_bytes
 from tl_core.train.epoch import EpochMetrics, stop_reason
 from tl_core.train.member_weights import LINE, Layout, Weights, aligned, logits_of
 from tl_core.train.optim import SCHEDULES, Plateau, optimizer_spec
@@ -181,7 +181,7 @@ class HeadGroup:
                 train_seconds=train_seconds,
                 eval_seconds=eval_seconds,
                 images_per_second=images / train_seconds,
-                device_memory_bytes=self.trainer.device_memory_bytes(),
+                device_memory_bytes=peak_memory_bytes(self.device),
                 host_memory_bytes=memory,
             )
             member.take(metrics, {name: tensor[place] for name, tensor in weights.items()})

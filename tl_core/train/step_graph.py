@@ -12,7 +12,6 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.batches.batches import Batch
-from tl_core.config import TrainConfig
 from tl_core.errors import first_line
 from tl_core.machine.cuda_graph import Recorder, Recording, waits_noted
 from tl_core.train.checkpoint import rng_state
@@ -26,11 +25,17 @@ MOST_MEMORY = 0.25
 keep a GPU busy without a graph, have none. Own choice."""
 
 
-def recordable(config: TrainConfig, device: torch.device, precision: str) -> bool:
-    """Whether a run's steps may be recorded, as far as its settings tell."""
+def recorded(step: TrainingStep, model: nn.Module) -> "TrainingStep | StepGraph":
+    """The step of that model, which is recorded if its run's settings allow it."""
+    return StepGraph(step, model, Recorder(step.device)) if recordable(step) else step
+
+
+def recordable(step: TrainingStep) -> bool:
+    """Whether a step may be recorded, as far as its run's settings tell."""
+    config = step.config
     return (
-        device.type == "cuda"
-        and precision != "fp16"  # the loss scaler decides on the host
+        step.device.type == "cuda"
+        and step.precision != "fp16"  # the loss scaler decides on the host
         and not config.deterministic
         and config.teacher is None
         and optimizer_spec(config.optimizer).recordable

@@ -20,11 +20,16 @@ from tl_core.config import TrainConfig, config_from_dict
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
 from tl_core.frozen.features import FeatureBatches, feature_batches
-from tl_core.machine.cuda_graph import Recorder
-from tl_core.machine.device import autocast, resolve_device, set_arithmetic
+from tl_core.machine.device import (
+    autocast,
+    peak_memory_bytes,
+    reset_peak_memory,
+    resolve_device,
+    set_arithmetic,
+)
 from tl_core.machine.hardware import give_back_memory, keep_freed_memory
 from tl_core.models import build_model, model_channels
-from tl_core.models.freezing import depth_of_epoch, freeze, moving_tensors
+from tl_core.models.freezing import depth_of_epoch, freeze, moving_in_run
 from tl_core.train.checkpoint import (
     load_checkpoint,
     rng_state,
@@ -43,7 +48,7 @@ from tl_core.train.optim import (
 )
 from tl_core.train.precision import resolve_precision
 from tl_core.train.source_pull import SourcePull
-from tl_core.train.step_graph import StepGraph, recordable
+from tl_core.train.step_graph import StepGraph, recorded
 from tl_core.train.training_step import TrainingStep
 
 DEFAULT_THREADS = torch.get_num_threads()
@@ -100,13 +105,14 @@ class Trainer:
         self.order = torch.Generator().manual_seed(config.seed)
         self.augmentation = torch.Generator().manual_seed(config.seed + 1)
         self.model = self._build_model()
-        self.moving = self._moving()
+        self.moving = moving_in_run(self.model, config)
         self.optimizer = build_optimizer(self.model, config)
         self.source = SourcePull(self.model, config.l2_sp, self.moving)
         self.plateau = Plateau(config)
         self.scaler = torch.amp.GradScaler(self.device.type, enabled=self.precision == "fp16")
         self.images = Batches(config, self.data, self.device)
         self.loss = Loss(config, self.images, self.eval_precision)
+        self.step: TrainingStep | StepGraph
         self.rate_factor = 1.0
         self.epoch = 0
         self.best_epoch = 0
@@ -114,7 +120,7 @@ class Trainer:
         self.best_weights: dict[str, Tensor] = {}
         self.stop_reason: str | None = None
         self._choose_input(depth_of_epoch(config, 0))
-        self.reset_peak_memory()
+        reset_peak_memory(self.device)
 
     def prepare_process(self) -> None:
         """Let the process compute with this run's threads and arithmetic, which decide rounding.
@@ -135,15 +141,6 @@ class Trainer:
         layout = torch.channels_last if self.config.channels_last else torch.contiguous_format
         return model.to(self.device, memory_format=layout)  # type: ignore[call-overload]
 
-    def _moving(self) -> tuple[str, ...]:
-        """Names of the tensors that the run may change in any of its epochs."""
-        if self.config.unfreeze_epochs is None:
-            return moving_tensors(self.model)
-        freeze(self.model, depth_of_epoch(self.config, self.config.epochs - 1))
-        moving = moving_tensors(self.model)
-        freeze(self.model, depth_of_epoch(self.config, 0))
-        return moving
-
     def _choose_input(self, depth: int) -> None:
         """Train on the output of the first `depth` stages, which are frozen, where that pays."""
         features = feature_batches(self.model, self.images, self.eval_precision, depth)
@@ -155,13 +152,10 @@ class Trainer:
     def _make_step(self) -> None:
         """Make the step anew, for other weights to train or another state of the optimizer."""
         step = TrainingStep(
-            self.network, self.loss, self.optimizer,
-            source=self.source, scaler=self.scaler, clip_norm=self.config.clip_norm,
+            self.config, self.network, self.loss, self.optimizer, self.source, self.scaler,
             precision=self.precision, device=self.device,
         )  # fmt: skip
-        self.step: TrainingStep | StepGraph = step
-        if self.graphs and recordable(self.config, self.device, self.precision):
-            self.step = StepGraph(step, self.model, Recorder(self.device))
+        self.step = recorded(step, self.model) if self.graphs else step
 
     def run_epoch(self) -> EpochMetrics:
         """Train one epoch, evaluate on the validation split, and decide whether to go on."""
@@ -187,7 +181,7 @@ class Trainer:
             train_seconds=train_seconds,
             eval_seconds=time.perf_counter() - start,
             images_per_second=images / train_seconds,
-            device_memory_bytes=self.device_memory_bytes(),
+            device_memory_bytes=peak_memory_bytes(self.device),
             host_memory_bytes=psutil.Process().memory_info().rss,
         )
 
@@ -265,16 +259,6 @@ class Trainer:
         if not math.isnan(val_loss):
             self.plateau.update(val_loss)
         self.stop_reason = stop_reason(self.config, self.epoch, self.best_epoch, val_accuracy)
-
-    def reset_peak_memory(self) -> None:
-        """Measure the peak memory on the GPU from now on."""
-        if self.device.type == "cuda":
-            torch.cuda.reset_peak_memory_stats(self.device)
-
-    def device_memory_bytes(self) -> int:
-        """Peak memory of the run on its GPU so far; 0 on a CPU."""
-        cuda = self.device.type == "cuda"
-        return torch.cuda.max_memory_allocated(self.device) if cuda else 0
 
     def restore_best(self) -> None:
         """Put the weights of the best epoch into the model; BadInput if no loss was finite."""

@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from tl_core.batches.batches import Batch
+from tl_core.config import TrainConfig
 from tl_core.machine.device import autocast
 from tl_core.train.loss import Loss
 from tl_core.train.optim import set_learning_rates
@@ -24,18 +25,18 @@ class TrainingStep:
 
     def __init__(
         self,
+        config: TrainConfig,
         network: Network,
         loss: Loss,
         optimizer: torch.optim.Optimizer,
-        *,
         source: SourcePull,
         scaler: torch.amp.GradScaler,
-        clip_norm: float | None,
+        *,
         precision: str,
         device: torch.device,
     ) -> None:
-        self.network, self.loss, self.optimizer = network, loss, optimizer
-        self.source, self.scaler, self.clip_norm = source, scaler, clip_norm
+        self.config, self.network, self.loss = config, network, loss
+        self.optimizer, self.source, self.scaler = optimizer, source, scaler
         self.precision, self.device = precision, device
         self.loss_sum = torch.zeros((), device=device)
         self.correct = torch.zeros((), device=device)
@@ -64,11 +65,12 @@ class TrainingStep:
     def _optimize(self, loss: Tensor) -> None:
         self.optimizer.zero_grad(set_to_none=True)
         self.scaler.scale(loss).backward()
-        if self.source or self.clip_norm is not None:
+        clip_norm = self.config.clip_norm
+        if self.source or clip_norm is not None:
             self.scaler.unscale_(self.optimizer)
         self.source.add_gradients()
-        if self.clip_norm is not None:
+        if clip_norm is not None:
             trained = [p for group in self.optimizer.param_groups for p in group["params"]]
-            nn.utils.clip_grad_norm_(trained, self.clip_norm)
+            nn.utils.clip_grad_norm_(trained, clip_norm)
         self.scaler.step(self.optimizer)
         self.scaler.update()
