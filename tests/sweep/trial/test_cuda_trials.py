@@ -263,4 +263,4 @@ def test_an_export_runs_on_every_device(weights, tmp_path, monkeypatch, device):
         expected = load_model(weights).model(images)
         found = torch.jit.load(str(model), map_location=device)(images.to(device))
     assert found.device.type == device
-    torch.testing.assert_close(found.cpu(), expected, rtol=1e-3, atol=1e-3)
+    torch.testing.assert_close(found.cpu(), expected, rtol=1e-2, atol=1e-2)  # TF32 there
