@@ -13,6 +13,6 @@ def test_the_command_repeats_all_but_strategy_and_name():
         "python -m sweep './my space.py' --dataset digits --epochs 2 --set width=8 "
         "--set lr=0.1 --import a.py --cpus 1 --results out"
     )
-    packed = SweepOptions(space="ablation", trials_per_gpu=None)
-    assert space_command(packed) == "python -m sweep ablation --trials-per-gpu auto"
+    packed = SweepOptions(space="ablation", trials_per_gpu=2)
+    assert space_command(packed) == "python -m sweep ablation --trials-per-gpu 2"
     assert space_command(SweepOptions(space="ablation")) == "python -m sweep ablation"
