@@ -1,8 +1,8 @@
 """What does the framework itself cost, in trials that train nothing?
 
-Case e: 1,000 trials of 5 reports, through the searcher, the ledger, Ray Tune and the reused actors
-of a sweep; against function trainables in the pattern of Ray Tune's tutorial, a process each,
-with the imports of such a script.
+Case e: 1,000 trials of 5 reports, through the searcher, the ledger, Ray Tune, the slots and the
+desk of a sweep, with idle trainer processes; against function trainables in the pattern of Ray
+Tune's tutorial, a process each, with the imports of such a script.
 Case f: 10,000 trials of one report: what a trial costs the driver early and late, what recording
 to Parquet costs, and the driver's memory.
 
@@ -106,8 +106,8 @@ class Clock:
         setattr(owner, function, timed)
 
 
-def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
-    """Run a sweep of idle trials and say what it took."""
+def clock_of_driver() -> Clock:
+    """A clock of the searcher, Tune's snapshots, the ledger and, within it, recording."""
     from ray.tune.execution.tune_controller import TuneController
 
     clock = Clock()
@@ -117,6 +117,12 @@ def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
         clock.time(Ledger, function, "ledger")
     for function in ("add", "flush_if_due", "flush"):
         clock.time(TableWriter, function, "recording")
+    return clock
+
+
+def idle_sweep(trials: int, epochs: int) -> dict[str, Any]:
+    """Run a sweep of idle trials and say what it took."""
+    clock = clock_of_driver()
     prepare_environment(None)
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder)
@@ -204,7 +210,6 @@ def growth(marks: list[dict[str, float]]) -> dict[str, float]:
 
 def peer(trials: int) -> dict[str, Any]:
     """The tutorial's pattern with a function that only reports."""
-    import ray
     from ray import tune
     from ray.tune.schedulers import ASHAScheduler
 

@@ -11,7 +11,7 @@ from typing import Any
 
 @contextlib.contextmanager
 def worker_messages_to(logger: logging.Logger) -> Iterator[None]:
-    """Log what Ray would print of a worker's death, which it prints without this."""
+    """Log what Ray says of a process that died, which it prints without this."""
     try:
         from ray._private import worker
 

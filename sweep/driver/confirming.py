@@ -1,4 +1,4 @@
-"""A search and its confirmation in one run of Tune, on the same workers and in the same time."""
+"""A search and its confirmation in one run of Tune and in the same time budget."""
 
 import time
 from collections.abc import Callable
@@ -30,8 +30,8 @@ class ConfirmingSearcher(UnsavedSearcher):
     Args:
         trials: of the search, no fewer than it will have; set anew once their number is known.
         begins: called with the number of all trials once it is known what is confirmed.
-        stacked: whether the first trial of the confirmation names all of them, since some may be
-            heads that train as a group.
+        known_ahead: whether the first trial of the confirmation names all of them, since some may
+            be heads that train as a group.
 
     Attributes:
         over: whether the time budget ends the search, whatever it has left.
@@ -48,11 +48,11 @@ class ConfirmingSearcher(UnsavedSearcher):
         confirmation: Confirmation,
         trials: int,
         begins: Callable[[int], None] = lambda trials: None,
-        stacked: bool = False,
+        known_ahead: bool = False,
     ) -> None:
         super().__init__()
         self.search, self.ledger, self.confirmation = search, ledger, confirmation
-        self.trials, self.begins, self.stacked = trials, begins, stacked
+        self.trials, self.begins, self.known_ahead = trials, begins, known_ahead
         self.over = self.cut_short = False
         self.cut, self.searching = set[str](), set[str]()
         self.fresh: list[Values] = []
@@ -81,7 +81,7 @@ class ConfirmingSearcher(UnsavedSearcher):
             return Searcher.FINISHED
         first = len(self.search.handed_out)
         trial: dict[str, Any] = {"number": first + self._next, "values": self.fresh[self._next]}
-        if self.stacked and not self._next:
+        if self.known_ahead and not self._next:
             trial["planned"] = (first, self.fresh)
         self._next += 1
         return trial
@@ -119,7 +119,7 @@ class ConfirmingSearcher(UnsavedSearcher):
             self.search.on_trial_complete(trial_id, known, error)
 
     def hand_out_rest(self, planned: int) -> None:
-        """Number the search's trials that no worker will get; the confirmation's have numbers."""
+        """Number the search's trials that will never begin; the confirmation's have numbers."""
         if not self._begun:
             self.search.hand_out_rest(planned)
 

@@ -158,7 +158,7 @@ class Ledger(Callback):
                 self.faults.say(line)
 
     def end_all(self, handed_out: list[Values], status: str) -> None:
-        """End every trial that has no end yet with `status`, also those that no worker took.
+        """End every trial that has no end yet with `status`, also those that never began.
 
         `handed_out` are the values of every trial, in order of their numbers.
         """
@@ -227,12 +227,12 @@ class Ledger(Callback):
 
 
 def error_text(path: str | None) -> str:
-    """What Tune wrote of a worker's death, in one sentence."""
+    """What Tune wrote of a slot's death, in one sentence."""
     file = Path(path) if path else None
     lines = file.read_text(errors="replace").splitlines() if file and file.exists() else []
     told = [line.strip() for line in lines if line.strip() and not line.startswith("Failure #")]
     named = [line for line in told if _EXCEPTION.match(line) or "died" in line]
-    return (named or told or ["the worker process died"])[-1].split(". Worker exit")[0]
+    return (named or told or ["the slot died"])[-1].split(". Worker exit")[0]
 
 
 _EXCEPTION = re.compile(r"^[A-Za-z_][\w.]*(Error|Exception)\b")

@@ -93,26 +93,10 @@ def tune_trials(
     feed = Feed(searcher, key_of, engine.tell, engine.count)
     scheduler.decided = feed.decided
     following = Following(feed, lambda: _end_at_interrupt(engine), engine.look)
-    run_config = tune.RunConfig(
-        name="engine",
-        storage_path=str(folder),
-        verbose=0,
-        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
-        failure_config=tune.FailureConfig(max_failures=SLOT_DEATHS),
-        callbacks=[ledger, following],
-        stop=_Ending(budget, engine),
-    )
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
-        tune_config=tune.TuneConfig(
-            search_alg=feed,
-            scheduler=scheduler,
-            num_samples=plan.most_trials,
-            reuse_actors=True,
-            trial_name_creator=_trial_name,
-            trial_dirname_creator=_trial_name,
-        ),
-        run_config=run_config,
+        tune_config=_tune_config(feed, scheduler, plan.most_trials),
+        run_config=_run_config([ledger, following], _Ending(budget, engine), folder),
     )
     try:
         with signals_kept():
@@ -121,10 +105,33 @@ def tune_trials(
         engine.end()
 
 
+def _tune_config(feed: Feed, scheduler: Fifo, most_trials: int) -> tune.TuneConfig:
+    return tune.TuneConfig(
+        search_alg=feed,
+        scheduler=scheduler,
+        num_samples=most_trials,
+        reuse_actors=True,
+        trial_name_creator=_trial_name,
+        trial_dirname_creator=_trial_name,
+    )
+
+
+def _run_config(callbacks: list[tune.Callback], stop: Stopper, folder: Path) -> tune.RunConfig:
+    return tune.RunConfig(
+        name="engine",
+        storage_path=str(folder),
+        verbose=0,
+        checkpoint_config=tune.CheckpointConfig(checkpoint_at_end=False),
+        failure_config=tune.FailureConfig(max_failures=SLOT_DEATHS),
+        callbacks=callbacks,
+        stop=stop,
+    )
+
+
 def slot_resources() -> dict[str, float]:
     """What a slot takes: next to nothing, on the driver's machine.
 
-    Tune refuses no CPUs alone.
+    Tune refuses a trial that takes nothing but `cpu: 0`.
     """
     return {"cpu": 0, f"node:{ray.util.get_node_ip_address()}": 0.001}
 

@@ -24,8 +24,8 @@ class Process:
     Attributes:
         device: names what it trains on; processes that share a GPU have the same.
         ready: answered once it can do something.
-        place: what it answers of its machine and GPUs; asked for at its start, since later it is
-            busy.
+        place: what it answers of its machine and GPUs; asked for at its start, since later it
+            trains.
         gpu: number of its GPU in a Ray of our own.
         lead: the process whose GPU it shares.
         serves: whether the desk gives it work.

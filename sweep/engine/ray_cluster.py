@@ -42,7 +42,7 @@ GPU_SIGNS = tuple(
 MOST_EARLY = 8
 """Most trainer processes that are started before the plan says how many there are to be."""
 OBJECT_STORE_BYTES = 200 * 2**20
-"""Enough for configurations and metrics, which are all that passes through it."""
+"""Enough for configurations, metrics and predictions, all that passes through it."""
 STARTER = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
 """Its thread lives as long as the process: Ray's processes end with the thread that began them."""
 early_starts: list[Future["Engine"]] = []
@@ -188,7 +188,7 @@ def _not_joined(address: str, reason: str) -> BadInput:
 
 @contextlib.contextmanager
 def logs_to(log: Path) -> Iterator[None]:
-    """Send what Ray logs, and what its workers print as they die, to a file; keep Ray's warnings
+    """Send what Ray logs, and what its processes print as they die, to a file; keep Ray's warnings
     from the terminal."""
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = logging.FileHandler(log)

@@ -52,7 +52,7 @@ class SearchSpace:
     path: Path
     """The file, absolute."""
     module: UserModule
-    """The file as it was read; workers load it too, since it may define models of its own."""
+    """The file as it was read; trainer processes load it too, since it may define models."""
     question: str
     """First paragraph of the file's docstring on one line; may be empty."""
     base: TrainConfig

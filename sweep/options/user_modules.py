@@ -1,6 +1,6 @@
-"""Users' own files, `--import my_module.py` and `./my_space.py`, on the driver and in workers.
+"""Users' own files, `--import my_module.py` and `./my_space.py`, on the driver and elsewhere.
 
-A worker may run on another machine, or in another directory, so a module travels as its text.
+A trainer process may run on another machine, so a module travels to it as its text.
 """
 
 import re

@@ -48,20 +48,15 @@ class Resources:
     """Trials side by side."""
     cpus_per_trial: int
     """Also the threads of each trial."""
-    gpus_per_trial: float
-    """A fraction where trials share a GPU."""
+    trials_per_gpu: int
+    """Trials that share a GPU; 1 where there is none."""
     cpus_alone: int
     """For a single task while no trial runs: all of the machine, where there is one."""
-
-    @property
-    def trials_per_gpu(self) -> int:
-        """Trials that share a GPU; 1 where there is none."""
-        return round(1 / self.gpus_per_trial) if self.gpus_per_trial else 1
 
     def __str__(self) -> str:
         share = _count(self.cpus_per_trial, "CPU")
         if self.gpus:
-            share += f" and {self.gpus_per_trial:.3g} GPU"
+            share += f" and {1 / self.trials_per_gpu:.3g} GPU"
         trials = f"{_count(self.concurrent, 'trial')} at a time, each with {share}"
         return f"{trials} (of {self.cpus} CPUs, {self.gpus} GPUs)"
 
@@ -122,7 +117,7 @@ def share_out(
         gpus=pool.gpus,
         concurrent=concurrent,
         cpus_per_trial=each,
-        gpus_per_trial=1 / per_gpu if per_gpu else 0.0,
+        trials_per_gpu=per_gpu or 1,
         cpus_alone=_most_cpus(pool, 1, per_gpu) if len(pool.nodes) == 1 else each,
     )
 

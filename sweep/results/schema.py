@@ -81,9 +81,10 @@ TRIALS = pa.schema(
         *_COST,
         _whole("params_total", "parameters of the model", "parameters"),
         _whole("params_trained", "parameters that were not frozen", "parameters"),
-        _real("startup_seconds", "setting up the run; shared in a group of heads", "seconds"),
+        _real("startup_seconds", "setting up the run; in a group, the head's share", "seconds"),
         _whole(
-            "trained_together", "most heads in its group, which share seconds; 1: alone", "trials"
+            "trained_together", "most heads trained at once with it, which share time; 1: alone",
+            "trials",
         ),
         _text("device_name", "GPU or processor that trained"),
         _text("host_name", "machine that trained"),

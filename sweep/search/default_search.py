@@ -10,8 +10,8 @@ from sweep.options.sweep_options import AUTO
 STARTUP = 10
 """Configurations that TPE spreads evenly before it begins to learn."""
 WAVES = 2
-"""Trials of each worker below which random search does as well as TPE, since most trials start
-before many have ended. Own choice: measured in benchmarks/search.py."""
+"""Rounds of trials side by side below which random search does as well as TPE, since most trials
+start before many have ended. Own choice: measured in benchmarks/search.py."""
 SHORT = 4
 """Trials of fewer epochs are not stopped early: too little is saved."""
 
@@ -61,7 +61,7 @@ def _search(
     if concurrent is not None and runs <= concurrent:
         return "random", f"all trials ({runs}) start at once, and none learns from another"
     if concurrent is not None and runs < WAVES * concurrent:
-        return "random", f"{runs} trials on {concurrent} workers learn little in time"
+        return "random", f"of {runs} trials, {concurrent} at a time, few learn from others"
     if trials <= STARTUP:
         return "random", f"{trials} configurations are too few to learn from"
     return "optuna", ""

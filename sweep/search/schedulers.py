@@ -48,7 +48,7 @@ class Fifo(FIFOScheduler):
         self.decided: Callable[[], None] = lambda: None
 
     def choose_trial_to_run(self, tune_controller: object) -> None:
-        """None: Tune starts pending trials in order."""
+        """None: Tune starts pending trials in order. Tune asks once it has taken all results."""
         self.decided()
 
 
@@ -61,7 +61,7 @@ class Asha(Fifo):
     Seeds that have not started are not trained (see `TuneSearcher`).
 
     - The decision waits for running seeds that have not reached the rung, until a seed reaches the
-      next rung or begins its last epoch. When a seed without a worker reaches the rung later, the
+      next rung or begins its last epoch. When a seed that starts afterwards reaches the rung, the
       decision is made again.
     - A configuration is not stopped once a seed has begun its last epoch, so none keeps only a
       part of its seeds.

@@ -153,7 +153,7 @@ class TuneSearcher(UnsavedSearcher):
                 self._ask(self.proposer.report, number, epoch, statistics.fmean(heard))
 
     def hand_out_rest(self, planned: int) -> None:
-        """Number the trials that no worker will get, up to `planned` in all.
+        """Number the trials that will never begin, up to `planned` in all.
 
         These are the seeds left of the last configuration, and what a list has left. A searcher
         that learns has planned nothing more.

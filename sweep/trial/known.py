@@ -44,7 +44,7 @@ class Trial:
 
 
 class Planned:
-    """The trials that are known in advance, by number. Who trains with whom is fixed with them.
+    """The trials that are known in advance, by number. Their groups are fixed with them.
 
     Args:
         trials: each with its key.
@@ -79,7 +79,7 @@ class Planned:
         ]  # fmt: skip
 
     def ahead(self, latest: int, groups: dict[str, bool]) -> list[Trial]:
-        """A group near the latest proposal that has not begun; none of kinds that nobody tried.
+        """A group near the latest proposal that has not begun, of a key known to train as one.
 
         Args:
             latest: number of the latest proposal.

@@ -158,7 +158,7 @@ class Queue:
         mine = list(host.trials.values())
         under_way = [trial for trial in mine if not trial.done]
         if host.grouped and any(trial.heard < len(trial.reports) for trial in mine):
-            return []  # who goes on, and who joins, is decided only then
+            return []  # which go on, and which join, is decided only then
         if host.grouped and under_way:
             return [*under_way, *self._joining(under_way)]
         if under_way:

@@ -110,7 +110,7 @@ def test_all_seeds_of_a_configuration_are_one(sweep):
 
 def test_heads_are_told_what_is_planned(sweep):
     made = sweep()
-    made.searcher.stacked = True
+    made.searcher.known_ahead = True
     made.search(0.5, 0.9, 0.7)
     first, second = made.ask().config, made.ask().config
     assert first["planned"] == (3, made.searcher.fresh)

@@ -22,7 +22,7 @@ ERRORS = {
         "The actor died unexpectedly before finishing this task",
     ),
     "other words": ("Failure # 1 (occurred at)\nsomething\nwent wrong\n\n", "went wrong"),
-    "nothing": ("Failure # 1 (occurred at)\n\n", "the worker process died"),
+    "nothing": ("Failure # 1 (occurred at)\n\n", "the slot died"),
 }
 
 
@@ -39,8 +39,8 @@ def test_the_text_of_an_error_is_one_line(told, tmp_path, case):
 
 
 def test_no_file_of_an_error(tmp_path):
-    assert error_text(None) == "the worker process died"
-    assert error_text(str(tmp_path / "none.txt")) == "the worker process died"
+    assert error_text(None) == "the slot died"
+    assert error_text(str(tmp_path / "none.txt")) == "the slot died"
 
 
 def test_a_trial_that_cannot_be_named_has_its_row(told):

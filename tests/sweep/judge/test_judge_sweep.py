@@ -41,7 +41,7 @@ def test_values_are_those_that_the_trial_had(rows):
         TrainConfig(**values)  # refuses 96.0 pixels
 
 
-RESOURCES = Resources(4, 0, concurrent=4, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=4)
+RESOURCES = Resources(4, 0, concurrent=4, cpus_per_trial=1, trials_per_gpu=1, cpus_alone=4)
 TINY = {"dataset": "digits", "width": 4, "depth": 1, "augmentation": "none"}
 HEADS = {**TINY, "freeze_depth": 4}
 

@@ -53,19 +53,19 @@ def pool_of(*nodes, limits=None):
     return Pool(*allowed, tuple(Node(*node) for node in nodes))
 
 
-# cpus, gpus, trials, threads, trials per GPU → side by side, CPUs of each, GPUs of each
+# cpus, gpus, trials, threads, trials per GPU → side by side, CPUs of each, trials on a GPU
 SHARES = [
-    ((8, 0, 27, None, 1), (8, 1, 0.0)),
-    ((8, 0, 3, None, 1), (3, 2, 0.0)),
-    ((8, 0, 1, None, 1), (1, 8, 0.0)),
-    ((8, 0, 27, 4, 1), (2, 4, 0.0)),
-    ((8, 0, 27, 3, 1), (2, 3, 0.0)),
-    ((2, 0, 27, None, 1), (2, 1, 0.0)),
-    ((8, 2, 27, None, 1), (2, 4, 1.0)),
-    ((8, 2, 27, None, 2), (4, 2, 0.5)),
-    ((2, 4, 27, None, 1), (2, 1, 1.0)),
-    ((2, 2, 27, 2, 1), (1, 2, 1.0)),
-    ((8, 2, 1, None, 2), (1, 8, 0.5)),
+    ((8, 0, 27, None, 1), (8, 1, 1)),
+    ((8, 0, 3, None, 1), (3, 2, 1)),
+    ((8, 0, 1, None, 1), (1, 8, 1)),
+    ((8, 0, 27, 4, 1), (2, 4, 1)),
+    ((8, 0, 27, 3, 1), (2, 3, 1)),
+    ((2, 0, 27, None, 1), (2, 1, 1)),
+    ((8, 2, 27, None, 1), (2, 4, 1)),
+    ((8, 2, 27, None, 2), (4, 2, 2)),
+    ((2, 4, 27, None, 1), (2, 1, 1)),
+    ((2, 2, 27, 2, 1), (1, 2, 1)),
+    ((8, 2, 1, None, 2), (1, 8, 2)),
 ]
 
 
@@ -74,14 +74,14 @@ def test_processors_are_shared_out(options, asked, expected):
     cpus, gpus, trials, threads, per_gpu = asked
     pool = one_machine(cpus, gpus)
     given = share_out(options(trials_per_gpu=per_gpu), pool, trials=trials, threads=threads)
-    assert (given.concurrent, given.cpus_per_trial, given.gpus_per_trial) == expected
+    assert (given.concurrent, given.cpus_per_trial, given.trials_per_gpu) == expected
     assert (given.cpus, given.gpus) == (cpus, gpus)
 
 
 def test_a_measured_packing_counts_where_the_options_leave_it_open(options):
     shape = {"trials": 27, "threads": None, "packed": 4}
     measured = share_out(options(trials_per_gpu=None), one_machine(16, 2), **shape)
-    assert (measured.concurrent, measured.gpus_per_trial, measured.trials_per_gpu) == (8, 0.25, 4)
+    assert (measured.concurrent, measured.trials_per_gpu) == (8, 4)
     asked = share_out(options(trials_per_gpu=2), one_machine(16, 2), **shape)
     assert (asked.concurrent, asked.trials_per_gpu) == (4, 2)
     on_cpus = share_out(options(trials_per_gpu=None), one_machine(16, 0), **shape)
@@ -96,10 +96,10 @@ MACHINES = [
 
 def fits(nodes, given):
     """Whether so many trials can be placed, each on one machine, the machines taken in turn."""
-    left = given.concurrent
+    left, share = given.concurrent, 1 / given.trials_per_gpu if given.gpus else 0.0
     for cpus, gpus in nodes:
-        while left and cpus >= given.cpus_per_trial and gpus > given.gpus_per_trial - 1e-9:
-            cpus, gpus, left = cpus - given.cpus_per_trial, gpus - given.gpus_per_trial, left - 1
+        while left and cpus >= given.cpus_per_trial and gpus > share - 1e-9:
+            cpus, gpus, left = cpus - given.cpus_per_trial, gpus - share, left - 1
     return left == 0
 
 
@@ -121,7 +121,8 @@ def test_every_trial_fits_on_a_machine_and_the_sum_into_the_limits(options, node
         assert 1 <= given.concurrent <= trials
         assert fits(nodes, given)
         assert given.concurrent * given.cpus_per_trial <= limits[0]
-        assert given.concurrent * given.gpus_per_trial <= limits[1] + 1e-9
+        if given.gpus:
+            assert given.concurrent <= limits[1] * given.trials_per_gpu
         assert given.cpus_alone <= max(c for c, _ in nodes)
 
 
@@ -173,9 +174,9 @@ def test_a_task_alone_has_the_whole_of_one_machine(options):
 
 
 def test_resources_in_words():
-    alone = Resources(2, 0, concurrent=1, cpus_per_trial=1, gpus_per_trial=0.0, cpus_alone=2)
+    alone = Resources(2, 0, concurrent=1, cpus_per_trial=1, trials_per_gpu=1, cpus_alone=2)
     assert str(alone) == "1 trial at a time, each with 1 CPU (of 2 CPUs, 0 GPUs)"
-    many = Resources(8, 1, concurrent=3, cpus_per_trial=2, gpus_per_trial=1 / 3, cpus_alone=8)
+    many = Resources(8, 1, concurrent=3, cpus_per_trial=2, trials_per_gpu=3, cpus_alone=8)
     assert str(many) == ("3 trials at a time, each with 2 CPUs and 0.333 GPU (of 8 CPUs, 1 GPUs)")
 
 

@@ -17,7 +17,7 @@ from tl_core.config import TrainConfig
 def shares(**changed):
     """Four trials at a time on 8 CPUs and 2 GPUs: 2 CPUs and half a GPU each."""
     given = {
-        "cpus": 8, "gpus": 2, "concurrent": 4, "cpus_per_trial": 2, "gpus_per_trial": 0.5,
+        "cpus": 8, "gpus": 2, "concurrent": 4, "cpus_per_trial": 2, "trials_per_gpu": 2,
         "cpus_alone": 8, **changed,
     }  # fmt: skip
     return Resources(**{field.name: given[field.name] for field in fields(Resources)})
@@ -96,7 +96,7 @@ def test_where_others_work_a_process_reserves_its_cpus_and_a_whole_gpu(started):
 
 @pytest.mark.parametrize(("owned", "cpus"), [(True, 0), (False, 2)])
 def test_without_a_gpu_there_is_a_process_for_each_trial_side_by_side(started, owned, cpus):
-    resources = shares(gpus=0, gpus_per_trial=0.0)
+    resources = shares(gpus=0, trials_per_gpu=1)
     assert started(resources, owned=owned) == [({"num_cpus": cpus}, None)] * 4
 
 
