@@ -1,8 +1,8 @@
 """What does the framework itself cost, in trials that train nothing?
 
-Case e: 1,000 trials of 5 reports, through the searcher, the ledger, Ray Tune, the slots and the
-desk of a sweep, with idle trainer processes; against function trainables in the pattern of Ray
-Tune's tutorial, a process each, with the imports of such a script.
+Case e: 1,000 trials of 5 reports on two idle trainer processes, through the searcher, Ray Tune and
+its slots, the desk and the ledger, start of the processes included; against function trainables in
+the pattern of Ray Tune's tutorial, a process each, with the imports of such a script.
 Case f: 10,000 trials of one report: what a trial costs the driver early and late, what recording
 to Parquet costs, and the driver's memory.
 

@@ -20,8 +20,8 @@ from sweep.trial.job import Job
 from sweep.trial.saved_run import save_run
 from tl_core.datasets import Split, load_data
 from tl_core.evaluation import TOP, Evaluation, evaluate, most_probable
+from tl_core.heads.heads import lone_head
 from tl_core.train.checkpoint import load_checkpoint
-from tl_core.train.heads import lone_head
 from tl_core.train.trainer import Trainer
 
 WRONG_EXAMPLES = 100

@@ -13,11 +13,11 @@ from sweep.trial.saved_run import save_best
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.frozen.features import FeatureBatches
+from tl_core.heads.head_group import HeadGroup, Member
+from tl_core.heads.heads import groupable, is_short, shared_config
 from tl_core.machine.device import reset_peak_memory
 from tl_core.machine.hardware import free_memory
 from tl_core.train.checkpoint import rng_state
-from tl_core.train.head_group import HeadGroup, Member
-from tl_core.train.heads import groupable, is_short, shared_config
 from tl_core.train.trainer import Trainer
 
 MOST_IDLE = 4

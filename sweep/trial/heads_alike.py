@@ -5,8 +5,8 @@ import dataclasses
 from sweep.configurations.model_limits import model_limits
 from tl_core.config import TrainConfig
 from tl_core.frozen.features import sees_images_again
+from tl_core.heads.heads import shared_config
 from tl_core.machine.user_code import digest
-from tl_core.train.heads import shared_config
 from tl_core.train.optim import optimizer_spec
 
 

@@ -5,8 +5,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from sweep.trial.job import Job
+from tl_core.heads.head_group import Member
 from tl_core.train.checkpoint import save_checkpoint
-from tl_core.train.head_group import Member
 from tl_core.train.trainer import Trainer
 from tl_core.weights.weights_file import save_weights
 

@@ -14,11 +14,11 @@ from sweep.trial.job import Job
 from sweep.trial.reports import Order, Outcome, Report, failure, report_of
 from sweep.trial.saved_run import save_best
 from tl_core.config import TrainConfig
+from tl_core.heads.head_group import Member
+from tl_core.heads.heads import lone_head
 from tl_core.machine.hardware import device_name, free_memory
 from tl_core.machine.memory_watch import MemoryWatch
 from tl_core.train.checkpoint import set_rng_state
-from tl_core.train.head_group import Member
-from tl_core.train.heads import lone_head
 from tl_core.train.trainer import Trainer
 
 SECONDS_AT_ONCE = 0.2

@@ -86,7 +86,7 @@ class OptimizerSpec:
     build: OptimizerBuilder
     """(parameter groups, config) → the optimizer; torch's classes are called as they are."""
     stacked: StackedSteps | None = None
-    """The same steps for the heads of many runs at once (`tl_core.train.head_group`); None: they
+    """The same steps for the heads of many runs at once (`tl_core.heads.head_group`); None: they
     are trained one by one, as where a step needs norms of whole tensors, in LAMB and LARS."""
     recordable: bool = False
     """Whether a CUDA graph may replay the step: rates may be tensors, and the host decides nothing

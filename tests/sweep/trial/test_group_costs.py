@@ -10,7 +10,7 @@ from sweep.trial.group_training import MOST_IDLE
 from sweep.trial.reports import Order
 from sweep.trial.training import Training
 from tl_core import Trainer
-from tl_core.train.head_group import HeadGroup
+from tl_core.heads.head_group import HeadGroup
 
 VALUES = [{"lr": 0.001 * 1.2**n} for n in range(8)]
 

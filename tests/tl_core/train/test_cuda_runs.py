@@ -13,11 +13,11 @@ from PIL import Image
 
 from tl_core import Predictor, TrainConfig, Trainer
 from tl_core.frozen.features import FeatureBatches
+from tl_core.heads.head_group import HeadGroup
+from tl_core.heads.heads import groupable
 from tl_core.machine.device import set_arithmetic
 from tl_core.models import build_model
 from tl_core.train.checkpoint import load_checkpoint, save_checkpoint
-from tl_core.train.head_group import HeadGroup
-from tl_core.train.heads import groupable
 from tl_core.train.precision import PHASES, measured_precision, remembered_precision
 from tl_core.weights.weights_file import save_weights
 

@@ -8,11 +8,11 @@ import pytest
 import torch
 
 from tl_core import Trainer
+from tl_core.heads.exact_groups import batches_exactly
+from tl_core.heads.head_group import HeadGroup
+from tl_core.heads.heads import groupable, lone_head
 from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
-from tl_core.train.exact_groups import batches_exactly
-from tl_core.train.head_group import HeadGroup
-from tl_core.train.heads import groupable, lone_head
 from tl_core.train.optim import OPTIMIZERS, SCHEDULES, optimizer_spec
 
 MEMBERS = [

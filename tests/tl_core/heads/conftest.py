@@ -4,7 +4,7 @@ import pytest
 from safetensors.torch import save_file
 
 from tl_core import TrainConfig, Trainer
-from tl_core.train.head_group import HeadGroup
+from tl_core.heads.head_group import HeadGroup
 
 FIELDS = {
     "width": 4, "depth": 1, "freeze_depth": 4, "epochs": 3, "threads": 1, "device": "cpu",

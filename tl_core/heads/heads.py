@@ -11,9 +11,9 @@ from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData
 from tl_core.frozen.cut import deterministic
 from tl_core.frozen.features import FeatureBatches
+from tl_core.heads.exact_groups import batches_exactly
+from tl_core.heads.head_group import HeadGroup, Member
 from tl_core.models import head_parameters
-from tl_core.train.exact_groups import batches_exactly
-from tl_core.train.head_group import HeadGroup, Member
 from tl_core.train.optim import optimizer_spec
 from tl_core.train.trainer import Trainer
 

@@ -21,9 +21,9 @@ from tl_core.batches.batches import Batch
 from tl_core.batches.sampling import epoch_order
 from tl_core.config import TrainConfig
 from tl_core.frozen.features import FeatureBatches
+from tl_core.heads.member_weights import LINE, Layout, Weights, aligned, logits_of
 from tl_core.machine.device import autocast, peak_memory_bytes
 from tl_core.train.epoch import EpochMetrics, stop_reason
-from tl_core.train.member_weights import LINE, Layout, Weights, aligned, logits_of
 from tl_core.train.optim import SCHEDULES, Plateau, optimizer_spec
 from tl_core.train.trainer import Trainer
 

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from tl_core.frozen.features import FeatureBatches
-from tl_core.train.head_group import HeadGroup
+from tl_core.heads.head_group import HeadGroup
 from tl_core.train.trainer import Trainer
 
 EXACT: dict[tuple[object, ...], bool] = {}

@@ -7,7 +7,7 @@ import torch
 
 from tl_core import Trainer
 from tl_core.frozen.feature_cache import BUDGET_VARIABLE
-from tl_core.train.heads import (
+from tl_core.heads.heads import (
     MEMBER_FIELDS,
     MOST_STEPS,
     groupable,
