@@ -10,7 +10,9 @@ import torch
 
 from tl_core import TrainConfig, Trainer
 from tl_core.datasets import ImageData, Split, load_data
+from tl_core.heads.head_group import HeadGroup, Member
 from tl_core.models import MODELS, build_model
+from tl_core.train.epoch import EpochMetrics
 
 
 @pytest.fixture(scope="session")
@@ -126,3 +128,46 @@ def native_calls(monkeypatch):
         return called
 
     return count
+
+
+Row = tuple[float, ...]
+
+
+def _row(metrics: EpochMetrics) -> Row:
+    names = ("train_loss", "train_accuracy", "val_loss", "val_accuracy", "lr")
+    return tuple(getattr(metrics, name) for name in names)
+
+
+@pytest.fixture
+def numbers() -> Callable[[Trainer | Member], list[Row]]:
+    """numbers(run) → losses, accuracies and rate of every epoch that is left."""
+
+    def trained(run: Trainer | Member) -> list[Row]:
+        found = []
+        while run.stop_reason is None:
+            found.append(_row(run.run_epoch()))
+        return found
+
+    return trained
+
+
+@pytest.fixture
+def train_group() -> Callable[[Trainer, list[TrainConfig]], list[tuple[Member, list[Row]]]]:
+    """train_group(trainer, configs) → each run and its `numbers`, trained as one group."""
+
+    def trained(trainer: Trainer, configs: list[TrainConfig]) -> list[tuple[Member, list[Row]]]:
+        group = HeadGroup(trainer)
+        for seed in {config.seed for config in configs} - {trainer.config.seed}:
+            config = next(config for config in configs if config.seed == seed)
+            group.add_seed(Trainer(config, trainer.data))
+        members = [group.join(config) for config in configs]
+        found: dict[Member, list[Row]] = {member: [] for member in members}
+        while group.members:
+            seated = list(group.members)
+            for member, metrics in zip(seated, group.run_epoch(), strict=True):
+                found[member].append(_row(metrics))
+                if member.stop_reason:
+                    group.leave(member)
+        return list(found.items())
+
+    return trained
