@@ -73,7 +73,11 @@ class Engine:
         return max(1, len(self.processes.all))
 
     def look(self) -> None:
-        """Give processes that are ready to the desk; now and then replace those that died."""
+        """Give processes that are ready to the desk; now and then replace those that died.
+
+        Raises:
+            RuntimeError: the desk has died.
+        """
         for process in self.processes.newly_started():
             if process.error is None:
                 self.failed_starts = 0
@@ -82,11 +86,18 @@ class Engine:
                 self._try_another(process, process.error)
         if self.status is not None:
             if ray.wait([self.status], timeout=0)[0]:
-                self._react(ray.get(self.status))
+                self._react(self._told())
                 self.status = None
         elif time.monotonic() - self.looked_at > LOOK_SECONDS:
             self.looked_at = time.monotonic()
             self.status = self.desk.status.remote()
+
+    def _told(self) -> Status:
+        try:
+            status: Status = ray.get(self.status)
+        except ray.exceptions.RayActorError as error:
+            raise RuntimeError("The process that hands out the trials has died.") from error
+        return status
 
     def _try_another(self, process: Process, error: Exception) -> None:
         """Start another in the place of one that did not; after a few, go on without."""
@@ -127,10 +138,18 @@ class Engine:
         self.over.set()
         deadline = time.monotonic() + PATIENCE_SECONDS
         while True:
-            idle = ray.get(self.desk.close.remote())
+            idle = self._idle()
             busy = [p.name for p in self.processes.all.values() if p.name not in idle]
             if not busy or time.monotonic() > deadline:
                 break
             time.sleep(0.1)
         for name in busy:
             self.processes.end(name)
+
+    def _idle(self) -> list[str]:
+        """Tell the desk that the trials are over; the processes that have nothing to do."""
+        try:
+            idle: list[str] = ray.get(self.desk.close.remote())
+        except ray.exceptions.RayActorError:  # what the processes do is not known any more
+            return []
+        return idle

@@ -2,6 +2,7 @@
 
 import itertools
 import os
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,6 +13,7 @@ from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
 from sweep.plan.resources import Resources
 from sweep.trial.job import Job
+from sweep.trial.queue import MOST_DEATHS
 from sweep.trial.trainer_process import TrainerProcess
 
 T = TypeVar("T")
@@ -182,8 +184,12 @@ class Processes:
         return found
 
     def call_each(self, calls: Sequence[Callable[[], T]]) -> list[T | Exception]:
-        """What calls without arguments return, or raise, side by side in the processes."""
+        """What calls without arguments return, or raise, side by side in the processes.
+
+        One whose process dies is made again in another; when that dies too, its error is told.
+        """
         found: dict[int, T | Exception] = {}
+        deaths: Counter[int] = Counter()
         waiting = list(range(len(calls)))
         running: dict[Any, tuple[int, str]] = {}
         while waiting or running:
@@ -198,11 +204,13 @@ class Processes:
             try:
                 found[number] = ray.get(answer)
             except ray.exceptions.RayActorError as error:
-                if name in self.all:
-                    found[number] = error
+                if name in self.all:  # else it was ended with the one whose GPU it shared
+                    deaths[number] += 1
                     self.replace(name)
-                else:  # it was ended with the one whose GPU it shared
+                if deaths[number] < MOST_DEATHS:
                     waiting.append(number)
+                else:
+                    found[number] = error
             except Exception as error:
                 found[number] = _cause(error)
         return [found[number] for number in range(len(calls))]

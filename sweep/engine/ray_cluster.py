@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+import threading
 import warnings
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -45,6 +46,8 @@ OBJECT_STORE_BYTES = 200 * 2**20
 """Enough for configurations, metrics and predictions, all that passes through it."""
 STARTER = ThreadPoolExecutor(1, thread_name_prefix="ray-start")
 """Its thread lives as long as the process: Ray's processes end with the thread that began them."""
+ONE_SWEEP = threading.Lock()
+"""Held while a sweep uses Ray, to which a process has one connection."""
 early_starts: list[Future["Engine"]] = []
 """The start of this process's own Ray, until a sweep takes it over."""
 
@@ -113,14 +116,15 @@ def ray_cluster(
     """Start a Ray of `cpus` and `gpus` on this machine, or join the cluster at `address`.
 
     A Ray that this process is connected to already is used as it is and left running, one that
-    `start_early` started is taken over. Yields the engine that trains in it.
+    `start_early` started is taken over. A sweep in another thread is waited for. Yields the engine
+    that trains in it.
 
     Raises:
         BadInput: nothing answers at `address`.
     """
     import ray
 
-    with logs_to(log):
+    with ONE_SWEEP, logs_to(log):
         early = early_starts.pop() if early_starts else None
         owned = early is not None or not ray.is_initialized()
         engine = None if early is None else _started_with(early, cpus, gpus)

@@ -1,7 +1,7 @@
 """What the driver does about processes that start, die or do not start, without Ray."""
 
 import pytest
-from ray_by_hand import RayByHand
+from ray_by_hand import Dies, RayByHand
 
 from sweep.engine import engine as module
 from sweep.engine import processes
@@ -167,3 +167,13 @@ def test_at_the_end_what_is_still_training_is_ended(engine, clock):
     run.end()
     assert list(run.processes.all) == [first]
     assert run.over.is_set()
+
+
+def test_where_the_desk_dies_the_sweep_ends_and_says_so(engine, clock):
+    run = engine(2)
+    looks(run, clock)
+    run.desk.called(lambda: (_ for _ in ()).throw(Dies("The actor died")))
+    with pytest.raises(RuntimeError, match="hands out the trials has died"):
+        looks(run, clock)
+    run.end()
+    assert run.processes.all == {}

@@ -143,6 +143,28 @@ def test_a_call_that_ends_its_process_costs_no_other(started):
     assert len(processes.all) == 1
 
 
+def test_a_call_whose_process_was_ended_by_others_is_made_again(started):
+    tries = []
+
+    def be_killed_once():
+        tries.append(len(tries))
+        if len(tries) == 1:
+            raise Dies("The actor died")
+        return "judged"
+
+    processes = started(1)
+    first = next(iter(processes.all))
+    assert processes.call(be_killed_once) == "judged"
+    assert first not in processes.all
+
+
+def test_a_process_that_has_died_already_costs_no_call(started):
+    processes = started(1)
+    (process,) = processes.all.values()
+    process.actor.called(lambda: (_ for _ in ()).throw(Dies("killed as it started")))
+    assert processes.call(lambda: "measured") == "measured"
+
+
 def test_a_call_in_a_process_that_is_ended_with_another_is_made_again(started):
     """The first process of a GPU dies: the one that shares it is ended in the middle of a call."""
 

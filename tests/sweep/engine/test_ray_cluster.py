@@ -1,6 +1,7 @@
 import logging
 import os
 import sys
+import threading
 import warnings
 from concurrent.futures import Future
 from pathlib import Path
@@ -115,6 +116,21 @@ def test_a_ray_that_was_there_is_used_and_left(tmp_path, calls, monkeypatch):
     with cluster(tmp_path) as engine:
         assert not engine.owned  # other work may run on it
     assert [name for name, _ in calls] == ["engine ends"]
+
+
+def test_sweeps_in_two_threads_have_ray_one_after_the_other(tmp_path, calls):
+    entered = threading.Event()
+
+    def second():
+        with cluster(tmp_path):
+            entered.set()
+
+    with cluster(tmp_path):
+        other = threading.Thread(target=second)
+        other.start()
+        assert not entered.wait(0.2)
+    other.join()
+    assert [name for name, _ in calls] == ["init", "engine ends", "shutdown"] * 2
 
 
 def test_a_cluster_is_joined_without_asking_for_processors(tmp_path, calls):
