@@ -73,7 +73,10 @@ class AllTrials:
         try:
             with self.faults.noted("running the trials"):
                 self.engine.begin(self.job, self._queue())
-                tune_trials(plan, searcher, self.ledger, self.engine, self._key, budget, folder)
+                tune_trials(
+                    plan, searcher, self.ledger, self.engine, self._key, budget, folder,
+                    planned=bool(self.planned),
+                )  # fmt: skip
                 status = self._status(budget)
         finally:
             with self.faults.noted("closing the search"):

@@ -67,6 +67,8 @@ def tune_trials(
     key_of: KeyOf,
     budget: TimeBudget,
     folder: Path,
+    *,
+    planned: bool = False,
 ) -> None:
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
@@ -81,6 +83,7 @@ def tune_trials(
         key_of: as in `Feed`.
         budget: may end the sweep.
         folder: of the sweep; Tune's own state goes to `engine` in it.
+        planned: as in `Feed`.
     """
     scheduler = _scheduler(plan)
     for part, doing, methods in (
@@ -90,7 +93,7 @@ def tune_trials(
     ):
         ledger.faults.guard(part, doing, methods)
     ledger.out_of_time = budget.cut
-    feed = Feed(searcher, key_of, engine.tell, engine.count)
+    feed = Feed(searcher, key_of, engine.tell, engine.count, planned=planned)
     scheduler.decided = feed.decided
     following = Following(feed, lambda: _end_at_interrupt(engine), engine.look)
     tuner = tune.Tuner(

@@ -14,7 +14,8 @@ from sweep.trial.known import Trial
 from sweep.trial.slot import ATTEMPT
 
 HEADS_PER_PROCESS = 4
-"""Trials under way for each trainer process where these are heads, which train as a group."""
+"""Trials under way for each trainer process where these are heads, which train as a group, and are
+not known in advance."""
 KeyOf = Callable[[Values], str | None]
 
 
@@ -31,6 +32,7 @@ class Feed(UnsavedSearcher):
         key_of: values → the key of a trial that may train in a group.
         tell: takes what the driver has decided, in order.
         processes: returns the number of trainer processes that there are, or will be.
+        planned: whether the desk knows the trials already; their groups need no more slots.
     """
 
     def __init__(
@@ -39,9 +41,11 @@ class Feed(UnsavedSearcher):
         key_of: KeyOf,
         tell: Callable[[list[Event]], None],
         processes: Callable[[], int],
+        *,
+        planned: bool = False,
     ) -> None:
         super().__init__()
-        self.asked, self.key_of = searcher, key_of
+        self.asked, self.key_of, self.planned = searcher, key_of, planned
         self.tell, self.processes = tell, processes
         self.events: list[Event] = []
         self.weights: dict[str, int] = {}
@@ -56,9 +60,11 @@ class Feed(UnsavedSearcher):
             return trial
         if planned := trial.pop("planned", None):
             first, values = planned
+            self.planned = True
             self.events.append(("plan", planned_trials(first, values, self.key_of), first))
         key = self.key_of(trial["values"])
-        self.weights[trial_id] = HEADS_PER_PROCESS if key is None else 1
+        joins = key is not None and not self.planned
+        self.weights[trial_id] = 1 if joins else HEADS_PER_PROCESS
         stoppable = "configuration" in trial
         self.events.append(proposed(trial["number"], trial["values"], key, stoppable=stoppable))
         return trial

@@ -32,11 +32,13 @@ def trial(number, key=None, **more):
 
 @pytest.fixture
 def feed_of():
-    """feed_of(*trials, processes=) → a feed of them; `told` has the turns."""
+    """feed_of(*trials, processes=, planned=) → a feed of them; `told` has the turns."""
 
-    def make(*trials, processes=1):
+    def make(*trials, processes=1, planned=False):
         told = []
-        feed = Feed(Listed(*trials), lambda v: v["key"], told.append, lambda: processes)
+        feed = Feed(
+            Listed(*trials), lambda v: v["key"], told.append, lambda: processes, planned=planned
+        )
         feed.told = told
         return feed
 
@@ -67,6 +69,13 @@ def test_as_many_trials_as_processes_are_under_way(feed_of):
 def test_of_heads_there_are_more(feed_of):
     feed = feed_of(*(trial(number, "heads") for number in range(99)), processes=2)
     assert len(suggested(feed)) == 2 * HEADS_PER_PROCESS
+
+
+def test_heads_that_the_desk_knows_need_no_more_slots_than_others(feed_of):
+    heads = [trial(number, "heads") for number in range(99)]
+    assert suggested(feed_of(*heads, processes=2, planned=True)) == [0, 1]
+    fresh = trial(0, "heads", planned=(0, [one["values"] for one in heads]))
+    assert suggested(feed_of(fresh, *heads[1:], processes=2)) == [0, 1]
 
 
 def test_a_searcher_without_more_trials_has_finished(feed_of):
