@@ -9,6 +9,7 @@ from sweep.driver.ledger import Ledger
 from sweep.driver.tune_run import tune_trials
 from sweep.engine.engine import Engine
 from sweep.engine.feed import HEADS_PER_PROCESS, planned_trials
+from sweep.engine.queue import Queue
 from sweep.plan.confirmation import unconfirmed_line
 from sweep.plan.plan import Plan
 from sweep.results.selection import CONFIRM
@@ -16,7 +17,6 @@ from sweep.search.proposer import Proposer
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.heads_alike import group_key
 from sweep.trial.job import Job
-from sweep.trial.queue import Queue
 from tl_core.errors import BadInput
 
 CAUSES = {"timed_out": "the time budget ended", "interrupted": "the sweep was interrupted"}

@@ -7,13 +7,13 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweep.engine.desk import Desk, Event, Status
 from sweep.engine.processes import Process, Processes
+from sweep.engine.queue import Queue
 from sweep.faults import last_line
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import Resources
-from sweep.trial.desk import Desk, Event, Status
 from sweep.trial.job import Job
-from sweep.trial.queue import Queue
 from sweep.trial.trainer_process import TrainerProcess
 
 LOOK_SECONDS = 1.0

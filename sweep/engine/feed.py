@@ -8,9 +8,9 @@ from ray.tune.experiment import Trial as TuneTrial
 from ray.tune.search import Searcher
 
 from sweep.configurations.distinct import Values
+from sweep.engine.desk import Event, proposed
+from sweep.engine.known import Trial
 from sweep.search.tune_searcher import Result, UnsavedSearcher
-from sweep.trial.desk import Event, proposed
-from sweep.trial.known import Trial
 from sweep.trial.slot import ATTEMPT
 
 HEADS_PER_PROCESS = 4

@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweep.engine.queue import MOST_DEATHS
 from sweep.plan.resources import Resources
 from sweep.trial.job import Job
-from sweep.trial.queue import MOST_DEATHS
 from sweep.trial.trainer_process import TrainerProcess
 
 T = TypeVar("T")

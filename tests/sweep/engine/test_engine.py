@@ -5,10 +5,10 @@ from ray_by_hand import Dies, RayByHand
 
 from sweep.engine import engine as module
 from sweep.engine import processes
+from sweep.engine.desk import Status
 from sweep.engine.engine import FAILED_STARTS, Engine
-from sweep.trial.desk import Status
+from sweep.engine.queue import Queue
 from sweep.trial.job import Job
-from sweep.trial.queue import Queue
 
 
 class Desk:

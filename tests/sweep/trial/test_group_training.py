@@ -8,9 +8,9 @@ import torch
 from sweep.options.user_modules import read_user_module
 from sweep.trial.reports import Order
 from sweep.trial.training import Training
+from tl_core.heads import exact_groups, head_group
 from tl_core.heads.head_group import HeadGroup
 from tl_core.heads.heads import MOST_STEPS
-from tl_core.train import exact_groups, head_group
 from tl_core.train.optim import OPTIMIZERS, SCHEDULES, OptimizerSpec
 from tl_core.train.stacked_steps import StackedSteps
 

@@ -86,6 +86,6 @@ def test_a_slot_says_nothing_when_the_sweep_is_over(slot_of):
 
 
 def test_slots_and_the_desk_import_no_torch():
-    code = "import sys, sweep.trial.slot, sweep.trial.desk; print('torch' in sys.modules)"
+    code = "import sys, sweep.trial.slot, sweep.engine.desk; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "False"

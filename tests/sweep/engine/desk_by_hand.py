@@ -3,8 +3,8 @@
 import asyncio
 import gc
 
-from sweep.trial.desk import Desk, proposed
-from sweep.trial.queue import Queue
+from sweep.engine.desk import Desk, proposed
+from sweep.engine.queue import Queue
 from sweep.trial.reports import Outcome
 
 

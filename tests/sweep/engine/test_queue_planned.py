@@ -2,8 +2,8 @@
 
 from queue_by_hand import numbers, ordered, planned, reports, trial
 
-from sweep.trial.known import REACH, Planned, Trial
-from sweep.trial.queue import Queue
+from sweep.engine.known import REACH, Planned, Trial
+from sweep.engine.queue import Queue
 from sweep.trial.reports import Outcome
 
 

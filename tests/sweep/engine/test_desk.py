@@ -2,8 +2,8 @@
 
 from desk_by_hand import FakeTrainer, asks, epochs, new, run, settle
 
-from sweep.trial.known import Trial
-from sweep.trial.queue import Queue
+from sweep.engine.known import Trial
+from sweep.engine.queue import Queue
 
 
 def test_a_trial_is_trained_and_its_reports_handed_to_the_slot_that_asks():

@@ -2,7 +2,7 @@
 
 from queue_by_hand import heads, numbers, ordered, queue_of, reports, trial
 
-from sweep.trial.queue import Queue
+from sweep.engine.queue import Queue
 from sweep.trial.reports import Outcome, failure
 
 DIED = failure("failed", "the process died")

@@ -3,8 +3,8 @@
 from random import Random
 from typing import NamedTuple
 
-from sweep.trial.known import Trial
-from sweep.trial.queue import Queue
+from sweep.engine.known import Trial
+from sweep.engine.queue import Queue
 from sweep.trial.reports import Outcome, failure
 
 KEYS = (None, "small", "wide", "odd")

@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.engine.known import Trial
+from sweep.engine.queue import Queue
 from sweep.faults import last_line
-from sweep.trial.known import Trial
-from sweep.trial.queue import Queue
 from sweep.trial.reports import Order, Outcome, Report, failure
 from tl_core.machine.memory_watch import oom_kills
 

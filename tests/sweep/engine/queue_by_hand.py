@@ -1,7 +1,7 @@
 """Trials, reports and queues by hand."""
 
-from sweep.trial.known import Trial
-from sweep.trial.queue import Queue
+from sweep.engine.known import Trial
+from sweep.engine.queue import Queue
 
 
 def reports(*epochs, done=False):

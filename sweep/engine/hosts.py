@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass, field
 
-from sweep.trial.known import Trial
+from sweep.engine.known import Trial
 
 
 @dataclass

@@ -3,8 +3,8 @@
 import pytest
 from desk_by_hand import FakeTrainer, asks, epochs, new, run, settle
 
-from sweep.trial import desk as desk_module
-from sweep.trial.queue import Queue
+from sweep.engine import desk as desk_module
+from sweep.engine.queue import Queue
 
 
 def test_a_slot_that_dies_is_followed_by_another_that_gets_what_was_not_heard():

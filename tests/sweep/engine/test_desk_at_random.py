@@ -5,8 +5,8 @@ from random import Random
 
 import pytest
 
-from sweep.trial.desk import Desk, proposed
-from sweep.trial.queue import Queue
+from sweep.engine.desk import Desk, proposed
+from sweep.engine.queue import Queue
 from sweep.trial.reports import Outcome
 
 RUNGS = (2, 4)

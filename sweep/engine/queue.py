@@ -9,8 +9,8 @@ Nothing here takes longer as trials accumulate: what has ended is forgotten.
 
 from collections.abc import Iterable, Sequence
 
-from sweep.trial.hosts import Devices, Host
-from sweep.trial.known import Planned, Trial
+from sweep.engine.hosts import Devices, Host
+from sweep.engine.known import Planned, Trial
 from sweep.trial.reports import Order, Outcome, Report
 
 MOST_DEATHS = 2
