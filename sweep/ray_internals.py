@@ -33,7 +33,8 @@ def worker_messages_to(logger: logging.Logger) -> Iterator[None]:
 
 def forget_results(trial: Any) -> None:
     """Free what Tune keeps of an ended trial's results: most of what it takes in memory."""
-    trial.evaluated_params = {}
+    with contextlib.suppress(AttributeError):
+        trial.evaluated_params = {}
     metadata = getattr(trial, "run_metadata", None)
     for name in ("last_result", "metric_analysis", "metric_n_steps"):
         kept = getattr(metadata, name, None)

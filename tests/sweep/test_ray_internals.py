@@ -33,3 +33,14 @@ def test_of_results_what_is_found_is_forgotten(missing):
     delattr(trial if missing == "run_metadata" else trial.run_metadata, missing)
     forget_results(trial)
     assert bool(kept) == (missing == "run_metadata")
+
+
+def test_a_trial_that_takes_no_such_attribute_is_left_as_it_is():
+    class Slotted:
+        __slots__ = ("run_metadata",)
+
+    trial = Slotted()
+    trial.run_metadata = _TrainingRunMetadata()
+    trial.run_metadata.last_result = {"val_accuracy": 0.5}
+    forget_results(trial)
+    assert not trial.run_metadata.last_result
