@@ -1,6 +1,6 @@
-"""Commands on sweeps that are there: list, show, pictures, delete."""
+"""Commands on sweeps that are there: list, show, pictures, resume, delete."""
 
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from rich.markup import escape
@@ -98,6 +98,27 @@ def draw_pictures(result: "SweepResult") -> bool:
     for line in faults.lines:
         console.print(escape(line), style="red", highlight=False)
     return not faults.lines
+
+
+@flags.takes(("time_budget", "gpus", "trials_per_gpu", "cpus", "address"))
+def resume_command(
+    name: Name,
+    *,
+    force: Annotated[
+        bool, typer.Option("--force", help="Also if code, versions or settings have changed.")
+    ] = False,
+    results: flags.Results = RESULTS,
+    **given: Any,
+) -> None:
+    """Go on with a sweep that was interrupted or killed, where it was."""
+    from sweep.driver.resuming import resume_sweep
+    from sweep.report.tables import print_result
+
+    changed = {name: value for name, value in given.items() if value is not None}
+    result = resume_sweep(results, name, console, changed=changed, force=force)
+    print_result(result, console)
+    draw_pictures(result)
+    raise typer.Exit(result.exit_code)
 
 
 def delete_command(

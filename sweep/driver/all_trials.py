@@ -2,14 +2,18 @@
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from typing import Any
 
 from sweep.configurations.distinct import Values
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
 from sweep.driver.ledger import Ledger
-from sweep.driver.tune_run import tune_trials
+from sweep.driver.recording import Record
+from sweep.driver.replay import Replay
+from sweep.driver.tune_run import planned_scheduler, tune_trials
 from sweep.engine.engine import Engine
-from sweep.engine.feed import HEADS_PER_PROCESS, planned_trials
+from sweep.engine.feed import HEADS_PER_PROCESS, Feed, UnderWay, planned_trials, unrecorded
 from sweep.engine.queue import Queue
+from sweep.journal.entries import Entry
 from sweep.plan.confirmation import unconfirmed_line
 from sweep.plan.plan import Plan
 from sweep.results.selection import CONFIRM
@@ -34,6 +38,8 @@ class AllTrials:
         engine: trains them.
         planned: values of the search's trials, where heads among them are known in advance.
         begins: called with the number of all trials once it is known what is confirmed.
+        identify: values → `config_id`.
+        record: takes entries for the sweep's journal.
 
     Attributes:
         notes: lines on what was not confirmed.
@@ -48,15 +54,59 @@ class AllTrials:
         engine: Engine,
         planned: Sequence[Values],
         begins: Callable[[int], None],
+        identify: Callable[[Values], str] = str,
+        record: Record = unrecorded,
     ) -> None:
         self.plan, self.job, self.ledger = plan, job, ledger
         self.engine, self.planned = engine, planned
+        self.identify, self.recorded = identify, record
+        self.replaying = False
         self.faults = ledger.faults
         search = TuneSearcher(proposer, plan.search.seeds, self.faults, ledger.stop_unstarted)
         self.searcher = ConfirmingSearcher(
             search, ledger, plan.confirmation, plan.most_searched, begins, plan.freezes
         )
+        self.scheduler = planned_scheduler(plan)
+        self.budget = SharedBudget(
+            plan.options.time_budget, self.searcher, plan, engine.count(), self._record
+        )
         self.notes: list[str] = []
+        self.feed = self._feed()
+
+    def _feed(self, left: Sequence[UnderWay] = (), proposed: int = 0) -> Feed:
+        engine = self.engine
+        return Feed(
+            self.searcher, self._key, engine.tell, engine.count, planned=bool(self.planned),
+            left=left, proposed=proposed, record=self._record,
+        )  # fmt: skip
+
+    def _record(self, kind: str, **fields: Any) -> None:
+        if self.replaying:
+            return
+        if kind == "propose":
+            fields["config_id"] = self.identify(fields["values"])
+        self.recorded(kind, **fields)
+
+    def go_on_after(self, entries: Sequence[Entry]) -> None:
+        """Take in what an earlier driver recorded; `run` then goes on from there.
+
+        Raises:
+            BadInput: as `Replay.run`.
+        """
+        replay = Replay(self.searcher, self.scheduler, self.ledger, self.budget, self.identify)
+        self.replaying = True
+        try:
+            left = replay.run(entries)
+        finally:
+            self.replaying = False
+        self.feed = self._feed(left, replay.proposed)
+        if self.searcher.fresh and self.plan.freezes:
+            first = len(self.searcher.search.handed_out)
+            self.feed.plan(first, self.searcher.fresh, self._ended())
+
+    def _ended(self) -> set[int]:
+        records = self.ledger.records.values()
+        return {record.number for record in records if record.ended_at is not None}
 
     def run(self, folder: Path) -> str:
         """Run them, and write a row of each.
@@ -67,15 +117,15 @@ class AllTrials:
         Returns:
             The sweep's status.
         """
-        plan, searcher = self.plan, self.searcher
-        budget = SharedBudget(plan.options.time_budget, searcher, plan, self.engine.count())
+        plan, searcher, budget = self.plan, self.searcher, self.budget
+        budget.restart()
         status = "failed"
         try:
             with self.faults.noted("running the trials"):
                 self.engine.begin(self.job, self._queue())
                 tune_trials(
-                    plan, searcher, self.ledger, self.engine, self._key, budget, folder,
-                    planned=bool(self.planned),
+                    self.feed, self.scheduler, self.ledger, self.engine, budget, folder,
+                    most_trials=plan.most_trials, record=self._record,
                 )  # fmt: skip
                 status = self._status(budget)
         finally:
@@ -95,8 +145,8 @@ class AllTrials:
             return None
 
     def _queue(self) -> Queue:
-        planned = planned_trials(0, self.planned, self._key)
-        return Queue(self.plan.rungs, HEADS_PER_PROCESS, planned, len(planned))
+        planned = planned_trials(0, self.planned, self._key, self._ended())
+        return Queue(self.plan.rungs, HEADS_PER_PROCESS, planned, len(self.planned))
 
     def _status(self, budget: SharedBudget) -> str:
         """The sweep's status, once Tune has returned."""
@@ -105,7 +155,8 @@ class AllTrials:
             return "interrupted"
         if budget.fired or searcher.cut_short:
             return "timed_out"
-        missing = ended - len(searcher.fresh) < searcher.trials
+        confirmed = len(searcher.fresh) + searcher.earlier
+        missing = ended - confirmed < searcher.trials
         return "failed" if self.faults.lines and missing else "finished"
 
     def _note_unconfirmed(self, status: str) -> None:

@@ -1,5 +1,6 @@
 """A search and its confirmation in one run of Tune and in the same time budget."""
 
+import math
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
@@ -10,7 +11,9 @@ from ray.tune.search import Searcher
 
 from sweep.configurations.distinct import Values
 from sweep.driver.ledger import Ledger
+from sweep.driver.recording import Record
 from sweep.driver.tune_run import TimeBudget
+from sweep.engine.feed import unrecorded
 from sweep.plan.confirmation import Confirmation, Timed, seconds_needed
 from sweep.plan.plan import Plan
 from sweep.results.selection import GROUP, RANKED, to_confirm, trial_numbers
@@ -56,6 +59,8 @@ class ConfirmingSearcher(UnsavedSearcher):
         self.over = self.cut_short = False
         self.cut, self.searching = set[str](), set[str]()
         self.fresh: list[Values] = []
+        self.earlier = 0
+        """Trials of confirmations after which the search went on."""
         self._begun = False
         self._next = 0
 
@@ -90,9 +95,10 @@ class ConfirmingSearcher(UnsavedSearcher):
         """Choose what is confirmed: every configuration with its first seed, then the next."""
         self._begun = True
         if self.over:  # every trial that the search has left gets its end
-            missing = not self.search.ended and len(self.search.handed_out) < self.trials
+            searched = len(self.search.handed_out) - self.earlier
+            missing = not self.search.ended and searched < self.trials
             self.cut_short = bool(self.cut) or missing
-            self.search.hand_out_rest(self.trials)
+            self.search.hand_out_rest(self.trials + self.earlier)
             self.ledger.end_all(self.search.handed_out, "timed_out")
         first = self.ledger.confirm_from = len(self.search.handed_out)
         outcomes = pd.DataFrame(self.ledger.outcomes, columns=[*RANKED, *GROUP])
@@ -100,8 +106,13 @@ class ConfirmingSearcher(UnsavedSearcher):
         numbers = trial_numbers(outcomes).groupby(outcomes["config_id"]).min()
         best, groups = asked.configurations, asked.groups
         chosen = to_confirm(outcomes, best, groups) if best else []
-        values = [self.search.handed_out[int(numbers[config])] for config in chosen]
-        self.fresh = [{**own, "seed": seed} for seed in asked.seeds for own in values]
+        had = set(zip(outcomes["config_id"], outcomes["seed"], strict=True))
+        self.fresh = [
+            {**self.search.handed_out[int(numbers[config])], "seed": seed}
+            for seed in asked.seeds
+            for config in chosen
+            if (config, seed) not in had
+        ]
         self.begins(first + len(self.fresh))
 
     def on_trial_result(self, trial_id: str, result: Result) -> None:
@@ -121,7 +132,15 @@ class ConfirmingSearcher(UnsavedSearcher):
     def hand_out_rest(self, planned: int) -> None:
         """Number the search's trials that will never begin; the confirmation's have numbers."""
         if not self._begun:
-            self.search.hand_out_rest(planned)
+            self.search.hand_out_rest(planned + self.earlier)
+
+    def reopen(self) -> None:
+        """Go on with the search after its confirmation; trials keep their numbers."""
+        self.search.handed_out += self.fresh
+        self.earlier += len(self.fresh)
+        self.search.ended = self.over = self._begun = False
+        self.fresh, self._next = [], 0
+        self.ledger.confirm_from = math.inf
 
     def close(self) -> None:
         """Tell the search that there is nothing more to come."""
@@ -133,13 +152,19 @@ class SharedBudget(TimeBudget):
 
     The epochs of the best configurations so far tell what the confirmation needs, with
     `concurrent` trials side by side. Running trials of the search end after the epoch that they
-    are in. `seconds` are for both, None for no limit.
+    are in. `seconds` are for both, None for no limit. `record` is told when the search is over.
     """
 
     def __init__(
-        self, seconds: float | None, searcher: ConfirmingSearcher, plan: Plan, concurrent: int
+        self,
+        seconds: float | None,
+        searcher: ConfirmingSearcher,
+        plan: Plan,
+        concurrent: int,
+        record: Record = unrecorded,
     ) -> None:
         super().__init__(seconds)
+        self.record = record
         self.searcher, self.plan, self.concurrent = searcher, plan, concurrent
         self.next_look = 0.0
         self.cut = searcher.cut
@@ -159,7 +184,9 @@ class SharedBudget(TimeBudget):
         if self.seconds is not None and not self.searcher.over and now >= self.next_look:
             kept = self._kept(MOST_KEPT * self.seconds)
             left = self.began + self.seconds - kept - now
-            self.searcher.over = kept > 0 and left <= 0
+            if kept > 0 and left <= 0:
+                self.searcher.over = True
+                self.record("over")
             self.next_look = now + max(LOOK_SECONDS, LOOK_SHARE * left)
         return False
 

@@ -65,7 +65,11 @@ class Ledger(Callback):
     Attributes:
         confirm_from: number of the first trial of the confirmation.
         outcomes: of every trial that ended, the columns by which configurations are selected.
-        out_of_time: Tune's names of trials that were ended for the sake of the time budget.
+        out_of_time: numbers of trials that were ended for the sake of the time budget.
+        now: the time that is written with what happens.
+        before_writing: called before rows are written.
+        written: keys of rows that are in the tables already, `(table, trial_id, epoch)`, epoch 0
+            in `trials`; they are not added again.
     """
 
     def __init__(
@@ -87,12 +91,15 @@ class Ledger(Callback):
         self.epochs = TableWriter(results, "epochs", job.sweep)
         self.confirm_from = math.inf
         self.outcomes: list[dict[str, Any]] = []
-        self.out_of_time: Container[str] = ()
+        self.out_of_time = set[int]()
+        self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
+        self.before_writing: Callable[[], None] = lambda: None
+        self.written: Container[tuple[str, str, int]] = ()
 
     def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The trial began."""
         record = self._record(trial)
-        record.started_at = record.started_at or datetime.now(UTC)
+        record.started_at = record.started_at or self.now()
         record.status = "running"
 
     def on_trial_result(
@@ -118,24 +125,31 @@ class Ledger(Callback):
         record.images += result["images_per_second"] * result["train_seconds"]
         record.host_memory_bytes = max(record.host_memory_bytes, result["host_memory_bytes"])
         self.epochs_reported += 1
+        trial_id = self.job.trial_id(record.number)
+        if ("epochs", trial_id, record.epoch) in self.written:
+            return
         row = {name: result[name] for name in EPOCHS.names if name in result}
-        row |= {"trial_id": self.job.trial_id(record.number), "phase": record.phase}
-        self.epochs.add(row | {"ended_at": datetime.now(UTC)})
+        row |= {"trial_id": trial_id, "phase": record.phase}
+        self.epochs.add(row | {"ended_at": self.now()})
 
     def on_trial_complete(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The trial ended by itself or was stopped by the scheduler."""
         record = self._record(trial)
         status = record.result.get("status", "failed")
         if status == UNFINISHED:
-            status = "timed_out" if trial.trial_id in self.out_of_time else "stopped"
+            status = "timed_out" if record.number in self.out_of_time else "stopped"
         self._end(record, status)
         trial.config = {"number": trial.config["number"]}
         forget_results(trial)
 
     def on_trial_error(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The slot of the trial died again and again."""
+        self.end_in_error(trial, error_text(trial.error_file))
+
+    def end_in_error(self, trial: Trial, error: str) -> None:
+        """End a trial as failed."""
         record = self._record(trial)
-        record.result["error"] = error_text(trial.error_file)
+        record.result["error"] = error
         self._end(record, "failed")
 
     def stop_unstarted(self, number: int, values: Values) -> None:
@@ -144,16 +158,21 @@ class Ledger(Callback):
 
     def on_step_end(self, iteration: int, trials: Trials, **info: Any) -> None:
         """Between two events: write what is due."""
-        for table in (self.trials, self.epochs):
-            with self.faults.noted("writing results"):
-                table.flush_if_due()
+        if self.trials.is_due or self.epochs.is_due:
+            self.write()
+
+    def write(self) -> None:
+        """Write all rows: those of epochs first, so that no trial is without its epochs."""
+        with self.faults.noted("writing results"):
+            self.before_writing()
+            self.epochs.flush()
+            self.trials.flush()
 
     def close(self, handed_out: list[Values], status: str) -> None:
         """As `end_all`, and write all rows."""
         self.end_all(handed_out, status)
+        self.write()
         for table in (self.epochs, self.trials):
-            with self.faults.noted("writing results"):
-                table.flush()
             for line in table.misfits:
                 self.faults.say(line)
 
@@ -183,11 +202,12 @@ class Ledger(Callback):
         if record.ended_at is not None:
             return
         record.status = status
-        record.ended_at = datetime.now(UTC)
+        record.ended_at = self.now()
         self.leader.hear(record)
         self.statuses[status] += 1
         row = self._row(record)
-        self.trials.add(row)
+        if ("trials", row["trial_id"], 0) not in self.written:
+            self.trials.add(row)
         self.outcomes.append({name: row.get(name) for name in (*RANKED, *GROUP)})
         record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
         if status == "completed" and record.phase == SEARCH:  # few are fresh: all are kept

@@ -1,10 +1,9 @@
-"""One sweep from its plan to its result: data → models → Ray Tune → rows → winner → result."""
+"""One sweep with its folder claimed: Ray Tune → rows → winner → result."""
 
 import contextlib
-import math
 import shutil
-from collections.abc import Iterator
-from dataclasses import replace
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,33 +12,25 @@ import torch
 from rich.console import Console
 from rich.markup import escape
 
-from search_spaces.domains import Choice
 from sweep import __version__
 from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
 from sweep.driver.live_view import LiveView, live
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.faults import Faults
-from sweep.options.spaces import name_of
-from sweep.options.sweep_options import space_command
-from sweep.plan.names import claim_name, sweep_name
+from sweep.journal.entries import Entry
+from sweep.journal.journal import Journal
+from sweep.journal.past import ended_numbers, last_entry
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources, ray_resources
-from sweep.prepare.bundled import with_bundled_defaults
-from sweep.prepare.check_models import check_models, loaded_line
 from sweep.prepare.measurements import measured_packing, measured_precisions
-from sweep.prepare.trial_shapes import trial_shapes
-from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult, load_result
-from sweep.results.folders import run_folder, writable_folder
-from sweep.results.liveness import heartbeat
+from sweep.results.folders import run_folder, table_folder
 from sweep.results.manifest import Manifest, write_manifest
-from sweep.results.tables import sweep_folders
-from sweep.terminal.loading import loading, waiting
+from sweep.results.tables import keep_rows, row_keys, sweep_folders
+from sweep.terminal.loading import waiting
 from sweep.trial.job import Job
-from tl_core.config import config_from_dict
 from tl_core.errors import BadInput
-from tl_core.machine.user_path import expanded
 from tl_core.train.precision import PHASES
 
 if TYPE_CHECKING:  # these load Ray, which reads its environment as it is imported
@@ -47,64 +38,8 @@ if TYPE_CHECKING:  # these load Ray, which reads its environment as it is import
     from sweep.driver.ledger import Ledger
     from sweep.engine.engine import Engine
 
-
-def run_plan(plan: Plan, console: Console) -> SweepResult:
-    """Run a plan from start to end.
-
-    Args:
-        plan: its source, where it has one, is trained.
-        console: where notes and progress go.
-
-    Returns:
-        The tables, as `load_result` reads them back at any later time.
-
-    Raises:
-        BadInput: the sweep cannot be run as asked; nothing has been written.
-    """
-    for note in plan.notes:
-        console.print(note, style="bold yellow", highlight=False)
-    results = writable_folder(expanded(plan.options.results), "--results")
-    sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
-    if plan.options.address is None:  # refuse what this machine lacks before data are loaded
-        plan.resources(plan.pool)
-    plan = with_bundled_defaults(plan, console)
-    if plan.search.reason:
-        console.print(f"search: {plan.search}", markup=False, highlight=False)
-    with loading(console) as progress:
-        checked = check_models(plan, trial_shapes(plan), progress)
-    sound = [config_from_dict(values, plan.base) for values in checked.sound]
-    about_data = print_data(sound, console, plan.levels("limit_train"))
-    for backbone, what in checked.loaded.items():
-        console.print(loaded_line(backbone, what), highlight=False)
-    manifest = claim_name(plan, results, lambda name: new_manifest(plan, name))
-    manifest.loaded = checked.loaded
-    manifest.notes += about_data
-    sweep = OneSweep(plan, checked.sound, manifest, results, console)
-    sweep.note(*checked.notes)
-    with heartbeat(sweep.folder):
-        return sweep.run()
-
-
-def new_manifest(plan: Plan, name: str) -> Manifest:
-    """The description of a sweep that is about to run."""
-    levels = {
-        k: list(d.values) if isinstance(d, Choice) else repr(d) for k, d in plan.free.items()
-    }
-    alone = plan.space.name == name_of(plan.space.path)  # not a source, nor one of several runs
-    return Manifest(
-        name=name,
-        space=plan.space.name,
-        command=space_command(plan.options) if alone else "",
-        question=plan.space.question,
-        search=plan.search.name,
-        scheduler=plan.search.scheduler,
-        seeds=len(plan.search.seeds),
-        trials_planned=plan.all_trials,
-        fields=levels,
-        base=plan.base.to_dict(),
-        notes=[*([f"search: {plan.search}"] if plan.search.reason else []), *plan.notes],
-        started_at=datetime.now(UTC).isoformat(),
-    )
+JUDGED = ("classes", "evaluations", "predictions")
+"""Tables of what judging measures, which is done again when a sweep is resumed."""
 
 
 class OneSweep:
@@ -116,6 +51,8 @@ class OneSweep:
         manifest: of the sweep, whose folder is there.
         results: the results folder.
         console: where notes and progress go.
+        journal: takes all that happens.
+        past: what the journal held, where an earlier driver began the sweep.
 
     Attributes:
         trials: all its trials, once they run.
@@ -130,9 +67,12 @@ class OneSweep:
         manifest: Manifest,
         results: Path,
         console: Console,
+        journal: Journal,
+        past: Sequence[Entry] = (),
     ) -> None:
         self.plan, self.shapes, self.manifest = plan, shapes, manifest
         self.results, self.console = results, console
+        self.journal, self.past = journal, past
         self.name = manifest.name
         self.folder = run_folder(results, self.name)
         self.faults = Faults()
@@ -175,19 +115,22 @@ class OneSweep:
         job = self._with_precisions(self._job(resources), engine, here=not joined)
         if resources.gpus and plan.options.trials_per_gpu is None:
             resources = self._resources(self._packed(job, engine))
+        self.journal.add("session", precisions=job.precisions, **asdict(resources))
         engine.share_out(resources, plan.options)
         job = replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         identifier = Identifier(job.config, job.base, model_limits(plan.base))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
+        ledger.before_writing = self.journal.sync
         self.view = view = self._shown(ledger, resources)
         self.began = True
         with live(self.console, view):
             self.run_trials(job, ledger, engine, identifier, view)
         try:
-            if self.manifest.status != "interrupted" or math.isfinite(ledger.confirm_from):
+            if self.manifest.status != "interrupted":
                 self._judge(job, resources, engine)
         finally:
-            for unread in ("checkpoints", "engine"):  # the winner's weights are kept apart
+            finished = self.manifest.status == "finished"  # the winner's weights are kept apart
+            for unread in ("engine", *(("checkpoints", "states") if finished else ())):
                 shutil.rmtree(self.folder / unread, ignore_errors=True)
 
     def _resources(self, packed: int = 1) -> Resources:
@@ -205,6 +148,8 @@ class OneSweep:
         auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
         if not auto:
             return job
+        if known := last_entry(self.past, "session"):
+            return replace(job, precisions=known["precisions"])
         with self._step("Measuring which precision is faster", "measuring precision"):
             precisions, notes = measured_precisions(
                 job, self.shapes, auto, engine.processes.call, here=here
@@ -270,17 +215,34 @@ class OneSweep:
                 write_manifest(self.results, self.manifest)
 
         study, identify = self.folder / "study.log", identifier.config_id
+        study.unlink(missing_ok=True)  # what an earlier driver told it is told again
         proposer = self.plan.proposer(self.name, study, identify, self.note, self.take_count)
         planned = self.plan.known_trials(identify) if self.plan.freezes else ()
         self.trials = AllTrials(
-            self.plan, job, proposer, ledger, engine, planned, begin_confirmation
-        )
+            self.plan, job, proposer, ledger, engine, planned, begin_confirmation, identify,
+            self.journal.add,
+        )  # fmt: skip
+        if self.past:
+            self._go_on(ledger)
         status = "failed"
         try:
             status = self.trials.run(self.folder)
         finally:  # until then it is running, for all that read the manifest
             self.manifest.status = status
+            self.journal.add("close", status=status)
         self.note(*self.trials.notes)
+
+    def _go_on(self, ledger: "Ledger") -> None:
+        """Take in what an earlier driver did, and the rows that it wrote."""
+        assert self.trials is not None
+        ended = {ledger.job.trial_id(number) for number in ended_numbers(self.past)}
+        keys = row_keys(self.results, self.name)
+        ledger.written = {key for key in keys if key[0] != "trials" or key[1] in ended}
+        self.trials.go_on_after(self.past)
+        ledger.written = ()
+        keep_rows(self.results, "trials", self.name, ended)
+        for table in JUDGED:
+            shutil.rmtree(table_folder(self.results, table, self.name), ignore_errors=True)
 
     def take_count(self, configurations: int) -> None:
         """Take in how many configurations there are, once the search has decided it."""
@@ -319,7 +281,14 @@ class OneSweep:
             self.manifest.notes.append(line)
 
     def _break_off(self, error: Exception) -> None:
-        """Note an error after the first trial; raise one before it, and leave nothing behind."""
+        """Note an error after the first trial; raise one before it, and leave nothing behind.
+
+        What an earlier driver did stays.
+        """
+        if self.past and isinstance(error, BadInput):
+            self.manifest.status = "interrupted"
+            self._end()
+            raise error
         if self.began:
             self.faults.add("running the sweep", error)
             self.manifest.status = "failed"

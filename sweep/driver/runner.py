@@ -2,7 +2,7 @@
 
 from rich.console import Console
 
-from sweep.driver.one_sweep import run_plan
+from sweep.driver.run_plan import run_plan
 from sweep.driver.trained_source import with_trained_source
 from sweep.engine.ray_cluster import prepare_environment
 from sweep.options.spaces import SearchSpace

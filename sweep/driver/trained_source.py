@@ -6,7 +6,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from sweep.driver.one_sweep import run_plan
+from sweep.driver.run_plan import run_plan
 from sweep.driver.source_digest import source_digest
 from sweep.driver.unfinished import Unfinished
 from sweep.plan.at_source import source_options
@@ -49,7 +49,7 @@ def trained_source(plan: Plan, console: Console) -> Path:
         console.print(f"Source: {name}, trained before.", highlight=False)
         return kept
     console.print(f"[bold]First the source[/bold]: {name}", highlight=False)
-    result = run_plan(wanted, console)
+    result = run_plan(replace(wanted, parent=plan, kept_as=name), console)
     weights = _model_of(result, console)
     made_of, asked = result.manifest.base, wanted.base.to_dict()
     if any(made_of[field] != asked[field] for field in ("dataset", "backbone", "weights")):

@@ -15,8 +15,9 @@ from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
 from sweep.driver.ledger import Ledger
+from sweep.driver.recording import Record, Recording
 from sweep.engine.engine import Engine
-from sweep.engine.feed import Feed, Following, KeyOf
+from sweep.engine.feed import Feed, Following, unrecorded
 from sweep.plan.plan import Plan
 from sweep.search.schedulers import Fifo, SchedulerContext, build_scheduler
 from sweep.trial.slot import Slot
@@ -48,6 +49,10 @@ class TimeBudget(Stopper):
         self.cut: set[str] = set()
         """Tune's names of trials that it ended before the time was over."""
 
+    def restart(self) -> None:
+        """Count from now."""
+        self.began = time.time()
+
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No trial is stopped by itself."""
         return False
@@ -60,15 +65,15 @@ class TimeBudget(Stopper):
 
 
 def tune_trials(
-    plan: Plan,
-    searcher: Searcher,
+    feed: Feed,
+    scheduler: Fifo,
     ledger: Ledger,
     engine: Engine,
-    key_of: KeyOf,
     budget: TimeBudget,
     folder: Path,
     *,
-    planned: bool = False,
+    most_trials: int,
+    record: Record = unrecorded,
 ) -> None:
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
@@ -76,30 +81,29 @@ def tune_trials(
     that raises has no more trials; those under way go on to their ends.
 
     Args:
-        plan: names the scheduler and the number of trials.
-        searcher: proposes the trials.
+        feed: proposes the trials.
+        scheduler: stops weak ones.
         ledger: follows them.
         engine: trains them; has begun with the sweep's job.
-        key_of: as in `Feed`.
         budget: may end the sweep.
         folder: of the sweep; Tune's own state goes to `engine` in it.
-        planned: as in `Feed`.
+        most_trials: no fewer than there will be.
+        record: takes entries for the sweep's journal.
     """
-    scheduler = _scheduler(plan)
     for part, doing, methods in (
-        (searcher, "searching", SEARCHING),
+        (feed.asked, "searching", SEARCHING),
         (scheduler, "scheduling", SCHEDULING),
         (ledger, "following a trial", FOLLOWING),
     ):
         ledger.faults.guard(part, doing, methods)
-    ledger.out_of_time = budget.cut
-    feed = Feed(searcher, key_of, engine.tell, engine.count, planned=planned)
+    feed.cut = ledger.out_of_time
     scheduler.decided = feed.decided
     following = Following(feed, lambda: _end_at_interrupt(engine), engine.look)
+    callbacks = [Recording(record, feed.cut), ledger, following]
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
-        tune_config=_tune_config(feed, scheduler, plan.most_trials),
-        run_config=_run_config([ledger, following], _Ending(budget, engine), folder),
+        tune_config=_tune_config(feed, scheduler, most_trials),
+        run_config=_run_config(callbacks, _Ending(budget, engine, feed), folder),
     )
     try:
         with signals_kept():
@@ -139,7 +143,8 @@ def slot_resources() -> dict[str, float]:
     return {"cpu": 0, f"node:{ray.util.get_node_ip_address()}": 0.001}
 
 
-def _scheduler(plan: Plan) -> Fifo:
+def planned_scheduler(plan: Plan) -> Fifo:
+    """The scheduler of a plan."""
     context = SchedulerContext(
         epochs=plan.searched_epochs,
         grace_period=plan.grace_period,
@@ -151,13 +156,15 @@ def _scheduler(plan: Plan) -> Fifo:
 
 
 class _Ending(Stopper):
-    """Ends training, too, when a budget ends the sweep."""
+    """Ends training, too, when a budget ends the sweep; knows trials by Tune's names."""
 
-    def __init__(self, budget: TimeBudget, engine: Engine) -> None:
-        self.budget, self.engine = budget, engine
+    def __init__(self, budget: TimeBudget, engine: Engine, feed: Feed) -> None:
+        self.budget, self.engine, self.feed = budget, engine, feed
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
-        return self.budget(trial_id, result)
+        if ends := self.budget(self.feed.names[trial_id], result):
+            self.feed.cut.add(self.feed.numbers[trial_id])
+        return ends
 
     def stop_all(self) -> bool:
         if ends := self.budget.stop_all():

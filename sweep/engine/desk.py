@@ -246,6 +246,9 @@ class Desk:
         return failure("out_of_memory", lack)
 
 
-def proposed(number: int, values: dict[str, Any], key: str | None, *, stoppable: bool) -> Event:
-    """The event of a trial that Tune has asked for."""
-    return ("propose", Trial(number, values, key, stoppable))
+def proposed(
+    number: int, values: dict[str, Any], key: str | None, *, stoppable: bool, trained: int = 0
+) -> Event:
+    """The event of a trial that Tune has asked for; an earlier driver heard `trained` epochs."""
+    before: list[Report] = [{"done": False}] * trained
+    return ("propose", Trial(number, values, key, stoppable, before, trained))

@@ -1,6 +1,7 @@
 """What Tune asks for and decides, told to the desk in order; how many trials are under way."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Container, Iterable, Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from ray.tune import Callback
@@ -19,13 +20,35 @@ not known in advance."""
 KeyOf = Callable[[Values], str | None]
 
 
-def planned_trials(first: int, values: Sequence[Values], key_of: KeyOf) -> list[Trial]:
-    """Trials that are known in advance, from number `first` on."""
-    return [Trial(first + n, own, key_of(own)) for n, own in enumerate(values)]
+def planned_trials(
+    first: int, values: Sequence[Values], key_of: KeyOf, ended: Container[int] = ()
+) -> list[Trial]:
+    """Trials that are known in advance, from number `first` on, without those that have ended."""
+    numbered = enumerate(values, first)
+    return [Trial(number, own, key_of(own)) for number, own in numbered if number not in ended]
+
+
+@dataclass(frozen=True)
+class UnderWay:
+    """A trial that had been proposed and had not ended when the driver did.
+
+    Attributes:
+        name: what the searcher calls it.
+        config: what the searcher suggested.
+        trained: epochs that the driver had heard.
+    """
+
+    name: str
+    config: dict[str, Any]
+    trained: int
+
+
+def unrecorded(kind: str, **fields: Any) -> None:
+    """Take an entry that no journal keeps."""
 
 
 class Feed(UnsavedSearcher):
-    """Hands a searcher's trials to Tune and to the desk.
+    """Hands a searcher's trials to Tune and to the desk; Tune's names of them change, its do not.
 
     Args:
         searcher: proposes the trials.
@@ -33,6 +56,13 @@ class Feed(UnsavedSearcher):
         tell: takes what the driver has decided, in order.
         processes: returns the number of trainer processes that there are, or will be.
         planned: whether the desk knows the trials already; their groups need no more slots.
+        left: trials that were under way before; they come first.
+        proposed: how many trials the searcher has proposed before.
+        record: takes an entry of each new proposal.
+
+    Attributes:
+        names: Tune's name of a trial → the searcher's.
+        cut: numbers of the trials that the time budget has ended.
     """
 
     def __init__(
@@ -43,10 +73,17 @@ class Feed(UnsavedSearcher):
         processes: Callable[[], int],
         *,
         planned: bool = False,
+        left: Iterable[UnderWay] = (),
+        proposed: int = 0,
+        record: Callable[..., None] = unrecorded,
     ) -> None:
         super().__init__()
         self.asked, self.key_of, self.planned = searcher, key_of, planned
-        self.tell, self.processes = tell, processes
+        self.tell, self.processes, self.record = tell, processes, record
+        self.left, self.proposed = list(left), proposed
+        self.names: dict[str, str] = {}
+        self.numbers: dict[str, int] = {}
+        self.cut = set[int]()
         self.events: list[Event] = []
         self.weights: dict[str, int] = {}
         self.heard: dict[int, int] = {}
@@ -55,30 +92,52 @@ class Feed(UnsavedSearcher):
         """The next trial; None while enough are under way."""
         if sum(self.weights.values()) >= HEADS_PER_PROCESS * self.processes():
             return None
-        trial = self.asked.suggest(trial_id)
-        if not isinstance(trial, dict):
-            return trial
+        following = self.left.pop(0) if self.left else self._proposed()
+        if not isinstance(following, UnderWay):
+            return following
+        trial, number = following.config, following.config["number"]
         if planned := trial.pop("planned", None):
-            first, values = planned
-            self.planned = True
-            self.events.append(("plan", planned_trials(first, values, self.key_of), first))
+            self.plan(*planned)
+        self.names[trial_id], self.numbers[trial_id] = following.name, number
         key = self.key_of(trial["values"])
         joins = key is not None and not self.planned
         self.weights[trial_id] = 1 if joins else HEADS_PER_PROCESS
+        if following.trained:
+            self.heard[number] = following.trained
         stoppable = "configuration" in trial
-        self.events.append(proposed(trial["number"], trial["values"], key, stoppable=stoppable))
+        self.events.append(
+            proposed(number, trial["values"], key, stoppable=stoppable, trained=following.trained)
+        )
         return trial
+
+    def _proposed(self) -> Any:
+        """The searcher's next trial, None, or FINISHED."""
+        name = f"p{self.proposed}"
+        trial = self.asked.suggest(name)
+        if not isinstance(trial, dict):
+            return trial
+        self.proposed += 1
+        fields = {key: trial.get(key) for key in ("number", "configuration", "values")}
+        self.record("propose", **fields)
+        return UnderWay(name, trial, 0)
+
+    def plan(self, first: int, values: Sequence[Values], ended: Container[int] = ()) -> None:
+        """Tell the desk of trials from number `first` on that are known in advance."""
+        self.planned = True
+        known = planned_trials(first, values, self.key_of, ended)
+        self.events.append(("plan", known, first))
 
     def on_trial_result(self, trial_id: str, result: Result) -> None:
         """Tell the searcher."""
-        self.asked.on_trial_result(trial_id, result)
+        self.asked.on_trial_result(self.names.get(trial_id, trial_id), result)
 
     def on_trial_complete(
         self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Tell the searcher; one more trial may begin."""
         self.weights.pop(trial_id, None)
-        self.asked.on_trial_complete(trial_id, result, error)
+        self.numbers.pop(trial_id, None)
+        self.asked.on_trial_complete(self.names.pop(trial_id, trial_id), result, error)
 
     def take_result(self, number: int) -> None:
         """The driver has heard one more report of a trial."""

@@ -57,6 +57,8 @@ class Queue:
         known = self.planned.trials.get(trial.number)
         if known is not None and known.values == trial.values:
             known.stoppable = trial.stoppable
+            if trial.reports:
+                known.reports, known.heard = trial.reports, trial.heard
             trial = known
         elif self.planned.any:
             trial.key = None

@@ -14,7 +14,7 @@ from tl_core.errors import BadInput
 
 RESERVED_NAMES = frozenset((
     *builtin_spaces(), "list", "show", "delete", "pretrain", "sources", "predict", "export",
-    "pictures", "spaces", "settings", "datasets", "models",
+    "pictures", "resume", "retry", "spaces", "settings", "datasets", "models",
 ))  # fmt: skip
 LONGEST = 200
 """Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""

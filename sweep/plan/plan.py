@@ -1,7 +1,7 @@
 """A plan: what a sweep trains, around what, and in which order."""
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -38,6 +38,12 @@ class Plan(PlannedSpace):
     """Lines to show before the sweep runs."""
     count_note: str | None = None
     """The one of them on the number of configurations."""
+    replaced: dict[str, Any] = field(default_factory=dict)
+    """Fields of the base that this machine could not have, and what it has in their place."""
+    parent: "Plan | None" = None
+    """The plan whose source this sweep trains."""
+    kept_as: str | None = None
+    """Name under which its winner is kept, where it trains a source."""
 
     @property
     def trials(self) -> int:
@@ -177,10 +183,10 @@ class Plan(PlannedSpace):
         adopted = architecture_of_source(self.base, {**dict.fromkeys(self.named), **changed})
         return self._fixed({**adopted, **changed})
 
-    def with_base(self, changed: Mapping[str, Any], note: str) -> "Plan":
+    def with_base(self, changed: Mapping[str, Any], *notes: str) -> "Plan":
         """The same plan with some fields of the base replaced and no longer free."""
         plan = self._fixed(changed)
-        return replace(plan, notes=(*self.notes, note))
+        return replace(plan, notes=(*self.notes, *notes), replaced={**self.replaced, **changed})
 
     def _fixed(self, changed: Mapping[str, Any]) -> "Plan":
         base, free = config_from_dict(changed, self.base), fix(self.free, changed)

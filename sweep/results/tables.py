@@ -4,12 +4,14 @@
 pandas, polars and DuckDB read the folder while the sweep runs.
 """
 
+import contextlib
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 
@@ -48,15 +50,17 @@ class TableWriter:
         self.misfits: list[str] = []
 
     def add(self, row: Row) -> None:
-        """Take one row, which a later `flush_if_due` writes."""
+        """Take one row, which a later `flush` writes."""
         if not self.rows:
             self.oldest = time.monotonic()
         self.rows.append(row)
 
-    def flush_if_due(self) -> None:
-        """Write the waiting rows if they are many or old."""
-        if len(self.rows) >= FLUSH_ROWS or time.monotonic() - self.oldest > FLUSH_SECONDS:
-            self.flush()
+    @property
+    def is_due(self) -> bool:
+        """Whether the waiting rows are many or old."""
+        if len(self.rows) >= FLUSH_ROWS:
+            return True
+        return bool(self.rows) and time.monotonic() - self.oldest > FLUSH_SECONDS
 
     def flush(self) -> None:
         """Write the waiting rows as one new file, whole or not at all."""
@@ -118,7 +122,7 @@ def read_parts(
     names = columns or SCHEMAS[table].names
     schema = pa.schema([SCHEMAS[table].field(name) for name in names])
     parts, problems = [schema.empty_table()], []
-    for file in sorted(table_folder(results, table, sweep).glob("[!._]*.parquet")):
+    for file in _part_files(results, table, sweep):
         try:
             part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
             parts.append(part.to_table())
@@ -128,6 +132,35 @@ def read_parts(
     if "phase" in names:
         rows = rows.set_column(names.index("phase"), "phase", rows["phase"].fill_null(SEARCH))
     return rows, problems
+
+
+def keep_rows(results: Path, table: str, sweep: str, kept: Collection[str]) -> None:
+    """Remove the rows of all trials but those `kept`, by `trial_id`; each file is replaced whole.
+
+    Files that cannot be read stay as they are.
+    """
+    for file in _part_files(results, table, sweep):
+        with contextlib.suppress(pa.ArrowException, OSError):
+            rows = pq.read_table(file, schema=SCHEMAS[table], partitioning=None)
+            mask = pc.is_in(rows["trial_id"], pa.array(sorted(kept), pa.string()))
+            left = rows.filter(mask)
+            if left.num_rows == rows.num_rows:
+                continue
+            with whole_file(file, temporary_in=run_folder(results, sweep), synced=True) as new:
+                pq.write_table(left, new, compression="zstd")
+
+
+def row_keys(results: Path, sweep: str) -> set[tuple[str, str, int]]:
+    """What rows of `trials` and `epochs` there are: table, `trial_id`, and epoch, 0 in trials."""
+    trials, _ = read_parts(results, "trials", sweep, ["trial_id"])
+    epochs, _ = read_parts(results, "epochs", sweep, ["trial_id", "epoch"])
+    pairs = zip(epochs["trial_id"].to_pylist(), epochs["epoch"].to_pylist(), strict=True)
+    keys = {("trials", trial, 0) for trial in trials["trial_id"].to_pylist()}
+    return keys | {("epochs", trial, epoch) for trial, epoch in pairs}
+
+
+def _part_files(results: Path, table: str, sweep: str) -> list[Path]:
+    return sorted(table_folder(results, table, sweep).glob("[!._]*.parquet"))
 
 
 def sweep_folders(results: Path, sweep: str) -> list[Path]:

@@ -76,13 +76,13 @@ class Seeds:
 
     def __init__(self, configuration: int, last: int) -> None:
         self.configuration, self.last = configuration, last
-        self.epochs: dict[str, int] = {}
+        self.epochs: dict[int, int] = {}
         self.ended = 0
         self.failed = self.stopped = self.kept = False
         self._values: dict[int, list[float]] = {}
         self._undecided: set[int] = set()
 
-    def hear(self, trial: str, epoch: int, value: float, rungs: list[Rung]) -> None:
+    def hear(self, trial: int, epoch: int, value: float, rungs: list[Rung]) -> None:
         """Take an epoch's value; NaN and infinity enter no rung."""
         self.epochs[trial] = epoch
         if math.isfinite(value) and any(rung.epoch == epoch for rung in rungs):

@@ -78,32 +78,34 @@ class Asha(Fifo):
         super().__init__()
         self.rungs, self.seeds, self.epochs = rungs, seeds, epochs
         self.open: dict[int, Seeds] = {}
-        self.trials: dict[str, Seeds] = {}
+        self.trials: dict[int, Seeds] = {}
+        """Number of a running trial → its configuration's."""
 
     def on_trial_add(self, tune_controller: object, trial: Trial) -> None:
         """Follow a trial of a searched configuration."""
-        if trial.trial_id in self.trials:  # it starts again, its slot having died
+        number = trial.config["number"]
+        if number in self.trials:  # it starts again: its slot died, or the driver did
             return
         configuration = trial.config.get("configuration")
         if configuration is not None and trial.config["values"].get("strategy") != SCRATCH:
             last = trial.config["values"].get("epochs", self.epochs)
             seeds = self.open.setdefault(configuration, Seeds(configuration, last))
-            seeds.epochs[trial.trial_id] = 0
-            self.trials[trial.trial_id] = seeds
+            seeds.epochs[number] = 0
+            self.trials[number] = seeds
 
     def on_trial_result(self, tune_controller: object, trial: Trial, result: Result) -> str:
         """Continue or stop, by the rungs that the trial's configuration has reached."""
-        if (seeds := self.trials.get(trial.trial_id)) is None:
+        if (seeds := self.trials.get(trial.config["number"])) is None:
             return TrialScheduler.CONTINUE
-        seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
+        seeds.hear(trial.config["number"], result["epoch"], result["val_accuracy"], self.rungs)
         seeds.decide_at(self.rungs)
         return TrialScheduler.STOP if seeds.stopped else TrialScheduler.CONTINUE
 
     def on_trial_complete(self, tune_controller: object, trial: Trial, result: Result) -> None:
         """Record the last value in its rung."""
         end = end_of(result)
-        if end == "complete" and (seeds := self.trials.get(trial.trial_id)) is not None:
-            seeds.hear(trial.trial_id, result["epoch"], result["val_accuracy"], self.rungs)
+        if end == "complete" and (seeds := self.trials.get(trial.config["number"])) is not None:
+            seeds.hear(trial.config["number"], result["epoch"], result["val_accuracy"], self.rungs)
         self._end(trial, failed=end == "fail")
 
     def on_trial_error(self, tune_controller: object, trial: Trial) -> None:
@@ -117,9 +119,10 @@ class Asha(Fifo):
 
     def _end(self, trial: Trial, *, failed: bool) -> None:
         """Decide where others waited for this trial; drop a configuration that has ended."""
-        if (seeds := self.trials.pop(trial.trial_id, None)) is None:
+        number = trial.config["number"]
+        if (seeds := self.trials.pop(number, None)) is None:
             return
-        del seeds.epochs[trial.trial_id]
+        del seeds.epochs[number]
         seeds.ended += 1
         seeds.failed |= failed
         seeds.decide_at(self.rungs)

@@ -1,0 +1,187 @@
+"""Go on with a sweep whose driver ended: by an interrupt, a kill, a full disk, a power cut."""
+
+import contextlib
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import filelock
+from rich.console import Console
+
+from sweep.driver.made_of import differences, made_of
+from sweep.driver.run_plan import Past, run_plan
+from sweep.driver.study import sweeps_of
+from sweep.driver.trained_source import source_plan, with_trained_source
+from sweep.engine.ray_cluster import prepare_environment
+from sweep.journal.entries import VERSION, Entry
+from sweep.journal.journal import FILE, read_journal
+from sweep.journal.past import last_entry, seconds_used
+from sweep.options.as_data import options_from_data
+from sweep.options.spaces import SearchSpace
+from sweep.options.sweep_options import SweepOptions
+from sweep.plan.make_plan import make_plan
+from sweep.plan.plan import Plan
+from sweep.report.summary import SweepResult, load_result
+from sweep.results.folders import run_folder
+from sweep.results.manifest import Manifest, read_manifest
+from sweep.results.sources import keep_winner
+from tl_core.errors import BadInput
+
+
+def resume_sweep(
+    results: Path,
+    name: str,
+    console: Console,
+    *,
+    changed: Mapping[str, Any] | None = None,
+    force: bool = False,
+) -> SweepResult:
+    """Go on with a sweep where its journal ends.
+
+    Args:
+        results: the results folder.
+        name: of the sweep.
+        console: where notes and progress go.
+        changed: options in the place of the sweep's own: those of the machine, and `time_budget`,
+            the time from now on.
+        force: also where code or settings are not what they were.
+
+    Returns:
+        The tables, as of any sweep.
+
+    Raises:
+        BadInput: there is no such sweep, it runs, its journal cannot be read, or what it was made
+            of has changed; nothing has been changed then.
+    """
+    results = results.expanduser().resolve()
+    with taken(results, name) as manifest:
+        entries = read_journal(run_folder(results, name) / FILE, mend=True)
+        begin = _beginning(entries, name)
+        if manifest.status == "finished":
+            console.print(f"{name} is finished: nothing is left to do.", highlight=False)
+            return load_result(results, name)
+        with _in_folder(begin["folder"]):
+            options, space = options_of(begin, results, changed or {}, entries)
+            prepare_environment(options.address)
+            more = (last_entry(entries, "more") or {}).get("options", {})
+            plan = _plan(begin, options, space, more, console)
+            _check(begin, plan, console, force=force)
+            console.print(f"[bold]Resuming {name}[/bold]: {_so_far(entries)}", highlight=False)
+            result = run_plan(plan, console, Past(manifest, entries))
+        if begin["kept_as"] and result.manifest.status == "finished":
+            keep_winner(results, name, begin["kept_as"])
+        return result
+
+
+@contextlib.contextmanager
+def taken(results: Path, name: str) -> Iterator[Manifest]:
+    """The description of a sweep that no other process works on until the block ends.
+
+    Raises:
+        BadInput: there is none, or it runs.
+    """
+    manifest = read_manifest(results, name)
+    lock = filelock.FileLock(run_folder(results, name) / "resume.lock")
+    try:
+        lock.acquire(timeout=0)
+    except filelock.Timeout:
+        raise BadInput(f"{name} is being resumed by another process.") from None
+    try:
+        state = manifest.state()
+        if state in ("running", "silent"):
+            where = f"process {manifest.pid} on {manifest.host}"
+            more = "" if state == "running" else ", which gives no sign of life but may be alive"
+            raise BadInput(f"{name} is running, as {where}{more}; interrupt it there first.")
+        yield manifest
+    finally:
+        lock.release()
+
+
+def _beginning(entries: Sequence[Entry], name: str) -> Entry:
+    if not entries or entries[0]["kind"] != "begin":
+        raise BadInput(
+            f"{name}: its journal does not say how it began, since the driver ended as it did;"
+            f" `delete {name}` and run its command again."
+        )
+    if entries[0]["version"] != VERSION:
+        raise BadInput(f"{name}: its journal is of another version of tl-sweep; resume it there.")
+    return entries[0]
+
+
+@contextlib.contextmanager
+def _in_folder(folder: str) -> Iterator[None]:
+    """Work in the folder in which the sweep began, where its relative paths lead."""
+    before = Path.cwd()
+    if Path(folder).is_dir():
+        os.chdir(folder)
+    try:
+        yield
+    finally:
+        os.chdir(before)
+
+
+def options_of(
+    begin: Entry, results: Path, changed: Mapping[str, Any], entries: Sequence[Entry]
+) -> tuple[SweepOptions, SearchSpace]:
+    """Options and space of a sweep, the parent's where it is the source of another.
+
+    Raises:
+        BadInput: its time budget is used up and no other is given, or its space is gone.
+    """
+    asked = begin["options"]
+    budget = asked.get("time_budget")
+    if budget is not None and "time_budget" not in changed:
+        left = budget - seconds_used(entries)
+        if left <= 0:
+            raise BadInput(
+                f"resume {begin['sweep']}: its time budget of {budget:.0f} s is used up; give the"
+                " time that it may still take with --time-budget."
+            )
+        changed = {**changed, "time_budget": left}
+    options = options_from_data({**asked, **changed}, results)
+    for own, space in sweeps_of(options):
+        if space.name == begin["space"]:
+            return own, space
+    raise BadInput(f"resume {begin['sweep']}: {options.space} has no sweep {begin['space']} now.")
+
+
+def _plan(
+    begin: Entry,
+    options: SweepOptions,
+    space: SearchSpace,
+    more: Mapping[str, Any],
+    console: Console,
+) -> Plan:
+    """The plan as it was made when the sweep began."""
+    parent = None
+    if begin["of_source"]:
+        parent = make_plan(options, space)
+        of_source = source_plan(parent)
+        options, space = of_source.options, of_source.space
+    plan = make_plan(replace(options, **begin["settled"], **more), space)
+    plan = replace(plan, parent=parent, notes=())
+    if plan.trains_source:
+        plan = with_trained_source(plan, console)
+    return plan.with_base(begin["replaced"]) if begin["replaced"] else plan
+
+
+def _check(begin: Entry, plan: Plan, console: Console, *, force: bool) -> None:
+    """Show what is not as it was when the sweep began; refuse it unless forced."""
+    changed = differences(begin["made_of"], made_of(plan))
+    if not changed:
+        return
+    listed = "; ".join(changed[:5]) + ("; …" if len(changed) > 5 else "")
+    if not force:
+        raise BadInput(
+            f"resume {begin['sweep']}: not all is as it was when the sweep began ({listed})."
+            " Restore it, or go on all the same with --force."
+        )
+    console.print(f"Not as it was: {listed}.", style="bold yellow", highlight=False, markup=False)
+
+
+def _so_far(entries: Sequence[Entry]) -> str:
+    kinds = [entry["kind"] for entry in entries]
+    counts = kinds.count("propose"), kinds.count("end"), kinds.count("result")
+    return "{} trials begun, {} of them ended, {} epochs.".format(*counts)

@@ -1,0 +1,149 @@
+"""An append-only file of entries, one JSON object a line, whole lines or none.
+
+An entry has `kind`, `time` (seconds since the epoch), and fields of its kind (`entries.py`).
+"""
+
+import contextlib
+import json
+import os
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+from sweep.journal.entries import Entry
+from tl_core.errors import BadInput
+
+FILE = "journal.jsonl"
+"""In a sweep's folder."""
+SYNC_SECONDS = 1.0
+"""An entry is on the disk after this long; it survives the end of the process at once."""
+
+
+class Journal:
+    """Appends entries; where the disk takes none, they wait and `problem` says why.
+
+    Args:
+        path: of the file; it may exist, and ends with a whole line then.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.problem: str | None = None
+        """Why entries wait; None: none does."""
+        self._waiting: list[bytes] = []
+        self._unsynced = False
+        self._lock = threading.Lock()
+        self._file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
+        self._closed = threading.Event()
+        self._thread = threading.Thread(target=self._sync_often, daemon=True, name="journal")
+        self._thread.start()
+
+    def add(self, kind: str, **fields: Any) -> None:
+        """Write an entry of now; never raises for want of space."""
+        entry = {"kind": kind, "time": time.time(), **fields}
+        line = json.dumps(entry, default=_plain, separators=(",", ":")).encode() + b"\n"
+        with self._lock:
+            self._waiting.append(line)
+            self._write()
+
+    def _write(self) -> None:
+        """Write what waits, as far as the disk takes it."""
+        size = os.fstat(self._file).st_size
+        try:
+            while self._waiting:
+                data = b"".join(self._waiting[:1000])
+                if os.write(self._file, data) < len(data):
+                    raise OSError("the disk took a part of it")
+                size += len(data)
+                del self._waiting[:1000]
+            self.problem = None
+        except OSError as error:
+            self.problem = error.strerror or str(error)
+            with contextlib.suppress(OSError):
+                os.truncate(self._file, size)
+        self._unsynced = True
+
+    def sync(self) -> None:
+        """Bring all entries to the disk, so that a power cut does not lose them."""
+        with self._lock:
+            if self._waiting:
+                self._write()
+            if self._unsynced:
+                self._unsynced = False
+                with contextlib.suppress(OSError):
+                    os.fsync(self._file)
+
+    def _sync_often(self) -> None:
+        while not self._closed.wait(SYNC_SECONDS):
+            self.sync()
+
+    def close(self) -> None:
+        """Write and sync all; no entry can follow."""
+        if self._closed.is_set():
+            return
+        self._closed.set()
+        self._thread.join()
+        self.sync()
+        os.close(self._file)
+
+
+def _plain(value: Any) -> Any:
+    """NumPy's numbers and arrays as Python's, sets as lists, anything else as text."""
+    if hasattr(value, "tolist"):
+        return value.tolist()
+    return sorted(value) if isinstance(value, set | frozenset) else str(value)
+
+
+def as_read(value: Any) -> Any:
+    """A value as it is read back from a journal: tuples are lists."""
+    return json.loads(json.dumps(value, default=_plain))
+
+
+def read_journal(path: Path, *, mend: bool = False) -> list[Entry]:
+    """The entries of a journal.
+
+    Args:
+        mend: cut off a last line that a kill or a full disk left unfinished, in the file too.
+
+    Raises:
+        BadInput: there is none, or a line before the last cannot be read.
+    """
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:
+        raise BadInput(
+            f"{path}: this sweep has no journal, which `resume` needs; it was written by an"
+            " earlier version, or ended before its first trial. Run its command again."
+        ) from None
+    except OSError as error:
+        raise BadInput(f"{path}: the journal cannot be read ({error.strerror}).") from None
+    entries: list[Entry] = []
+    whole = 0
+    for number, line in enumerate(data.splitlines(keepends=True), 1):
+        entry = _parsed(line)
+        if entry is None and whole + len(line) < len(data):
+            raise BadInput(
+                f"{path}, line {number}: this is no entry of a journal, and more lines follow."
+                " Repair or remove the line; nothing is started over."
+            )
+        if entry is None:
+            break
+        entries.append(entry)
+        whole += len(line)
+    if mend and whole < len(data):
+        os.truncate(path, whole)
+    return entries
+
+
+def _parsed(line: bytes) -> Entry | None:
+    """The entry of a whole line; None where it is none."""
+    with contextlib.suppress(ValueError, RecursionError):
+        entry = json.loads(line)
+        if line.endswith(b"\n") and isinstance(entry, dict) and _is_entry(entry):
+            return entry
+    return None
+
+
+def _is_entry(entry: dict[str, Any]) -> bool:
+    return isinstance(entry.get("kind"), str) and isinstance(entry.get("time"), int | float)
