@@ -87,7 +87,7 @@ for _name, _question in {**builtin_spaces(), ANY_SPACE: "Your file with BASE and
 
 for _panel, _module, _names in (
     ("Models", model_commands, ("pretrain", "sources", "predict", "export")),
-    ("Sweeps", sweep_commands, ("list", "show", "pictures", "resume", "delete")),
+    ("Sweeps", sweep_commands, ("list", "show", "pictures", "resume", "retry", "delete")),
     ("What there is", choices_commands, ("spaces", "settings", "datasets", "models")),
 ):
     for _name in _names:

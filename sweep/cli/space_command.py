@@ -44,5 +44,6 @@ def run_space(
         from sweep.report.tables import print_result
     for result in study.run():
         print_result(result, console)
-        draw_pictures(result)
+        if result.manifest.status != "interrupted":
+            draw_pictures(result)
     raise typer.Exit(study.exit_code)

@@ -1,5 +1,6 @@
 """Commands on sweeps that are there: list, show, pictures, resume, delete."""
 
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +15,8 @@ from tl_core.errors import BadInput
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult
 
+OF_THIS_RUN = ("time_budget", "gpus", "trials_per_gpu", "cpus", "address")
+"""Options that a sweep may have anew each time it goes on."""
 Name = Annotated[str, typer.Argument(help="Name of the sweep.")]
 
 
@@ -100,24 +103,44 @@ def draw_pictures(result: "SweepResult") -> bool:
     return not faults.lines
 
 
-@flags.takes(("time_budget", "gpus", "trials_per_gpu", "cpus", "address"))
+Force = Annotated[
+    bool, typer.Option("--force", help="Also if code, versions or settings have changed.")
+]
+
+
+@flags.takes(OF_THIS_RUN)
 def resume_command(
     name: Name,
     *,
-    force: Annotated[
-        bool, typer.Option("--force", help="Also if code, versions or settings have changed.")
-    ] = False,
+    more_trials: Annotated[
+        int,
+        typer.Option(min=0, help="Configurations that a finished search is to try as well."),
+    ] = 0,
+    force: Force = False,
     results: flags.Results = RESULTS,
     **given: Any,
 ) -> None:
     """Go on with a sweep that was interrupted or killed, where it was."""
+    _go_on(results, name, given, more_trials=more_trials, force=force)
+
+
+@flags.takes(OF_THIS_RUN)
+def retry_command(
+    name: Name, *, force: Force = False, results: flags.Results = RESULTS, **given: Any
+) -> None:
+    """Run trials again that failed, ran out of memory or time, or were interrupted."""
+    _go_on(results, name, given, again=True, force=force)
+
+
+def _go_on(results: Path, name: str, given: dict[str, Any], **how: Any) -> None:
     from sweep.driver.resuming import resume_sweep
     from sweep.report.tables import print_result
 
     changed = {name: value for name, value in given.items() if value is not None}
-    result = resume_sweep(results, name, console, changed=changed, force=force)
+    result = resume_sweep(results, name, console, changed=changed, **how)
     print_result(result, console)
-    draw_pictures(result)
+    if result.manifest.status != "interrupted":
+        draw_pictures(result)
     raise typer.Exit(result.exit_code)
 
 

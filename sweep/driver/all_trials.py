@@ -6,6 +6,7 @@ from typing import Any
 
 from sweep.configurations.distinct import Values
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
+from sweep.driver.interrupts import Interrupts
 from sweep.driver.ledger import Ledger
 from sweep.driver.recording import Record
 from sweep.driver.replay import Replay
@@ -40,6 +41,7 @@ class AllTrials:
         begins: called with the number of all trials once it is known what is confirmed.
         identify: values → `config_id`.
         record: takes entries for the sweep's journal.
+        interrupts: of the sweep.
 
     Attributes:
         notes: lines on what was not confirmed.
@@ -56,7 +58,9 @@ class AllTrials:
         begins: Callable[[int], None],
         identify: Callable[[Values], str] = str,
         record: Record = unrecorded,
+        interrupts: Interrupts | None = None,
     ) -> None:
+        self.interrupts = interrupts or Interrupts()
         self.plan, self.job, self.ledger = plan, job, ledger
         self.engine, self.planned = engine, planned
         self.identify, self.recorded = identify, record
@@ -117,7 +121,7 @@ class AllTrials:
         Returns:
             The sweep's status.
         """
-        plan, searcher, budget = self.plan, self.searcher, self.budget
+        plan, budget = self.plan, self.budget
         budget.restart()
         status = "failed"
         try:
@@ -126,17 +130,23 @@ class AllTrials:
                 tune_trials(
                     self.feed, self.scheduler, self.ledger, self.engine, budget, folder,
                     most_trials=plan.most_trials, record=self._record,
+                    interrupts=self.interrupts,
                 )  # fmt: skip
                 status = self._status(budget)
         finally:
-            with self.faults.noted("closing the search"):
-                if status != "finished":
-                    searcher.hand_out_rest(plan.most_searched)
-                searcher.close()
-            rest = "timed_out" if budget.fired else "interrupted"
-            self.ledger.close(searcher.handed_out, rest)
+            with self.interrupts.deferred():
+                self._close(status)
         self._note_unconfirmed(status)
         return status
+
+    def _close(self, status: str) -> None:
+        """Write a row of each trial, whatever became of it."""
+        with self.faults.noted("closing the search"):
+            if status != "finished":
+                self.searcher.hand_out_rest(self.plan.most_searched)
+            self.searcher.close()
+        rest = "timed_out" if self.budget.fired else "interrupted"
+        self.ledger.close(self.searcher.handed_out, rest)
 
     def _key(self, values: Values) -> str | None:
         try:

@@ -134,8 +134,12 @@ class ConfirmingSearcher(UnsavedSearcher):
         if not self._begun:
             self.search.hand_out_rest(planned + self.earlier)
 
-    def reopen(self) -> None:
-        """Go on with the search after its confirmation; trials keep their numbers."""
+    def reopen(self, trials: int) -> None:
+        """Go on with the search after its confirmation, up to so many configurations in all.
+
+        Trials keep their numbers.
+        """
+        self.search.proposer.extend(trials)
         self.search.handed_out += self.fresh
         self.earlier += len(self.fresh)
         self.search.ended = self.over = self._begun = False

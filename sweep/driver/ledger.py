@@ -152,6 +152,17 @@ class Ledger(Callback):
         record.result["error"] = error
         self._end(record, "failed")
 
+    def start_again(self, number: int) -> Values:
+        """Forget all that a trial that ended has reported, since it starts again; its values."""
+        record = self.records[number]
+        trial_id = self.job.trial_id(number)
+        self.statuses[record.status] -= 1
+        self.outcomes = [row for row in self.outcomes if row["trial_id"] != trial_id]
+        for table in (self.trials, self.epochs):
+            table.rows = [row for row in table.rows if row["trial_id"] != trial_id]
+        self.records[number] = TrialRecord(number, record.values, record.phase)
+        return record.values
+
     def stop_unstarted(self, number: int, values: Values) -> None:
         """Write the row of a trial that is not trained because its configuration was stopped."""
         self._end(self._numbered(number, values), "stopped")

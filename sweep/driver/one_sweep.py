@@ -15,6 +15,7 @@ from rich.markup import escape
 from sweep import __version__
 from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
+from sweep.driver.interrupts import Interrupts
 from sweep.driver.live_view import LiveView, live
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.faults import Faults
@@ -75,7 +76,7 @@ class OneSweep:
         self.journal, self.past = journal, past
         self.name = manifest.name
         self.folder = run_folder(results, self.name)
-        self.faults = Faults()
+        self.faults, self.interrupts = Faults(), Interrupts()
         self.trials: AllTrials | None = None
         self.view: LiveView | None = None
         self.began = False
@@ -92,7 +93,11 @@ class OneSweep:
         write_manifest(self.results, self.manifest)
         try:
             log = self.folder / "ray.log"
-            with ray_cluster(address=address, cpus=cpus, gpus=gpus, log=log) as engine:
+            with (
+                self.interrupts.handled(),
+                ray_cluster(address=address, cpus=cpus, gpus=gpus, log=log) as engine,
+            ):
+                self.interrupts.install()  # Ray takes SIGTERM
                 self.run_on_ray(engine, joined=address is not None)
         except KeyboardInterrupt:
             self.manifest.status = "interrupted"
@@ -216,21 +221,33 @@ class OneSweep:
 
         study, identify = self.folder / "study.log", identifier.config_id
         study.unlink(missing_ok=True)  # what an earlier driver told it is told again
-        proposer = self.plan.proposer(self.name, study, identify, self.note, self.take_count)
+        proposer = self.plan.proposer(
+            self.name, study, identify, self.note, self.take_count, self._trials_at_first()
+        )
         planned = self.plan.known_trials(identify) if self.plan.freezes else ()
         self.trials = AllTrials(
             self.plan, job, proposer, ledger, engine, planned, begin_confirmation, identify,
-            self.journal.add,
+            self.journal.add, self.interrupts,
         )  # fmt: skip
         if self.past:
             self._go_on(ledger)
         status = "failed"
         try:
             status = self.trials.run(self.folder)
+        except KeyboardInterrupt:
+            status = "interrupted"
+            raise
         finally:  # until then it is running, for all that read the manifest
             self.manifest.status = status
             self.journal.add("close", status=status)
         self.note(*self.trials.notes)
+
+    def _trials_at_first(self) -> int | None:
+        """Configurations of the search, where `--more-trials` has added some since."""
+        if last_entry(self.past, "more") is None:
+            return None
+        first: int = self.past[0]["settled"]["trials"]
+        return first
 
     def _go_on(self, ledger: "Ledger") -> None:
         """Take in what an earlier driver did, and the rows that it wrote."""
@@ -241,6 +258,8 @@ class OneSweep:
         self.trials.go_on_after(self.past)
         ledger.written = ()
         keep_rows(self.results, "trials", self.name, ended)
+        begun = {number for number, record in ledger.records.items() if record.epoch}
+        keep_rows(self.results, "epochs", self.name, {ledger.job.trial_id(n) for n in begun})
         for table in JUDGED:
             shutil.rmtree(table_folder(self.results, table, self.name), ignore_errors=True)
 

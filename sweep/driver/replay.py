@@ -83,7 +83,7 @@ class Replay:
         """
         handlers = {
             "propose": self._propose, "start": self._start, "result": self._hear,
-            "end": self._end, "over": self._over, "more": self._more,
+            "end": self._end, "over": self._over, "more": self._more, "again": self._again,
         }  # fmt: skip
         for entry in entries:
             moment = datetime.fromtimestamp(entry["time"], UTC)
@@ -157,7 +157,14 @@ class Replay:
         self.searcher.over = True
 
     def _more(self, entry: Entry) -> None:
-        self.searcher.reopen()
+        self.searcher.reopen(entry["options"]["trials"])
+
+    def _again(self, entry: Entry) -> None:
+        """The search has heard how these ended; it hears no more of them, nor the scheduler."""
+        for number in entry["numbers"]:
+            values = self.ledger.start_again(number)
+            config = {"number": number, "values": values}
+            self.running[number] = PastTrial(f"again{number}", config)
 
     def _trial(self, entry: Entry) -> Trial:
         return cast(Trial, self.running[entry["number"]])

@@ -1,7 +1,11 @@
-"""Go on with a sweep whose driver ended: by an interrupt, a kill, a full disk, a power cut."""
+"""Go on with a sweep whose driver ended: by an interrupt, a kill, a full disk, a power cut.
+
+Or with one that finished: with more trials, or with those again that came to nothing.
+"""
 
 import contextlib
 import os
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +21,7 @@ from sweep.driver.trained_source import source_plan, with_trained_source
 from sweep.engine.ray_cluster import prepare_environment
 from sweep.journal.entries import VERSION, Entry
 from sweep.journal.journal import FILE, read_journal
-from sweep.journal.past import last_entry, seconds_used
+from sweep.journal.past import ended_numbers, last_entry, seconds_used
 from sweep.options.as_data import options_from_data
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
@@ -26,8 +30,13 @@ from sweep.plan.plan import Plan
 from sweep.report.summary import SweepResult, load_result
 from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, read_manifest
+from sweep.results.schema import FAILURES
 from sweep.results.sources import keep_winner
+from sweep.results.tables import read_table
 from tl_core.errors import BadInput
+
+EXTENDABLE = ("optuna", "random")
+"""Searches that can try more configurations than they were asked for."""
 
 
 def resume_sweep(
@@ -36,6 +45,8 @@ def resume_sweep(
     console: Console,
     *,
     changed: Mapping[str, Any] | None = None,
+    more_trials: int = 0,
+    again: bool = False,
     force: bool = False,
 ) -> SweepResult:
     """Go on with a sweep where its journal ends.
@@ -46,6 +57,8 @@ def resume_sweep(
         console: where notes and progress go.
         changed: options in the place of the sweep's own: those of the machine, and `time_budget`,
             the time from now on.
+        more_trials: configurations that a finished search is to try beside those that it has.
+        again: whether trials that failed, ran out of memory or of time are run again.
         force: also where code or settings are not what they were.
 
     Returns:
@@ -59,9 +72,14 @@ def resume_sweep(
     with taken(results, name) as manifest:
         entries = read_journal(run_folder(results, name) / FILE, mend=True)
         begin = _beginning(entries, name)
-        if manifest.status == "finished":
+        to_do = [
+            *(_more(begin, entries, manifest, more_trials) if more_trials else ()),
+            *(_again(entries, results, manifest) if again else ()),
+        ]
+        if manifest.status == "finished" and not to_do:
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
             return load_result(results, name)
+        entries += _with_time(to_do)
         with _in_folder(begin["folder"]):
             options, space = options_of(begin, results, changed or {}, entries)
             prepare_environment(options.address)
@@ -69,7 +87,7 @@ def resume_sweep(
             plan = _plan(begin, options, space, more, console)
             _check(begin, plan, console, force=force)
             console.print(f"[bold]Resuming {name}[/bold]: {_so_far(entries)}", highlight=False)
-            result = run_plan(plan, console, Past(manifest, entries))
+            result = run_plan(plan, console, Past(manifest, entries, to_do))
         if begin["kept_as"] and result.manifest.status == "finished":
             keep_winner(results, name, begin["kept_as"])
         return result
@@ -179,6 +197,32 @@ def _check(begin: Entry, plan: Plan, console: Console, *, force: bool) -> None:
             " Restore it, or go on all the same with --force."
         )
     console.print(f"Not as it was: {listed}.", style="bold yellow", highlight=False, markup=False)
+
+
+def _more(begin: Entry, entries: Sequence[Entry], manifest: Manifest, more: int) -> list[Entry]:
+    """The entry of more trials; raises BadInput where there can be none."""
+    name, asked = manifest.name, f"--more-trials {more}"
+    if manifest.status != "finished":
+        raise BadInput(f"{asked}: {name} is not finished; `resume {name}` first.")
+    if begin["settled"].get("search") not in EXTENDABLE:
+        raise BadInput(
+            f"{asked}: {name} is a {manifest.search}, which has all its configurations;"
+            f" only searches by {' or '.join(EXTENDABLE)} can go on."
+        )
+    before = (last_entry(entries, "more") or {"options": begin["settled"]})["options"]["trials"]
+    return [{"kind": "more", "options": {"trials": before + more}}]
+
+
+def _again(entries: Sequence[Entry], results: Path, manifest: Manifest) -> list[Entry]:
+    """The entry of the trials that ended without a result, where there are any."""
+    ended, rows = ended_numbers(entries), read_table(results, "trials", manifest.name)
+    failed = rows.loc[rows["status"].isin(FAILURES), "trial_id"]
+    numbers = sorted({int(str(trial).rsplit("_", 1)[1]) for trial in failed} & ended)
+    return [{"kind": "again", "numbers": numbers}] if numbers else []
+
+
+def _with_time(entries: Sequence[Entry]) -> list[Entry]:
+    return [{"time": time.time(), **entry} for entry in entries]
 
 
 def _so_far(entries: Sequence[Entry]) -> str:

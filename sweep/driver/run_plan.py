@@ -1,6 +1,7 @@
 """From a plan to a sweep that runs: checks that need data and models, its name, its journal."""
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -32,10 +33,17 @@ from tl_core.machine.user_path import expanded
 
 @dataclass(frozen=True)
 class Past:
-    """A sweep that an earlier driver began: its description, and what its journal holds."""
+    """A sweep that an earlier driver began.
+
+    Attributes:
+        manifest: its description.
+        entries: of its journal, with those that are to be written now.
+        new: these.
+    """
 
     manifest: Manifest
     entries: list[Entry]
+    new: Sequence[Entry] = ()
 
 
 def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepResult:
@@ -92,6 +100,8 @@ def _run(
         if past is None:
             journal.add("begin", **_beginning(plan, manifest.name))
             journal.sync()
+        for entry in past.new if past else ():
+            journal.add(**entry)
         entries = past.entries if past else []
         sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, entries)
         if past is None:

@@ -1,10 +1,6 @@
 """Build and run the Tuner: slots, searcher, scheduler and ledger under Ray Tune."""
 
-import contextlib
-import signal
-import threading
 import time
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +10,7 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.driver.interrupts import Interrupts
 from sweep.driver.ledger import Ledger
 from sweep.driver.recording import Record, Recording
 from sweep.engine.engine import Engine
@@ -74,6 +71,7 @@ def tune_trials(
     *,
     most_trials: int,
     record: Record = unrecorded,
+    interrupts: Interrupts | None = None,
 ) -> None:
     """Run trials until the searcher has no more, the budget ends, or the user interrupts.
 
@@ -89,7 +87,9 @@ def tune_trials(
         folder: of the sweep; Tune's own state goes to `engine` in it.
         most_trials: no fewer than there will be.
         record: takes entries for the sweep's journal.
+        interrupts: of the sweep.
     """
+    interrupts = interrupts or Interrupts()
     for part, doing, methods in (
         (feed.asked, "searching", SEARCHING),
         (scheduler, "scheduling", SCHEDULING),
@@ -98,7 +98,7 @@ def tune_trials(
         ledger.faults.guard(part, doing, methods)
     feed.cut = ledger.out_of_time
     scheduler.decided = feed.decided
-    following = Following(feed, lambda: _end_at_interrupt(engine), engine.look)
+    following = Following(feed, lambda: interrupts.end_softly(engine.over.set), engine.look)
     callbacks = [Recording(record, feed.cut), ledger, following]
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
@@ -106,10 +106,12 @@ def tune_trials(
         run_config=_run_config(callbacks, _Ending(budget, engine, feed), folder),
     )
     try:
-        with signals_kept():
+        with interrupts.handled():
             tuner.fit()
     finally:
-        engine.end()
+        interrupts.on_first = None
+        with interrupts.deferred():
+            engine.end(in_haste=interrupts.in_haste)
 
 
 def _tune_config(feed: Feed, scheduler: Fifo, most_trials: int) -> tune.TuneConfig:
@@ -173,39 +175,6 @@ class _Ending(Stopper):
 
     def __getstate__(self) -> dict[str, Any]:
         return {}  # Tune pickles it
-
-
-def _end_at_interrupt(engine: Engine) -> None:
-    """Have Ctrl-C end training before Tune, whose handler is there by now, waits for trials."""
-    if threading.current_thread() is not threading.main_thread():
-        return  # only the main thread has handlers
-    tunes = signal.getsignal(signal.SIGINT)
-
-    def handler(number: int, frame: Any) -> None:
-        engine.over.set()
-        if callable(tunes):
-            tunes(number, frame)
-
-    signal.signal(signal.SIGINT, handler)
-
-
-@contextlib.contextmanager
-def signals_kept() -> Iterator[None]:
-    """Give signals back the handlers that they had before the block.
-
-    Tune keeps its own handler of Ctrl-C, which would swallow the next one, such as during judging.
-    """
-    if threading.current_thread() is not threading.main_thread():
-        yield  # only the main thread has handlers
-        return
-    numbers = [getattr(signal, n) for n in ("SIGINT", "SIGUSR1") if hasattr(signal, n)]
-    before = {number: signal.getsignal(number) for number in numbers}
-    try:
-        yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: set by other than Python
-                signal.signal(number, handler)
 
 
 def _trial_name(trial: Any) -> str:

@@ -133,10 +133,14 @@ class Engine:
         self.over.wait()
         self.desk.close.remote()
 
-    def end(self) -> None:
-        """End the trials; processes that are still training are ended with them."""
+    def end(self, *, in_haste: bool = False) -> None:
+        """End the trials; processes that are still training are ended with them.
+
+        Args:
+            in_haste: whether they are ended at once.
+        """
         self.over.set()
-        deadline = time.monotonic() + PATIENCE_SECONDS
+        deadline = time.monotonic() + (0.0 if in_haste else PATIENCE_SECONDS)
         while True:
             idle = self._idle()
             busy = [p.name for p in self.processes.all.values() if p.name not in idle]

@@ -7,7 +7,7 @@
 | session | a driver begins to run trials | `precisions`, and what trials have of the machine |
 | propose | Tune has taken a trial | `number`, `configuration` or null, `values`, `config_id` |
 | start | a slot has taken it | `number` |
-| result | the driver heard a report | `number`, `report`, `said`: go, stop, or cut (by the budget) |
+| result | the driver heard a report | `number`, `report`, `said`: go, stop, cut (by the budget) |
 | end | the trial ended | `number`, `error`: of its slot, or null |
 | over | the time budget ended the search | |
 | more | `resume` was told to go on | `options` that replace those of `begin` |

@@ -131,6 +131,7 @@ class Plan(PlannedSpace):
         identify: Identify | None = None,
         say: Callable[[str], None] = unsaid,
         counted: Callable[[int], None] | None = None,
+        first: int | None = None,
     ) -> Proposer:
         """What proposes the configurations of the sweep `name`, scratch runs among them.
 
@@ -141,8 +142,11 @@ class Plan(PlannedSpace):
                 is proposed; None: by their settings alone.
             say: takes notes for the user while the sweep runs.
             counted: hears how many configurations there are, where only the search decides it.
+            first: configurations that the search had at first, where it was extended since.
         """
         context = replace(self.context(identify), name=name, study=study, say=say)
+        if first is not None:
+            context = replace(context, trials=first)
         space, base = self.from_scratch, self.base_with_source
         return sweep_proposer(self.search, context, self.design_points, space, base, counted)
 

@@ -35,6 +35,9 @@ class Proposer(Protocol):
         It may be asked again after None; a note on a space that is used up is said once.
         """
 
+    def extend(self, trials: int) -> None:
+        """Go on up to so many configurations, scratch runs apart, after the end too."""
+
     def report(self, number: int, epoch: int, value: float) -> None:
         """Hear the value after an epoch, while the configuration trains."""
 

@@ -154,6 +154,11 @@ class WithScratchRuns(Proposer):
         self.proposed += values is not None
         return values
 
+    def extend(self, trials: int) -> None:
+        """Let the other proposer go on, and scratch runs with it."""
+        self.proposer.extend(trials)
+        self.ended = False
+
     def _count(self, values: Values) -> None:
         self.numbers[self.proposed] = len(self.numbers)
         name, limit = self.group(values)

@@ -1,6 +1,6 @@
 """Searchers: a list, chance, or Optuna. To add one: a `Proposer`, and one row of `SEARCHERS`.
 
-One that does not learn is a `ListProposer` of `new_configurations`. Others ask `context.distinct`
+One that does not learn is a `DrawnProposer` of its candidates. Others ask `context.distinct`
 for repeats, and `context.unseen` for what is left of a nearly used-up space.
 """
 
@@ -15,6 +15,7 @@ from sweep.configurations.distinct import Values
 from sweep.configurations.unseen import all_configurations
 from sweep.search.proposer import Proposer, SearchContext, Verdict, used_up
 from sweep.search.tpe.optuna_proposer import OptunaProposer
+from tl_core.errors import BadInput
 
 MOST_REPEATS = 100
 """Repeats in a row after which a space is taken as nearly used up."""
@@ -31,6 +32,10 @@ class ListProposer:
     def propose(self) -> Values | None:
         """The next of the list."""
         return next(self.points, None)
+
+    def extend(self, trials: int) -> None:
+        """A list ends where it ends."""
+        raise BadInput("All configurations of a grid or design are in it already.")
 
     def report(self, number: int, epoch: int, value: float) -> None:
         """A list does not learn."""
@@ -50,7 +55,36 @@ def once_each(points: list[Values], context: SearchContext) -> Iterator[Values]:
         context.say(f"{same}, by the content of their data and weights: each is trained once.")
 
 
-class RandomProposer(ListProposer):
+class DrawnProposer(ListProposer):
+    """Proposes the first `context.trials` candidates that are new to the sweep.
+
+    After `MOST_REPEATS` candidates in a row that are not new, or when there are no more, the space
+    is nearly used up: what is left of it follows in random order.
+    """
+
+    def __init__(
+        self, candidates: Iterable[Values], context: SearchContext, rng: random.Random
+    ) -> None:
+        assert context.trials is not None
+        left = _new(_left(context, rng), context)
+        super().__init__(itertools.chain(_new(candidates, context, MOST_REPEATS), left))
+        self.trials, self.taken, self.say = context.trials, 0, context.say
+
+    def propose(self) -> Values | None:
+        """One that is new to the sweep; where too few are, the user is told once."""
+        values = None if self.taken == self.trials else super().propose()
+        self.taken += values is not None
+        if values is None and self.taken < self.trials:
+            self.say(used_up(self.taken, self.trials))
+            self.trials = self.taken
+        return values
+
+    def extend(self, trials: int) -> None:
+        """Propose up to so many."""
+        self.trials = trials
+
+
+class RandomProposer(DrawnProposer):
     """Draws every configuration at random, without repeats; it finds all of a small space.
 
     Source: Bergstra & Bengio 2012, Random Search for Hyper-Parameter Optimization.
@@ -58,27 +92,7 @@ class RandomProposer(ListProposer):
 
     def __init__(self, context: SearchContext) -> None:
         rng = random.Random(context.seed)
-        candidates = (context.draw(rng) for _ in itertools.count())
-        super().__init__(new_configurations(candidates, context, rng))
-
-
-def new_configurations(
-    candidates: Iterable[Values], context: SearchContext, rng: random.Random
-) -> Iterator[Values]:
-    """The first `context.trials` configurations that are new to the sweep.
-
-    After `MOST_REPEATS` candidates in a row that are not new, or when there are no more, the space
-    is nearly used up: what is left of it follows in random order. Where that is too little, the
-    user is told.
-    """
-    assert context.trials is not None
-    taken, left = 0, _new(_left(context, rng), context)
-    found = itertools.chain(_new(candidates, context, MOST_REPEATS), left)
-    for values in itertools.islice(found, context.trials):
-        taken += 1
-        yield values
-    if taken < context.trials:
-        context.say(used_up(taken, context.trials))
+        super().__init__((context.draw(rng) for _ in itertools.count()), context, rng)
 
 
 def _new(

@@ -4,6 +4,7 @@ import logging
 import math
 import random
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from search_spaces.domains import Choice, Domain, Int
@@ -28,6 +29,8 @@ ATTEMPTS = 4
 
 class OptunaProposer:
     """TPE that compares trials at one epoch, and an Optuna study that records them.
+
+    What is random in a proposal depends on the search's seed and the proposal's number alone.
 
     The study keeps every trial's values, epochs and end; a trial without a result ends as FAIL,
     with a user attribute. The first proposals are spread evenly. Those that follow until TPE has
@@ -60,7 +63,7 @@ class OptunaProposer:
         self.comparable = CommonEpoch()
         self.tpe = Tpe(self.comparable, context.seed)
         self.startup = startup_picks(context.space, ENOUGH, context.seed)
-        self.rng = random.Random(context.seed)
+        self.rng = random.Random()
         self.trials: dict[int, Trial] = {}
         self.proposed = 0
         self.used_up = False
@@ -70,6 +73,8 @@ class OptunaProposer:
         trials = self.context.trials
         if self.used_up or (trials is not None and self.proposed >= trials):
             return None
+        self.rng = random.Random(f"{self.context.seed}/{self.proposed}")
+        self.tpe.seed(self.proposed)
         for values in self._candidates():
             if values not in self.context.distinct:
                 return self.start(values)
@@ -79,6 +84,10 @@ class OptunaProposer:
         self.used_up = True
         self.context.say(used_up(self.proposed, trials))
         return None
+
+    def extend(self, trials: int) -> None:
+        """Propose up to so many."""
+        self.context = replace(self.context, trials=trials)
 
     def _candidates(self) -> Iterator[Values]:
         """Configurations to propose the first new one of."""

@@ -67,7 +67,12 @@ class Tpe:
 
     def __init__(self, trials: CommonEpoch, seed: int) -> None:
         self.trials = trials
-        self.rng = np.random.default_rng(seed)
+        self.search_seed = seed
+        self.seed(0)
+
+    def seed(self, number: int) -> None:
+        """Draw for the proposal of this number from now on."""
+        self.rng = np.random.default_rng([self.search_seed, number])
 
     def picks(self) -> Iterator[Pick]:
         """Picks for `walk`, one for each of CANDIDATES, by what is known now."""

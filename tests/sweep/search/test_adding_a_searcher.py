@@ -6,11 +6,10 @@ import random
 from search_spaces.domains import Choice, walk
 from sweep.search.searchers import (
     SEARCHERS,
-    ListProposer,
+    DrawnProposer,
     SearcherSpec,
     is_exhaustive,
     learns,
-    new_configurations,
 )
 
 LEVELS = {
@@ -21,12 +20,12 @@ LEVELS = {
 POINTS = 9  # per rate two momenta under SGD and none under AdamW
 
 
-class Halton(ListProposer):
+class Halton(DrawnProposer):
     """A searcher as one would add it: candidates at points of low discrepancy."""
 
     def __init__(self, context):
         rng = random.Random(context.seed)
-        super().__init__(new_configurations(self._candidates(context), context, rng))
+        super().__init__(self._candidates(context), context, rng)
 
     def _candidates(self, context):
         for number in itertools.count(1):
@@ -68,7 +67,7 @@ def test_a_searcher_is_one_class_and_one_row(context, monkeypatch):
 def test_candidates_that_come_to_an_end_are_followed_by_what_is_left(context):
     rng, asked = random.Random(0), context(LEVELS, trials=7)
     first = {"lr": 0.4, "optimizer": "adamw", "momentum": None}
-    found = list(new_configurations([first, first], asked, rng))
+    found = proposed_by(DrawnProposer([first, first], asked, rng))
     assert found[0] == first
     assert len({tuple(values.items()) for values in found}) == 7
 

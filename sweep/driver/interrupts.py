@@ -1,0 +1,100 @@
+"""What Ctrl-C, SIGTERM and SIGHUP do while a sweep runs.
+
+The first lets trials end at their next epoch, so that nothing is lost; where no trials run, it is
+a KeyboardInterrupt. The second is one at once. Rows are written in any case. The third ends the
+process where it is: `resume` goes on from the journal.
+"""
+
+import contextlib
+import os
+import signal
+import threading
+from collections.abc import Callable, Iterator
+from typing import Any
+
+NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
+NUMBERS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
+KEPT = [*NUMBERS, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
+"""Tune has handlers of its own for some of these, which it leaves behind."""
+INTERRUPTED = 130
+"""Exit code."""
+
+
+class Interrupts:
+    """The signals of one sweep.
+
+    Attributes:
+        heard: how many came.
+        on_first: called at the first one, in the place of a KeyboardInterrupt.
+    """
+
+    def __init__(self) -> None:
+        self.heard = 0
+        self.on_first: Callable[[], None] | None = None
+        self._deferred = False
+
+    @property
+    def in_haste(self) -> bool:
+        """Whether the user waits no longer."""
+        return self.heard > 1
+
+    @contextlib.contextmanager
+    def handled(self) -> Iterator[None]:
+        """Handle the signals in this block, and give them back the handlers that they had."""
+        if threading.current_thread() is not threading.main_thread():
+            yield  # only the main thread has handlers
+            return
+        before = {number: signal.getsignal(number) for number in KEPT}
+        try:
+            self.install()
+            yield
+        finally:
+            for number, handler in before.items():
+                if handler is not None:  # None: set by other than Python
+                    signal.signal(number, handler)
+
+    def install(self) -> None:
+        """Take the signals again, from Ray and Tune, which take them as they start."""
+        if threading.current_thread() is threading.main_thread():
+            for number in NUMBERS:
+                signal.signal(number, self._hear)
+
+    def end_softly(self, end: Callable[[], None]) -> None:
+        """Let the first signal call `end` and Tune's handler of Ctrl-C, which is there by now."""
+        if threading.current_thread() is not threading.main_thread():
+            return
+        tunes: Any = signal.getsignal(signal.SIGINT)
+
+        def first() -> None:
+            end()
+            if callable(tunes) and tunes != self._hear:
+                tunes(signal.SIGINT, None)
+                self.install()
+
+        self.on_first = first
+        self.install()
+
+    @contextlib.contextmanager
+    def deferred(self) -> Iterator[None]:
+        """Let this block come to its end, and raise what it held up, if it did.
+
+        A third signal ends the process.
+        """
+        heard, before, self._deferred = self.heard, self._deferred, True
+        try:
+            yield
+        finally:
+            self._deferred = before
+        if self.heard > heard and not before:
+            raise KeyboardInterrupt
+
+    def _hear(self, number: int, frame: Any) -> None:
+        self.heard += 1
+        if self.heard > 2:
+            os._exit(INTERRUPTED)
+        if self._deferred:
+            return
+        if self.heard == 1 and self.on_first is not None:
+            self.on_first()
+        else:
+            raise KeyboardInterrupt
