@@ -102,13 +102,17 @@ def predict_command(
         frame = predict(
             name, images, results=results, top=top, top_k=top_k, device=device,
             progress=lambda done, total: advance("Predicting", done, total),
-            note=lambda line: console.print(line, highlight=False, markup=False),
+            note=_note,
         )  # fmt: skip
     if out is not None:
         write = frame.to_csv if out.suffix == ".csv" else frame.to_parquet
         write(out, index=False)
     _print_predictions(frame, "" if out is not None else "; --out FILE.csv writes all")
     raise typer.Exit(int(frame["error"].notna().any()))
+
+
+def _note(line: str) -> None:
+    console.print(line, highlight=False, markup=False)
 
 
 def _print_predictions(frame: "pd.DataFrame", how_to_see_all: str) -> None:
@@ -144,5 +148,5 @@ def export_command(
     from sweep.use.prediction import model_files
 
     folder = out or Path(f"{Path(name).stem}-{form}")
-    for file in export_model(model_files(results, name)[0], form, folder):
+    for file in export_model(model_files(results, name, note=_note)[0], form, folder):
         console.print(str(file), highlight=False)

@@ -1,5 +1,6 @@
 """All trials of a sweep: those of the search, then those that confirm the best of it."""
 
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -112,17 +113,18 @@ class AllTrials:
         records = self.ledger.records.values()
         return {record.number for record in records if record.ended_at is not None}
 
-    def run(self, folder: Path) -> str:
+    def run(self, folder: Path, began: float | None = None) -> str:
         """Run them, and write a row of each.
 
         Args:
             folder: of the sweep.
+            began: time from which the time budget counts; None: now.
 
         Returns:
             The sweep's status.
         """
         plan, budget = self.plan, self.budget
-        budget.restart()
+        budget.began = time.time() if began is None else began
         status = "failed"
         try:
             with self.faults.noted("running the trials"):

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
 from datetime import UTC, datetime
@@ -18,6 +19,7 @@ from sweep.configurations.model_limits import model_limits
 from sweep.driver.interrupts import Interrupts
 from sweep.driver.live_view import LiveView, live
 from sweep.engine.ray_cluster import ray_cluster
+from sweep.engine.ray_watch import end_process, watched
 from sweep.faults import Faults
 from sweep.journal.entries import Entry
 from sweep.journal.journal import Journal
@@ -54,6 +56,7 @@ class OneSweep:
         console: where notes and progress go.
         journal: takes all that happens.
         past: what the journal held, where an earlier driver began the sweep.
+        began: time from which the time budget counts; None: now.
 
     Attributes:
         trials: all its trials, once they run.
@@ -70,7 +73,9 @@ class OneSweep:
         console: Console,
         journal: Journal,
         past: Sequence[Entry] = (),
+        began: float | None = None,
     ) -> None:
+        self.began_at = time.time() if began is None else began
         self.plan, self.shapes, self.manifest = plan, shapes, manifest
         self.results, self.console = results, console
         self.journal, self.past = journal, past
@@ -98,7 +103,8 @@ class OneSweep:
                 ray_cluster(address=address, cpus=cpus, gpus=gpus, log=log) as engine,
             ):
                 self.interrupts.install()  # Ray takes SIGTERM
-                self.run_on_ray(engine, joined=address is not None)
+                with watched(self._stop_without) if pool else contextlib.nullcontext():
+                    self.run_on_ray(engine, joined=address is not None)
         except KeyboardInterrupt:
             self.manifest.status = "interrupted"
         except Exception as error:
@@ -109,6 +115,16 @@ class OneSweep:
             raise
         self._end()
         return load_result(self.results, self.name)
+
+    def _stop_without(self, process: str) -> None:
+        """End here, since Ray can do nothing without that process; the journal has all."""
+        self.journal.sync()
+        self.console.print(
+            f"Ray's process {process} has died: {self.name} stops here, and nothing of it is lost."
+            f" python -m sweep resume {self.name} goes on.",
+            style="bold red", highlight=False, soft_wrap=True,
+        )  # fmt: skip
+        end_process(1)
 
     def run_on_ray(self, engine: "Engine", joined: bool) -> None:
         """Share out the processors, measure, run the trials, judge the best of them."""
@@ -233,7 +249,7 @@ class OneSweep:
             self._go_on(ledger)
         status = "failed"
         try:
-            status = self.trials.run(self.folder)
+            status = self.trials.run(self.folder, self.began_at)
         except KeyboardInterrupt:
             status = "interrupted"
             raise

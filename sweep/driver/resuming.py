@@ -178,7 +178,7 @@ def _plan(
         parent = make_plan(options, space)
         of_source = source_plan(parent)
         options, space = of_source.options, of_source.space
-    plan = make_plan(replace(options, **begin["settled"], **more), space)
+    plan = make_plan(replace(options, **{**begin["settled"], **more}), space)
     plan = replace(plan, parent=parent, notes=())
     if plan.trains_source:
         plan = with_trained_source(plan, console)

@@ -1,6 +1,7 @@
 """From a plan to a sweep that runs: checks that need data and models, its name, its journal."""
 
 import os
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -60,6 +61,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
     Raises:
         BadInput: the sweep cannot be run as asked; nothing has been written.
     """
+    began = time.time()
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False)
     results = writable_folder(expanded(plan.options.results), "--results")
@@ -83,7 +85,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
     else:
         manifest = _taken_up(past.manifest)
     manifest.loaded = checked.loaded
-    return _run(plan, checked, manifest, results, console, past)
+    return _run(plan, checked, manifest, results, console, past, began)
 
 
 def _run(
@@ -93,6 +95,7 @@ def _run(
     results: Path,
     console: Console,
     past: Past | None,
+    began: float,
 ) -> SweepResult:
     folder = run_folder(results, manifest.name)
     journal = Journal(folder / FILE)
@@ -103,7 +106,7 @@ def _run(
         for entry in past.new if past else ():
             journal.add(**entry)
         entries = past.entries if past else []
-        sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, entries)
+        sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, entries, began)
         if past is None:
             sweep.note(*checked.notes)
         with heartbeat(folder):

@@ -46,10 +46,6 @@ class TimeBudget(Stopper):
         self.cut: set[str] = set()
         """Tune's names of trials that it ended before the time was over."""
 
-    def restart(self) -> None:
-        """Count from now."""
-        self.began = time.time()
-
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         """No trial is stopped by itself."""
         return False

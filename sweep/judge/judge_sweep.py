@@ -152,7 +152,7 @@ def _run(
 
 def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:
     """The fields in which a trial may differ from the base, as a row of `trials` has them."""
-    return {name: _field_value(name, row[name]) for name in (*plan.varied, "seed")}
+    return {name: field_value(name, row[name]) for name in (*plan.varied, "seed")}
 
 
 def _winner(
@@ -188,7 +188,7 @@ def _ensemble(sweep: str, voters: list[Judgement]) -> dict[str, pa.Table]:
     return judged_tables(name, classes, answers, members=len(voters))
 
 
-def _field_value(name: str, value: object) -> object:
+def field_value(name: str, value: object) -> object:
     """A cell of a frame as the plain value of a config field; NaN is None.
 
     pandas holds whole numbers as real ones in a column in which some are missing.

@@ -17,6 +17,7 @@ from sweep.options.sweep_options import RESULTS
 from sweep.results.folders import run_folder, weights_file
 from sweep.results.manifest import FILE
 from sweep.results.sources import list_models, weights_of
+from sweep.use.unjudged import best_so_far
 from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.tree import Tree, is_hidden
 from tl_core.errors import BadInput
@@ -55,7 +56,7 @@ def predict(
     Raises:
         BadInput: there is no such model, or no image at all.
     """
-    predictor = Predictor(*model_files(Path(results), name, top), device=device, top=top_k)
+    predictor = Predictor(*model_files(Path(results), name, top, note), device=device, top=top_k)
     files = image_files(images, note)
     rows = []
     for done, found in enumerate(predictor(files), start=1):
@@ -74,15 +75,19 @@ def predict(
     return pd.DataFrame(rows, dtype=object).astype({"path": "str", "confidence": "float64"})
 
 
-def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
+def model_files(
+    results: Path, name: str, top: int = 1, note: Callable[[str], object] = warnings.warn
+) -> list[Path]:
     """The weights that `name` stands for, the best first.
+
+    Of a sweep that was interrupted these are the best so far, of which `note` is told.
 
     Raises:
         BadInput: there is no such sweep or model, or it kept fewer weights.
     """
     folder = run_folder(results, name)
     if (folder / FILE).is_file():
-        return _of_sweep(folder, name, top)
+        return _of_sweep(results, folder, name, top, note)
     path = weights_of(results, name)
     path = path if path.is_file() else expanded(name)
     if not path.is_file():
@@ -96,9 +101,17 @@ def model_files(results: Path, name: str, top: int = 1) -> list[Path]:
     return [path]
 
 
-def _of_sweep(folder: Path, name: str, top: int) -> list[Path]:
+def _of_sweep(
+    results: Path, folder: Path, name: str, top: int, note: Callable[[str], object]
+) -> list[Path]:
     files = [weights_file(folder, place) for place in range(top)]
     kept = sum(file.is_file() for file in files)
+    if kept == 0 and (found := best_so_far(results, name)) is not None:
+        note(
+            f"{name} is not finished: {found[1]} is the best so far by validation, and nothing has"
+            f" judged it. `resume {name}` goes on."
+        )
+        return [found[0]]
     if kept == 0:
         raise BadInput(f"{name} has no winner's weights; `show {name}` tells how it went.")
     if kept < top:
