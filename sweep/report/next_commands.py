@@ -7,8 +7,13 @@ from rich.console import Console
 from rich.markup import escape
 
 from search_spaces.designs import DESIGNS
+from sweep.journal.journal import FILE as JOURNAL
 from sweep.options.sweep_options import RESULTS
 from sweep.report.summary import SweepResult
+from sweep.results.schema import FAILURES
+
+UNFINISHED = ("interrupted", "timed_out", "failed", "died")
+"""States of sweeps that `resume` can go on with."""
 
 
 def print_where(result: SweepResult, console: Console) -> None:
@@ -22,10 +27,23 @@ def print_where(result: SweepResult, console: Console) -> None:
     if result.manifest.search in DESIGNS and result.manifest.command:
         search = f"{result.manifest.command} --search auto"
         commands = {search: "the best combination", **commands}
+    commands = {**_going_on(result), **commands}
     for number, (command, why) in enumerate(commands.items()):
         label = " " * len("Next: ") if number else "Next: "
         line = f"{label}{escape(command)}  [dim]# {why}[/dim]"
         console.print(line, highlight=False, soft_wrap=True)
+
+
+def _going_on(result: SweepResult) -> dict[str, str]:
+    """The command that goes on with a sweep that is not finished, or has failed trials."""
+    behind = f"{result.name}{results_option(result.folder)}"
+    if not (result.run_folder / JOURNAL).is_file():  # of an earlier version
+        return {}
+    if result.manifest.state() in UNFINISHED:
+        return {f"python -m sweep resume {behind}": "goes on where it was"}
+    if result.trials["status"].isin(FAILURES).any():
+        return {f"python -m sweep retry {behind}": "runs the failed trials again"}
+    return {}
 
 
 def show_command(result: SweepResult) -> str:
