@@ -7,6 +7,7 @@ __version__ = "0.2.0"
 _LAZY = {
     "run": "sweep.api",
     "run_all": "sweep.api",
+    "resume": "sweep.api",
     "predict": "sweep.use.prediction",
     "SweepResult": "sweep.report.summary",
 }

@@ -7,10 +7,11 @@ from typing import Any, TypeVar
 
 from rich.console import Console
 
+from sweep.driver.resuming import resume_sweep
 from sweep.driver.runner import run_sweep
 from sweep.driver.study import Study, sweeps_of
 from sweep.options.option import argument, show_parameters
-from sweep.options.sweep_options import FLAGS, SweepOptions
+from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS, SweepOptions
 from sweep.report.summary import SweepResult
 from tl_core.errors import BadInput, near_names
 
@@ -69,6 +70,39 @@ def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[S
     started are missing at the end.
     """
     return list(Study(_asked(space, options), Console(quiet=quiet, emoji=False)).run())
+
+
+def resume(
+    name: str,
+    *,
+    results: str | Path = RESULTS,
+    more_trials: int = 0,
+    retry: bool = False,
+    force: bool = False,
+    quiet: bool = False,
+    **options: Any,
+) -> SweepResult:
+    """Go on with a sweep that was interrupted or killed, where it was.
+
+    Args:
+        name: of the sweep.
+        results: folder of all results.
+        more_trials: configurations that a finished search is to try as well.
+        retry: run trials again that failed, ran out of memory or timed out.
+        force: also where code, versions or settings have changed.
+        quiet: show no progress.
+        **options: `time_budget`, `gpus`, `trials_per_gpu`, `cpus` and `address`, as in `run`.
+
+    Raises:
+        BadInput: there is no such sweep, it runs, or it cannot go on; it is as it was.
+    """
+    for option in options:
+        if option not in OF_THIS_RUN:
+            raise BadInput(f"{option}= cannot be changed; one of {', '.join(OF_THIS_RUN)}.")
+    return resume_sweep(
+        Path(results), name, Console(quiet=quiet, emoji=False),
+        changed=options, more_trials=more_trials, again=retry, force=force,
+    )  # fmt: skip
 
 
 def _asked(space: str | Path, options: dict[str, Any]) -> SweepOptions:

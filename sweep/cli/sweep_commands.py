@@ -8,15 +8,13 @@ from rich.markup import escape
 
 from sweep.cli import flags
 from sweep.cli.console import console
-from sweep.options.sweep_options import RESULTS
+from sweep.options.sweep_options import OF_THIS_RUN, RESULTS
 from sweep.options.user_modules import load_modules
 from tl_core.errors import BadInput
 
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult
 
-OF_THIS_RUN = ("time_budget", "gpus", "trials_per_gpu", "cpus", "address")
-"""Options that a sweep may have anew each time it goes on."""
 Name = Annotated[str, typer.Argument(help="Name of the sweep.")]
 
 

@@ -84,6 +84,8 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
         manifest.notes += about_data
     else:
         manifest = _taken_up(past.manifest)
+        if past.new:
+            manifest.trials_planned = max(plan.all_trials, manifest.trials_planned or 0)
     manifest.loaded = checked.loaded
     return _run(plan, checked, manifest, results, console, past, began)
 

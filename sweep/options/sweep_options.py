@@ -163,6 +163,8 @@ class SweepOptions:
 
 FLAGS = {field.name: field for field in fields(SweepOptions) if field.metadata["panel"]}
 """The options beside the search space, by name."""
+OF_THIS_RUN = ("time_budget", "gpus", "trials_per_gpu", "cpus", "address")
+"""Options that a sweep may have anew each time it goes on."""
 AUTO = "auto"
 """Value of `search` and `scheduler` that leaves the choice to `default_search`."""
 
