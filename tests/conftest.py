@@ -1,40 +1,85 @@
-"""Slow tests last, one thread, and a cache folder of the tests' own for the whole run."""
+"""Tests beside each other, slow ones last, with one thread and a cache folder of their own."""
 
+import gc
 import os
 import shutil
 import tempfile
 import threading
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from tl_core.kernels import layer_library
+from tl_core.machine.hardware import cpu_count
 
 os.environ.setdefault("RAY_AUTH_MODE", "token")
 os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read at a GPU's first product
 torch.set_num_threads(1)  # before the trainer is imported, which keeps this as its default
+MOST_WORKERS = 4
+
+
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the options in the same hook
+def pytest_cmdline_main(config: pytest.Config) -> None:
+    """Spread a run of all tests over the CPUs, unless `-n` says how many workers there are.
+
+    A GPU is not shared. pytest-cov measures workers only where the command line has `-n`.
+    """
+    asked = config.option
+    if hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
+        return
+    one_by_one = asked.file_or_dir or asked.keyword or asked.usepdb or asked.capture == "no"
+    measured = getattr(asked, "cov_source", None)
+    if asked.numprocesses is None and not (one_by_one or measured or torch.cuda.is_available()):
+        asked.numprocesses = min(cpu_count(), MOST_WORKERS) if cpu_count() > 1 else 0
+    if asked.numprocesses and asked.dist == "no":
+        asked.dist = "loadgroup"
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """A file's tests run in one worker, and so do all slow ones, one after another."""
+    if config.option.dist != "loadgroup":
+        return None
+    from xdist.scheduler import LoadGroupScheduling
+
+    class Files(LoadGroupScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return super()._split_scope(nodeid).partition("::")[0]
+
+    return Files(config, log)
 
 
 def pytest_configure(config: pytest.Config) -> None:
     """Set the cache folder, and compile the native library while the tests are collected."""
+    if hasattr(config, "workerinput"):
+        return  # a worker has the environment, and with it the folder, of the process above it
     folder = tempfile.mkdtemp(prefix="tl-sweep-tests-")
     os.environ["TL_SWEEP_CACHE"] = folder
     config.add_cleanup(lambda: shutil.rmtree(folder, ignore_errors=True))
     threading.Thread(target=layer_library, daemon=True).start()
 
 
+@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
     for item in items:
-        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
-            item.add_marker(pytest.mark.timeout(300))
+        if item.get_closest_marker("slow"):
+            item.add_marker(pytest.mark.xdist_group("slow"))
+            if not item.get_closest_marker("timeout"):
+                item.add_marker(pytest.mark.timeout(300))
 
 
 def pytest_collection_finish() -> None:
-    """Wait for the native library here, not in the time of some test."""
+    """Wait for the native library here, not in the time of some test; then freeze what there is.
+
+    Collections of garbage, of which tests call some, then leave out all imported modules.
+    """
     layer_library()
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")

@@ -28,8 +28,6 @@ def frozen_imports():
     """As in a trainer process: collections search only what a test has made."""
     gc.collect()
     gc.freeze()
-    yield
-    gc.unfreeze()
 
 
 @pytest.fixture
