@@ -103,16 +103,16 @@ def test_trials_give_their_memory_back(on, device):
     assert max(used[1:]) - min(used[1:]) < 1e6
 
 
-@EACH_DEVICE
-def test_groups_give_their_memory_back(heads_on, train_alone, device):
-    training = Training(heads_on(device))
+@on_gpu
+def test_groups_give_their_memory_back(heads_on, train_alone):
+    training = Training(heads_on("cuda"))
     train_alone(training, 0, {"freeze_depth": 0})
-    before = allocated(device)
+    before = allocated("cuda")
     for batch_size in range(32, 40):
         orders = [Order(n, {"lr": 0.01 * (n + 1), "batch_size": batch_size}) for n in range(4)]
         training.train(orders, grouped=True)
     training.make_room()
-    assert allocated(device) - before < 1e6
+    assert allocated("cuda") - before < 1e6
 
 
 @on_gpu
