@@ -21,19 +21,24 @@ torch.set_num_threads(1)  # before the trainer is imported, which keeps this as 
 MOST_WORKERS = 4
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """As many as there are CPUs, up to a number; a GPU is not shared."""
+    return 0 if torch.cuda.is_available() else min(cpu_count(), MOST_WORKERS)
+
+
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the options in the same hook
 def pytest_cmdline_main(config: pytest.Config) -> None:
-    """Spread a run of all tests over the CPUs, unless `-n` says how many workers there are.
+    """Spread a run of all tests over the CPUs, unless the command line says otherwise.
 
-    A GPU is not shared. pytest-cov measures workers only where the command line has `-n`.
+    pytest-cov measures workers only where the command line has `-n`.
     """
     asked = config.option
     if hasattr(config, "workerinput") or not config.pluginmanager.hasplugin("xdist"):
         return
-    one_by_one = asked.file_or_dir or asked.keyword or asked.usepdb or asked.capture == "no"
-    measured = getattr(asked, "cov_source", None)
-    if asked.numprocesses is None and not (one_by_one or measured or torch.cuda.is_available()):
-        asked.numprocesses = min(cpu_count(), MOST_WORKERS) if cpu_count() > 1 else 0
+    one_by_one = asked.file_or_dir or asked.keyword or asked.capture == "no"
+    if asked.numprocesses is None and not (one_by_one or getattr(asked, "cov_source", None)):
+        asked.numprocesses = "auto"
     if asked.numprocesses and asked.dist == "no":
         asked.dist = "loadgroup"
 
