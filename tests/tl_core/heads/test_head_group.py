@@ -130,20 +130,26 @@ def assert_same(own, weights):
     assert all(torch.equal(own[name], weights[name]) for name in weights)
 
 
-KINDS = pytest.mark.parametrize(
-    "fields",
+PLAIN = {"batch_size": 32}
+KINDS = {
+    "odd": {"batch_size": 50, "clip_norm": 0.1, "eval_batch_size": 37},
+    "views": {"batch_size": 64, "augmentation": "light", "cached_views": 2},
+    "two layers": {"head_units": 16, "head_dropout": 0.0},
+}
+EACH_OPTIMIZER_AND_KIND = pytest.mark.parametrize(
+    ("optimizer", "fields"),
     [
-        {"batch_size": 32},
-        {"batch_size": 50, "clip_norm": 0.1, "eval_batch_size": 37},
-        {"batch_size": 64, "augmentation": "light", "cached_views": 2},
-        {"head_units": 16, "head_dropout": 0.0},
+        *(pytest.param(name, PLAIN, id=name) for name in STACKED),
+        *(
+            pytest.param(optimizer, fields, id=f"{optimizer}-{kind}")
+            for kind, fields in KINDS.items()
+            for optimizer in ("sgd", "adamw")
+        ),
     ],
-    ids=["plain", "odd", "views", "two layers"],
 )
 
 
-@pytest.mark.parametrize("optimizer", STACKED)
-@KINDS
+@EACH_OPTIMIZER_AND_KIND
 def test_a_run_has_the_same_bits_alone_in_every_place_and_beside_nan(
     digits, probe, source, fields, optimizer
 ):
@@ -168,8 +174,7 @@ def test_a_run_has_the_same_bits_alone_in_every_place_and_beside_nan(
         assert_same(own, weights)
 
 
-@pytest.mark.parametrize("optimizer", STACKED)
-@KINDS
+@EACH_OPTIMIZER_AND_KIND
 def test_a_run_that_left_and_came_back_has_the_bits_of_one_that_never_left(
     digits, probe, fields, optimizer
 ):
