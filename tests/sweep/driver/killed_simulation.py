@@ -39,7 +39,7 @@ class KilledSweep(Sweep):
     Args:
         past: entries of the journal, which this driver adds to.
         kill_at: length of the journal at which it is killed; None: never.
-        power_cut: whether the entries since the last rows written are lost, some of them.
+        rng: decides when rows are written.
     """
 
     def __init__(self, world, settings, folder, past, kill_at=None, rng=None):
@@ -105,8 +105,10 @@ def in_one_go(world, settings, folder):
     return KilledSweep(world, settings, folder, entries).run(), entries
 
 
-def killed_and_resumed(world, settings, folder, kills, rng):
+def killed_and_resumed(world, settings, folder, kills, rng, *, whole_journal=False):
     """The outcome of a sweep whose driver dies at each of `kills`, lengths of its journal.
+
+    Unless `whole_journal`, entries since the last rows written may be lost as well.
 
     Returns:
         The outcome, the journal, and what it was at each kill.
@@ -121,7 +123,7 @@ def killed_and_resumed(world, settings, folder, kills, rng):
             driver = KilledSweep(world, own, folder, entries, kill_at, rng)
             return driver.run(), entries, before
         except Killed:
-            if driver is not None:  # a power cut: what had not been brought to the disk
+            if driver is not None and not whole_journal:
                 del entries[rng.randint(driver.written_at, len(entries)) :]
             before.append(json.loads(json.dumps(entries)))
     raise AssertionError

@@ -152,9 +152,10 @@ def test_on_a_full_disk_lines_stay_whole_and_the_others_follow_later(
     assert len(kept) < 9
     assert journal.problem
     journal.sync()  # as the thread does each second
-    assert journal.problem
+    with pytest.raises(OSError, match=FILE):
+        journal.sync_all()
     disk.left = None
-    journal.sync()
+    journal.sync_all()
     assert journal.problem is None
     assert numbers(path) == list(range(9))
 
