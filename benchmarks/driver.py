@@ -115,7 +115,7 @@ def clock_of_driver() -> Clock:
     clock.time(TuneController, "checkpoint", "snapshot")
     for function in ("on_trial_start", "on_trial_result", "on_trial_complete", "on_step_end"):
         clock.time(Ledger, function, "ledger")
-    for function in ("add", "flush_if_due", "flush"):
+    for function in ("add", "flush"):
         clock.time(TableWriter, function, "recording")
     return clock
 
@@ -247,7 +247,8 @@ def rows_per_second(rows: int = 100_000) -> float:
         start = time.perf_counter()
         for _ in range(rows):
             writer.add(row)
-            writer.flush_if_due()
+            if writer.is_due:
+                writer.flush()
         writer.flush()
         return rows / (time.perf_counter() - start)
 

@@ -1,19 +1,20 @@
 """A sweep without training: the project's own search, scheduler and ledger on a simulated clock.
 
-Trials report the values of a `World` in simulated time; search, scheduler and ledger are called in
-the order of Ray Tune (Ray 2.60, `TuneController`).
+Trials report the values of a `World` in simulated time; feed, scheduler, recording and ledger are
+called in the order of Ray Tune (Ray 2.60, `TuneController`).
 """
 
 import heapq
 import math
 import random
-from collections.abc import Iterator
+import threading
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from types import SimpleNamespace
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from unittest import mock
 
 import numpy as np
@@ -23,7 +24,12 @@ from search_spaces.domains import Choice
 from sweep.configurations.distinct import Distinct, by_settings
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
 from sweep.driver.ledger import Ledger
+from sweep.driver.recording import Record, Recording
+from sweep.driver.tune_run import _Ending
+from sweep.engine.engine import Engine
+from sweep.engine.feed import Feed, UnderWay, unrecorded
 from sweep.plan.confirmation import Confirmation
+from sweep.plan.plan import Plan
 from sweep.results.tables import read_table
 from sweep.search.proposer import UNFINISHED
 from sweep.search.schedulers import SchedulerContext, build_scheduler
@@ -118,10 +124,14 @@ class Sweep:
         world: what training gives.
         settings: how it is run.
         folder: for its results and its study; a new one.
+        record: takes entries, as those of a sweep's journal.
     """
 
-    def __init__(self, world: World, settings: Settings, folder: Path) -> None:
+    def __init__(
+        self, world: World, settings: Settings, folder: Path, record: Record = unrecorded
+    ) -> None:
         self.world, self.settings, self.folder = world, settings, folder
+        self.record = record
         self.rng = random.Random(settings.seed)
         self.now = 0.0
         job = Job("s1", {}, (), {}, str(folder / "checkpoints"))
@@ -149,54 +159,69 @@ class Sweep:
                 seeds=settings.seeds,
             ),
         )  # fmt: skip
+        with self._clock():
+            self.budget = SharedBudget(
+                settings.time_budget, self.searcher, cast(Plan, world), settings.concurrent,
+                self._record,
+            )  # fmt: skip
+        self.feed = self._feed()
         self.ends: dict[int, str] = {}
-        self.free = settings.concurrent
         self.asked = 0
         self.events: list[tuple[float, int, Running]] = []
 
     def run(self) -> Outcome:
         """Run it to its end; every trial has a row then."""
-        settings = self.settings
         with self._clock():
-            budget = SharedBudget(
-                settings.time_budget, self.searcher,
-                SimpleNamespace(epochs=self.world.epochs), settings.concurrent,
-            )  # fmt: skip
-            self.ledger.out_of_time = budget.cut
-            whole = self._trials(budget)
-            if not whole:
+            if not self._trials():
                 self.searcher.hand_out_rest(self.planned)
             self.searcher.close()
-            self.ledger.close(
-                self.searcher.handed_out, "timed_out" if budget.fired else "interrupted"
-            )
+            rest = "timed_out" if self.budget.fired else "interrupted"
+            self.ledger.close(self.searcher.handed_out, rest)
         rows = read_table(self.folder, "trials", "s1").sort_values("trial_id", ignore_index=True)
         known = {self._identify(v)["config_id"]: _place(v) for v in self.searcher.handed_out}
         return Outcome(rows, known, self.ends, self.ledger.faults.lines, self.proposer)
 
-    def _trials(self, budget: SharedBudget) -> bool:
+    def _feed(self, left: Sequence[UnderWay] = (), proposed: int = 0) -> Feed:
+        """What Tune asks for trials; the first are those `left` by an earlier driver."""
+        return Feed(
+            self.searcher, lambda values: None, lambda events: None,
+            lambda: self.settings.concurrent, left=left, proposed=proposed, record=self._record,
+        )  # fmt: skip
+
+    def _record(self, kind: str, **fields: Any) -> None:
+        if kind == "propose":
+            fields["config_id"] = self._identify(fields["values"])["config_id"]
+        self.record(kind, time=self.now, **fields)
+
+    def _trials(self) -> bool:
         """Run trials until there are no more; False where the time or the user ended it before."""
+        self.feed.cut = self.ledger.out_of_time
+        self.recording = Recording(self._record, self.feed.cut)
+        over = SimpleNamespace(over=threading.Event())
+        self.ending = _Ending(self.budget, cast(Engine, over), self.feed)
         self._fill()
         while self.events:
             self.now, _, trial = heapq.heappop(self.events)
             interrupted = self.settings.interrupted_at
-            if budget.stop_all() or (interrupted is not None and self.now > interrupted):
+            if self.ending.stop_all() or (interrupted is not None and self.now > interrupted):
                 return False
-            if self._step(trial, budget):
+            if self._step(trial):
                 self._next_epoch(trial)
-            else:
-                self.free += 1
+            self._between()
             self._fill()
         return True
 
+    def _between(self) -> None:
+        """Between two events."""
+        self.ledger.on_step_end(0, [])
+
     def _fill(self) -> None:
-        """Give every free worker a trial, as long as the searcher has one."""
-        while self.free:
+        """Start the trials that the feed has for free workers."""
+        while True:
             self.asked += 1
-            config = self.searcher.suggest(f"t{self.asked}")
+            config = self.feed.suggest(f"t{self.asked}")
             if not isinstance(config, dict):
                 return
-            self.free -= 1
             self._next_epoch(self._start(f"t{self.asked}", config))
 
     def _start(self, name: str, config: dict[str, Any]) -> Running:
@@ -204,9 +229,11 @@ class Sweep:
             trial_id=name, config=config, error_file=None, should_recover=lambda: False,
             run_metadata=SimpleNamespace(last_result={}, metric_analysis={}, metric_n_steps={}),
         )  # fmt: skip
-        self.ledger.on_trial_start(0, [], of_tune)
         self.scheduler.on_trial_add(None, of_tune)
-        draw, settings = self.rng.random(), self.settings
+        for follower in (self.recording, self.ledger):
+            follower.on_trial_start(0, [], of_tune)
+        rng = self._draws(config["number"])
+        draw, settings = rng.random(), self.settings
         end = "nan" if draw < settings.nan else ""
         end = "crash" if not end and draw < settings.nan + settings.crash else end
         self.ends[config["number"]] = end
@@ -214,37 +241,45 @@ class Sweep:
         return Running(
             of_tune,
             self.world.curve(_place(values), values["seed"]),
-            20.0 if self.rng.random() < settings.slow else self.rng.uniform(0.9, 1.1),
+            20.0 if rng.random() < settings.slow else rng.uniform(0.9, 1.1),
             end,
-            self.rng.randint(1, self.world.epochs),
+            rng.randint(1, self.world.epochs),
         )
+
+    def _draws(self, number: int) -> random.Random:
+        """Draws the pace and the faults of a trial."""
+        return self.rng
 
     def _next_epoch(self, trial: Running) -> None:
         self.asked += 1
         heapq.heappush(self.events, (self.now + trial.pace, self.asked, trial))
 
-    def _step(self, trial: Running, budget: SharedBudget) -> bool:
+    def _step(self, trial: Running) -> bool:
         """An epoch's end; whether the trial goes on."""
         trial.epoch += 1
         name, last = trial.tune.trial_id, trial.epoch >= trial.end_epoch
         if trial.end == "crash" and last:
-            self.searcher.on_trial_complete(name, None, error=True)
             self.scheduler.on_trial_error(None, trial.tune)
-            self.ledger.on_trial_error(0, [], trial.tune)
+            self.feed.on_trial_complete(name, None, error=True)
+            for follower in (self.recording, self.ledger):
+                follower.on_trial_error(0, [], trial.tune)
             return False
         result = self._result(trial, diverged=trial.end == "nan" and last)
-        stop = budget(name, result) or result["done"]
+        stop = self.ending(name, result) or result["done"]
         if not stop:
             decision = self.scheduler.on_trial_result(None, trial.tune, result)
             stop = decision == "STOP"
         if stop:
-            self.scheduler.on_trial_complete(None, trial.tune, result)
-            self.searcher.on_trial_complete(name, result)
+            result["done"] = True
         else:
-            self.searcher.on_trial_result(name, result)
-        self.ledger.on_trial_result(0, [], trial.tune, result)
+            self.feed.on_trial_result(name, result)
+        for follower in (self.recording, self.ledger):
+            follower.on_trial_result(0, [], trial.tune, result)
         if stop:
-            self.ledger.on_trial_complete(0, [], trial.tune)
+            self.scheduler.on_trial_complete(None, trial.tune, result)
+            self.feed.on_trial_complete(name, result)
+            for follower in (self.recording, self.ledger):
+                follower.on_trial_complete(0, [], trial.tune)
         return not stop
 
     def _result(self, trial: Running, *, diverged: bool) -> dict[str, Any]:

@@ -104,6 +104,8 @@ class AllTrials:
             left = replay.run(entries)
         finally:
             self.replaying = False
+        for number in replay.late:
+            self._record("end", number=number, error=None)
         self.feed = self._feed(left, replay.proposed)
         if self.searcher.fresh and self.plan.freezes:
             first = len(self.searcher.search.handed_out)

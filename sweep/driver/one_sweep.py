@@ -141,7 +141,7 @@ class OneSweep:
         job = replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         identifier = Identifier(job.config, job.base, model_limits(plan.base))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
-        ledger.before_writing = self.journal.sync
+        ledger.before_writing = self.journal.sync_all  # rows of what it lacks would be doubled
         self.view = view = self._shown(ledger, resources)
         self.began = True
         with live(self.console, view):

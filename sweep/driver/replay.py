@@ -34,6 +34,8 @@ class PastTrial:
     name: str
     config: dict[str, Any]
     trained: int = 0
+    over: bool = False
+    """Its last report was heard and decided on; only its end is not recorded."""
     last: dict[str, Any] = field(default_factory=dict)
     error_file: str | None = None
 
@@ -57,6 +59,7 @@ class Replay:
     Attributes:
         proposed: how many trials have been proposed.
         running: number → a trial that had not ended.
+        late: numbers of the trials whose end was decided but not recorded; they have ended now.
     """
 
     def __init__(
@@ -71,6 +74,7 @@ class Replay:
         self.ledger, self.budget, self.identify = ledger, budget, identify
         self.proposed = 0
         self.running: dict[int, PastTrial] = {}
+        self.late: list[int] = []
 
     def run(self, entries: Iterable[Entry]) -> list[UnderWay]:
         """Replay entries.
@@ -90,6 +94,9 @@ class Replay:
             self.ledger.now = lambda moment=moment: moment  # type: ignore[misc]
             if (handler := handlers.get(entry["kind"])) is not None:
                 handler(entry)
+        self.late = [number for number, trial in sorted(self.running.items()) if trial.over]
+        for number in self.late:
+            self._end({"number": number, "error": None})
         self.ledger.now = lambda: datetime.now(UTC)
         return [
             UnderWay(trial.name, trial.config, trial.trained)
@@ -129,6 +136,7 @@ class Replay:
             self.searcher.on_trial_result(past.name, result)
         self.ledger.on_trial_result(0, [], trial, result)
         past.trained, past.last = past.trained + 1, result
+        past.over = said != GO or bool(report["done"])
 
     def _said(self, trial: Trial, result: dict[str, Any], entry: Entry) -> str:
         """What is said to a report now; what the time budget decided is not decided again."""

@@ -74,6 +74,16 @@ class Journal:
                 with contextlib.suppress(OSError):
                     os.fsync(self._file)
 
+    def sync_all(self) -> None:
+        """As `sync`, for what may be kept only of events that the journal has.
+
+        Raises:
+            OSError: the disk takes no entry.
+        """
+        self.sync()
+        if self.problem is not None:
+            raise OSError(f"{self.path}: {self.problem}")
+
     def _sync_often(self) -> None:
         while not self._closed.wait(SYNC_SECONDS):
             self.sync()

@@ -9,6 +9,8 @@ import pytest
 from rich.console import Console
 
 from sweep.driver import one_sweep, runner
+from sweep.driver.run_plan import new_manifest
+from sweep.journal.journal import Journal
 from sweep.plan.make_plan import make_plan
 from sweep.results import liveness
 from sweep.results.catalog import list_sweeps
@@ -18,7 +20,7 @@ from tl_core.errors import BadInput
 
 
 @pytest.fixture
-def sweep(options, tmp_path, monkeypatch):
+def sweep(options, tmp_path, monkeypatch, request):
     """sweep(run_on_ray) → a sweep whose trials are what that function does with it."""
     monkeypatch.setattr(one_sweep, "ray_cluster", lambda **how: contextlib.nullcontext())
 
@@ -28,8 +30,11 @@ def sweep(options, tmp_path, monkeypatch):
             one_sweep.OneSweep, "run_on_ray", lambda run, engine, joined: run_on_ray(run)
         )
         (tmp_path / "runs" / "s1").mkdir(parents=True, exist_ok=True)
-        manifest = one_sweep.new_manifest(plan, "s1")
-        return one_sweep.OneSweep(plan, [], manifest, tmp_path, Console(file=StringIO()))
+        manifest = new_manifest(plan, "s1")
+        journal = Journal(tmp_path / "journal.jsonl")
+        request.addfinalizer(journal.close)
+        console = Console(file=StringIO())
+        return one_sweep.OneSweep(plan, [], manifest, tmp_path, console, journal)
 
     return make
 

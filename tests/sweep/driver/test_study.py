@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 
 from sweep import run, run_all
 from sweep.driver import study as module
-from sweep.driver.one_sweep import new_manifest
+from sweep.driver.run_plan import new_manifest
 from sweep.driver.study import Study, sweeps_of
 from sweep.driver.trained_source import source_plan
 from sweep.driver.unfinished import Unfinished

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sweep.driver.one_sweep import new_manifest
+from sweep.driver.run_plan import new_manifest
 from sweep.plan import resources
 from sweep.plan.make_plan import make_plan
 

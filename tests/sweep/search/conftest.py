@@ -50,7 +50,8 @@ class Scheduled:
             values["strategy"] = "scratch" if name.startswith("scratch") else None
             self.trials[name] = trial = SimpleNamespace(
                 trial_id=name, status="RUNNING", should_recover=lambda: False,
-                config={"configuration": configuration, "values": dict(values)},
+                config={"number": len(self.trials), "configuration": configuration,
+                        "values": dict(values)},
             )  # fmt: skip
             if name.startswith("fresh"):  # a run of the confirmation
                 del trial.config["configuration"]
