@@ -5,13 +5,12 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-
 from sweep.driver.runner import run_sweep
 from sweep.driver.study import Study, sweeps_of
 from sweep.options.option import argument, show_parameters
 from sweep.options.sweep_options import FLAGS, SweepOptions
 from sweep.report.summary import SweepResult
+from sweep.terminal.safe_console import SafeConsole
 from tl_core.errors import BadInput, near_names
 
 ARGUMENTS = {argument(field): field for field in FLAGS.values()}
@@ -58,7 +57,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
             " backbone= choose among them."
         )
     ((own, loaded),) = sweeps
-    return run_sweep(own, Console(quiet=quiet, emoji=False), loaded)
+    return run_sweep(own, SafeConsole(quiet=quiet, emoji=False), loaded)
 
 
 @_with_options
@@ -68,7 +67,7 @@ def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[S
     Where one is interrupted, or the time budget of all together is over, those that were not
     started are missing at the end.
     """
-    return list(Study(_asked(space, options), Console(quiet=quiet, emoji=False)).run())
+    return list(Study(_asked(space, options), SafeConsole(quiet=quiet, emoji=False)).run())
 
 
 def _asked(space: str | Path, options: dict[str, Any]) -> SweepOptions:

@@ -62,7 +62,7 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
         BadInput: the sweep cannot be run as asked; nothing has been written.
     """
     for note in plan.notes:
-        console.print(note, style="bold yellow", highlight=False)
+        console.print(note, style="bold yellow", highlight=False, markup=False)
     results = writable_folder(expanded(plan.options.results), "--results")
     sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if plan.options.address is None:  # refuse what this machine lacks before data are loaded
@@ -75,7 +75,7 @@ def run_plan(plan: Plan, console: Console) -> SweepResult:
     sound = [config_from_dict(values, plan.base) for values in checked.sound]
     about_data = print_data(sound, console, plan.levels("limit_train"))
     for backbone, what in checked.loaded.items():
-        console.print(loaded_line(backbone, what), highlight=False)
+        console.print(loaded_line(backbone, what), highlight=False, markup=False)
     manifest = claim_name(plan, results, lambda name: new_manifest(plan, name))
     manifest.loaded = checked.loaded
     manifest.notes += about_data

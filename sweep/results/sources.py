@@ -20,6 +20,7 @@ from sweep.results.json_fields import checked_fields
 from sweep.results.manifest import read_manifest
 from tl_core.config import PRETRAINED
 from tl_core.errors import BadInput
+from tl_core.machine.plain_file import read_text
 from tl_core.machine.user_path import expanded
 from tl_core.machine.whole_file import whole_file
 
@@ -110,7 +111,7 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 
 def _read(folder: Path) -> SourceModel:
     """The description in a model's file; an OSError or ValueError says what is damaged."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about = json.loads(read_text(folder / ABOUT))
     (folder / WEIGHTS).stat()
     unknown = dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))
     missing = {"name": "", "made_at": "", **unknown}

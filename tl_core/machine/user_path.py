@@ -26,11 +26,6 @@ def expanded(text: str | Path) -> Path:
     return path
 
 
-def printable(text: str) -> str:
-    r"""Text on one line: line breaks, escapes and what else cannot be seen as such as `\n`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
-
-
 def storable(text: str) -> str:
     r"""A file's name as UTF-8 text: each byte that is none becomes such as `\xe9`."""
     return os.fsencode(text).decode(errors="backslashreplace")

@@ -11,6 +11,8 @@ from tl_core.errors import first_line
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 _BIG_TIFF = 43
+MOST_BYTES = 2**31
+"""Size of an image file; what is larger is not read."""
 NO_IMAGE = "damaged, or in no format that is known"
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex float"}

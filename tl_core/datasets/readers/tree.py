@@ -15,8 +15,7 @@ import numpy as np
 from PIL import Image
 
 from tl_core.datasets.readers.left_aside import LeftAside
-from tl_core.errors import BadInput
-from tl_core.machine.user_path import printable
+from tl_core.errors import BadInput, printable
 
 _HIDDEN = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@tmp",
