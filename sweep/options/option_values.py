@@ -25,6 +25,8 @@ def text(flag: str, given: object) -> str:
     """A name, or a path as text."""
     if not isinstance(given, str | Path):
         raise BadInput(f"{flag} {given!r}: write text.")
+    if "\0" in str(given):
+        raise BadInput(f"{flag} {given!r}: no name or path can hold a NUL; leave it out.")
     return str(given)
 
 

@@ -17,6 +17,7 @@ from sweep.results.json_fields import checked_fields
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, near_names
 from tl_core.machine.plain_file import read_text
+from tl_core.machine.user_path import storable
 from tl_core.machine.whole_file import whole_file
 
 FILE = "sweep.json"
@@ -141,6 +142,8 @@ def read_manifest(results: Path, name: str) -> Manifest:
         hint = near_names(name, names, there)
         raise BadInput(f"no sweep {name!r} in {results}: {hint} `list` shows all.")
     file = run_folder(results, name) / FILE
+    if storable(name) != name:
+        raise BadInput(f"{storable(name)!r} is no UTF-8 text; rename its folders in {results}.")
     try:
         manifest = _parse(read_text(file))
     except FileNotFoundError:

@@ -31,7 +31,7 @@ class SafeConsole(Console):
             else:
                 yield segment
 
-    def render_str(self, text: str, **options: Any) -> Text:  # type: ignore[override]
+    def render_str(self, text: str, **options: Any) -> Text:
         """Text with its markup, or as it is where that is broken."""
         try:
             return super().render_str(text, **options)
