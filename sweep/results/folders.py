@@ -6,6 +6,7 @@
 """
 
 import glob
+import os
 import tempfile
 from pathlib import Path
 
@@ -44,12 +45,13 @@ def is_sweep(results: Path, name: str) -> bool:
     if not _is_plain(name):
         return False
     rows = results.glob(f"*/sweep={glob.escape(name)}")
-    return run_folder(results, name).is_dir() or any(rows)
+    return os.path.isdir(run_folder(results, name)) or any(rows)
 
 
 def _is_plain(name: str) -> bool:
     """Whether it names a folder, and neither one above nor one below it."""
-    return name == Path(name).name and name not in ("", ".", "..") and "\0" not in name
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    return plain and len(name) < 256 and "\0" not in name
 
 
 def writable_folder(folder: Path, option: str) -> Path:

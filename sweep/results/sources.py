@@ -7,6 +7,7 @@ Importing this module imports no torch.
 """
 
 import json
+import os
 import re
 import shutil
 import typing
@@ -74,10 +75,10 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
     if text.lower() in SAME_AS_PRETRAINED:
         return PRETRAINED
     named = weights_of(results.expanduser(), text)
-    if re.fullmatch(r"[\w.-]+", text) and named.is_file():
+    if re.fullmatch(r"[\w.-]+", text) and os.path.isfile(named):
         return str(named.resolve())
     path = expanded(text)
-    if path.is_file() or path.suffix:
+    if os.path.isfile(path) or path.suffix:
         return str(path.resolve())
     names = ", ".join(model.name for model in list_models(results)) or "none yet"
     raise BadInput(
