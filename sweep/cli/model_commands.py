@@ -85,7 +85,9 @@ def predict_command(
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs.")],
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 1,
     top: Annotated[int, typer.Option(min=1, help="Let the best K models vote (--keep-top).")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Write all to this .csv or .parquet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all to this .csv (formulas quoted) or .parquet.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     imports: flags.Imports = None,
     results: flags.Results = RESULTS,

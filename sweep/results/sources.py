@@ -22,7 +22,7 @@ from sweep.results.manifest import read_manifest
 from tl_core.config import PRETRAINED
 from tl_core.errors import BadInput
 from tl_core.machine.plain_file import read_text
-from tl_core.machine.user_path import expanded
+from tl_core.machine.user_path import absolute, expanded
 from tl_core.machine.whole_file import whole_file
 
 WEIGHTS = "weights.safetensors"
@@ -76,10 +76,10 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
         return PRETRAINED
     named = weights_of(results.expanduser(), text)
     if re.fullmatch(r"[\w.-]+", text) and os.path.isfile(named):
-        return str(named.resolve())
+        return str(absolute(named))
     path = expanded(text)
     if os.path.isfile(path) or path.suffix:
-        return str(path.resolve())
+        return str(absolute(path))
     names = ", ".join(model.name for model in list_models(results)) or "none yet"
     raise BadInput(
         f"{option} {text}: no such model in {model_folder(results)} ({names}); give one of them,"

@@ -14,6 +14,8 @@ def expanded(text: str | Path) -> Path:
             results could hold.
     """
     path = Path(text)
+    if "\0" in str(path):
+        raise BadInput(f"{text}: no path can hold a NUL; leave it out.")
     try:
         path = path.expanduser()
     except RuntimeError:
@@ -24,6 +26,11 @@ def expanded(text: str | Path) -> Path:
     if storable(str(path)) != str(path):
         raise BadInput(f"{storable(str(path))} is no UTF-8 text; rename that file or folder.")
     return path
+
+
+def absolute(text: str | Path) -> Path:
+    """As `expanded`, from the root and with links followed, as far as they lead anywhere."""
+    return Path(os.path.realpath(expanded(text)))
 
 
 def storable(text: str) -> str:
