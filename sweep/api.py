@@ -5,14 +5,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, TypeVar
 
-from rich.console import Console
-
 from sweep.driver.resuming import resume_sweep
 from sweep.driver.runner import run_sweep
 from sweep.driver.study import Study, sweeps_of
 from sweep.options.option import argument, show_parameters
 from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS, SweepOptions
 from sweep.report.summary import SweepResult
+from sweep.terminal.safe_console import SafeConsole
 from tl_core.errors import BadInput, near_names
 
 ARGUMENTS = {argument(field): field for field in FLAGS.values()}
@@ -59,7 +58,7 @@ def run(space: str | Path, *, quiet: bool = False, **options: Any) -> SweepResul
             " backbone= choose among them."
         )
     ((own, loaded),) = sweeps
-    return run_sweep(own, Console(quiet=quiet, emoji=False), loaded)
+    return run_sweep(own, SafeConsole(quiet=quiet, emoji=False), loaded)
 
 
 @_with_options
@@ -69,7 +68,7 @@ def run_all(space: str | Path, *, quiet: bool = False, **options: Any) -> list[S
     Where one is interrupted, or the time budget of all together is over, those that were not
     started are missing at the end.
     """
-    return list(Study(_asked(space, options), Console(quiet=quiet, emoji=False)).run())
+    return list(Study(_asked(space, options), SafeConsole(quiet=quiet, emoji=False)).run())
 
 
 def resume(
@@ -100,7 +99,7 @@ def resume(
         if option not in OF_THIS_RUN:
             raise BadInput(f"{option}= cannot be changed; one of {', '.join(OF_THIS_RUN)}.")
     return resume_sweep(
-        Path(results), name, Console(quiet=quiet, emoji=False),
+        Path(results), name, SafeConsole(quiet=quiet, emoji=False),
         changed=options, more_trials=more_trials, again=retry, force=force,
     )  # fmt: skip
 

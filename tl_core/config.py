@@ -47,7 +47,11 @@ class TrainConfig:
         None, "cache folder (None: $TL_SWEEP_CACHE or ~/.cache/tl-sweep)", identity=False
     )
     image_size: int | None = setting(
-        None, "side to which images are resized (None: the data set's own)", unit="pixels", low=4
+        None,
+        "side to which images are resized (None: the data set's own)",
+        unit="pixels",
+        low=4,
+        high=16384,
     )
     limit_train: int | None = setting(
         None, "training images to use, stratified (None: all)", unit="images", low=1

@@ -5,11 +5,15 @@ from collections.abc import Iterable
 
 
 class BadInput(ValueError):
-    """A value given by the user breaks a rule.
+    r"""A value given by the user breaks a rule.
 
     The message is one line that names the value, the rule and the way out; the command line
-    prints it as it is and exits with code 2.
+    prints it as it is and exits with code 2. What cannot be seen, such as a line break in a file's
+    name, stands in it as `\n`.
     """
+
+    def __init__(self, *message: object) -> None:
+        super().__init__(*(printable(m) if isinstance(m, str) else m for m in message))
 
 
 class UnsoundWeights(BadInput):
@@ -17,6 +21,11 @@ class UnsoundWeights(BadInput):
 
     The command line exits with code 1, as where every trial diverged.
     """
+
+
+def printable(text: str) -> str:
+    r"""Text on one line: line breaks, escapes and what else cannot be seen as such as `\n`."""
+    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
 
 
 def near_names(name: str, known: Iterable[str], otherwise: str) -> str:

@@ -20,14 +20,17 @@ from torch import Tensor
 from tl_core.augment import Normalizer
 from tl_core.datasets.images.decode import decode_with_remark
 from tl_core.datasets.images.pillow_warnings import collected
-from tl_core.datasets.images.unreadable import result_or_reason
+from tl_core.datasets.images.unreadable import MOST_BYTES, result_or_reason
 from tl_core.errors import BadInput, first_line
 from tl_core.evaluation import most_probable
 from tl_core.machine.device import autocast, resolve_device
 from tl_core.machine.hardware import cpu_count
+from tl_core.machine.plain_file import read_plain
 from tl_core.models.saved_model import SavedModel, load_model
 
 BATCH = 128
+MOST_PIXELS = 2**27
+"""Values of the decoded images of a batch; fewer than BATCH large images are taken at once."""
 
 
 @dataclass(frozen=True)
@@ -60,17 +63,22 @@ class Predictor:
             raise BadInput("a predictor needs the weights of at least one model.")
         self.classes = self.models[0].classes
         for saved in self.models:
+            if saved.channels not in (1, 3):
+                many = f"{saved.path} is for images of {saved.channels} channels"
+                raise BadInput(f"{many}; files have 1 or 3.")
             if saved.classes != self.classes:
                 first = self.models[0].path
                 raise BadInput(f"{saved.path} and {first} must know the same classes to vote.")
             saved.model.to(self.device, memory_format=torch.channels_last)  # type: ignore[call-overload]
         self.top = min(top, len(self.classes))
+        pixels = max(saved.channels * saved.image_size**2 for saved in self.models)
+        self.batch = min(BATCH, max(1, MOST_PIXELS // pixels))
 
     def __call__(self, paths: Iterable[str | Path]) -> Iterator[Prediction]:
         """A prediction for each file, in order; one that is no image has an `error`."""
         remaining = iter(map(Path, paths))
         with ThreadPoolExecutor(cpu_count(), thread_name_prefix="read") as pool:
-            while batch := list(islice(remaining, BATCH)):
+            while batch := list(islice(remaining, self.batch)):
                 yield from self._predict(batch, list(pool.map(_read, batch)))
 
     def _predict(self, paths: list[Path], contents: "list[bytes | str]") -> Iterator[Prediction]:
@@ -104,7 +112,14 @@ class Predictor:
             if remark is not None:
                 remarks.setdefault(number, remark)
         images = [image for image, _ in decoded if not isinstance(image, str)]
-        found = iter(self.probabilities(saved, np.stack(images)) if images else ())
+        try:
+            found = iter(self.probabilities(saved, np.stack(images)) if images else ())
+        except (RuntimeError, MemoryError) as error:  # torch's own, the memory of a GPU included
+            size = saved.image_size
+            raise BadInput(
+                f"{saved.path} cannot classify images of {size} × {size} pixels here"
+                f" ({first_line(error)}); try --device cpu, or train it again."
+            ) from error
         return [image if isinstance(image, str) else next(found) for image, _ in decoded]
 
     @torch.inference_mode()
@@ -120,7 +135,7 @@ class Predictor:
 def _read(path: Path) -> "bytes | str":
     """The file's bytes, or why it cannot be read."""
     try:
-        return path.read_bytes()
+        return read_plain(path, MOST_BYTES)
     except (OSError, ValueError) as error:  # ValueError: a NUL in the path
         return f"cannot be read: {getattr(error, 'strerror', None) or first_line(error)}"
 

@@ -102,6 +102,8 @@ def _checked_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> 
         raise BadInput(f"{wrong}: the value must be {_kind_name(kind)}.")
     if isinstance(value, float) and not math.isfinite(value):
         raise BadInput(f"{wrong}: the value must be finite.")
+    if isinstance(value, int) and not -(2**63) <= value < 2**63:  # no table could hold it
+        raise BadInput(f"{field.name}={_beginning(value)}: the value must fit 64 bits.")
     if field.metadata["choices"] and value not in field.metadata["choices"]:
         raise BadInput(f"{wrong}: one of {', '.join(field.metadata['choices'])}.")
     for rule, (breaks, says) in _BROKEN.items():
@@ -109,6 +111,14 @@ def _checked_scalar(field: "dataclasses.Field[Any]", kind: type, value: Any) -> 
         if limit is not None and breaks(value, limit):
             raise BadInput(f"{wrong}: the {says} {limit}.")
     return float(value) if kind is float else value
+
+
+def _beginning(value: int) -> str:
+    """The number; of a very long one, how it begins."""
+    if abs(value) < 10**40:
+        return str(value)
+    digits = int(math.log10(abs(value)))
+    return f"{'-' if value < 0 else ''}{abs(value) // 10 ** (digits - 5)}… ({digits + 1} digits)"
 
 
 def plain(value: Any) -> Any:

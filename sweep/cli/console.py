@@ -1,6 +1,6 @@
 """Where the commands write."""
 
-from rich.console import Console
+from sweep.terminal.safe_console import SafeConsole
 
-console = Console(emoji=False)
-errors = Console(stderr=True, emoji=False)
+console = SafeConsole(emoji=False)
+errors = SafeConsole(stderr=True, emoji=False)

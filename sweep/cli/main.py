@@ -15,7 +15,7 @@ from sweep.cli.space_command import run_space
 from sweep.driver.unfinished import Unfinished
 from sweep.engine.ray_cluster import stop_early
 from sweep.options.spaces import builtin_spaces
-from tl_core.errors import BadInput, UnsoundWeights
+from tl_core.errors import BadInput, UnsoundWeights, printable
 
 try:
     from typer.exceptions import TyperException as CommandLineError
@@ -107,7 +107,8 @@ def main(arguments: list[str] | None = None) -> None:
     except BadInput as error:
         _refuse(str(error))
     except CommandLineError as error:
-        _refuse(" ".join(getattr(error, "format_message", error.__str__)().split()))
+        message = getattr(error, "format_message", error.__str__)()
+        _refuse(printable(" ".join(message.split())))
     except typer.Abort:
         code = INTERRUPTED
     finally:

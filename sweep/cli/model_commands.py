@@ -64,13 +64,15 @@ def sources_command(results: flags.Results = RESULTS) -> None:
 
     table = Table("model", "backbone", "trained on", "classes", "val", "test", box=None)
     for model in list_models(results):
-        made_of = (model.config.get(name, DASH) for name in ("backbone", "dataset"))
+        made_of = (str(model.config.get(name, DASH)) for name in ("backbone", "dataset"))
         accuracies = (model.val_accuracy, model.test_accuracy)
         measured = (DASH if value is None else f"{value:.4f}" for value in accuracies)
-        table.add_row(model.name, *map(str, made_of), str(len(model.classes)), *measured)
+        table.add_row(
+            escape(model.name), *map(escape, made_of), str(len(model.classes)), *measured
+        )
     damaged = damaged_models(results)
     if not table.rows and not damaged:
-        console.print(f"No models in {results} yet. Try: python -m sweep pretrain")
+        console.print(f"No models in {escape(str(results))} yet. Try: python -m sweep pretrain")
         return
     if table.rows:
         console.print(table, highlight=False)
@@ -83,7 +85,9 @@ def predict_command(
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs.")],
     top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 1,
     top: Annotated[int, typer.Option(min=1, help="Let the best K models vote (--keep-top).")] = 1,
-    out: Annotated[Path | None, typer.Option(help="Write all to this .csv or .parquet.")] = None,
+    out: Annotated[
+        Path | None, typer.Option(help="Write all to this .csv (formulas quoted) or .parquet.")
+    ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     imports: flags.Imports = None,
     results: flags.Results = RESULTS,
@@ -96,6 +100,7 @@ def predict_command(
     load_modules(imports)
     from sweep.terminal.loading import loading
     from sweep.use.prediction import predict
+    from sweep.use.predictions_file import write_predictions
 
     with loading(console) as progress:
         advance = progress or (lambda label, done, total: None)
@@ -105,8 +110,7 @@ def predict_command(
             note=_note,
         )  # fmt: skip
     if out is not None:
-        write = frame.to_csv if out.suffix == ".csv" else frame.to_parquet
-        write(out, index=False)
+        write_predictions(frame, out)
     _print_predictions(frame, "" if out is not None else "; --out FILE.csv writes all")
     raise typer.Exit(int(frame["error"].notna().any()))
 
@@ -149,4 +153,4 @@ def export_command(
 
     folder = out or Path(f"{Path(name).stem}-{form}")
     for file in export_model(model_files(results, name, note=_note)[0], form, folder):
-        console.print(str(file), highlight=False)
+        console.print(str(file), highlight=False, markup=False)

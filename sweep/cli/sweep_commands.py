@@ -10,7 +10,7 @@ from sweep.cli import flags
 from sweep.cli.console import console
 from sweep.options.sweep_options import OF_THIS_RUN, RESULTS
 from sweep.options.user_modules import load_modules
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, printable
 
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult
@@ -30,7 +30,7 @@ def list_command(as_json: flags.AsJson = False, results: flags.Results = RESULTS
         print_json([sweep_object(entry) for entry in entries])
         return
     if not entries:
-        console.print(f"No sweeps in {results} yet. Try: python -m sweep ablation")
+        console.print(f"No sweeps in {escape(str(results))} yet. Try: python -m sweep ablation")
         return
     console.print(sweeps_table(entries))
     for problem in (line for entry in entries for line in entry.problems):
@@ -79,7 +79,8 @@ def pictures_command(
     if layer is not None:
         from sweep.report.pictures.feature_maps import draw_feature_maps
 
-        console.print(str(draw_feature_maps(result, layer)), highlight=False)
+        file = draw_feature_maps(result, layer)
+        console.print(str(file), highlight=False, markup=False)
     raise typer.Exit(0 if whole else 1)
 
 
@@ -95,7 +96,7 @@ def draw_pictures(result: "SweepResult") -> bool:
         files = draw(result, faults)
     if files:
         line = f"Pictures: {files[0].parent} ({', '.join(file.stem for file in files)})"
-        console.print(line, style="dim", highlight=False, soft_wrap=True)
+        console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
     for line in faults.lines:
         console.print(escape(line), style="red", highlight=False)
     return not faults.lines
@@ -156,6 +157,6 @@ def delete_command(
 
     check_deletable(results, name, force=force)
     if not yes:
-        typer.confirm(f"Delete {name} and every row of it?", abort=True)
+        typer.confirm(f"Delete {printable(name)} and every row of it?", abort=True)
     freed = size(delete_sweep(results, name, force=force))
-    console.print(f"Deleted {name}: {freed} freed.", highlight=False)
+    console.print(f"Deleted {name}: {freed} freed.", highlight=False, markup=False)

@@ -63,7 +63,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
     """
     began = time.time()
     for note in plan.notes:
-        console.print(note, style="bold yellow", highlight=False)
+        console.print(note, style="bold yellow", highlight=False, markup=False)
     results = writable_folder(expanded(plan.options.results), "--results")
     if past is None:
         sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
@@ -78,7 +78,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
     sound = [config_from_dict(values, plan.base) for values in checked.sound]
     about_data = print_data(sound, console, plan.levels("limit_train"))
     for backbone, what in checked.loaded.items():
-        console.print(loaded_line(backbone, what), highlight=False)
+        console.print(loaded_line(backbone, what), highlight=False, markup=False)
     if past is None:
         manifest = claim_name(plan, results, lambda name: new_manifest(plan, name))
         manifest.notes += about_data

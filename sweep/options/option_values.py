@@ -25,6 +25,8 @@ def text(flag: str, given: object) -> str:
     """A name, or a path as text."""
     if not isinstance(given, str | Path):
         raise BadInput(f"{flag} {given!r}: write text.")
+    if "\0" in str(given):
+        raise BadInput(f"{flag} {given!r}: no name or path can hold a NUL; leave it out.")
     return str(given)
 
 
@@ -82,7 +84,7 @@ def seconds(flag: str, given: object) -> float:
         found = value.total_seconds()
     elif _is_number(value, numbers.Real):
         found = float(value)
-    elif match := re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value).strip().lower()):
+    elif match := re.fullmatch(r"([0-9]+(?:\.[0-9]+)?)([smh]?)", str(value).strip().lower()):
         found = float(match[1]) * {"": 1, "s": 1, "m": 60, "h": 3600}[match[2]]
     if not 0 < found < math.inf:
         raise BadInput(f"{flag} {given}: write 90s, 30m or 2h.")
@@ -94,7 +96,7 @@ def sharing(flag: str, given: object) -> int | None:
     text = str(plain(given)).strip().lower()
     if text == "auto":
         return None
-    if not text.isdecimal() or int(text) < 1:
+    if not re.fullmatch("[0-9]{1,9}", text) or int(text) < 1:
         raise BadInput(f"{flag} {given}: write a whole number from 1 on, or auto.")
     return int(text)
 
@@ -102,7 +104,7 @@ def sharing(flag: str, given: object) -> int | None:
 def confirmation(flag: str, given: object) -> str:
     """`5x3`, the best five configurations with three seeds each; `0` for none."""
     text = str(plain(given)).strip().lower().replace("×", "x")
-    if match := re.fullmatch(r"0*([1-9]\d*)x0*([1-9]\d*)", text, re.ASCII):
+    if match := re.fullmatch(r"0*([1-9]\d{0,8})x0*([1-9]\d{0,8})", text, re.ASCII):
         return f"{match[1]}x{match[2]}"
     if re.fullmatch("0+", text) is None:
         raise BadInput(
@@ -136,7 +138,7 @@ def _size(part: object) -> int | None:
     text = str(part).strip().lower()
     if part is None or text == "all":
         return None
-    return int(text) if text.isdecimal() else 0
+    return int(text) if re.fullmatch("[0-9]{1,18}", text) else 0
 
 
 def paths(flag: str, given: object) -> tuple[str, ...]:

@@ -7,7 +7,7 @@ from typing import Any
 from sweep.results.sources import find_source
 from tl_core.config import PRETRAINED, parse_value
 from tl_core.errors import BadInput
-from tl_core.machine.user_path import expanded
+from tl_core.machine.user_path import absolute
 
 
 def read_overrides(
@@ -30,11 +30,11 @@ def read_overrides(
         changed[name] = parse_value(name, text)
     for name in ("data_dir", "cache_dir"):
         if changed.get(name) is not None:
-            changed[name] = str(expanded(changed[name]).resolve())
+            changed[name] = str(absolute(changed[name]))
     if "dataset" in changed:
         kind, colon, path = changed["dataset"].partition(":")
         if colon and path:
-            changed["dataset"] = f"{kind}:{expanded(path).resolve()}"
+            changed["dataset"] = f"{kind}:{absolute(path)}"
     for name, option in (("weights", "--source"), ("teacher", "--teacher")):
         if changed.get(name) is not None:
             changed[name] = find_source(changed[name], results, option)

@@ -6,6 +6,7 @@ A search space is a Python file with BASE, SPACE and, where it needs them, the n
 
 import ast
 import functools
+import os
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -21,7 +22,7 @@ from sweep.options.sweep_options import AUTO
 from sweep.options.user_modules import UserModule, read_user_module
 from tl_core.config import ARCHITECTURE, TrainConfig, config_from_dict
 from tl_core.errors import BadInput, near_names
-from tl_core.machine.user_path import expanded
+from tl_core.machine.user_path import absolute, expanded
 from tl_core.settings import plain
 
 DEFAULT_TRIALS = 32
@@ -200,11 +201,11 @@ def _find(name_or_path: str | Path) -> Path:
         return Path(search_spaces.__path__[0]) / f"{text}.py"
     path = expanded(text)
     if path.suffix == ".py" or path.name != text:
-        if not path.is_file():
+        if not os.path.isfile(path):  # a name may be too long
             raise BadInput(f"{text}: no such file; give the path of a .py file with a SPACE.")
         if path.suffix != ".py":
             raise BadInput(f"{text} is no .py file; a search space is a Python file.")
-        return path.resolve()
+        return absolute(path)
     hint = near_names(text, names, f"one of {', '.join(names)}")
     raise BadInput(f"unknown search space {text!r}: {hint}; a file is given as ./{text}.py")
 

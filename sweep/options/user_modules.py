@@ -3,6 +3,7 @@
 A trainer process may run on another machine, so a module travels to it as its text.
 """
 
+import os
 import re
 import sys
 import traceback
@@ -12,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 
 from tl_core.errors import BadInput
+from tl_core.machine.user_path import absolute
 
 
 @dataclass(frozen=True)
@@ -44,8 +46,8 @@ class UserModule:
 
 def read_user_module(path: str | Path) -> UserModule:
     """The module in `path`; raises BadInput where that is no Python file."""
-    file = Path(path).expanduser().resolve()
-    if file.suffix != ".py" or not file.is_file():
+    file = absolute(path)
+    if file.suffix != ".py" or not os.path.isfile(file):
         raise BadInput(f"{path} is no Python file; give the path of a .py file.")
     try:
         return UserModule(str(file), file.read_text(encoding="utf-8"))

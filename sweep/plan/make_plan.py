@@ -4,6 +4,7 @@ Planning reads the user's files and checks every name and value; it trains nothi
 nothing and decodes no image, so that `--dry-run` is quick.
 """
 
+import os
 from dataclasses import replace
 
 from search_spaces.domains import Choice, fix
@@ -76,7 +77,7 @@ def _check_names(plan: Plan) -> None:
             check(config_from_dict({field: value}, plan.base))
     for field in ("weights", "teacher"):
         for file in plan.levels(field):
-            if file not in (None, PRETRAINED) and not expanded(file).is_file():
+            if file not in (None, PRETRAINED) and not os.path.isfile(expanded(file)):
                 raise BadInput(f"{field}={file!r}: no such file.")
 
 

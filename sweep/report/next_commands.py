@@ -20,9 +20,9 @@ def print_where(result: SweepResult, console: Console) -> None:
     """Print where the tables are, a line of Python that reads them, and commands."""
     folder = shown_path(result.folder)
     tables = f"{folder}/trials, epochs, evaluations, classes, predictions"
-    console.print(f"\nEvery number: {tables}", style="dim")
+    console.print(f"\nEvery number: {tables}", style="dim", markup=False)
     code = f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])'
-    console.print(code, style="dim", highlight=False, soft_wrap=True)
+    console.print(code, style="dim", highlight=False, markup=False, soft_wrap=True)
     commands = {show_command(result): "these tables again"}
     if result.manifest.search in DESIGNS and result.manifest.command:
         search = f"{result.manifest.command} --search auto"

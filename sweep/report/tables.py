@@ -23,7 +23,7 @@ STILL = {
 
 def print_result(result: SweepResult, console: Console) -> None:
     """Counts, top configurations, what mattered, winner, where the numbers are, what to type."""
-    console.print(f"\n[bold]{result.name}[/bold]  {escape(result.manifest.question)}")
+    console.print(f"\n[bold]{escape(result.name)}[/bold]  {escape(result.manifest.question)}")
     for part in (
         _print_counts, print_top, print_effects, print_importance, print_strategies, print_winner,
         print_where,

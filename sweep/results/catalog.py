@@ -78,7 +78,7 @@ def _entry(results: Path, name: str) -> Entry:
 def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
     """Remove a sweep and all its rows, damaged or not; returns the bytes that were freed.
 
-    With `force` also where its driver ran elsewhere and may still live.
+    Of a link in the place of one of its folders the link is removed, not what it leads to. With `force` also where its driver ran elsewhere and may still live.
 
     Raises:
         BadInput: there is no such sweep, it is running, or a file cannot be removed.
@@ -87,7 +87,10 @@ def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
     freed = sum(map(folder_bytes, sweep_folders(results, name)))
     try:
         for folder in sweep_folders(results, name):
-            shutil.rmtree(folder)
+            if folder.is_symlink():  # it may lead anywhere
+                folder.unlink()
+            else:
+                shutil.rmtree(folder)
     except OSError as error:
         raise BadInput(f"{name}: {error.filename} cannot be removed ({error.strerror}).") from None
     return freed
@@ -118,8 +121,10 @@ def check_deletable(results: Path, name: str, *, force: bool = False) -> None:
 
 
 def folder_bytes(folder: Path) -> int:
-    """Size of all files below a folder; 0 where there is none."""
+    """Size of all files below a folder; 0 where there is none, and of a link."""
     total = 0
+    if folder.is_symlink():
+        return total
     for file in folder.rglob("*"):
         with contextlib.suppress(OSError):  # a running sweep removes files too
             total += file.stat().st_size if file.is_file() else 0

@@ -6,6 +6,7 @@
 """
 
 import glob
+import os
 import tempfile
 from pathlib import Path
 
@@ -36,14 +37,21 @@ def sweep_names(results: Path) -> list[str]:
     """Every sweep of which something is left: a folder in `runs`, or rows in a table."""
     runs = [path.name for path in run_folder(results, "").glob("[!.]*") if path.is_dir()]
     rows = [path.name.partition("=")[2] for path in results.glob("*/sweep=*") if path.is_dir()]
-    return sorted({*runs, *rows})
+    return sorted(name for name in {*runs, *rows} if _is_plain(name))
 
 
 def is_sweep(results: Path, name: str) -> bool:
     """Whether anything of a sweep of that name is left; a path is no name."""
-    plain = name == Path(name).name and name not in ("", ".", "..")
+    if not _is_plain(name):
+        return False
     rows = results.glob(f"*/sweep={glob.escape(name)}")
-    return plain and (run_folder(results, name).is_dir() or any(rows))
+    return os.path.isdir(run_folder(results, name)) or any(rows)
+
+
+def _is_plain(name: str) -> bool:
+    """Whether it names a folder, and neither one above nor one below it."""
+    plain = name == Path(name).name and name not in ("", ".", "..")
+    return plain and len(name) < 256 and "\0" not in name
 
 
 def writable_folder(folder: Path, option: str) -> Path:

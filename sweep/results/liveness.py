@@ -82,7 +82,7 @@ def last_beat(folder: Path) -> float | None:
     """When the driver last touched its file, in seconds since the epoch; None: there is none."""
     try:
         return (folder / FILE).stat().st_mtime
-    except OSError:
+    except (OSError, ValueError):  # a NUL in the path
         return None
 
 

@@ -16,6 +16,8 @@ from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.json_fields import checked_fields
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, near_names
+from tl_core.machine.plain_file import read_text
+from tl_core.machine.user_path import storable
 from tl_core.machine.whole_file import whole_file
 
 FILE = "sweep.json"
@@ -140,8 +142,10 @@ def read_manifest(results: Path, name: str) -> Manifest:
         hint = near_names(name, names, there)
         raise BadInput(f"no sweep {name!r} in {results}: {hint} `list` shows all.")
     file = run_folder(results, name) / FILE
+    if storable(name) != name:
+        raise BadInput(f"{storable(name)!r} is no UTF-8 text; rename its folders in {results}.")
     try:
-        manifest = _parse(file.read_text(encoding="utf-8"))
+        manifest = _parse(read_text(file))
     except FileNotFoundError:
         what = "is missing" if file.parent.is_dir() else "is gone, its rows are not"
         raise BadInput(f"{name}: {file} {what}; `delete {name}` removes what is left.") from None

@@ -7,6 +7,7 @@ Importing this module imports no torch.
 """
 
 import json
+import os
 import re
 import shutil
 import typing
@@ -20,7 +21,8 @@ from sweep.results.json_fields import checked_fields
 from sweep.results.manifest import read_manifest
 from tl_core.config import PRETRAINED
 from tl_core.errors import BadInput
-from tl_core.machine.user_path import expanded
+from tl_core.machine.plain_file import read_text
+from tl_core.machine.user_path import absolute, expanded
 from tl_core.machine.whole_file import whole_file
 
 WEIGHTS = "weights.safetensors"
@@ -73,11 +75,11 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
     if text.lower() in SAME_AS_PRETRAINED:
         return PRETRAINED
     named = weights_of(results.expanduser(), text)
-    if re.fullmatch(r"[\w.-]+", text) and named.is_file():
-        return str(named.resolve())
+    if re.fullmatch(r"[\w.-]+", text) and os.path.isfile(named):
+        return str(absolute(named))
     path = expanded(text)
-    if path.is_file() or path.suffix:
-        return str(path.resolve())
+    if os.path.isfile(path) or path.suffix:
+        return str(absolute(path))
     names = ", ".join(model.name for model in list_models(results)) or "none yet"
     raise BadInput(
         f"{option} {text}: no such model in {model_folder(results)} ({names}); give one of them,"
@@ -110,7 +112,7 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 
 def _read(folder: Path) -> SourceModel:
     """The description in a model's file; an OSError or ValueError says what is damaged."""
-    about = json.loads((folder / ABOUT).read_text(encoding="utf-8"))
+    about = json.loads(read_text(folder / ABOUT))
     (folder / WEIGHTS).stat()
     unknown = dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))
     missing = {"name": "", "made_at": "", **unknown}

@@ -19,11 +19,14 @@ from sweep.results.folders import run_folder, table_folder
 from sweep.results.schema import SCHEMAS
 from sweep.results.selection import SEARCH
 from tl_core.errors import BadInput, first_line
+from tl_core.machine.plain_file import open_plain
 from tl_core.machine.whole_file import whole_file
 
 Row = dict[str, object]
 FLUSH_SECONDS = 5.0
 FLUSH_ROWS = 2_000
+NEEDED = ("trial_id", "status")
+"""Columns of which no row lacks a value, in the tables that have them."""
 MISFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 """Errors of Arrow on a value that is not of its column's type."""
 
@@ -124,10 +127,13 @@ def read_parts(
     parts, problems = [schema.empty_table()], []
     for file in _part_files(results, table, sweep):
         try:
-            part = ds.dataset(file, schema=schema, format="parquet", partitioning=None)
-            parts.append(part.to_table())
-        except (pa.ArrowException, OSError) as error:
-            problems.append(f"{file} cannot be read ({first_line(error)}).")
+            open_plain(file).close()
+            part = ds.dataset(file, schema=schema, format="parquet", partitioning=None).to_table()
+            _check_rows(part)
+            parts.append(part)
+        except (pa.ArrowException, OSError, ValueError) as error:
+            why = getattr(error, "strerror", None) or first_line(error)
+            problems.append(f"{file} cannot be read ({why}).")
     rows = pa.concat_tables(parts)
     if "phase" in names:
         rows = rows.set_column(names.index("phase"), "phase", rows["phase"].fill_null(SEARCH))
@@ -163,10 +169,21 @@ def _part_files(results: Path, table: str, sweep: str) -> list[Path]:
     return sorted(table_folder(results, table, sweep).glob("[!._]*.parquet"))
 
 
+def _check_rows(rows: pa.Table) -> None:
+    """Raise a ValueError where rows do not say what they are of."""
+    for name in (name for name in NEEDED if name in rows.schema.names):
+        if missing := rows[name].null_count:
+            raise ValueError(f"{missing:,} of {len(rows):,} rows have no {name}")
+    numbered = pc.match_substring_regex(rows["trial_id"], r"[0-9]$")
+    if not pc.all(numbered, min_count=0).as_py():
+        odd = rows["trial_id"].filter(pc.invert(numbered))[0].as_py()
+        raise ValueError(f"{odd!r} is no trial_id")
+
+
 def sweep_folders(results: Path, sweep: str) -> list[Path]:
-    """Every folder of a sweep: its part of each table, then the rest."""
+    """Every folder of a sweep, or link in its place: its part of each table, then the rest."""
     folders = [*(table_folder(results, t, sweep) for t in SCHEMAS), run_folder(results, sweep)]
-    return [folder for folder in folders if folder.exists()]
+    return [folder for folder in folders if folder.exists() or folder.is_symlink()]
 
 
 def write_rows(results: Path, table: str, sweep: str, rows: Iterable[Row]) -> None:

@@ -86,11 +86,11 @@ def model_files(
         BadInput: there is no such sweep or model, or it kept fewer weights.
     """
     folder = run_folder(results, name)
-    if (folder / FILE).is_file():
+    if os.path.isfile(folder / FILE):  # False for a name that is too long, too
         return _of_sweep(results, folder, name, top, note)
     path = weights_of(results, name)
-    path = path if path.is_file() else expanded(name)
-    if not path.is_file():
+    path = path if os.path.isfile(path) else expanded(name)
+    if not os.path.isfile(path):
         known = ", ".join(model.name for model in list_models(results)) or "none yet"
         raise BadInput(
             f"{name}: no sweep, model ({known}) or weights file of this name in {results};"

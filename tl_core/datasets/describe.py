@@ -12,7 +12,7 @@ from tl_core.datasets.readers.class_names import alike_notes
 from tl_core.datasets.readers.split_names import PART_NAMES
 from tl_core.datasets.records import TRAIN, Contents
 from tl_core.datasets.splits import check_classes, split
-from tl_core.machine.user_path import printable
+from tl_core.errors import printable
 
 _LISTED = 6
 """Most classes that are listed one by one; of more, the smallest and the largest are named."""

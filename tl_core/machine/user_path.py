@@ -14,6 +14,8 @@ def expanded(text: str | Path) -> Path:
             results could hold.
     """
     path = Path(text)
+    if "\0" in str(path):
+        raise BadInput(f"{text}: no path can hold a NUL; leave it out.")
     try:
         path = path.expanduser()
     except RuntimeError:
@@ -26,9 +28,9 @@ def expanded(text: str | Path) -> Path:
     return path
 
 
-def printable(text: str) -> str:
-    r"""Text on one line: line breaks, escapes and what else cannot be seen as such as `\n`."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode() for c in text)
+def absolute(text: str | Path) -> Path:
+    """As `expanded`, from the root and with links followed, as far as they lead anywhere."""
+    return Path(os.path.realpath(expanded(text)))
 
 
 def storable(text: str) -> str:

@@ -12,9 +12,10 @@ from torch import Tensor, nn
 
 from tl_core.config import FROM_SCRATCH, TrainConfig, config_from_dict
 from tl_core.datasets.images.white_levels import BEFORE_LEVELS, WhiteLevels
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.models import build_model
 from tl_core.models.source_weights import load_source
+from tl_core.weights.size_limit import TooLarge, as_large_as
 from tl_core.weights.weights_file import read_metadata
 
 
@@ -77,6 +78,9 @@ def described_weights(path: str | Path) -> Description:
             f"{path} does not say how it was made ({', '.join(absent)} missing); give a file that"
             " a sweep or `pretrain` wrote."
         )
+    if len(about["mean"]) != len(about["std"]):
+        sizes = f"{len(about['mean'])} means and {len(about['std'])} standard deviations"
+        raise BadInput(f"{path} has {sizes} for its channels; get it again, or train it again.")
     whites = BEFORE_LEVELS if levels is None else WhiteLevels(**levels)
     return Description(**about, white_levels=whites)
 
@@ -88,19 +92,30 @@ def load_model(path: str | Path) -> SavedModel:
         BadInput: the file is missing or damaged, lacks metadata, or does not fill the model.
     """
     about = described_weights(path)
-    config = config_from_dict(about.config)
-    with torch.random.fork_rng(devices=[]):
-        model = build_model(
-            config_from_dict(FROM_SCRATCH, config),
+    try:
+        config = config_from_dict(about.config)
+        model = _random_model(Path(path), about, config_from_dict(FROM_SCRATCH, config))
+    except (BadInput, TooLarge, RuntimeError, TypeError, OverflowError) as error:
+        raise BadInput(
+            f"{path} says that it was made in a way that cannot be repeated:"
+            f" {first_line(error)}; get it again, or train it again."
+        ) from error
+    loaded = load_source(model, str(path))
+    others = (*loaded.missing, *loaded.unexpected, *loaded.adapted)
+    if others:
+        name = others[0]
+        raise BadInput(f"{path} does not fill {config.backbone} ({name}); train it again.")
+    return SavedModel(**{**vars(about), "config": config}, path=Path(path), model=model.eval())
+
+
+def _random_model(path: Path, about: Description, config: TrainConfig) -> nn.Module:
+    with torch.random.fork_rng(devices=[]), as_large_as(path):
+        return build_model(
+            config,
             channels=len(about.mean),
             num_classes=len(about.classes),
             image_size=about.image_size,
         )
-    loaded = load_source(model, str(path))
-    if loaded.missing or loaded.unexpected:
-        name = (loaded.missing or loaded.unexpected)[0]
-        raise BadInput(f"{path} does not fill {config.backbone} ({name}); train it again.")
-    return SavedModel(**{**vars(about), "config": config}, path=Path(path), model=model.eval())
 
 
 def resized(images: Tensor, side: int) -> Tensor:

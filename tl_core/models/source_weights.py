@@ -17,7 +17,12 @@ from tl_core.models.hub import fetch_hub_weights, hub_cfg
 from tl_core.models.stages import head_parameters
 from tl_core.models.timm_models import PREFIX, create_timm_model, pretrained_cfg
 from tl_core.weights.key_matching import choose_tensors, fits
-from tl_core.weights.weights_file import read_metadata, read_state_dicts, weights_path
+from tl_core.weights.weights_file import (
+    TORCH_SUFFIXES,
+    read_metadata,
+    read_state_dicts,
+    weights_path,
+)
 
 # Names that timm's modules give to the function that turns other writers' names and sizes into the
 # model's. A name missing here only leaves tensors of such files in `Loaded.unexpected`.
@@ -97,6 +102,8 @@ def load_hub_weights(
     """
     cfg = hub_cfg(config.backbone)
     file = str(fetch_hub_weights(config.backbone))
+    if Path(file).suffix in TORCH_SUFFIXES:
+        read_state_dicts(Path(file))  # raises where timm would run code in it
     shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
     model = create_timm_model(config, **shape, pretrained_file=file)
     if config.head_units is not None:

@@ -136,6 +136,6 @@ def _literal(text: str) -> int | float | str:
         return text.lower() == "true"
     try:
         value = ast.literal_eval(text)
-    except (ValueError, SyntaxError):
+    except (ValueError, SyntaxError, RecursionError, MemoryError):  # such as 10,000 brackets
         return text
     return value if isinstance(value, int | float | str) else text

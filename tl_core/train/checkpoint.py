@@ -9,6 +9,7 @@ import torch
 
 from tl_core.errors import BadInput, first_line
 from tl_core.machine.whole_file import whole_file
+from tl_core.weights.torch_file import PickledCode, UnreadableFile, read_torch_file
 
 
 def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
@@ -31,13 +32,15 @@ def load_checkpoint(path: Path) -> dict[str, Any]:
 
 def load_state(path: Path) -> Any:
     """Whatever `save_checkpoint` wrote, on the CPU; raises as `load_checkpoint` does."""
+    if not path.exists():
+        raise BadInput(f"no checkpoint at {path}.")
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
-    except FileNotFoundError:
-        raise BadInput(f"no checkpoint at {path}.") from None
-    except Exception as error:  # a damaged file raises anything from EOFError to UnpicklingError
+        return read_torch_file(path)
+    except PickledCode as code:
+        why = f"it holds pickled code, which is not run{code}"
+    except UnreadableFile as error:
         why = first_line(error)
-        raise BadInput(f"{path} is no readable checkpoint ({why}); delete it.") from None
+    raise BadInput(f"{path} is no readable checkpoint ({why}); delete it.")
 
 
 def seed_everything(seed: int) -> None:

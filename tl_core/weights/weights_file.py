@@ -4,70 +4,45 @@ Our files are safetensors with the fields of WeightsMetadata as JSON strings. Th
 .pth files of others are read too.
 """
 
-import argparse
 import json
 import os
-import pathlib
-import pickle
-import re
-import warnings
-import zipfile
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import torch
-from safetensors import SafetensorError, safe_open
+from safetensors import safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, first_line
+from tl_core.machine.plain_file import open_plain
 from tl_core.machine.user_path import expanded
+from tl_core.weights.metadata import WeightsMetadata, parse_metadata
+from tl_core.weights.torch_file import PickledCode, UnreadableFile, read_torch_file
 
 TORCH_SUFFIXES = (".pth", ".pt", ".bin", ".ckpt", ".tar")
 NO_WEIGHTS = ("optim", "scheduler", "scaler")
 """Parts of key names whose tensors are no weights."""
 MOST_WRAPPERS = 3
 """Depth of nested dicts that are searched for tensors."""
-SIGNS_OF_CODE = (
-    "Unsupported global", "unsupported GLOBAL", "Unsupported class", "Trying to call reduce",
-)  # fmt: skip
-A_PICKLE, SIGN_OF_PICKLE = b"\x80", "Unsupported operand"
-"""First byte of a pickle that torch.save did not write, and torch's error for it."""
-
-
-@dataclass(frozen=True)
-class WeightsMetadata:
-    """Metadata of a weights file; None where it has none."""
-
-    config: dict[str, Any] | None = None
-    """Field name → value of the TrainConfig that trained it (lists where tuples were)."""
-    classes: tuple[str, ...] | None = None
-    """Class names, in the order of the logits."""
-    mean: tuple[float, ...] | None = None
-    """Normalization mean per channel, of [0, 1] pixels."""
-    std: tuple[float, ...] | None = None
-    """Normalization standard deviation per channel."""
-    image_size: int | None = None
-    """Side of the images trained on, in pixels."""
-    white_levels: dict[str, float | None] | None = None
-    """Kind of images of more than 8 bits ("integers", "floats") → the value of white; null if no
-    training image was of that kind. Older files lack it."""
-    accuracy: float | None = None
-    """Validation accuracy, in [0, 1]."""
 
 
 def weights_path(weights: str) -> Path:
     """The file that `weights` names; BadInput if there is none, or its suffix is unknown."""
     path = expanded(weights)
-    if not path.is_file():
+    try:
+        open_plain(path).close()
+    except (FileNotFoundError, NotADirectoryError):
         raise BadInput(
             f"weights={weights!r}: no such file; give a .safetensors or .pth file, pretrained or"
             " none."
-        )
+        ) from None
+    except (OSError, ValueError) as error:  # ValueError: a NUL in the path
+        why = getattr(error, "strerror", None) or first_line(error)
+        raise BadInput(
+            f"weights={weights!r} cannot be read ({why}); give a .safetensors or .pth file."
+        ) from None
     if path.suffix not in (".safetensors", *TORCH_SUFFIXES):
         suffix = path.suffix or "no suffix"
         raise BadInput(f"weights={weights!r}: {suffix} is not .safetensors / .pth.")
@@ -85,11 +60,12 @@ def read_state_dicts(path: Path) -> dict[str, dict[str, Tensor]]:
     """
     if path.suffix == ".safetensors":
         try:
-            return {"": load_file(path)}
-        except (SafetensorError, OSError, ValueError) as error:
+            found = {"": load_file(path)}
+        except Exception as error:  # safetensors raises half a dozen kinds for damaged files
             raise _unreadable(path, error) from error
-    found = dict(_state_dicts(_torch_load(path)))
-    if not found:
+    else:
+        found = dict(_state_dicts(_of_torch(path), "", set()))
+    if not any(found.values()):
         raise BadInput(f"weights {path} holds no named tensors; save the model's state_dict.")
     return found
 
@@ -106,11 +82,9 @@ def read_metadata(path: str | Path) -> WeightsMetadata:
     try:
         with safe_open(path, framework="pt") as file:
             texts = file.metadata() or {}
-    except (SafetensorError, OSError) as error:
+    except Exception as error:
         raise _unreadable(path, error) from error
-    values = {name: _json(texts.get(name)) for name in WeightsMetadata.__dataclass_fields__}
-    lists = {k: tuple(v) for k, v in values.items() if isinstance(v, list)}
-    return WeightsMetadata(**{**values, **lists})
+    return parse_metadata(texts)
 
 
 def save_weights(
@@ -156,63 +130,42 @@ def save_weights(
         partial.unlink(missing_ok=True)
 
 
-def _torch_load(path: Path) -> object:
+def _of_torch(path: Path) -> object:
     try:
-        # torch warns about pickles that torch.save did not write.
-        with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_data()):
-            return torch.load(path, map_location="cpu", weights_only=True)
-    except pickle.UnpicklingError as error:
-        if not _holds_code(path, str(error)):
-            raise _unreadable(path, "torch.save did not write it") from error
-        found = re.search(r"(?:GLOBAL|class) ([\w.]+)", str(error))
-        named = f" ({found[1]})" if found else ""
+        return read_torch_file(path)
+    except PickledCode as code:
         raise BadInput(
-            f"weights {path} holds pickled code, which is not run{named}; save the model's"
+            f"weights {path} holds pickled code, which is not run{code}; save the model's"
             " state_dict alone, as .safetensors or with torch.save."
-        ) from error
-    except Exception as error:  # a damaged file may raise anything
+        ) from code
+    except UnreadableFile as error:
         raise _unreadable(path, error) from error
 
 
-def _holds_code(path: Path, error: str) -> bool:
-    if SIGN_OF_PICKLE in error:  # a text file gives this error too
-        with open(path, "rb") as file:
-            return file.read(1) == A_PICKLE
-    return any(sign in error for sign in SIGNS_OF_CODE) or zipfile.is_zipfile(path)
-
-
-def _unreadable(path: Path, reason: Exception | str) -> BadInput:
-    why = reason if isinstance(reason, str) else first_line(reason)
+def _unreadable(path: Path, error: Exception) -> BadInput:
     return BadInput(
-        f"weights {path} cannot be read, cut off or in another format ({why}); get it again."
+        f"weights {path} cannot be read, cut off or in another format ({first_line(error)}); get"
+        " it again."
     )
 
 
-def _data() -> list[Any]:
-    """Types of plain values that scripts keep beside weights: argparse's, NumPy's and paths."""
-    named = [argparse.Namespace, pathlib.PosixPath, np.ndarray, np.dtype]
-    kinds = [type(np.dtype(kind)) for kind in "?bhilqBHILQefdSU"]
-    makers = {"scalar": np.float64(0), "_reconstruct": np.zeros(1)}
-    functions = [
-        (value.__reduce__()[0], f"numpy.{core}.multiarray.{name}")
-        for name, value in makers.items()
-        for core in ("core", "_core")  # NumPy 1 and 2
-    ]
-    return [*named, *kinds, *functions]
-
-
-def _state_dicts(content: object, wrapper: str = "") -> Iterator[tuple[str, dict[str, Tensor]]]:
-    if not isinstance(content, Mapping):
+def _state_dicts(
+    content: object, wrapper: str, seen: set[tuple[int, int]]
+) -> Iterator[tuple[str, dict[str, Tensor]]]:
+    """Dicts of tensors below `content`; one that lies under several keys is found once."""
+    depth = wrapper.count(".") + 1
+    if not isinstance(content, Mapping) or (id(content), depth) in seen:
         return
+    seen.add((id(content), depth))
     named = {name: value for name, value in content.items() if isinstance(name, str)}
     tensors = {name: value for name, value in named.items() if _has_values(value)}
     if tensors:
         yield wrapper, tensors
-    if wrapper.count(".") + 1 >= MOST_WRAPPERS:
+    if depth >= MOST_WRAPPERS:
         return
     for name, value in named.items():
         if not any(sign in name for sign in NO_WEIGHTS):
-            yield from _state_dicts(value, f"{wrapper}.{name}" if wrapper else name)
+            yield from _state_dicts(value, f"{wrapper}.{name}" if wrapper else name, seen)
 
 
 def _has_values(value: object) -> bool:
@@ -220,10 +173,3 @@ def _has_values(value: object) -> bool:
     if not isinstance(value, Tensor) or value.layout != torch.strided:
         return False
     return not (value.is_meta or value.is_quantized)
-
-
-def _json(text: str | None) -> Any:
-    try:
-        return None if text is None else json.loads(text)
-    except json.JSONDecodeError:  # another writer's text under one of our names
-        return None

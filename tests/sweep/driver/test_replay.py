@@ -69,7 +69,8 @@ def test_other_data_are_refused(resumed, journal):
 def test_another_scheduler_is_refused(resumed, journal):
     stopped = journal[place(journal, "result", said=STOP)]["number"]
     assert_refused(
-        lambda: resumed(journal, scheduler="none"), f"trial {stopped} at epoch 1 was 'stop', now 'go'"
+        lambda: resumed(journal, scheduler="none"),
+        f"trial {stopped} at epoch 1 was 'stop', now 'go'",
     )
 
 

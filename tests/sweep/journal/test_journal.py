@@ -89,7 +89,9 @@ def test_a_last_line_without_its_end_is_not_whole(path):
     assert numbers(path) == [0, 0]
 
 
-@pytest.mark.parametrize("line", [b"\n", b"{}\n", b"[1]\n", b'{"kind": 1, "time": 2}\n', b"\xff\n"])
+@pytest.mark.parametrize(
+    "line", [b"\n", b"{}\n", b"[1]\n", b'{"kind": 1, "time": 2}\n', b"\xff\n"]
+)
 def test_a_broken_line_in_the_middle_is_named_and_nothing_is_changed(path, line):
     fill(path, 3)
     lines = path.read_bytes().splitlines(keepends=True)

@@ -181,7 +181,10 @@ def test_one_sweep_of_many(tmp_path):
     assert read_table(tmp_path, "epochs", "a")["epoch"].tolist() == [1]
     assert read_table(tmp_path, "epochs", "zzz").empty
     assert read_table(tmp_path, "epochs", "a-2")["sweep"].tolist() == ["a-2"]
-    assert sweep_folders(tmp_path, "a") == [tmp_path / "epochs" / "sweep=a", tmp_path / "runs" / "a"]
+    assert sweep_folders(tmp_path, "a") == [
+        tmp_path / "epochs" / "sweep=a",
+        tmp_path / "runs" / "a",
+    ]
     assert sweep_folders(tmp_path, "zzz") == []
 
 

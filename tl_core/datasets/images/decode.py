@@ -3,7 +3,6 @@
 PIL releases the interpreter's lock while it decodes and resizes. Shapes: C = 1 (grey) or 3 (RGB).
 """
 
-import io
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +13,7 @@ from typing import TypeVar
 import numpy as np
 from PIL import Image, ImageOps
 
+from tl_core.datasets.images.opened import opened
 from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import OWN_LEVELS, Kind, WhiteLevels
 from tl_core.datasets.images.wide import GREY_WITH_ALPHA, kind_of, raw_mode, read_wide, to_bytes
@@ -54,7 +54,7 @@ def decode_with_remark(
     if isinstance(raw, np.ndarray):
         image = Image.fromarray(raw[..., 0] if raw.shape[2:] == (1,) else raw)
     else:
-        image = Image.open(io.BytesIO(raw))
+        image = opened(raw)
         kind = kind_of(image)
         if kind == Kind.BYTES:
             ImageOps.exif_transpose(image, in_place=True)
@@ -96,7 +96,7 @@ def read_header(raw: bytes) -> Header | str:
     """
 
     def read() -> Header:
-        with Image.open(io.BytesIO(raw)) as image:
+        with opened(raw) as image:
             kind, size = kind_of(image), image.size
             return Header(_is_grey(image), *size, kind, _has_frames(image, raw))
 
@@ -109,7 +109,7 @@ def largest_value(raw: bytes) -> tuple[Kind, float]:
     Raises:
         Exception: as `decode`.
     """
-    image = Image.open(io.BytesIO(raw))
+    image = opened(raw)
     kind = kind_of(image)
     if kind == Kind.BYTES:
         image.load()

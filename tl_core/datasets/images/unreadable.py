@@ -10,7 +10,11 @@ from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedI
 from tl_core.errors import first_line
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
+POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
+"""How an EPS file begins, plain or with a preview."""
 _BIG_TIFF = 43
+MOST_BYTES = 2**31
+"""Size of an image file; what is larger is not read."""
 NO_IMAGE = "damaged, or in no format that is known"
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex float"}
@@ -43,6 +47,8 @@ def _reason(error: Exception, raw: bytes) -> str:
     if not raw:
         return "empty, or not readable"
     if isinstance(error, UnidentifiedImageError):
+        if raw.startswith(POSTSCRIPT):
+            return "PostScript, a program, which is not run; save it as PNG"
         tiff = _tiff_samples(raw) if raw.startswith(_TIFF_STARTS) else None
         if tiff is not None:
             return f"a TIFF of {tiff} samples, damaged or not known to Pillow; save it with 8 bits"

@@ -6,7 +6,6 @@ second time with its byte order swapped gives the low bytes; a PPM's values are 
 Shapes: H × W pixels, C channels, alpha last where there is one.
 """
 
-import io
 import re
 import sys
 from dataclasses import dataclass
@@ -16,6 +15,7 @@ import numpy as np
 from PIL import Image, ImageOps
 from PIL.TiffImagePlugin import TiffImageFile
 
+from tl_core.datasets.images.opened import opened
 from tl_core.datasets.images.unreadable import UnusablePixels
 from tl_core.datasets.images.white_levels import Kind
 
@@ -116,7 +116,7 @@ def _stored(raw: bytes, image: Image.Image) -> tuple[str, np.ndarray]:
         return "L", _upright(image)[..., None]
     parts, order = layout[:-1].upper(), layout[-1]  # Pillow divides by alpha at 8 bits: not here
     high = _upright(image, parts + order).astype(np.uint16)
-    values = high << 8 | _upright(Image.open(io.BytesIO(raw)), parts + SWAPPED[order])
+    values = high << 8 | _upright(opened(raw), parts + SWAPPED[order])
     if layout[:-1] == PREMULTIPLIED:
         alpha = values[..., 3:]
         colours = np.rint(values[..., :3] * (alpha.max() / alpha.clip(1)))

@@ -14,12 +14,14 @@ from pathlib import Path
 
 import numpy as np
 
+from tl_core.datasets.images.unreadable import MOST_BYTES
 from tl_core.datasets.readers.class_names import hint
 from tl_core.datasets.readers.folder_layout import Layout, find_layout
 from tl_core.datasets.readers.split_names import PART_NAMES, part_of
 from tl_core.datasets.readers.tree import File, Folder, Tree
 from tl_core.datasets.records import TRAIN, Contents, Records, Request
 from tl_core.errors import BadInput
+from tl_core.machine.plain_file import read_plain
 
 
 class FileImages:
@@ -33,7 +35,7 @@ class FileImages:
 
     def __getitem__(self, index: int, /) -> bytes:
         try:
-            return Path(self._paths[index]).read_bytes()
+            return read_plain(self._paths[index], MOST_BYTES)
         except OSError:
             return b""
 

@@ -14,9 +14,9 @@ from typing import NamedTuple
 import numpy as np
 from PIL import Image
 
+from tl_core.datasets.images.opened import PROGRAMS
 from tl_core.datasets.readers.left_aside import LeftAside
-from tl_core.errors import BadInput
-from tl_core.machine.user_path import printable
+from tl_core.errors import BadInput, printable
 
 _HIDDEN = {
     "thumbs.db", "ehthumbs.db", "desktop.ini", "icon\r", "__macosx", "@eadir", "@tmp",
@@ -25,8 +25,8 @@ _HIDDEN = {
     "thumbs", "_thumbs", "_thumb", "_thumbnails", "_thumbnail",
 }  # fmt: skip
 """Files and folders that file managers, notebooks and storage devices make, in lower case."""
-_UNDECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PDF"}
-"""Formats that Pillow recognizes by name and cannot decode."""
+_UNDECODED = {"BUFR", "GRIB", "HDF5", "MPEG", "PDF", *PROGRAMS}
+"""Formats that Pillow recognizes by name and cannot decode, or not without running them."""
 _LOOKED_AT = 8
 """Files of an unknown suffix that are looked at before all of them are put aside."""
 

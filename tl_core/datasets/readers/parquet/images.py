@@ -13,7 +13,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.types as pt
 
+from tl_core.datasets.images.unreadable import MOST_BYTES
 from tl_core.datasets.readers.parquet.columns import Table, reading
+from tl_core.machine.plain_file import read_plain
 
 KEPT_BYTES = 512 * 2**20
 """Encoded images that a process keeps in memory, in whole row groups."""
@@ -57,7 +59,7 @@ class ParquetImages:
         if path is None:
             return _from_base64(_text(rows, row))
         try:
-            return path.read_bytes()
+            return read_plain(path, MOST_BYTES)
         except OSError:
             return b""
 
