@@ -102,7 +102,11 @@ def draw_pictures(result: "SweepResult") -> bool:
 
 
 Force = Annotated[
-    bool, typer.Option("--force", help="Also if code, versions or settings have changed.")
+    bool,
+    typer.Option(
+        "--force",
+        help="Also if code, versions or settings have changed, or its machine is silent.",
+    ),
 ]
 
 
