@@ -24,4 +24,4 @@ def commands(path: Path) -> list[list[str]]:
             text = text.replace(written, value)
     lines = [line for line in text.splitlines() if "…" not in line]
     found = [words for line in lines for words in COMMAND.findall(line)]
-    return [shlex.split(words) for words in found if not words.startswith("ablation`")]
+    return [shlex.split(words) for words in found]

@@ -54,7 +54,7 @@ def test_a_sweep_of_the_examples_can_be_planned(
         main([*words, "--dry-run"])
     said = capsys.readouterr()
     assert (ended.value.code, said.err) == (0, "")
-    assert "those of the cluster at" in said.out
+    assert ("those of the cluster at" in said.out) == ("--address" in words)
 
 
 def test_scripts_and_manifests_are_named_by_the_page() -> None:
