@@ -1,12 +1,56 @@
 """Every use of names that Ray does not publish. Where one is missing, sweeps run without it.
 
-This costs memory of ended trials, and lines of Ray's log in the terminal.
+This costs memory of ended trials, and lines of Ray's log in the terminal; of a cluster it is then
+not known whether it demands a token.
 """
 
 import contextlib
+import enum
 import logging
-from collections.abc import Iterator
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from typing import Any
+
+ASK = """
+import sys
+try:
+    from ray._raylet import GcsClient
+except ImportError:
+    sys.exit(3)
+try:
+    GcsClient(address=sys.argv[1])
+except Exception as error:
+    sys.exit(2 if "Unauthenticated" in str(error) or "InvalidAuthToken" in str(error) else 3)
+"""
+"""A process asks the head of a cluster for its name; Ray reads its token once a process."""
+ASK_SECONDS = 30
+
+
+class Answer(enum.Enum):
+    """What a cluster did with a request; the values are exit codes of `ASK`."""
+
+    OPEN = 0
+    """It answered."""
+    CLOSED = 2
+    """It refused the token, or its lack."""
+    UNKNOWN = 3
+    """No answer, or this Ray cannot be asked."""
+
+
+def answer_of(address: str, environment: Mapping[str, str]) -> Answer:
+    """What the cluster at HOST:PORT answers to a process with these variables."""
+    try:
+        done = subprocess.run(
+            [sys.executable, "-c", ASK, address],
+            env=dict(environment),
+            capture_output=True,
+            timeout=ASK_SECONDS,
+        )
+    except subprocess.TimeoutExpired:
+        return Answer.UNKNOWN
+    codes = [answer.value for answer in Answer]
+    return Answer(done.returncode) if done.returncode in codes else Answer.UNKNOWN
 
 
 @contextlib.contextmanager

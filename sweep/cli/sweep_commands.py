@@ -8,7 +8,7 @@ from rich.markup import escape
 
 from sweep.cli import flags
 from sweep.cli.console import console
-from sweep.options.sweep_options import OF_THIS_RUN, RESULTS
+from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS
 from sweep.options.user_modules import load_modules
 from tl_core.errors import BadInput, printable
 
@@ -103,7 +103,11 @@ def draw_pictures(result: "SweepResult") -> bool:
 
 
 Force = Annotated[
-    bool, typer.Option("--force", help="Also if code, versions or settings have changed.")
+    bool,
+    typer.Option(
+        "--force",
+        help="Also if code, versions or settings have changed, or its machine is silent.",
+    ),
 ]
 
 
@@ -135,7 +139,7 @@ def _go_on(results: Path, name: str, given: dict[str, Any], **how: Any) -> None:
     from sweep.driver.resuming import resume_sweep
     from sweep.report.tables import print_result
 
-    changed = {name: value for name, value in given.items() if value is not None}
+    changed = {n: value for n, value in given.items() if value != FLAGS[n].default}
     result = resume_sweep(results, name, console, changed=changed, **how)
     print_result(result, console)
     if result.manifest.status != "interrupted":

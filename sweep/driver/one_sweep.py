@@ -100,7 +100,14 @@ class OneSweep:
             log = self.folder / "ray.log"
             with (
                 self.interrupts.handled(),
-                ray_cluster(address=address, cpus=cpus, gpus=gpus, log=log) as engine,
+                ray_cluster(
+                    address=address,
+                    cpus=cpus,
+                    gpus=gpus,
+                    log=log,
+                    insecure=self.plan.options.insecure,
+                    note=self.note,
+                ) as engine,
             ):
                 self.interrupts.install()  # Ray takes SIGTERM
                 with watched(self._stop_without) if pool else contextlib.nullcontext():

@@ -59,7 +59,8 @@ def resume_sweep(
             the time from now on.
         more_trials: configurations that a finished search is to try beside those that it has.
         again: whether trials that failed, ran out of memory or of time are run again.
-        force: also where code or settings are not what they were.
+        force: also where code or settings are not what they were, and where the driver, on
+            another machine, gives no sign of life.
 
     Returns:
         The tables, as of any sweep.
@@ -69,7 +70,7 @@ def resume_sweep(
             of has changed; nothing has been changed then.
     """
     results = results.expanduser().resolve()
-    with taken(results, name) as manifest:
+    with taken(results, name, force=force) as manifest:
         entries = read_journal(run_folder(results, name) / FILE, mend=True)
         begin = _beginning(entries, name)
         to_do = [
@@ -94,7 +95,7 @@ def resume_sweep(
 
 
 @contextlib.contextmanager
-def taken(results: Path, name: str) -> Iterator[Manifest]:
+def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest]:
     """The description of a sweep that no other process works on until the block ends.
 
     Raises:
@@ -108,10 +109,13 @@ def taken(results: Path, name: str) -> Iterator[Manifest]:
         raise BadInput(f"{name} is being resumed by another process.") from None
     try:
         state = manifest.state()
-        if state in ("running", "silent"):
+        if state == "running" or (state == "silent" and not force):
             where = f"process {manifest.pid} on {manifest.host}"
-            more = "" if state == "running" else ", which gives no sign of life but may be alive"
-            raise BadInput(f"{name} is running, as {where}{more}; interrupt it there first.")
+            if state == "silent":
+                where += ", which gives no sign of life but may be alive"
+            way_out = "interrupt it there first"
+            way_out += ", or use --force where it is gone" if state == "silent" else ""
+            raise BadInput(f"{name} is running, as {where}; {way_out}.")
         yield manifest
     finally:
         lock.release()

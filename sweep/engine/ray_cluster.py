@@ -8,11 +8,18 @@ import socket
 import sys
 import threading
 import warnings
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from sweep.engine.authentication import (
+    MODE,
+    TOKEN,
+    check_closed,
+    check_token,
+    token_at_hand,
+)
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
 from sweep.ray_internals import worker_messages_to
@@ -55,14 +62,18 @@ early_starts: list[Future["Engine"]] = []
 def prepare_environment(address: str | None) -> None:
     """Set the variables that Ray reads when it is imported; the user's own values stay.
 
-    A token closes a cluster of our own to others on the machine; a cluster that is joined keeps
-    its owner's authentication. Where Ray is loaded already, it has read the mode.
+    A token closes a cluster of our own to others. A cluster that is joined is shown the user's
+    token, where there is one. Where Ray is loaded already, it has read the mode.
     """
     for name, value in QUIET.items():
         os.environ.setdefault(name, value)
-    if address is None and "ray" not in sys.modules and "RAY_AUTH_MODE" not in os.environ:
-        os.environ["RAY_AUTH_MODE"] = "token"
-        os.environ.setdefault("RAY_AUTH_TOKEN", secrets.token_hex(32))
+    if "ray" in sys.modules or MODE in os.environ:
+        return
+    if address is None:
+        os.environ[MODE] = "token"
+        os.environ.setdefault(TOKEN, secrets.token_hex(32))
+    elif token_at_hand(os.environ):
+        os.environ[MODE] = "token"
 
 
 def start_early(options: SweepOptions) -> None:
@@ -111,16 +122,22 @@ def stop_early() -> None:
 
 @contextlib.contextmanager
 def ray_cluster(
-    *, address: str | None, cpus: int | None, gpus: int | None, log: Path
+    *,
+    address: str | None,
+    cpus: int | None,
+    gpus: int | None,
+    log: Path,
+    insecure: bool = False,
+    note: Callable[[str], None] = print,
 ) -> Iterator["Engine"]:
     """Start a Ray of `cpus` and `gpus` on this machine, or join the cluster at `address`.
 
     A Ray that this process is connected to already is used as it is and left running, one that
     `start_early` started is taken over. A sweep in another thread is waited for. Yields the engine
-    that trains in it.
+    that trains in it. A cluster that demands no token is joined only if `insecure`, with a note.
 
     Raises:
-        BadInput: nothing answers at `address`.
+        BadInput: nothing answers at `address`, or the cluster there demands no token.
     """
     import ray
 
@@ -133,11 +150,16 @@ def ray_cluster(
                 ray.shutdown()
             if owned:
                 _start(address, cpus, gpus)
-            engine = _engine(owned=owned and address is None)
         try:
+            if address is not None:
+                found = ray.get_runtime_context().gcs_address
+                check_closed(address, found, insecure=insecure, note=note)
+            if engine is None:
+                engine = _engine(owned=owned and address is None)
             yield engine
         finally:
-            engine.shut_down()
+            if engine is not None:
+                engine.shut_down()
             if owned:
                 ray.shutdown()
 
@@ -168,22 +190,25 @@ def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
             **quiet,
         )
         return
-    _check_answer(address)
+    if _listens(address):
+        check_token(address)
     try:
         ray.init(address=address, **quiet)
     except Exception as error:  # Ray raises ConnectionError, RuntimeError, ValueError and others
         raise _not_joined(address, first_line(error)) from None
 
 
-def _check_answer(address: str) -> None:
-    """Raise BadInput where nothing listens; Ray would warn for half a minute first."""
+def _listens(address: str) -> bool:
+    """Whether it is a HOST:PORT; BadInput where nothing listens there, since Ray would warn for
+    half a minute first."""
     host, _, port = address.rpartition(":")
     if "://" in address or not port.isdigit():
-        return
+        return False
     try:
         socket.create_connection((host, int(port)), timeout=5).close()
     except (OSError, OverflowError) as error:
         raise _not_joined(address, str(error)) from None
+    return True
 
 
 def _not_joined(address: str, reason: str) -> BadInput:

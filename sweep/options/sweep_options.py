@@ -122,6 +122,9 @@ class SweepOptions:
         None, read.Whole(1), MACHINE, "CPUs in all (unset: all there are).", SAME, pretrain=True)
     address: str | None = option(
         None, read.text, MACHINE, "Ray cluster to join, such as auto.", SAME)
+    insecure: bool = option(
+        False, read.switch, MACHINE,
+        "Join a cluster that demands no token: whoever reaches it can run code on it.", SAME)
     deterministic: bool = option(
         False, read.switch, MACHINE,
         "On GPUs, the same numbers each time: without TF32, slower.",
@@ -163,7 +166,7 @@ class SweepOptions:
 
 FLAGS = {field.name: field for field in fields(SweepOptions) if field.metadata["panel"]}
 """The options beside the search space, by name."""
-OF_THIS_RUN = ("time_budget", "gpus", "trials_per_gpu", "cpus", "address")
+OF_THIS_RUN = ("time_budget", "gpus", "trials_per_gpu", "cpus", "address", "insecure")
 """Options that a sweep may have anew each time it goes on."""
 AUTO = "auto"
 """Value of `search` and `scheduler` that leaves the choice to `default_search`."""

@@ -29,6 +29,8 @@ def unheeded_options(plan: Plan) -> tuple[str, ...]:
     elif options.grace_period is not None and not plan.rungs:
         early = f"trials of {plan.searched_epochs} epochs end before {plan.search.scheduler}"
         notes.append(f"--grace-period {options.grace_period}: {early} could stop one; give fewer.")
+    if options.insecure and options.address is None:
+        notes.append("--insecure: without --address no cluster is joined; it changes nothing.")
     dead = _dead_fields(plan, plan.named)
     if dead:
         which = "it" if len(dead) == 1 else "them"

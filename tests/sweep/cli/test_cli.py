@@ -31,7 +31,8 @@ SPACE_OPTIONS = {
     **DATA_AND_MODEL, "--source-dataset": None, "--source-set": None, "--design": None,
     "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--confirm": None,
     "--scheduler": None, "--grace-period": None, "--reduction-factor": 3.0, "--time-budget": None,
-    "--trials-per-gpu": None, "--address": None, "--keep-top": 1, "--dry-run": False,
+    "--trials-per-gpu": None, "--address": None, "--insecure": False, "--keep-top": 1,
+    "--dry-run": False,
 }  # fmt: skip
 OTHER_OPTIONS = {
     "settings": {},

@@ -10,9 +10,11 @@ from types import SimpleNamespace
 import pytest
 import ray
 
+from sweep.engine import authentication
 from sweep.engine import ray_cluster as module
 from sweep.engine.ray_cluster import prepare_environment, ray_cluster
 from sweep.options.sweep_options import SweepOptions
+from sweep.ray_internals import Answer
 from tl_core.errors import BadInput
 
 SIGNS = module.GPU_SIGNS
@@ -59,10 +61,21 @@ def test_a_token_of_the_users_is_used(environment):
     assert (environment["RAY_AUTH_MODE"], environment["RAY_AUTH_TOKEN"]) == ("token", "mine")
 
 
-def test_a_joined_cluster_keeps_its_authentication(environment):
+def test_a_cluster_that_is_joined_is_shown_the_users_token(environment, tmp_path, monkeypatch):
+    monkeypatch.setattr(Path, "home", lambda: tmp_path)
     prepare_environment("auto")
     assert "RAY_AUTH_MODE" not in environment
+    assert "RAY_AUTH_TOKEN" not in environment
     assert environment["RAY_USAGE_STATS_ENABLED"] == "0"
+    environment["RAY_AUTH_TOKEN_PATH"] = "/shared/token"
+    prepare_environment("auto")
+    assert environment.pop("RAY_AUTH_MODE") == "token"
+    del environment["RAY_AUTH_TOKEN_PATH"]
+    (tmp_path / ".ray").mkdir()
+    (tmp_path / ".ray" / "auth_token").write_text("mine")
+    prepare_environment("10.0.0.1:6379")
+    assert environment["RAY_AUTH_MODE"] == "token"
+    assert "RAY_AUTH_TOKEN" not in environment
 
 
 def test_a_loaded_ray_is_not_given_a_mode_that_it_has_not_read(environment, monkeypatch):
@@ -92,6 +105,10 @@ def calls(monkeypatch):
     monkeypatch.setattr(ray, "is_initialized", lambda: False)
     monkeypatch.setattr(ray, "init", lambda **how: made.append(("init", how)))
     monkeypatch.setattr(ray, "shutdown", lambda: made.append(("shutdown", {})))
+    found = SimpleNamespace(gcs_address="10.0.0.1:6379")
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: found)
+    monkeypatch.setattr(module, "_listens", lambda address: address != "auto")
+    monkeypatch.setattr(authentication, "answer_of", lambda *asked: Answer.CLOSED)
     monkeypatch.setattr(
         "sweep.engine.engine.Engine", lambda *, owned: Engine(owned=owned, made=made)
     )
@@ -133,7 +150,9 @@ def test_sweeps_in_two_threads_have_ray_one_after_the_other(tmp_path, calls):
     assert [name for name, _ in calls] == ["init", "engine ends", "shutdown"] * 2
 
 
-def test_a_cluster_is_joined_without_asking_for_processors(tmp_path, calls):
+def test_a_cluster_is_joined_without_asking_for_processors(tmp_path, calls, monkeypatch):
+    answers = iter([Answer.OPEN, Answer.CLOSED])  # to the token of this process, then to none
+    monkeypatch.setattr(authentication, "answer_of", lambda *asked: next(answers))
     with cluster(tmp_path, "10.0.0.1:6379") as engine:
         assert not engine.owned
     assert calls[0][1]["address"] == "10.0.0.1:6379"
