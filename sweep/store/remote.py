@@ -46,7 +46,7 @@ class Stored:
             return False
         if self.changed is None:
             return once and status.st_size == self.size
-        near = abs(status.st_mtime_ns - self.changed) < 1_000_000
+        near = abs(status.st_mtime_ns - self.changed) < 2_000  # times are kept to the microsecond
         return near and status.st_size == self.size
 
 
