@@ -11,6 +11,7 @@ from sweep.driver.study import Study, sweeps_of
 from sweep.options.option import argument, show_parameters
 from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS, SweepOptions
 from sweep.report.summary import SweepResult
+from sweep.store.location import results_folder
 from sweep.terminal.safe_console import SafeConsole
 from tl_core.errors import BadInput, near_names
 
@@ -85,7 +86,7 @@ def resume(
 
     Args:
         name: of the sweep.
-        results: folder of all results.
+        results: folder of all results, or the URL of a store.
         more_trials: configurations that a finished search is to try as well.
         retry: run trials again that failed, ran out of memory or timed out.
         force: also where code, versions or settings have changed.
@@ -99,7 +100,7 @@ def resume(
         if option not in OF_THIS_RUN:
             raise BadInput(f"{option}= cannot be changed; one of {', '.join(OF_THIS_RUN)}.")
     return resume_sweep(
-        Path(results), name, SafeConsole(quiet=quiet, emoji=False),
+        results_folder(results), name, SafeConsole(quiet=quiet, emoji=False),
         changed=options, more_trials=more_trials, again=retry, force=force,
     )  # fmt: skip
 

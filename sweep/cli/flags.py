@@ -2,7 +2,6 @@
 
 from collections.abc import Callable, Iterable
 from dataclasses import Field
-from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
 import typer
@@ -44,7 +43,7 @@ def _flag(field: Field[Any], default: Any = ..., panel: str | None = None) -> An
     )  # fmt: skip
 
 
-Results = Annotated[Path, _flag(FLAGS["results"])]
+Results = Annotated[str, _flag(FLAGS["results"])]
 Imports = Annotated[list[str] | None, _flag(FLAGS["imports"])]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON, for other programs.")]
 """Options of commands that run no sweep."""

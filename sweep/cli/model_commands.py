@@ -13,6 +13,7 @@ from sweep.cli.console import console
 from sweep.options.sweep_options import FLAGS, RESULTS, SweepOptions, flag_of
 from sweep.options.user_modules import load_modules
 from sweep.results.folders import writable_folder
+from sweep.store.location import results_folder
 from sweep.terminal.values import DASH
 from tl_core.errors import BadInput
 
@@ -58,19 +59,20 @@ def pretrain_command(
     console.print(f"Next: {command} --dataset …", highlight=False, soft_wrap=True)
 
 
-def sources_command(results: flags.Results = RESULTS) -> None:
+def sources_command(results: flags.Results = str(RESULTS)) -> None:
     """List the models that `--source` takes by name."""
     from sweep.results.sources import damaged_models, list_models
 
+    folder = results_folder(results)
     table = Table("model", "backbone", "trained on", "classes", "val", "test", box=None)
-    for model in list_models(results):
+    for model in list_models(folder):
         made_of = (str(model.config.get(name, DASH)) for name in ("backbone", "dataset"))
         accuracies = (model.val_accuracy, model.test_accuracy)
         measured = (DASH if value is None else f"{value:.4f}" for value in accuracies)
         table.add_row(
             escape(model.name), *map(escape, made_of), str(len(model.classes)), *measured
         )
-    damaged = damaged_models(results)
+    damaged = damaged_models(folder)
     if not table.rows and not damaged:
         console.print(f"No models in {escape(str(results))} yet. Try: python -m sweep pretrain")
         return
@@ -90,7 +92,7 @@ def predict_command(
     ] = None,
     device: Annotated[str, typer.Option(help="auto, cpu, cuda or cuda:N.")] = "auto",
     imports: flags.Imports = None,
-    results: flags.Results = RESULTS,
+    results: flags.Results = str(RESULTS),
 ) -> None:
     """Classify image files with a finished model."""
     if out is not None:
@@ -144,7 +146,7 @@ def export_command(
         Path | None, typer.Option(help="Folder to write (unset: NAME-FORMAT here).")
     ] = None,
     imports: flags.Imports = None,
-    results: flags.Results = RESULTS,
+    results: flags.Results = str(RESULTS),
 ) -> None:
     """Write a finished model for other programs, with preprocessing and class names."""
     load_modules(imports)
@@ -152,5 +154,6 @@ def export_command(
     from sweep.use.prediction import model_files
 
     folder = out or Path(f"{Path(name).stem}-{form}")
-    for file in export_model(model_files(results, name, note=_note)[0], form, folder):
+    weights = model_files(results_folder(results), name, note=_note)[0]
+    for file in export_model(weights, form, folder):
         console.print(str(file), highlight=False, markup=False)

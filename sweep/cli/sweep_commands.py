@@ -1,6 +1,5 @@
 """Commands on sweeps that are there: list, show, pictures, resume, delete."""
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -10,6 +9,7 @@ from sweep.cli import flags
 from sweep.cli.console import console
 from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS
 from sweep.options.user_modules import load_modules
+from sweep.store.location import results_folder, url_within
 from tl_core.errors import BadInput, printable
 
 if TYPE_CHECKING:
@@ -18,12 +18,12 @@ if TYPE_CHECKING:
 Name = Annotated[str, typer.Argument(help="Name of the sweep.")]
 
 
-def list_command(as_json: flags.AsJson = False, results: flags.Results = RESULTS) -> None:
+def list_command(as_json: flags.AsJson = False, results: flags.Results = str(RESULTS)) -> None:
     """List the sweeps, finished and running, with their disk use."""
     from sweep.report.listing import sweeps_table
     from sweep.results.catalog import list_sweeps
 
-    entries = list_sweeps(results)
+    entries = list_sweeps(results_folder(results))
     if as_json:
         from sweep.cli.as_json import print_json, sweep_object
 
@@ -43,12 +43,12 @@ def show_command(
         bool, typer.Option("--effects-anyway", help="Show effects although trials stopped early.")
     ] = False,
     as_json: flags.AsJson = False,
-    results: flags.Results = RESULTS,
+    results: flags.Results = str(RESULTS),
 ) -> None:
     """Show a sweep: top configurations, what mattered, winner."""
     from sweep.report.summary import load_result
 
-    result = load_result(results, name, effects_anyway=effects_anyway)
+    result = load_result(results_folder(results), name, effects_anyway=effects_anyway)
     if effects_anyway and result.effects.empty:
         why = result.analysis.refused or "it has no trials or varies nothing."
         raise BadInput(f"--effects-anyway: {name} has no effects to show. {why}")
@@ -68,34 +68,41 @@ def pictures_command(
         str | None, typer.Option(help="Also this layer's feature maps, before and after training.")
     ] = None,
     imports: flags.Imports = None,
-    results: flags.Results = RESULTS,
+    results: flags.Results = str(RESULTS),
 ) -> None:
     """Draw a sweep: curves, strategies, confusion matrix, right and wrong predictions."""
     from sweep.report.summary import load_result
 
     load_modules(imports)
-    result = load_result(results, name)
+    result = load_result(results_folder(results), name)
     whole = draw_pictures(result)
     if layer is not None:
         from sweep.report.pictures.feature_maps import draw_feature_maps
+        from sweep.results.stored import fetch_weights, send_folder
 
+        fetch_weights(result.folder, result.name)
         file = draw_feature_maps(result, layer)
         console.print(str(file), highlight=False, markup=False)
+        send_folder(result.folder, result.run_folder / "pictures")
     raise typer.Exit(0 if whole else 1)
 
 
 def draw_pictures(result: "SweepResult") -> bool:
     """Draw a sweep's pictures and say where they are; whether all could be drawn."""
     from sweep.faults import Faults
+    from sweep.results.stored import fetch_sweep, send_folder
 
     faults = Faults()
     files = []
     with console.status("Drawing …"), faults.noted("drawing"):
         from sweep.report.pictures.sweep_pictures import draw
 
+        fetch_sweep(result.folder, result.name, images=True)
         files = draw(result, faults)
+        send_folder(result.folder, result.run_folder / "pictures")
     if files:
-        line = f"Pictures: {files[0].parent} ({', '.join(file.stem for file in files)})"
+        folder = url_within(files[0].parent) or files[0].parent
+        line = f"Pictures: {folder} ({', '.join(file.stem for file in files)})"
         console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
     for line in faults.lines:
         console.print(escape(line), style="red", highlight=False)
@@ -120,7 +127,7 @@ def resume_command(
         typer.Option(min=0, help="Configurations that a finished search is to try as well."),
     ] = 0,
     force: Force = False,
-    results: flags.Results = RESULTS,
+    results: flags.Results = str(RESULTS),
     **given: Any,
 ) -> None:
     """Go on with a sweep that was interrupted or killed, where it was."""
@@ -129,18 +136,18 @@ def resume_command(
 
 @flags.takes(OF_THIS_RUN)
 def retry_command(
-    name: Name, *, force: Force = False, results: flags.Results = RESULTS, **given: Any
+    name: Name, *, force: Force = False, results: flags.Results = str(RESULTS), **given: Any
 ) -> None:
     """Run trials again that failed, ran out of memory or time, or were interrupted."""
     _go_on(results, name, given, again=True, force=force)
 
 
-def _go_on(results: Path, name: str, given: dict[str, Any], **how: Any) -> None:
+def _go_on(results: str, name: str, given: dict[str, Any], **how: Any) -> None:
     from sweep.driver.resuming import resume_sweep
     from sweep.report.tables import print_result
 
     changed = {n: value for n, value in given.items() if value != FLAGS[n].default}
-    result = resume_sweep(results, name, console, changed=changed, **how)
+    result = resume_sweep(results_folder(results), name, console, changed=changed, **how)
     print_result(result, console)
     if result.manifest.status != "interrupted":
         draw_pictures(result)
@@ -149,7 +156,7 @@ def _go_on(results: Path, name: str, given: dict[str, Any], **how: Any) -> None:
 
 def delete_command(
     name: Name,
-    results: flags.Results = RESULTS,
+    results: flags.Results = str(RESULTS),
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     force: Annotated[
         bool, typer.Option("--force", help="Also if it ran elsewhere and may still run.")
@@ -159,8 +166,9 @@ def delete_command(
     from sweep.report.listing import size
     from sweep.results.catalog import check_deletable, delete_sweep
 
-    check_deletable(results, name, force=force)
+    folder = results_folder(results)
+    check_deletable(folder, name, force=force)
     if not yes:
         typer.confirm(f"Delete {printable(name)} and every row of it?", abort=True)
-    freed = size(delete_sweep(results, name, force=force))
+    freed = size(delete_sweep(folder, name, force=force))
     console.print(f"Deleted {name}: {freed} freed.", highlight=False, markup=False)

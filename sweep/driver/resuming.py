@@ -32,7 +32,9 @@ from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.schema import FAILURES
 from sweep.results.sources import keep_winner
+from sweep.results.stored import fetch_names, fetch_sweep, fetch_to_resume, is_stored
 from sweep.results.tables import read_table
+from sweep.store.location import relocated
 from tl_core.errors import BadInput
 
 EXTENDABLE = ("optuna", "random")
@@ -101,6 +103,8 @@ def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest
     Raises:
         BadInput: there is none, or it runs.
     """
+    fetch_names(results)
+    fetch_sweep(results, name)
     manifest = read_manifest(results, name)
     lock = filelock.FileLock(run_folder(results, name) / "resume.lock")
     try:
@@ -109,13 +113,18 @@ def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest
         raise BadInput(f"{name} is being resumed by another process.") from None
     try:
         state = manifest.state()
-        if state == "running" or (state == "silent" and not force):
+        # In a store the earlier driver, should it live, uploads nothing once this one has begun.
+        unsure = state == "silent" and not (force or is_stored(results))
+        if state == "running" or unsure:
             where = f"process {manifest.pid} on {manifest.host}"
             if state == "silent":
                 where += ", which gives no sign of life but may be alive"
             way_out = "interrupt it there first"
             way_out += ", or use --force where it is gone" if state == "silent" else ""
             raise BadInput(f"{name} is running, as {where}; {way_out}.")
+        if is_stored(results):
+            fetch_to_resume(results, name)
+            manifest = read_manifest(results, name)
         yield manifest
     finally:
         lock.release()
@@ -129,7 +138,16 @@ def _beginning(entries: Sequence[Entry], name: str) -> Entry:
         )
     if entries[0]["version"] != VERSION:
         raise BadInput(f"{name}: its journal is of another version of tl-sweep; resume it there.")
-    return entries[0]
+    begin = entries[0]
+    made = {**begin["made_of"], "setting": _paths_here(begin["made_of"]["setting"])}
+    return {**begin, "made_of": made, "replaced": _paths_here(begin["replaced"])}
+
+
+def _paths_here(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Values whose paths lead to the copy of a store that this machine has."""
+    return {
+        n: relocated(value) if isinstance(value, str) else value for n, value in values.items()
+    }
 
 
 @contextlib.contextmanager

@@ -27,7 +27,9 @@ from sweep.report.summary import SweepResult
 from sweep.results.folders import run_folder, writable_folder
 from sweep.results.liveness import heartbeat, machine, process_start
 from sweep.results.manifest import Manifest
-from sweep.terminal.loading import loading
+from sweep.results.stored import check_store, mirrored
+from sweep.store.location import shown_results
+from sweep.terminal.loading import loading, waiting
 from tl_core.config import config_from_dict
 from tl_core.machine.user_path import expanded
 
@@ -65,6 +67,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False, markup=False)
     results = writable_folder(expanded(plan.options.results), "--results")
+    check_store(results)
     if past is None:
         sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if plan.options.address is None:  # refuse what this machine lacks before data are loaded
@@ -111,8 +114,14 @@ def _run(
         sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, entries, began)
         if past is None:
             sweep.note(*checked.notes)
-        with heartbeat(folder):
-            return sweep.run()
+        with mirrored(results, sweep.name, sweep.note) as mirror:
+            with heartbeat(folder):
+                result = sweep.run()
+            if mirror is not None:
+                with waiting(console, f"Uploading to {shown_results(results)}"):
+                    mirror.finish()
+                result.manifest.errors += [mirror.failure] if mirror.failure else []
+            return result
     finally:
         journal.close()
 

@@ -14,6 +14,7 @@ from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.report.summary import SweepResult
 from sweep.results.sources import keep_winner, weights_of
+from sweep.results.stored import fetch_models
 
 
 def with_trained_source(plan: Plan, console: Console) -> Plan:
@@ -44,6 +45,7 @@ def trained_source(plan: Plan, console: Console) -> Path:
     wanted = source_plan(plan)
     results = plan.options.results.expanduser().resolve()
     name = f"{wanted.space.name}-{source_digest(wanted)}"
+    fetch_models(results, name)
     kept = weights_of(results, name)
     if kept.is_file():
         console.print(f"Source: {name}, trained before.", highlight=False)

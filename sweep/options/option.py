@@ -40,6 +40,7 @@ def option(
     *,
     flags: tuple[str, ...] = (),
     metavar: str | None = None,
+    written: Callable[[Any], str] = str,
     sets: str | None = None,
     pretrain: bool = False,
     explores: bool = False,
@@ -55,6 +56,7 @@ def option(
             Fixed value, or the name of the option that stands in its place.
         flags: its names on the command line, where they do not follow from the field's.
         metavar: the form of its text in `--help`; the command line then hands text to the reader.
+        written: makes the text of a value, as on the command line.
         sets: the field of TrainConfig that it fixes.
         pretrain: whether `pretrain` has it too.
         explores: whether the command that is kept with a sweep leaves it out, since it says how
@@ -62,7 +64,8 @@ def option(
     """
     return dataclasses.field(default=default, metadata={
         "reader": reader, "panel": panel, "help": help, "at_source": at_source, "flags": flags,
-        "metavar": metavar, "sets": sets, "pretrain": pretrain, "explores": explores,
+        "metavar": metavar, "written": written, "sets": sets, "pretrain": pretrain,
+        "explores": explores,
     })  # fmt: skip
 
 
@@ -87,7 +90,8 @@ def words(field: Field[Any], value: Any) -> list[str]:
     if field.type is bool:
         return [flag(field) if value else off_flag(field)]
     items = value if is_repeated(field) else (value,)
-    return [word for i in items for word in (flag(field), "auto" if i is None else str(i))]
+    written = field.metadata["written"]
+    return [word for i in items for word in (flag(field), "auto" if i is None else written(i))]
 
 
 def is_repeated(field: Field[Any]) -> bool:

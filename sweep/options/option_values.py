@@ -13,6 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from sweep.store.location import results_folder
 from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 from tl_core.settings import plain
@@ -147,8 +148,8 @@ def paths(flag: str, given: object) -> tuple[str, ...]:
 
 
 def folder(flag: str, given: object) -> Path:
-    """A path."""
-    return Path(text(flag, given))
+    """A path, or the local working folder of the store that a URL names."""
+    return results_folder(text(flag, given), flag)
 
 
 def settings(flag: str, given: object) -> tuple[str, ...]:

@@ -27,6 +27,7 @@ from sweep.options.option import (
     words,
 )
 from sweep.options.overrides import read_overrides
+from sweep.store.location import shown_results
 
 RESULTS = Path("results")
 """Folder of all results, where none is named."""
@@ -130,7 +131,8 @@ class SweepOptions:
         "On GPUs, the same numbers each time: without TF32, slower.",
         SAME, sets="deterministic", pretrain=True)
     results: Path = option(  # noqa: RUF009
-        RESULTS, read.folder, OUTPUT, "Folder of all results.", SAME, pretrain=True)
+        RESULTS, read.folder, OUTPUT, "Folder of all results, or s3://BUCKET/PATH, gs://….",
+        SAME, metavar="FOLDER|URL", written=shown_results, pretrain=True)
     name: str | None = option(
         None, read.text, OUTPUT, "Name of the sweep (unset: SPACE-DATE-TIME).",
         NEVER, explores=True)

@@ -10,6 +10,8 @@ from sweep.options.spaces import builtin_spaces
 from sweep.plan.plan import Plan
 from sweep.results.folders import sweep_names
 from sweep.results.manifest import Manifest, begin_sweep
+from sweep.results.stored import claim_in_store, fetch_names
+from sweep.store.location import shown_results
 from tl_core.errors import BadInput
 
 RESERVED_NAMES = frozenset((
@@ -29,7 +31,9 @@ def sweep_name(plan: Plan, now: datetime) -> str:
     Raises:
         BadInput: the name has other characters, or is that of a sweep in these results.
     """
-    taken = {_folded(name): name for name in sweep_names(plan.options.results.expanduser())}
+    results = plan.options.results.expanduser()
+    fetch_names(results)
+    taken = {_folded(name): name for name in sweep_names(results)}
     name = plan.options.name
     if name is None:
         stem = f"{plan.space.name}-{now:%Y%m%d-%H%M%S}"
@@ -55,6 +59,8 @@ def claim_name(plan: Plan, results: Path, describe: Callable[[str], Manifest]) -
     while True:
         manifest = describe(sweep_name(plan, datetime.now()))
         try:
+            if not claim_in_store(results, manifest.name):
+                raise FileExistsError(manifest.name)
             begin_sweep(results, manifest)
             return manifest
         except FileExistsError:
@@ -63,8 +69,9 @@ def claim_name(plan: Plan, results: Path, describe: Callable[[str], Manifest]) -
 
 
 def _taken(plan: Plan, name: str, other: str) -> BadInput:
+    where = shown_results(plan.options.results)
     return BadInput(
-        f"--name {name}: a sweep of this name is in {plan.options.results}; take another name, or"
+        f"--name {name}: a sweep of this name is in {where}; take another name, or"
         f" `delete {other}` first."
     )
 

@@ -12,6 +12,7 @@ from rich.console import Console
 
 from sweep.plan.plan import Plan
 from sweep.results.sources import keep_model, weights_of
+from sweep.results.stored import fetch_models
 from sweep.terminal.loading import loading
 from sweep.trial.saved_run import save_run
 from tl_core.config import PRETRAINED, TrainConfig, config_from_dict
@@ -96,6 +97,7 @@ def bundled_source(results: Path, base: TrainConfig, console: Console) -> Path:
     norm = "norm" if base.batch_norm else "no-norm"
     name = f"{SOURCE}-{base.width}x{base.depth}-{base.activation}-{base.pooling}-{norm}"
     name += "" if base.attention == "none" else f"-{base.attention}"
+    fetch_models(results, name)
     path = weights_of(results, name).resolve()
     if path.exists():
         return path

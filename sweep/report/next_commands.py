@@ -11,6 +11,7 @@ from sweep.journal.journal import FILE as JOURNAL
 from sweep.options.sweep_options import RESULTS
 from sweep.report.summary import SweepResult
 from sweep.results.schema import FAILURES
+from sweep.store.location import url_of, url_within
 
 UNFINISHED = ("interrupted", "timed_out", "failed", "died")
 """States of sweeps that `resume` can go on with."""
@@ -18,10 +19,12 @@ UNFINISHED = ("interrupted", "timed_out", "failed", "died")
 
 def print_where(result: SweepResult, console: Console) -> None:
     """Print where the tables are, a line of Python that reads them, and commands."""
-    folder = shown_path(result.folder)
-    tables = f"{folder}/trials, epochs, evaluations, classes, predictions"
-    console.print(f"\nEvery number: {tables}", style="dim", markup=False)
-    code = f'  pd.read_parquet("{folder}/trials", filters=[("sweep", "==", "{result.name}")])'
+    trials = shown_path(result.folder / "trials")
+    console.print(
+        f"\nEvery number: {trials}, epochs, evaluations, classes, predictions",
+        style="dim", markup=False,
+    )  # fmt: skip
+    code = f'  pd.read_parquet("{trials}", filters=[("sweep", "==", "{result.name}")])'
     console.print(code, style="dim", highlight=False, markup=False, soft_wrap=True)
     commands = {show_command(result): "these tables again"}
     if result.manifest.search in DESIGNS and result.manifest.command:
@@ -37,7 +40,8 @@ def print_where(result: SweepResult, console: Console) -> None:
 def _going_on(result: SweepResult) -> dict[str, str]:
     """The command that goes on with a sweep that is not finished, or has failed trials."""
     behind = f"{result.name}{results_option(result.folder)}"
-    if not (result.run_folder / JOURNAL).is_file():  # of an earlier version
+    stored = url_of(result.folder) is not None  # where the journal is not copied to be shown
+    if not (stored or (result.run_folder / JOURNAL).is_file()):  # of an earlier version
         return {}
     if result.manifest.state() in UNFINISHED:
         return {f"python -m sweep resume {behind}": "goes on where it was"}
@@ -58,6 +62,8 @@ def results_option(folder: Path) -> str:
 
 
 def shown_path(path: Path) -> str:
-    """A path relative to the current directory where it lies in it."""
+    """A path relative to the current directory where it lies in it; in a store its URL."""
+    if (url := url_within(path)) is not None:
+        return url
     here = Path.cwd()
     return str(path.relative_to(here)) if path.is_relative_to(here) else str(path)

@@ -14,8 +14,10 @@ from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.schema import FAILURES, USABLE
 from sweep.results.selection import distinct_runs, phases, rank_configurations
+from sweep.results.stored import fetch_names, fetch_sweep
 from sweep.results.tables import read_table
 from sweep.search.searchers import is_exhaustive
+from sweep.store.location import results_folder
 from tl_core.config import SCRATCH
 
 MEANS = ["epochs_trained", "params_total", "params_trained", "train_seconds"]
@@ -80,14 +82,18 @@ class SweepResult:
         return run_folder(self.folder, self.name)
 
 
-def load_result(results: Path, name: str, *, effects_anyway: bool = False) -> SweepResult:
+def load_result(results: str | Path, name: str, *, effects_anyway: bool = False) -> SweepResult:
     """Read a sweep back. Varied fields without a column, of another version, are left aside.
 
-    With `effects_anyway` there are effects, biased ones, also where trials were stopped early.
+    `results` is the folder of all results, or the URL of a store. With `effects_anyway` there are
+    effects, biased ones, also where trials were stopped early.
 
     Raises:
         BadInput: there is no such sweep, or a file of it is damaged.
     """
+    results = results_folder(results)
+    fetch_names(results)
+    fetch_sweep(results, name)
     manifest = read_manifest(results, name)
     trials = read_table(results, "trials", name).sort_values("trial_id", ignore_index=True)
     manifest.fields = {n: levels for n, levels in manifest.fields.items() if n in trials}

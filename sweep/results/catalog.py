@@ -11,6 +11,7 @@ from sweep.results import liveness
 from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.manifest import Manifest, read_manifest
 from sweep.results.selection import CONFIRM, RANKED, measured_configurations
+from sweep.results.stored import delete_stored, fetch_list, fetch_names, fetch_sweep
 from sweep.results.tables import read_parts, sweep_folders
 from tl_core.errors import BadInput
 
@@ -48,11 +49,13 @@ class Entry:
 
 def list_sweeps(results: Path) -> list[Entry]:
     """Every sweep, oldest first: finished, running, or damaged; those without a date first."""
-    entries = [_entry(results, name) for name in sweep_names(results)]
+    stored = fetch_list(results)
+    entries = [_entry(results, name, stored.get(name)) for name in sweep_names(results)]
     return sorted(entries, key=lambda e: e.manifest.started_at if e.manifest else "")
 
 
-def _entry(results: Path, name: str) -> Entry:
+def _entry(results: Path, name: str, stored: int | None) -> Entry:
+    """One sweep; `stored` are its bytes in a store, where the results are in one."""
     manifest, problems = None, []
     try:
         manifest = read_manifest(results, name)
@@ -70,7 +73,7 @@ def _entry(results: Path, name: str) -> Entry:
         best_of=len(ranked),
         confirmed=bool(ranked["phase"].iloc[:1].eq(CONFIRM).any()),
         test_accuracy=next((value for value in tested if value is not None), math.nan),
-        disk_bytes=sum(map(folder_bytes, sweep_folders(results, name))),
+        disk_bytes=_bytes(results, name) if stored is None else stored,
         problems=(*problems, *unreadable),
     )
 
@@ -84,7 +87,7 @@ def delete_sweep(results: Path, name: str, *, force: bool = False) -> int:
         BadInput: there is no such sweep, it is running, or a file cannot be removed.
     """
     check_deletable(results, name, force=force)
-    freed = sum(map(folder_bytes, sweep_folders(results, name)))
+    freed = max(_bytes(results, name), delete_stored(results, name))
     try:
         for folder in sweep_folders(results, name):
             if folder.is_symlink():  # it may lead anywhere
@@ -102,6 +105,8 @@ def check_deletable(results: Path, name: str, *, force: bool = False) -> None:
     Raises:
         BadInput: there is no such sweep, it is running, or it may be and `force` is not set.
     """
+    fetch_names(results)
+    fetch_sweep(results, name)
     seen = liveness.last_beat(run_folder(results, name))
     try:
         manifest = read_manifest(results, name)
@@ -118,6 +123,10 @@ def check_deletable(results: Path, name: str, *, force: bool = False) -> None:
             f"{name} ran elsewhere ({where}) and has given no sign of life for {since}; if it has"
             " ended, `delete --force` removes it."
         )
+
+
+def _bytes(results: Path, name: str) -> int:
+    return sum(map(folder_bytes, sweep_folders(results, name)))
 
 
 def folder_bytes(folder: Path) -> int:

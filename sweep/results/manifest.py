@@ -14,6 +14,7 @@ from typing import Any
 from sweep.results import liveness
 from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.json_fields import checked_fields
+from sweep.store.location import relocated, shown_results
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, near_names
 from tl_core.machine.plain_file import read_text
@@ -140,7 +141,7 @@ def read_manifest(results: Path, name: str) -> Manifest:
         names = sweep_names(results)
         there = f"there are {', '.join(names[-5:])}." if names else "there are none yet."
         hint = near_names(name, names, there)
-        raise BadInput(f"no sweep {name!r} in {results}: {hint} `list` shows all.")
+        raise BadInput(f"no sweep {name!r} in {shown_results(results)}: {hint} `list` shows all.")
     file = run_folder(results, name) / FILE
     if storable(name) != name:
         raise BadInput(f"{storable(name)!r} is no UTF-8 text; rename its folders in {results}.")
@@ -156,6 +157,8 @@ def read_manifest(results: Path, name: str) -> Manifest:
             " them too."
         ) from None
     manifest.name = name  # the folder's, where it was copied or renamed
+    if manifest.winner is not None and manifest.winner["weights"] is not None:
+        manifest.winner["weights"] = relocated(manifest.winner["weights"])
     manifest.seen_at = liveness.last_beat(file.parent)
     return manifest
 

@@ -19,6 +19,7 @@ from typing import Any
 from sweep.results.folders import model_folder
 from sweep.results.json_fields import checked_fields
 from sweep.results.manifest import read_manifest
+from sweep.store.location import shown_results, url_of
 from tl_core.config import PRETRAINED
 from tl_core.errors import BadInput
 from tl_core.machine.plain_file import read_text
@@ -74,15 +75,18 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
         return None
     if text.lower() in SAME_AS_PRETRAINED:
         return PRETRAINED
-    named = weights_of(results.expanduser(), text)
-    if re.fullmatch(r"[\w.-]+", text) and os.path.isfile(named):
+    results = results.expanduser()
+    named = weights_of(results, text)
+    if is_name := re.fullmatch(r"[\w.-]+", text) is not None:
+        _fetch(results, text)
+    if is_name and os.path.isfile(named):
         return str(absolute(named))
     path = expanded(text)
     if os.path.isfile(path) or path.suffix:
         return str(absolute(path))
     names = ", ".join(model.name for model in list_models(results)) or "none yet"
     raise BadInput(
-        f"{option} {text}: no such model in {model_folder(results)} ({names}); give one of them,"
+        f"{option} {text}: no such model in {shown_results(results)} ({names}); give one of them,"
         " a .safetensors / .pth file, imagenet or none."
     )
 
@@ -97,12 +101,26 @@ def damaged_models(results: Path) -> list[str]:
     return _models(results)[1]
 
 
+def _fetch(results: Path, name: str | None = None) -> set[str]:
+    """What `fetch_models` does; it loads pyarrow, which an ordinary folder does not need."""
+    if url_of(results) is None:
+        return set()
+    from sweep.results.stored import fetch_models
+
+    return fetch_models(results, name)
+
+
 def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
     found, problems = [], []
-    for folder in sorted(model_folder(results.expanduser()).glob("[!.]*")):
+    results = results.expanduser()
+    stored = _fetch(results)
+    for folder in sorted(model_folder(results).glob("[!.]*")):
         if not folder.is_dir():
             continue
         try:
+            weights = weights_of(results, folder.name)
+            if weights.relative_to(results).as_posix() not in stored:
+                weights.stat()
             found.append(_read(folder))
         except (OSError, ValueError, RecursionError) as error:
             reason = getattr(error, "strerror", None) or error
@@ -113,7 +131,6 @@ def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
 def _read(folder: Path) -> SourceModel:
     """The description in a model's file; an OSError or ValueError says what is damaged."""
     about = json.loads(read_text(folder / ABOUT))
-    (folder / WEIGHTS).stat()
     unknown = dict.fromkeys(("val_accuracy", "test_accuracy", "sweep"))
     missing = {"name": "", "made_at": "", **unknown}
     known = checked_fields(about, typing.get_type_hints(SourceModel), missing)
@@ -146,6 +163,7 @@ def keep_model(
     Raises:
         BadInput: the name is none, or the file does not say how it was made.
     """
+    from sweep.results.stored import send_folder
     from tl_core.models.saved_model import described_weights
 
     check_model_name(name)
@@ -166,6 +184,7 @@ def keep_model(
         shutil.copyfile(weights, partial)
     with whole_file(model_folder(results, name) / ABOUT) as partial:
         partial.write_text(json.dumps(asdict(model), indent=2))
+    send_folder(results, model_folder(results, name))
     return model
 
 
@@ -177,6 +196,10 @@ def keep_winner(results: Path, sweep: str, name: str | None = None) -> SourceMod
     """
     from tl_core.models.saved_model import described_weights
 
+    from sweep.results.stored import fetch_names, fetch_weights
+
+    fetch_names(results)
+    fetch_weights(results, sweep)
     winner = read_manifest(results, sweep).winner
     if winner is None or winner["weights"] is None or not Path(winner["weights"]).is_file():
         raise BadInput(f"{sweep} has no winner's weights; `show {sweep}` tells how it went.")

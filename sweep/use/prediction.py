@@ -17,6 +17,8 @@ from sweep.options.sweep_options import RESULTS
 from sweep.results.folders import run_folder, weights_file
 from sweep.results.manifest import FILE
 from sweep.results.sources import list_models, weights_of
+from sweep.results.stored import fetch_models, fetch_weights
+from sweep.store.location import results_folder, shown_results
 from sweep.use.unjudged import best_so_far
 from tl_core.datasets.readers.left_aside import LeftAside
 from tl_core.datasets.readers.tree import Tree, is_hidden
@@ -56,7 +58,8 @@ def predict(
     Raises:
         BadInput: there is no such model, or no image at all.
     """
-    predictor = Predictor(*model_files(Path(results), name, top, note), device=device, top=top_k)
+    weights = model_files(results_folder(results), name, top, note)
+    predictor = Predictor(*weights, device=device, top=top_k)
     files = image_files(images, note)
     rows = []
     for done, found in enumerate(predictor(files), start=1):
@@ -85,16 +88,18 @@ def model_files(
     Raises:
         BadInput: there is no such sweep or model, or it kept fewer weights.
     """
+    fetch_weights(results, name)
     folder = run_folder(results, name)
     if os.path.isfile(folder / FILE):  # False for a name that is too long, too
         return _of_sweep(results, folder, name, top, note)
+    fetch_models(results, name)
     path = weights_of(results, name)
     path = path if os.path.isfile(path) else expanded(name)
     if not os.path.isfile(path):
         known = ", ".join(model.name for model in list_models(results)) or "none yet"
         raise BadInput(
-            f"{name}: no sweep, model ({known}) or weights file of this name in {results};"
-            " `list` and `sources` show what there is."
+            f"{name}: no sweep, model ({known}) or weights file of this name in"
+            f" {shown_results(results)}; `list` and `sources` show what there is."
         )
     if top > 1:
         raise BadInput(f"--top {top}: {name} is one model; only a sweep has several.")

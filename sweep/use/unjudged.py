@@ -9,6 +9,7 @@ import pandas as pd
 from sweep.judge.judge_sweep import field_value
 from sweep.results.folders import run_folder
 from sweep.results.selection import best_seeds
+from sweep.results.stored import fetch_sweep, first_file
 from sweep.results.tables import read_table
 from tl_core.config import TrainConfig, config_from_dict
 
@@ -21,12 +22,17 @@ def best_so_far(results: Path, name: str) -> tuple[Path, str] | None:
 
     The model is built anew, on the data that the sweep had. None where no trial has any.
     """
+    fetch_sweep(results, name)
     folder = run_folder(results, name)
-    for row in _best_first(read_table(results, "trials", name)):
-        checkpoint = folder / "checkpoints" / f"{row['trial_id']}.pt"
-        if checkpoint.is_file():
-            return _written(row, checkpoint, folder / FILE), str(row["trial_id"])
-    return None
+    rows = {
+        folder / "checkpoints" / f"{row['trial_id']}.pt": row
+        for row in _best_first(read_table(results, "trials", name))
+    }
+    checkpoint = first_file(results, rows)
+    if checkpoint is None:
+        return None
+    row = rows[checkpoint]
+    return _written(row, checkpoint, folder / FILE), str(row["trial_id"])
 
 
 def _best_first(trials: pd.DataFrame) -> list[pd.Series]:
