@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 
 from sweep.configurations.distinct import Values
 from sweep.configurations.identity import id_of_fields
+from sweep.driver.kept_files import KeptFiles
 from sweep.faults import Faults
 from sweep.ray_internals import forget_results
 from sweep.results.leader import Leader
@@ -26,9 +27,6 @@ from sweep.trial.job import Job
 from sweep.trial.reports import unpack
 
 Trials = list[Trial]
-KEPT_CHECKPOINTS = 6
-"""Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
-the confirmation all are. A selected trial without weights is trained again."""
 
 
 @dataclass
@@ -86,7 +84,7 @@ class Ledger(Callback):
         self.statuses: Counter[str] = Counter()
         self.epochs_reported = 0
         self.leader = Leader()
-        self.kept: dict[tuple[Any, ...], list[TrialRecord]] = {}
+        self.files = KeptFiles(job)
         self.trials = TableWriter(results, "trials", job.sweep)
         self.epochs = TableWriter(results, "epochs", job.sweep)
         self.confirm_from = math.inf
@@ -157,6 +155,7 @@ class Ledger(Callback):
         record = self.records[number]
         trial_id = self.job.trial_id(number)
         self.statuses[record.status] -= 1
+        self.files.start_again(number)
         self.outcomes = [row for row in self.outcomes if row["trial_id"] != trial_id]
         for table in (self.trials, self.epochs):
             table.rows = [row for row in table.rows if row["trial_id"] != trial_id]
@@ -171,6 +170,8 @@ class Ledger(Callback):
         """Between two events: write what is due."""
         if self.trials.is_due or self.epochs.is_due:
             self.write()
+        with self.faults.noted("dropping checkpoints"):
+            self.files.tidy_if_due()
 
     def write(self) -> None:
         """Write all rows: those of epochs first, so that no trial is without its epochs."""
@@ -221,17 +222,9 @@ class Ledger(Callback):
             self.trials.add(row)
         self.outcomes.append({name: row.get(name) for name in (*RANKED, *GROUP)})
         record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
-        if status == "completed" and record.phase == SEARCH:  # few are fresh: all are kept
-            with self.faults.noted("dropping checkpoints"):
-                self._keep_best_checkpoints(record, tuple(row.get(name) for name in GROUP))
-
-    def _keep_best_checkpoints(self, record: TrialRecord, group: tuple[Any, ...]) -> None:
-        kept = self.kept.setdefault(group, [])
-        kept.append(record)
-        kept.sort(key=lambda r: -r.best_val_accuracy)
-        for loser in kept[KEPT_CHECKPOINTS:]:
-            self.job.checkpoint(loser.number).unlink(missing_ok=True)
-        del kept[KEPT_CHECKPOINTS:]
+        group = tuple(row.get(name) for name in GROUP)
+        with self.faults.noted("dropping checkpoints"):
+            self.files.end(record.number, status, record.phase, group, record.best_val_accuracy)
 
     def _row(self, record: TrialRecord) -> dict[str, Any]:
         values = {name: record.result[name] for name in TRIALS.names if name in record.result}

@@ -162,7 +162,10 @@ class OneSweep:
         base = {**self.plan.base.to_dict(), "threads": resources.cpus_per_trial}
         if not resources.gpus and base["device"] == "auto":
             base["device"] = "cpu"
-        return Job(self.name, base, self.plan.modules, {}, str(self.folder / "checkpoints"))
+        states = self.folder / "states"
+        states.mkdir(exist_ok=True)  # trainer processes write only where they find it
+        checkpoints = str(self.folder / "checkpoints")
+        return Job(self.name, base, self.plan.modules, {}, checkpoints, str(states))
 
     def _with_precisions(self, job: Job, engine: "Engine", *, here: bool) -> Job:
         """The job with what `auto` precisions mean, as measured."""
@@ -268,6 +271,7 @@ class OneSweep:
     def _go_on(self, ledger: "Ledger") -> None:
         """Take in what an earlier driver did, and the rows that it wrote."""
         assert self.trials is not None
+        ledger.files.remove_unfinished(self.folder)
         ended = {ledger.job.trial_id(number) for number in ended_numbers(self.past)}
         keys = row_keys(self.results, self.name)
         ledger.written = {key for key in keys if key[0] != "trials" or key[1] in ended}
