@@ -6,12 +6,10 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from sweep.prepare.disk_need import KEPT_CHECKPOINTS
 from sweep.results.selection import SEARCH
 from sweep.trial.job import Job
 
-KEPT_CHECKPOINTS = 6
-"""Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
-the confirmation all are. A selected trial without weights is trained again."""
 CUT_OFF = ("interrupted", "timed_out")
 """Statuses of trials that a sweep that goes on trains further, from their states."""
 TIDY_SECONDS = 30.0
@@ -72,9 +70,8 @@ class KeptFiles:
 
     def remove_unfinished(self, run_folder: Path) -> None:
         """Remove what processes that were killed left half written, while none is writing."""
-        folders = (self.job.checkpoints, self.job.states, run_folder)
-        for folder in map(Path, filter(None, folders)):
-            for path in folder.glob(".[0-9]*-*"):
+        for folder in filter(None, (self.job.checkpoints, self.job.states, str(run_folder))):
+            for path in Path(folder).glob(".[0-9]*-*"):
                 path.unlink(missing_ok=True)
 
     def tidy_if_due(self) -> None:

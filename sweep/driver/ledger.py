@@ -14,6 +14,7 @@ from ray.tune.experiment import Trial
 
 from sweep.configurations.distinct import Values
 from sweep.configurations.identity import id_of_fields
+from sweep.driver.disk_watch import DiskWatch
 from sweep.driver.kept_files import KeptFiles
 from sweep.faults import Faults
 from sweep.ray_internals import forget_results
@@ -25,6 +26,8 @@ from sweep.search.proposer import UNFINISHED
 from sweep.search.tune_searcher import Result
 from sweep.trial.job import Job
 from sweep.trial.reports import unpack
+from tl_core.machine.cache_folder import cache_folder
+from tl_core.machine.disk import is_full
 
 Trials = list[Trial]
 
@@ -66,6 +69,7 @@ class Ledger(Callback):
         out_of_time: numbers of trials that were ended for the sake of the time budget.
         now: the time that is written with what happens.
         before_writing: called before rows are written.
+        disk: watches the folders that the sweep writes to.
         written: keys of rows that are in the tables already, `(table, trial_id, epoch)`, epoch 0
             in `trials`; they are not added again.
     """
@@ -93,6 +97,7 @@ class Ledger(Callback):
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.before_writing: Callable[[], None] = lambda: None
         self.written: Container[tuple[str, str, int]] = ()
+        self.disk = DiskWatch([results, cache_folder(job.base.get("cache_dir"))])
 
     def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The trial began."""
@@ -175,18 +180,32 @@ class Ledger(Callback):
 
     def write(self) -> None:
         """Write all rows: those of epochs first, so that no trial is without its epochs."""
-        with self.faults.noted("writing results"):
+        try:
             self.before_writing()
             self.epochs.flush()
             self.trials.flush()
+        except Exception as error:
+            if is_full(error):  # it is tried again; only at the end it is an error
+                self.disk.refused(error)
+            else:
+                self.faults.add("writing results", error)
+        else:
+            self.disk.failures = 0
 
     def close(self, handed_out: list[Values], status: str) -> None:
         """As `end_all`, and write all rows."""
         self.end_all(handed_out, status)
         self.write()
+        if self.unwritten and self.disk.error is not None:
+            self.faults.add("writing results", self.disk.error)
         for table in (self.epochs, self.trials):
             for line in table.misfits:
                 self.faults.say(line)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether rows wait to be written."""
+        return bool(self.trials.rows or self.epochs.rows)
 
     def end_all(self, handed_out: list[Values], status: str) -> None:
         """End every trial that has no end yet with `status`, also those that never began.

@@ -16,6 +16,7 @@ from sweep.trial.reports import Report
 from tl_core.config import TrainConfig
 from tl_core.heads.head_group import Member
 from tl_core.heads.member_state import member_state, restore_member
+from tl_core.machine.disk import LEAST_FREE, free_bytes
 from tl_core.train.checkpoint import load_state, refuse_other_run, save_checkpoint
 from tl_core.train.trainer import Trainer
 
@@ -99,7 +100,7 @@ class States:
 
     def _save(self, number: int, run: Trainer | Member) -> None:
         """Write a state; where that fails, the trial is trained again from an earlier one."""
-        if not self._is_shared():
+        if not self._is_shared() or free_bytes(Path(self.job.states)) < LEAST_FREE:
             return
         with contextlib.suppress(Exception):  # a user's optimizer may have anything in its state
             state = {**_state_of(run), "reports": self.reports[number]}
