@@ -5,6 +5,8 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
+from tl_core.machine.disk import is_full
+
 LOG = logging.getLogger("ray.tl_sweep")
 """Below Ray's logger, which writes to the sweep's `ray.log`."""
 
@@ -14,15 +16,23 @@ class Faults:
 
     Tune logs some errors of searchers, schedulers and callbacks and goes on; others end the whole
     run. Errors of a part that is guarded are shown, and end nothing.
+
+    Args:
+        full: the line on a disk that takes no more, in the place of one on each such error.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, full: str = "") -> None:
         self.lines: list[str] = []
+        self.full = full
+        self.disk_is_full = False
+        """Whether something could not be written for want of space."""
 
     def add(self, doing: str, error: BaseException) -> None:
         """Note an error of `doing`, such as "writing results"; the traceback goes to the log."""
         LOG.error("Error while %s", doing, exc_info=error)
-        self.say(f"Error while {doing}: {last_line(error)}")
+        self.disk_is_full |= is_full(error)
+        line = self.full if is_full(error) else ""
+        self.say(line or f"Error while {doing}: {last_line(error)}")
 
     def say(self, line: str) -> None:
         """Note a line, unless it is noted already."""

@@ -14,9 +14,13 @@ from sweep.plan.make_plan import make_plan
 from sweep.plan.names import sweep_name
 from sweep.plan.plan import Plan
 from sweep.prepare.bundled import DATASET
+from sweep.prepare.disk_need import disk_need
+from sweep.prepare.trial_shapes import trial_shapes
 from sweep.terminal.values import short
 from tl_core.config import config_from_dict
 from tl_core.datasets import describe_dataset, on_disk
+from tl_core.machine.disk import free_bytes, size
+from tl_core.machine.user_path import expanded
 
 DOWNLOADED = ", to be downloaded"
 
@@ -50,12 +54,20 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("search", str(plan.search)),
         ("stopping", _rungs(plan)),
         ("resources", _resources(plan)),
+        ("disk", _disk(plan)),
         *(("note", note) for note in plan.notes),
     ]
     for field, domain in plan.free.items():
         levels = domain.values if isinstance(domain, Choice) else ()
         rows.append((field, ", ".join(short(v) for v in levels) if levels else repr(domain)))
     return [(label, text) for label, text in rows if text is not None]
+
+
+def _disk(plan: Plan) -> str:
+    """What the sweep may need for weights, and what is free."""
+    folder = expanded(plan.options.results).absolute()
+    need, free = disk_need(plan, trial_shapes(plan)).total, free_bytes(folder)
+    return f"up to about {size(need)} for weights while it runs, {size(free)} free in {folder}"
 
 
 def _rungs(plan: Plan) -> str | None:

@@ -140,6 +140,8 @@ class AllTrials:
         finally:
             with self.interrupts.deferred():
                 self._close(status)
+        if self.ledger.unwritten:  # `resume` writes them
+            return "failed"
         self._note_unconfirmed(status)
         return status
 

@@ -14,6 +14,8 @@ from ray.tune.experiment import Trial
 
 from sweep.configurations.distinct import Values
 from sweep.configurations.identity import id_of_fields
+from sweep.driver.disk_watch import DiskWatch
+from sweep.driver.kept_files import KeptFiles
 from sweep.faults import Faults
 from sweep.ray_internals import forget_results
 from sweep.results.leader import Leader
@@ -24,11 +26,10 @@ from sweep.search.proposer import UNFINISHED
 from sweep.search.tune_searcher import Result
 from sweep.trial.job import Job
 from sweep.trial.reports import unpack
+from tl_core.machine.cache_folder import cache_folder
+from tl_core.machine.disk import is_full
 
 Trials = list[Trial]
-KEPT_CHECKPOINTS = 6
-"""Trials of each group in the search whose weights are kept while a sweep runs, the best ones; of
-the confirmation all are. A selected trial without weights is trained again."""
 
 
 @dataclass
@@ -68,6 +69,7 @@ class Ledger(Callback):
         out_of_time: numbers of trials that were ended for the sake of the time budget.
         now: the time that is written with what happens.
         before_writing: called before rows are written.
+        disk: watches the folders that the sweep writes to.
         written: keys of rows that are in the tables already, `(table, trial_id, epoch)`, epoch 0
             in `trials`; they are not added again.
     """
@@ -86,7 +88,7 @@ class Ledger(Callback):
         self.statuses: Counter[str] = Counter()
         self.epochs_reported = 0
         self.leader = Leader()
-        self.kept: dict[tuple[Any, ...], list[TrialRecord]] = {}
+        self.files = KeptFiles(job)
         self.trials = TableWriter(results, "trials", job.sweep)
         self.epochs = TableWriter(results, "epochs", job.sweep)
         self.confirm_from = math.inf
@@ -95,6 +97,7 @@ class Ledger(Callback):
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.before_writing: Callable[[], None] = lambda: None
         self.written: Container[tuple[str, str, int]] = ()
+        self.disk = DiskWatch([results, cache_folder(job.base.get("cache_dir"))])
 
     def on_trial_start(self, iteration: int, trials: Trials, trial: Trial, **info: Any) -> None:
         """The trial began."""
@@ -157,6 +160,7 @@ class Ledger(Callback):
         record = self.records[number]
         trial_id = self.job.trial_id(number)
         self.statuses[record.status] -= 1
+        self.files.start_again(number)
         self.outcomes = [row for row in self.outcomes if row["trial_id"] != trial_id]
         for table in (self.trials, self.epochs):
             table.rows = [row for row in table.rows if row["trial_id"] != trial_id]
@@ -171,21 +175,37 @@ class Ledger(Callback):
         """Between two events: write what is due."""
         if self.trials.is_due or self.epochs.is_due:
             self.write()
+        with self.faults.noted("dropping checkpoints"):
+            self.files.tidy_if_due()
 
     def write(self) -> None:
         """Write all rows: those of epochs first, so that no trial is without its epochs."""
-        with self.faults.noted("writing results"):
+        try:
             self.before_writing()
             self.epochs.flush()
             self.trials.flush()
+        except Exception as error:
+            if is_full(error):  # it is tried again; only at the end it is an error
+                self.disk.refused(error)
+            else:
+                self.faults.add("writing results", error)
+        else:
+            self.disk.failures = 0
 
     def close(self, handed_out: list[Values], status: str) -> None:
         """As `end_all`, and write all rows."""
         self.end_all(handed_out, status)
         self.write()
+        if self.unwritten and self.disk.error is not None:
+            self.faults.add("writing results", self.disk.error)
         for table in (self.epochs, self.trials):
             for line in table.misfits:
                 self.faults.say(line)
+
+    @property
+    def unwritten(self) -> bool:
+        """Whether rows wait to be written."""
+        return bool(self.trials.rows or self.epochs.rows)
 
     def end_all(self, handed_out: list[Values], status: str) -> None:
         """End every trial that has no end yet with `status`, also those that never began.
@@ -221,17 +241,9 @@ class Ledger(Callback):
             self.trials.add(row)
         self.outcomes.append({name: row.get(name) for name in (*RANKED, *GROUP)})
         record.result = {"best_val_accuracy": record.best_val_accuracy}  # the rest is written
-        if status == "completed" and record.phase == SEARCH:  # few are fresh: all are kept
-            with self.faults.noted("dropping checkpoints"):
-                self._keep_best_checkpoints(record, tuple(row.get(name) for name in GROUP))
-
-    def _keep_best_checkpoints(self, record: TrialRecord, group: tuple[Any, ...]) -> None:
-        kept = self.kept.setdefault(group, [])
-        kept.append(record)
-        kept.sort(key=lambda r: -r.best_val_accuracy)
-        for loser in kept[KEPT_CHECKPOINTS:]:
-            self.job.checkpoint(loser.number).unlink(missing_ok=True)
-        del kept[KEPT_CHECKPOINTS:]
+        group = tuple(row.get(name) for name in GROUP)
+        with self.faults.noted("dropping checkpoints"):
+            self.files.end(record.number, status, record.phase, group, record.best_val_accuracy)
 
     def _row(self, record: TrialRecord) -> dict[str, Any]:
         values = {name: record.result[name] for name in TRIALS.names if name in record.result}

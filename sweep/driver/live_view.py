@@ -38,7 +38,9 @@ class LiveView:
         records = list(self.ledger.records.values())  # another thread adds to them
         running = [record for record in records if record.status == "running"]
         lines = self._headline(), self._bar(), self._counts(len(running)), self._best()
-        return Group(*lines, *([self._running(running)] if running else []))
+        problem = self.ledger.disk.problem
+        waits = [Text(f"no new trial begins: {problem}", style="yellow")] if problem else []
+        return Group(*lines, *waits, *([self._running(running)] if running else []))
 
     def _headline(self) -> Text:
         minutes = max(time.monotonic() - self.began, 1e-9) / 60

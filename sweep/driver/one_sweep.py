@@ -5,7 +5,6 @@ import shutil
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, replace
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -16,6 +15,7 @@ from rich.markup import escape
 from sweep import __version__
 from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
+from sweep.driver.ending import end_manifest, full_line
 from sweep.driver.interrupts import Interrupts
 from sweep.driver.live_view import LiveView, live
 from sweep.engine.ray_cluster import ray_cluster
@@ -62,6 +62,7 @@ class OneSweep:
         trials: all its trials, once they run.
         view: what the terminal shows of them.
         began: whether trials may have run.
+        largest_file: bytes of the largest that it writes.
     """
 
     def __init__(
@@ -81,10 +82,11 @@ class OneSweep:
         self.journal, self.past = journal, past
         self.name = manifest.name
         self.folder = run_folder(results, self.name)
-        self.faults, self.interrupts = Faults(), Interrupts()
+        self.faults, self.interrupts = Faults(full_line(results, self.name)), Interrupts()
         self.trials: AllTrials | None = None
         self.view: LiveView | None = None
         self.began = False
+        self.largest_file = 0
 
     def run(self) -> SweepResult:
         """Run it with a Ray of its own, or in the cluster that the options name.
@@ -149,15 +151,16 @@ class OneSweep:
         identifier = Identifier(job.config, job.base, model_limits(plan.base))
         ledger = Ledger(job, self.results, self._provenance(), identifier.identify, self.faults)
         ledger.before_writing = self.journal.sync_all  # rows of what it lacks would be doubled
+        ledger.disk.expect(self.largest_file, self.note)
         self.view = view = self._shown(ledger, resources)
         self.began = True
         with live(self.console, view):
             self.run_trials(job, ledger, engine, identifier, view)
         try:
-            if self.manifest.status != "interrupted":
+            if self.manifest.status != "interrupted" and not ledger.unwritten:
                 self._judge(job, resources, engine)
         finally:
-            finished = self.manifest.status == "finished"  # the winner's weights are kept apart
+            finished = self.manifest.status == "finished" and not self.faults.disk_is_full
             for unread in ("engine", *(("checkpoints", "states") if finished else ())):
                 shutil.rmtree(self.folder / unread, ignore_errors=True)
 
@@ -169,7 +172,10 @@ class OneSweep:
         base = {**self.plan.base.to_dict(), "threads": resources.cpus_per_trial}
         if not resources.gpus and base["device"] == "auto":
             base["device"] = "cpu"
-        return Job(self.name, base, self.plan.modules, {}, str(self.folder / "checkpoints"))
+        states = self.folder / "states"
+        states.mkdir(exist_ok=True)  # trainer processes write only where they find it
+        checkpoints = str(self.folder / "checkpoints")
+        return Job(self.name, base, self.plan.modules, {}, checkpoints, str(states))
 
     def _with_precisions(self, job: Job, engine: "Engine", *, here: bool) -> Job:
         """The job with what `auto` precisions mean, as measured."""
@@ -275,6 +281,7 @@ class OneSweep:
     def _go_on(self, ledger: "Ledger") -> None:
         """Take in what an earlier driver did, and the rows that it wrote."""
         assert self.trials is not None
+        ledger.files.remove_unfinished(self.folder)
         ended = {ledger.job.trial_id(number) for number in ended_numbers(self.past)}
         keys = row_keys(self.results, self.name)
         ledger.written = {key for key in keys if key[0] != "trials" or key[1] in ended}
@@ -294,7 +301,8 @@ class OneSweep:
         if self.view is not None:
             self.view.trials = trials
         self.manifest.trials_planned = trials + self.plan.confirmation.most_trials
-        write_manifest(self.results, self.manifest)
+        with self.faults.noted("writing results"):
+            write_manifest(self.results, self.manifest)
 
     def _judge(self, job: Job, resources: Resources, engine: "Engine") -> None:
         from sweep.judge.judge_sweep import judge_sweep
@@ -344,6 +352,4 @@ class OneSweep:
         raise error
 
     def _end(self) -> None:
-        self.manifest.errors += self.faults.lines
-        self.manifest.ended_at = datetime.now(UTC).isoformat()
-        write_manifest(self.results, self.manifest)
+        end_manifest(self.results, self.manifest, self.faults)

@@ -21,6 +21,7 @@ from sweep.plan.names import claim_name, sweep_name
 from sweep.plan.plan import Plan
 from sweep.prepare.bundled import with_bundled_defaults
 from sweep.prepare.check_models import Checked, check_models, loaded_line
+from sweep.prepare.disk_need import check_space, disk_need
 from sweep.prepare.trial_shapes import trial_shapes
 from sweep.report.data_lines import print_data
 from sweep.report.summary import SweepResult
@@ -68,6 +69,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
         console.print(note, style="bold yellow", highlight=False, markup=False)
     results = writable_folder(expanded(plan.options.results), "--results")
     check_store(results)
+    check_space(results, "--results")
     if past is None:
         sweep_name(plan, datetime.now())  # refuse a taken name before data are loaded
     if plan.options.address is None:  # refuse what this machine lacks before data are loaded
@@ -82,6 +84,9 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
     about_data = print_data(sound, console, plan.levels("limit_train"))
     for backbone, what in checked.loaded.items():
         console.print(loaded_line(backbone, what), highlight=False, markup=False)
+    need = disk_need(plan, checked.sound)
+    if (line := need.line(results)) is not None:
+        console.print(line, style="bold yellow", highlight=False, markup=False)
     if past is None:
         manifest = claim_name(plan, results, lambda name: new_manifest(plan, name))
         manifest.notes += about_data
@@ -90,7 +95,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepRes
         if past.new:
             manifest.trials_planned = max(plan.all_trials, manifest.trials_planned or 0)
     manifest.loaded = checked.loaded
-    return _run(plan, checked, manifest, results, console, past, began)
+    return _run(plan, checked, manifest, results, console, past, began, need.largest)
 
 
 def _run(
@@ -101,6 +106,7 @@ def _run(
     console: Console,
     past: Past | None,
     began: float,
+    largest: int,
 ) -> SweepResult:
     folder = run_folder(results, manifest.name)
     journal = Journal(folder / FILE)
@@ -112,6 +118,7 @@ def _run(
             journal.add(**entry)
         entries = past.entries if past else []
         sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, entries, began)
+        sweep.largest_file = largest
         if past is None:
             sweep.note(*checked.notes)
         with mirrored(results, sweep.name, sweep.note) as mirror:

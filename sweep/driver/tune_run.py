@@ -10,6 +10,7 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
+from sweep.driver.disk_watch import DiskWatch
 from sweep.driver.interrupts import Interrupts
 from sweep.driver.ledger import Ledger
 from sweep.driver.recording import Record, Recording
@@ -92,14 +93,14 @@ def tune_trials(
         (ledger, "following a trial", FOLLOWING),
     ):
         ledger.faults.guard(part, doing, methods)
-    feed.cut = ledger.out_of_time
+    feed.cut, feed.waits = ledger.out_of_time, ledger.disk.short
     scheduler.decided = feed.decided
     following = Following(feed, lambda: interrupts.end_softly(engine.over.set), engine.look)
     callbacks = [Recording(record, feed.cut), ledger, following]
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
         tune_config=_tune_config(feed, scheduler, most_trials),
-        run_config=_run_config(callbacks, _Ending(budget, engine, feed), folder),
+        run_config=_run_config(callbacks, _Ending(budget, engine, feed, ledger.disk), folder),
     )
     try:
         with interrupts.handled():
@@ -154,10 +155,10 @@ def planned_scheduler(plan: Plan) -> Fifo:
 
 
 class _Ending(Stopper):
-    """Ends training, too, when a budget ends the sweep; knows trials by Tune's names."""
+    """Ends training, too, when a budget or a disk ends the sweep; knows trials by Tune's names."""
 
-    def __init__(self, budget: TimeBudget, engine: Engine, feed: Feed) -> None:
-        self.budget, self.engine, self.feed = budget, engine, feed
+    def __init__(self, budget: TimeBudget, engine: Engine, feed: Feed, disk: DiskWatch) -> None:
+        self.budget, self.engine, self.feed, self.disk = budget, engine, feed, disk
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         if ends := self.budget(self.feed.names[trial_id], result):
@@ -165,7 +166,7 @@ class _Ending(Stopper):
         return ends
 
     def stop_all(self) -> bool:
-        if ends := self.budget.stop_all():
+        if ends := self.budget.stop_all() or self.disk.hopeless:
             self.engine.over.set()
         return ends
 

@@ -63,6 +63,7 @@ class Feed(UnsavedSearcher):
     Attributes:
         names: Tune's name of a trial → the searcher's.
         cut: numbers of the trials that the time budget has ended.
+        waits: returns whether no further trial is to begin now.
     """
 
     def __init__(
@@ -84,13 +85,14 @@ class Feed(UnsavedSearcher):
         self.names: dict[str, str] = {}
         self.numbers: dict[str, int] = {}
         self.cut = set[int]()
+        self.waits: Callable[[], bool] = lambda: False
         self.events: list[Event] = []
         self.weights: dict[str, int] = {}
         self.heard: dict[int, int] = {}
 
     def suggest(self, trial_id: str) -> Any:
         """The next trial; None while enough are under way."""
-        if sum(self.weights.values()) >= HEADS_PER_PROCESS * self.processes():
+        if self.waits() or sum(self.weights.values()) >= HEADS_PER_PROCESS * self.processes():
             return None
         following = self.left.pop(0) if self.left else self._proposed()
         if not isinstance(following, UnderWay):

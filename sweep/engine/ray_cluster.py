@@ -215,12 +215,19 @@ def _not_joined(address: str, reason: str) -> BadInput:
     return BadInput(f"--address {address}: no Ray cluster can be joined there ({reason}).")
 
 
+class _LogFile(logging.FileHandler):
+    """A log file; a full disk costs its lines, and prints nothing."""
+
+    def handleError(self, record: logging.LogRecord) -> None:
+        """Pass over what cannot be written."""
+
+
 @contextlib.contextmanager
 def logs_to(log: Path) -> Iterator[None]:
     """Send what Ray logs, and what its processes print as they die, to a file; keep Ray's warnings
     from the terminal."""
     log.parent.mkdir(parents=True, exist_ok=True)
-    handler = logging.FileHandler(log)
+    handler = _LogFile(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("ray")
     before = (logger.propagate, list(logger.handlers))

@@ -19,6 +19,7 @@ from sweep.results.schema import CLASSES, EVALUATIONS, PREDICTIONS, or_null
 from sweep.trial.job import Job
 from sweep.trial.saved_run import save_run
 from tl_core.datasets import Split, load_data
+from tl_core.errors import BadInput
 from tl_core.evaluation import TOP, Evaluation, evaluate, most_probable
 from tl_core.heads.heads import lone_head
 from tl_core.train.checkpoint import load_checkpoint
@@ -109,7 +110,7 @@ def judge_in_turn(
 
 def _take_best_weights(trainer: Trainer, checkpoint: Path, epoch: int) -> bool:
     """Put a trial's best weights into its model; True if it had to be trained again for them."""
-    kept = load_checkpoint(checkpoint) if checkpoint.exists() else None
+    kept = _kept(checkpoint)
     if retrained := kept is None or kept["epoch"] != epoch:  # it was stopped before its best
         run = lone_head(trainer) or trainer
         while run.epoch < epoch:
@@ -120,6 +121,14 @@ def _take_best_weights(trainer: Trainer, checkpoint: Path, epoch: int) -> bool:
         best = kept["model"]
     trainer.model.load_state_dict({**trainer.model.state_dict(), **best})
     return retrained
+
+
+def _kept(checkpoint: Path) -> dict[str, Any] | None:
+    """What a trial left; None where there is nothing, or it is damaged, as by a power cut."""
+    try:
+        return load_checkpoint(checkpoint)
+    except BadInput:
+        return None
 
 
 def _answers(trainer: Trainer, split: Split) -> Answers:

@@ -1,7 +1,7 @@
 """The head groups of one trainer process: trials join, sit out at their rungs, and leave."""
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,6 +10,7 @@ import torch
 from sweep.trial.job import Job
 from sweep.trial.reports import Order, Outcome, Report, report_of
 from sweep.trial.saved_run import save_best
+from sweep.trial.states import States
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.frozen.features import FeatureBatches
@@ -55,10 +56,11 @@ class GroupTraining:
     Args:
         job: of the sweep.
         facts: returns the columns known once a run is set up.
+        states: of the process's trials.
     """
 
-    def __init__(self, job: Job, facts: Callable[[Trainer], Report]) -> None:
-        self.job, self.facts = job, facts
+    def __init__(self, job: Job, facts: Callable[[Trainer], Report], states: States) -> None:
+        self.job, self.facts, self.states = job, facts, states
         self.joined: dict[int, Joined] = {}
         self.groups: dict[Alike, HeadGroup] = {}
         """In the order of their last use."""
@@ -104,11 +106,29 @@ class GroupTraining:
     def _train_together(self, orders: Sequence[Order]) -> Outcome:
         outcome = self._take_in([order for order in orders if order.number not in self.joined])
         under_way = {order.number: order for order in orders if order.number in self.joined}
-        outcome.reports = {number: [] for number in under_way}
+        at_rung = dict(under_way)
+        outcome.reports = {number: self._known(order) for number, order in under_way.items()}
+        for number, reports in outcome.reports.items():
+            if reports and reports[-1]["epoch"] == under_way[number].until:
+                del under_way[number]
         while under_way:
             group = self.joined[min(under_way)].member.group
             self._epoch(group, under_way, outcome.reports)
+            self.states.save_if_due(self._runs(under_way), at_rung=False)
+        self.states.save_if_due(self._runs(at_rung), at_rung=True)
         return outcome
+
+    def _known(self, order: Order) -> list[Report]:
+        """What is to be reported of a trial and trained already: its state brought it."""
+        trained = self.joined[order.number].member.epoch
+        last = trained if order.until is None else min(trained, order.until)
+        epochs = range(order.trained + 1, last + 1)
+        known = (self.states.known(order.number, epoch) for epoch in epochs)
+        return [report for report in known if report is not None]
+
+    def _runs(self, numbers: Iterable[int]) -> dict[int, Member]:
+        """The runs of trials that have not ended."""
+        return {n: self.joined[n].member for n in numbers if n in self.joined}
 
     def _epoch(
         self, group: HeadGroup, under_way: dict[int, Order], reports: dict[int, list[Report]]
@@ -120,9 +140,10 @@ class GroupTraining:
             joined, order = self.joined[number], under_way[number]
             together = max(joined.facts["trained_together"], len(numbers))
             joined.facts["trained_together"] = together
+            report = report_of(metrics, joined.member, joined.facts)
+            self.states.add(number, report)
             if metrics.epoch <= order.trained:
                 continue
-            report = report_of(metrics, joined.member, joined.facts)
             reports[number].append(report)
             if report["status"] == "completed":
                 save_best(self.job, number, joined.member)
@@ -152,7 +173,7 @@ class GroupTraining:
             try:
                 config = self.job.config(order.values)
                 if is_short(config, load_data(config)):
-                    member = self._member(config)
+                    member = self._member(order.number, config)
                     outcome.groupable &= member is not None
             except torch.OutOfMemoryError:
                 raise
@@ -161,7 +182,8 @@ class GroupTraining:
             if member is None:
                 outcome.alone.append(order.number)
                 continue
-            facts = {**self.facts(member.group.trainer), "trained_together": 1}
+            together = self.states.together(order.number)
+            facts = {**self.facts(member.group.trainer), "trained_together": together}
             joined.append(Joined(member, facts))
             self.joined[order.number] = joined[-1]
             seconds += time.perf_counter() - began
@@ -169,11 +191,17 @@ class GroupTraining:
             trial.facts["startup_seconds"] = seconds / len(joined)
         return outcome
 
-    def _member(self, config: TrainConfig) -> Member | None:
+    def _member(self, number: int, config: TrainConfig) -> Member | None:
         """A run that is about to join its group; None where such runs can be in none."""
         group = self._group(config)
         if group is None:
             return None
+        member = self._new_member(group, config)
+        if not self.states.take_up(number, member):
+            member = self._new_member(group, config)
+        return member
+
+    def _new_member(self, group: HeadGroup, config: TrainConfig) -> Member:
         member = group.join(config)
         group.leave(member)
         return member
@@ -239,6 +267,8 @@ class GroupTraining:
 
     def clear(self) -> None:
         """Forget all trials and groups; after an error a group may be half changed."""
+        for number in self.joined:
+            self.states.forget(number)
         self.joined.clear()
         self.groups.clear()
         self.spare = None
@@ -247,5 +277,8 @@ class GroupTraining:
         """Forget trials."""
         for number in numbers:
             joined = self.joined.pop(number, None)
-            if joined is not None and joined.member in joined.member.group.members:
+            if joined is None:
+                continue
+            self.states.forget(number)
+            if joined.member in joined.member.group.members:
                 joined.member.group.leave(joined.member)

@@ -18,6 +18,7 @@ class Job:
         modules: the user's modules, loaded before the first trial.
         precisions: backbone → `precision` and `eval_precision` in place of auto.
         checkpoints: folder for the best weights of finished trials.
+        states: folder for the states of live trials; none are kept where it is not there.
     """
 
     sweep: str
@@ -25,6 +26,7 @@ class Job:
     modules: tuple[UserModule, ...]
     precisions: dict[str, dict[str, str]]
     checkpoints: str
+    states: str = ""
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
@@ -40,3 +42,7 @@ class Job:
     def checkpoint(self, number: int) -> Path:
         """File with the best weights of a finished trial."""
         return Path(self.checkpoints) / f"{self.trial_id(number)}.pt"
+
+    def state(self, number: int) -> Path:
+        """File with the state of a trial that trains."""
+        return Path(self.states) / f"{self.trial_id(number)}.pt"

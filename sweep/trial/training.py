@@ -13,6 +13,7 @@ from sweep.trial.group_training import GroupTraining
 from sweep.trial.job import Job
 from sweep.trial.reports import Order, Outcome, Report, failure, report_of
 from sweep.trial.saved_run import save_best
+from sweep.trial.states import States
 from tl_core.config import TrainConfig
 from tl_core.heads.head_group import Member
 from tl_core.heads.heads import lone_head
@@ -43,7 +44,8 @@ class Training:
         self.job = job
         self.memory = MemoryWatch()
         self.lone: dict[int, Begun] = {}
-        self.groups = GroupTraining(job, run_facts)
+        self.states = States(job)
+        self.groups = GroupTraining(job, run_facts, self.states)
         for module in job.modules:
             module.load()
 
@@ -63,19 +65,19 @@ class Training:
         """Train a trial for an epoch, or for more of those ordered while they take no time."""
         reports: list[Report] = []
         ends = time.perf_counter() + SECONDS_AT_ONCE
-        while (report := self._watched(order)) is not None:
+        while (report := self._watched(order, order.trained + len(reports) + 1)) is not None:
             reports.append(report)
             last = report["done"] or report["epoch"] == order.until
             if last or time.perf_counter() > ends:
                 return Outcome({order.number: reports})
         return Outcome({order.number: reports}, short=[order.number])
 
-    def _watched(self, order: Order) -> Report | None:
-        """The report of the next epoch; None where a shared device has too little memory."""
+    def _watched(self, order: Order, epoch: int) -> Report | None:
+        """The report of an epoch; None where a shared device has too little memory."""
         number, short = order.number, False
         try:
             begins = number not in self.lone
-            report = self.memory.during(lambda: self._epoch(order), begins=begins)
+            report = self.memory.during(lambda: self._report(order, epoch), begins=begins)
         except Exception as error:
             short = order.shared and isinstance(error, torch.OutOfMemoryError)
             facts = self.lone[number].facts if number in self.lone else {}
@@ -84,19 +86,34 @@ class Training:
             save_best(self.job, number, self.lone[number].run)
         if report["done"]:  # behind the error, which holds memory
             self.lone.pop(number, None)
+            self.states.forget(number)
             free_memory()
+        else:
+            runs = {number: self.lone[number].run}
+            self.states.save_if_due(runs, at_rung=epoch == order.until)
         return None if short else report
 
-    def _epoch(self, order: Order) -> Report:
-        """The next epoch of a trial; what was reported before is trained again where it is new."""
-        if order.number not in self.lone:
-            self.lone[order.number] = self._begun(self.job.config(order.values))
-        run, facts = self.lone[order.number]
-        while run.epoch < order.trained:
-            run.run_epoch()
-        return report_of(run.run_epoch(), run, facts)
+    def _report(self, order: Order, epoch: int) -> Report:
+        """The report of an epoch of a trial; what is not trained yet, is trained now."""
+        number = order.number
+        if number not in self.lone:
+            self.lone[number] = self._begun(number, self.job.config(order.values))
+        run, facts = self.lone[number]
+        while (report := self.states.known(number, epoch)) is None:
+            self.states.add(number, report_of(run.run_epoch(), run, facts))
+            if run.epoch < epoch:
+                self.states.save_if_due({number: run}, at_rung=False)
+        return report
 
-    def _begun(self, config: TrainConfig) -> Begun:
+    def _begun(self, number: int, config: TrainConfig) -> Begun:
+        """A trial's run, where its state was, if it has one."""
+        run, facts = self._set_up(config)
+        if not self.states.take_up(number, run):
+            del run
+            run, facts = self._set_up(config)
+        return Begun(run, {**facts, "trained_together": self.states.together(number)})
+
+    def _set_up(self, config: TrainConfig) -> Begun:
         began = time.perf_counter()
         found = self.groups.release(config)
         trainer = found.trainer if found else Trainer(config)
@@ -112,6 +129,7 @@ class Training:
         lone = [number for number in numbers if number in self.lone]
         for number in lone:
             del self.lone[number]
+            self.states.forget(number)
         if lone:
             free_memory()
 

@@ -7,8 +7,10 @@ stay under a budget; the files that were not used for longest go first.
 """
 
 import contextlib
+import functools
 import os
 import shutil
+import warnings
 from collections.abc import Callable, Iterator
 from itertools import chain
 from pathlib import Path
@@ -68,7 +70,8 @@ class FeatureCache:
             with self._acquired(key, meanwhile):
                 if self.open(key) is None:
                     self._build(key, count, parts())
-        except OSError:  # a full or read-only disk is no reason not to train
+        except OSError as error:  # a full or read-only disk is no reason not to train
+            _say_once(self.folder, error.strerror or type(error).__name__)
             return None
         return self.open(key)
 
@@ -142,6 +145,16 @@ class FeatureCache:
 
     def _path(self, key: str) -> Path:
         return self.folder / f"{key}.npy"
+
+
+@functools.cache
+def _say_once(folder: Path, reason: str) -> None:
+    warnings.warn(
+        f"{folder} takes no activations of frozen stages ({reason}), so each process computes them"
+        " again; free some space, or give another --cache-dir.",
+        UserWarning,
+        stacklevel=2,
+    )
 
 
 class Activations:

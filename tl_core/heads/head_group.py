@@ -143,10 +143,17 @@ class HeadGroup:
     def leave(self, member: Member) -> None:
         """Let a run go; it may come back between later epochs."""
         place = self.members.index(member)
-        member.kept = [rows[place : place + 1].clone() for rows in self._rows()]
+        member.kept = self.rows_of(member)
         stay = [other for other in range(len(self.members)) if other != place]
         self._set_rows([rows[stay] for rows in self._rows()])
         del self.members[place]
+
+    def rows_of(self, member: Member) -> list[Tensor]:
+        """A member's weights and its optimizer's state, (1, P) each."""
+        if member not in self.members:
+            return member.kept
+        place = self.members.index(member)
+        return [rows[place : place + 1].clone() for rows in self._rows()]
 
     def _rows(self) -> list[Tensor]:
         return [self.weights, *self.state.values()]

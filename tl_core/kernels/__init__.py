@@ -25,6 +25,7 @@ from torch import Tensor
 
 from tl_core.kernels.trust import is_private, private_folder
 from tl_core.machine.cache_folder import DEFAULT_CACHE, cache_folder
+from tl_core.machine.disk import FULL, is_full
 
 SWITCH_VARIABLE = "TL_SWEEP_KERNELS"
 SOURCE = Path(__file__).with_name("layers.cpp")
@@ -53,13 +54,26 @@ def layer_library() -> ctypes.CDLL | None:
         if file is None:
             return None
         library = ctypes.CDLL(str(file))
-    except (OSError, subprocess.SubprocessError):  # a read-only disk, another compiler's flags
+    except (OSError, subprocess.SubprocessError) as error:  # a read-only disk, a compiler's flags
+        _say_if_full(error)
         return None
     for name, types in _ARGUMENTS.items():
         for dtype in ("float32", "bfloat16"):
             function = getattr(library, f"{name}_{dtype}")
             function.argtypes, function.restype = types, None
     return library
+
+
+def _say_if_full(error: OSError | subprocess.SubprocessError) -> None:
+    """Warn where the library finds no room, so that each process is slow to start and to train."""
+    told = (getattr(error, "stderr", None) or b"").decode(errors="replace")
+    if is_full(error) or any(os.strerror(number) in told for number in FULL):
+        warnings.warn(
+            f"{cache_folder(None)} takes no more: its disk is full, or your share of it. Native"
+            " layers are off and training is slower; free some space, or set TL_SWEEP_CACHE.",
+            UserWarning,
+            stacklevel=3,
+        )
 
 
 def library_file(compiler: str) -> Path | None:

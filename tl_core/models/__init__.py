@@ -28,7 +28,7 @@ from tl_core.errors import BadInput, first_line, near_names
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
-from tl_core.models.freezing import freeze
+from tl_core.models.freezing import depth_of_epoch, freeze, moving_in_run
 from tl_core.models.heeds import TIMM_HEEDS, fields_read
 from tl_core.models.hub import hub_cfg
 from tl_core.models.plain import PlainCNN, plan_blocks
@@ -41,6 +41,7 @@ from tl_core.weights.weights_file import weights_path
 __all__ = [
     "MODELS", "ModelSpec", "build_model", "check_model",
     "head_parameters", "heeded_fields", "model_channels", "stage_count", "stages",
+    "tensor_bytes",
 ]  # fmt: skip
 
 
@@ -170,6 +171,25 @@ def stage_count(config: TrainConfig, *, channels: int, num_classes: int, image_s
 def _stage_count(config: TrainConfig, channels: int, num_classes: int, image_size: int) -> int:
     check_model(config)
     return len(stages(_sketch(config, channels, num_classes, image_size)))
+
+
+def tensor_bytes(
+    config: TrainConfig, *, channels: int, num_classes: int, image_size: int
+) -> tuple[int, int]:
+    """Bytes of all tensors of a model, and of those that a run may change; no weights are needed.
+
+    Those whose size depends on the images that a model is shown count nothing.
+
+    Raises:
+        BadInput: the model is unknown, or has fewer stages than are to be frozen.
+    """
+    shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
+    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+        model = _random_model(config, **shape)
+    freeze(model, depth_of_epoch(config, 0))
+    moving = set(moving_in_run(model, config))
+    sizes = {n: 0 if is_lazy(t) else t.nbytes for n, t in model.state_dict(keep_vars=True).items()}
+    return sum(sizes.values()), sum(size for name, size in sizes.items() if name in moving)
 
 
 def heeded_fields(

@@ -1,20 +1,28 @@
 """Checkpoints: whole or absent on disk, and loaded without running code from the file."""
 
 import random
+import zipfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
 
+from tl_core.config import TrainConfig, config_from_dict
 from tl_core.errors import BadInput, first_line
 from tl_core.machine.whole_file import whole_file
 from tl_core.weights.torch_file import PickledCode, UnreadableFile, read_torch_file
 
+_MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
+"""Fields that a resumed run may change."""
 
-def save_checkpoint(path: Path, state: dict[str, Any]) -> None:
-    """Write `state`, tensors and plain values only, whole or not at all; make the folder."""
-    with whole_file(path) as temporary:
+
+def save_checkpoint(path: Path, state: dict[str, Any], *, synced: bool = False) -> None:
+    """Write `state`, tensors and plain values only, whole or not at all; make the folder.
+
+    `synced` as in `whole_file`.
+    """
+    with whole_file(path, synced=synced) as temporary:
         torch.save(state, temporary)
 
 
@@ -35,12 +43,38 @@ def load_state(path: Path) -> Any:
     if not path.exists():
         raise BadInput(f"no checkpoint at {path}.")
     try:
-        return read_torch_file(path)
+        found = read_torch_file(path)
+        _check_sums(path)
+        return found
     except PickledCode as code:
         why = f"it holds pickled code, which is not run{code}"
-    except UnreadableFile as error:
+    except (UnreadableFile, zipfile.BadZipFile, OSError) as error:
         why = first_line(error)
     raise BadInput(f"{path} is no readable checkpoint ({why}); delete it.")
+
+
+def _check_sums(path: Path) -> None:
+    """Raise BadZipFile where the content is not what was written; torch does not look."""
+    with zipfile.ZipFile(path) as file:
+        if (damaged := file.testzip()) is not None:
+            raise zipfile.BadZipFile(f"{damaged} is damaged")
+
+
+def refuse_other_run(saved: dict[str, Any], config: TrainConfig) -> None:
+    """Refuse the checkpoint of another run.
+
+    Args:
+        saved: fields of the checkpoint's configuration.
+        config: of the run that is to go on.
+
+    Raises:
+        BadInput: they differ in a field that decides the numbers.
+    """
+    fields = config_from_dict(saved).to_dict()
+    own = config.to_dict()
+    names = [k for k in fields if fields[k] != own[k] and k not in _MAY_DIFFER]
+    if names:
+        raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
 
 
 def seed_everything(seed: int) -> None:

@@ -16,7 +16,7 @@ from torch import Tensor, nn
 
 from tl_core.batches.batches import Batch, Batches
 from tl_core.batches.sampling import epoch_order, steps_per_epoch
-from tl_core.config import TrainConfig, config_from_dict
+from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData, Split, load_data
 from tl_core.errors import BadInput
 from tl_core.frozen.features import FeatureBatches, feature_batches
@@ -32,6 +32,7 @@ from tl_core.models import build_model, model_channels
 from tl_core.models.freezing import depth_of_epoch, freeze, moving_in_run
 from tl_core.train.checkpoint import (
     load_checkpoint,
+    refuse_other_run,
     rng_state,
     save_checkpoint,
     seed_everything,
@@ -55,8 +56,6 @@ DEFAULT_THREADS = torch.get_num_threads()
 _PLAIN_STATE = (
     "precision", "eval_precision", "epoch", "best_epoch", "best_val_accuracy", "stop_reason",
 )  # fmt: skip
-_MAY_DIFFER = {"data_dir", "cache_dir", "device", "threads", "eval_batch_size"}
-"""Fields that a resumed run may change."""
 
 
 def fit(
@@ -287,10 +286,7 @@ class Trainer:
         Raises:
             BadInput: the state is of another configuration.
         """
-        saved = config_from_dict(state["config"]).to_dict()
-        names = [k for k in saved if saved[k] != getattr(self.config, k) and k not in _MAY_DIFFER]
-        if names:
-            raise BadInput(f"the checkpoint is of another run: {', '.join(names)} differ.")
+        refuse_other_run(state["config"], self.config)
         self.model.load_state_dict(state["model"])
         self.unfreeze(max(0, state["epoch"] - 1))  # as it was when the state was taken
         self.optimizer.load_state_dict(state["optimizer"])

@@ -18,7 +18,8 @@ class ToldLedger:
 
     def __init__(self, folder):
         self.results = folder / "results"
-        self.job = Job("s1", {"width": 4, "epochs": 2}, (), {}, str(folder / "checkpoints"))
+        folders = (str(folder / name) for name in ("checkpoints", "states"))
+        self.job = Job("s1", {"width": 4, "epochs": 2}, (), {}, *folders)
         provenance = {"space": "ablation", "search": "grid", "search_seed": 7}
         self.ledger = Ledger(self.job, self.results, provenance, self.identify)
         self.handed_out = []

@@ -48,6 +48,7 @@ def view(*records, trials=10, epochs=8, confirm=0, confirm_from=math.inf, **stat
         confirm_from=confirm_from,
         epochs_reported=sum(r.epoch for r in records),
         leader=leader,
+        disk=SimpleNamespace(problem=None),
     )
     return LiveView(ledger, title="ablation-1", trials=trials, epochs=epochs, confirm=confirm)
 

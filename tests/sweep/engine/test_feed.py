@@ -66,6 +66,14 @@ def test_as_many_trials_as_processes_are_under_way(feed_of):
     assert feed.suggest("t3") is None
 
 
+def test_no_trial_begins_while_it_is_to_wait(feed_of):
+    feed = feed_of(*map(trial, range(2)), processes=2)
+    feed.waits = lambda: True
+    assert feed.suggest("t0") is None
+    feed.waits = lambda: False
+    assert suggested(feed) == [0, 1]
+
+
 def test_of_heads_there_are_more(feed_of):
     feed = feed_of(*(trial(number, "heads") for number in range(99)), processes=2)
     assert len(suggested(feed)) == 2 * HEADS_PER_PROCESS

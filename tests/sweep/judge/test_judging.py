@@ -78,6 +78,13 @@ def test_without_a_checkpoint_of_its_best_epoch_it_is_trained_to_that(job, kept)
     assert measured.retrained
 
 
+def test_without_a_whole_checkpoint_it_is_trained_again(job):
+    save_checkpoint(job.checkpoint(7), {"model": {"weight": torch.tensor([[5.0]])}, "epoch": 5})
+    job.checkpoint(7).write_bytes(job.checkpoint(7).read_bytes()[:-50])
+    measured = judge_trial(job, 7, {}, 5)
+    assert (Recorder.made.epoch, measured.retrained) == (5, True)
+
+
 def test_every_class_of_both_splits_has_a_row(job):
     rows = judge_trial(job, 7, {}, 1).tables["classes"].to_pylist()
     assert [(row["split"], row["class_index"], row["class_name"]) for row in rows] == [

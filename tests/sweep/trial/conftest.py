@@ -36,7 +36,9 @@ def job(tmp_path, cache):
 
     def make(*, modules=(), **fields):
         base = replace(BASE, **{"cache_dir": str(cache), **fields}).to_dict()
-        return Job("s", base, tuple(modules), {}, str(tmp_path / "checkpoints"))
+        (tmp_path / "states").mkdir(exist_ok=True)
+        folders = (str(tmp_path / name) for name in ("checkpoints", "states"))
+        return Job("s", base, tuple(modules), {}, *folders)
 
     return make
 

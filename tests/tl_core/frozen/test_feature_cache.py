@@ -1,6 +1,7 @@
 """The files of activations: built once, whole or absent, within a budget."""
 
 import os
+import warnings
 
 import pytest
 import torch
@@ -83,7 +84,11 @@ def test_the_budget_is_the_users_or_a_share_of_the_disk(tmp_path, monkeypatch):
 
 def test_a_disk_that_cannot_be_written_is_no_error(tmp_path):
     (tmp_path / "features").write_text("a file where the folder should be")
-    assert build(FeatureCache(tmp_path), "one") is None
+    with pytest.warns(UserWarning, match=r"features takes no activations .* --cache-dir"):
+        assert build(FeatureCache(tmp_path), "one") is None
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")  # it is said once
+        assert build(FeatureCache(tmp_path), "two") is None
 
 
 def test_a_damaged_file_is_built_again(tmp_path):

@@ -1,6 +1,7 @@
 """When the native library is compiled, and what runs without it."""
 
 import shutil
+import subprocess
 
 import pytest
 import torch
@@ -30,6 +31,23 @@ def test_without_a_library_training_goes_on(monkeypatch, fresh_library, variable
     assert kernels.layer_library() is None
     norm = NormAct(4, nn.ELU())
     torch.testing.assert_close(norm(x), F.elu(F.batch_norm(x, None, None, training=True)))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        OSError(28, "No space left on device"),
+        subprocess.CalledProcessError(1, "c++", stderr=b"fatal: No space left on device"),
+    ],
+)
+def test_a_full_disk_is_said(monkeypatch, fresh_library, error):
+    def full(compiler):
+        raise error
+
+    monkeypatch.setattr(kernels, "library_file", full)
+    monkeypatch.setattr(shutil, "which", lambda name: "/usr/bin/c++")
+    with pytest.warns(UserWarning, match=r"takes no more: .* TL_SWEEP_CACHE"):
+        assert kernels.layer_library() is None
 
 
 @pytest.mark.parametrize("device", ["cpu", "meta"])

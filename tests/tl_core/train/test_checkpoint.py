@@ -73,6 +73,15 @@ def test_a_truncated_file_is_refused(path, share):
     assert "\n" not in str(seen.value)
 
 
+def test_a_file_with_other_bits_is_refused(path):
+    save_checkpoint(path, {"model": {"weight": torch.zeros(1000)}})
+    content = bytearray(path.read_bytes())
+    content[2000] ^= 1  # in the weights
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"no readable checkpoint \(.* is damaged\); delete it"):
+        load_checkpoint(path)
+
+
 class Touch:
     """Unpickled, it makes a file."""
 

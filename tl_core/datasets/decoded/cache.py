@@ -12,7 +12,6 @@ Built under a lock in a folder whose name starts with a dot, then renamed.
 
 import contextlib
 import dataclasses
-import errno
 import hashlib
 import json
 import shutil
@@ -30,13 +29,12 @@ from tl_core.datasets.images.unreadable import reader
 from tl_core.datasets.images.white_levels import WhiteLevels
 from tl_core.errors import BadInput
 from tl_core.machine.cache_folder import gibibytes_from
+from tl_core.machine.disk import is_full
 from tl_core.machine.whole_file import whole_file
 
 VERSION = 2
 """Raised when decoding or the layout changes, so that older entries are left alone."""
 BUDGET_VARIABLE = "TL_SWEEP_CACHE_BUDGET"
-DISK_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
-"""No space left, the user's quota is used up, or the file would be larger than is allowed."""
 _ARRAYS = ("labels", "parts", "positions", "sums", "squares", "hashes")
 _PLAIN = ("classes", "channels", "size", "notes", "skipped_by")
 
@@ -156,7 +154,7 @@ def _locked(cache: Path, name: str) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        if error.errno in DISK_FULL:
+        if is_full(error):
             raise BadInput(f"The disk of {cache} is full; give another --cache-dir.") from error
         raise
     finally:
