@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("no_sweep")
 
 COMMANDS = sorted({
     "PATH.py", *builtin_spaces(), "pretrain", "sources", "predict", "export",
-    "list", "show", "pictures", "delete", "datasets", "models", "settings", "spaces",
+    "list", "show", "pictures", "resume", "delete", "datasets", "models", "settings", "spaces",
 })  # fmt: skip
 DATA_AND_MODEL = {
     "--dataset": None, "--data-dir": None, "--cache-dir": None, "--limit-train": None,
@@ -39,6 +39,8 @@ OTHER_OPTIONS = {
     "list": {"--json": False, "--results": "results"},
     "show": {"name": None, "--effects-anyway": False, "--json": False, "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
+    "resume": {"name": None, "--force": False, "--results": "results", "--time-budget": None,
+               "--gpus": None, "--trials-per-gpu": None, "--cpus": None, "--address": None},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
                "--force": False},
     "spaces": {},
