@@ -198,7 +198,7 @@ class Sweep:
         self.feed.cut = self.ledger.out_of_time
         self.recording = Recording(self._record, self.feed.cut)
         over = SimpleNamespace(over=threading.Event())
-        self.ending = _Ending(self.budget, cast(Engine, over), self.feed)
+        self.ending = _Ending(self.budget, cast(Engine, over), self.feed, self.ledger.disk)
         self._fill()
         while self.events:
             self.now, _, trial = heapq.heappop(self.events)

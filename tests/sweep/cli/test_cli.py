@@ -19,7 +19,8 @@ pytestmark = pytest.mark.usefixtures("no_sweep")
 
 COMMANDS = sorted({
     "PATH.py", *builtin_spaces(), "pretrain", "sources", "predict", "export",
-    "list", "show", "pictures", "resume", "delete", "datasets", "models", "settings", "spaces",
+    "list", "show", "pictures", "resume", "retry",
+    "delete", "datasets", "models", "settings", "spaces",
 })  # fmt: skip
 DATA_AND_MODEL = {
     "--dataset": None, "--data-dir": None, "--cache-dir": None, "--limit-train": None,
@@ -34,13 +35,17 @@ SPACE_OPTIONS = {
     "--trials-per-gpu": None, "--address": None, "--insecure": False, "--keep-top": 1,
     "--dry-run": False,
 }  # fmt: skip
+OF_THIS_RUN = {
+    "--force": False, "--results": "results", "--time-budget": None, "--gpus": None,
+    "--trials-per-gpu": None, "--cpus": None, "--address": None, "--insecure": False,
+}  # fmt: skip
 OTHER_OPTIONS = {
     "settings": {},
     "list": {"--json": False, "--results": "results"},
     "show": {"name": None, "--effects-anyway": False, "--json": False, "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
-    "resume": {"name": None, "--force": False, "--results": "results", "--time-budget": None,
-               "--gpus": None, "--trials-per-gpu": None, "--cpus": None, "--address": None},
+    "resume": {"name": None, "--more-trials": 0, **OF_THIS_RUN},
+    "retry": {"name": None, **OF_THIS_RUN},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
                "--force": False},
     "spaces": {},
