@@ -42,7 +42,7 @@ def with_bundled_defaults(plan: Plan, console: Console) -> Plan:
     if not (no_data or no_weights):
         return plan
     note = _note(plan, no_data=no_data, no_weights=no_weights)
-    console.print(note, style="bold yellow", highlight=False)
+    console.print(note, style="bold yellow", highlight=False, markup=False)
     # The space's image size is for large backbones.
     changed: dict[str, str | None] = {} if "image_size" in plan.named else {"image_size": None}
     if no_data:
