@@ -6,6 +6,16 @@ from collections.abc import Callable
 from pathlib import Path
 from random import Random
 
+# What commands import on first use, before any time limit could cut an import off.
+import matplotlib.pyplot  # noqa: F401
+import optuna  # noqa: F401
+import timm  # noqa: F401
+import torch.fx.experimental.symbolic_shapes  # noqa: F401
+
+import sweep.cli.dry_run
+import sweep.report.pictures.sweep_pictures
+import sweep.use.export
+import sweep.use.prediction  # noqa: F401
 from sweep.cli import console as consoles
 from sweep.cli.main import main
 from sweep.options.option import flag
