@@ -112,3 +112,9 @@ def test_a_field_that_counts_within_a_range_alone_is_varied(
     path = write_file(f"BASE = TrainConfig(dropout=0.0)\n{space}")
     made = plan(path, backbone="inside")
     assert set(made.free) == {steering.split("'")[1], woken.split("'")[1]}
+
+
+def test_an_open_cluster_can_be_allowed_only_where_one_is_joined(plan):
+    line = "--insecure: without --address no cluster is joined; it changes nothing."
+    assert line in plan(insecure=True).notes
+    assert line not in plan(insecure=True, address="auto").notes
