@@ -64,12 +64,17 @@ def open_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     address = f"{host}:{port}"
-    while answer_of(address, without_tokens(RAY_AUTH_MODE="disabled")) is not Answer.OPEN:
+    while not _listens(host, port):
         assert head.poll() is None
-        time.sleep(0.5)
+        time.sleep(0.2)
     yield address
     head.send_signal(signal.SIGTERM)
     head.wait()
+
+
+def _listens(host: str, port: int) -> bool:
+    with socket.socket() as asked:
+        return asked.connect_ex((host, port)) == 0
 
 
 @pytest.fixture
