@@ -6,7 +6,7 @@ import urllib.request
 import pandas as pd
 import pytest
 
-from sweep import run
+from sweep import resume, run
 from sweep.cli.main import main
 from sweep.report.summary import load_result
 from sweep.results.folders import run_folder
@@ -42,7 +42,7 @@ def url(server, monkeypatch):
     return f"s3://sweeps/ours?endpoint_override={server}&scheme=http&region=us-east-1"
 
 
-def test_a_sweep_lies_in_the_bucket_as_in_a_folder(url, machine, capsys):
+def test_a_sweep_lies_in_the_bucket_as_in_a_folder_and_goes_on_elsewhere(url, machine, capsys):
     results = machine("a")
     result = run(
         "ablation", dataset="digits", epochs=1, seeds=1, set={"width": 4, "batch_size": 128},
@@ -64,6 +64,10 @@ def test_a_sweep_lies_in_the_bucket_as_in_a_folder(url, machine, capsys):
     assert again.folder == there
     with pytest.raises(BadInput, match="--name far: a sweep of this name is in s3://sweeps/ours"):
         run("ablation", dataset="digits", name="far", results=url, quiet=True)
+    more = resume("far", results=url, more_trials=1, cpus=1, quiet=True)
+    assert (more.exit_code, more.folder, len(more.trials)) == (0, there, 3)
+    machine("a")
+    pd.testing.assert_frame_equal(load_result(url, "far").trials, more.trials)
 
 
 def test_what_a_killed_driver_uploaded_is_whole_elsewhere(url, machine):

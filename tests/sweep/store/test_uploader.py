@@ -6,8 +6,10 @@ import os
 
 import pytest
 
+from sweep.journal import journal
 from sweep.results.folders import run_folder, table_folder
 from sweep.results.stored import fetch_names, fetch_sweep, fetch_to_resume
+from sweep.store import segments
 from sweep.store.uploader import TakenOver, Uploader
 
 
@@ -36,16 +38,16 @@ class Driver:
     def go_on(self):
         """One more trial; the last line of the journal is not whole."""
         self.events += 1
-        with (self.run / "journal.jsonl").open("a") as journal:
-            journal.write(f'{self.events - 1}"}}\n' * (self.events > 1) + '{"trial": "')
+        with (self.run / "journal.jsonl").open("a") as events:
+            events.write(f'{self.events - 1}"}}\n' * (self.events > 1) + '{"trial": "')
         write(table_folder(self.results, "trials", "s1") / f"part-{self.events}.parquet", "row")
         write(self.run / "states" / f"{self.events}.pt", "state")
         (self.run / "states" / f"{self.events - 1}.pt").unlink(missing_ok=True)
         self.describe("running")
 
     def end(self):
-        with (self.run / "journal.jsonl").open("a") as journal:
-            journal.write(f'{self.events}"}}\n')
+        with (self.run / "journal.jsonl").open("a") as events:
+            events.write(f'{self.events}"}}\n')
         (self.run / "states" / f"{self.events}.pt").unlink()
         write(self.run / "winner.safetensors", "weights")
         self.describe("finished")
@@ -77,6 +79,10 @@ def test_a_sweep_is_the_same_elsewhere(begun, machine):
     assert content(there) == content(results, "x", "_draft")
     assert "runs/s1/journal.jsonl" in content(there)
     assert "runs/s1/states/2.pt" not in content(there)
+
+
+def whole_lines(journal):
+    return journal.read_text().splitlines() if journal.exists() else []
 
 
 def killed_at(moment, driver, work, remote, monkeypatch):
@@ -118,8 +124,7 @@ def test_whenever_a_driver_is_killed_what_is_in_the_store_fits_together(
         there = machine(f"b{moment}")
         fetch_to_resume(there, "s1")
         rows = len(list(table_folder(there, "trials", "s1").glob("*.parquet")))
-        journal = run_folder(there, "s1") / "journal.jsonl"
-        lines = journal.read_text().splitlines() if journal.exists() else []
+        lines = whole_lines(run_folder(there, "s1") / "journal.jsonl")
         assert [json.loads(line) for line in lines] == [
             {"trial": str(n + 1)} for n in range(len(lines))
         ]
@@ -128,7 +133,8 @@ def test_whenever_a_driver_is_killed_what_is_in_the_store_fits_together(
         if manifest.exists():
             said = json.loads(manifest.read_text())
             assert said["rows"] <= rows
-            assert said["status"] == "running" or (run_folder(there, "s1") / "winner.safetensors")
+            weights = run_folder(there, "s1") / "winner.safetensors"
+            assert said["status"] == "running" or weights.exists()
         if not killed:
             assert said == {"status": "finished", "rows": 2}
             return
@@ -201,19 +207,23 @@ def test_a_file_that_cannot_be_put_holds_up_no_other(begun, machine, remote, mon
     assert len(remote.files("trials")) == 2
 
 
+def test_the_journal_is_the_one_that_a_driver_writes():
+    assert segments.FILE == journal.FILE
+
+
 def test_a_journal_that_was_begun_anew_replaces_the_pieces(begun, machine, remote):
     results = machine("a")
     work, driver = begun(results), Driver(results)
-    journal = driver.run / "journal.jsonl"
+    file_of_it = driver.run / "journal.jsonl"
     for text in ("one\n", "two\nthr"):
-        with journal.open("a") as file:
+        with file_of_it.open("a") as file:
             file.write(text)
         work.send(whole=False)
     assert [remote.read(n) for n in sorted(remote.files("runs/s1/journal"))] == [
         b"one\n",
         b"two\n",
     ]
-    journal.write_text("new\n")
+    file_of_it.write_text("new\n")
     work.send(whole=False)
     assert [remote.read(n) for n in remote.files("runs/s1/journal")] == [b"new\n"]
 
