@@ -131,7 +131,7 @@ class SweepOptions:
         "On GPUs, the same numbers each time: without TF32, slower.",
         SAME, sets="deterministic", pretrain=True)
     results: Path = option(  # noqa: RUF009
-        RESULTS, read.folder, OUTPUT, "Folder of all results, or s3://BUCKET/PATH, gs://….",
+        RESULTS, read.folder, OUTPUT, "Folder of all results, or a store's URL, such as s3://BUCKET/PATH.",
         SAME, metavar="FOLDER|URL", written=shown_results, pretrain=True)
     name: str | None = option(
         None, read.text, OUTPUT, "Name of the sweep (unset: SPACE-DATE-TIME).",

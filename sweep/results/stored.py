@@ -68,7 +68,7 @@ def check_store(results: Path) -> None:
     """Refuse a store that cannot be written."""
     if is_stored(results):
         with _asked(results, writing=True) as remote:
-            text = b"Results of sweeps: https://pypi.org/project/tl-sweep\n"
+            text = b"Results of tl-sweep\n"
             remote.put(MARK, io.BytesIO(text), len(text))
 
 

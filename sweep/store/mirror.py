@@ -1,5 +1,6 @@
 """Keep the copy of a sweep in a store up to date while the sweep runs."""
 
+import contextlib
 import threading
 import time
 from collections.abc import Callable
@@ -68,7 +69,8 @@ class Mirror:
         elif not (self._folder / self.work.part.run).exists():
             self.work.writer.forget()
         else:
-            self.work.writer.keep(str(self.work.writer.token), sent=True)
+            with contextlib.suppress(OSError):  # the disk is full: the next command looks again
+                self.work.writer.keep(str(self.work.writer.token), sent=True)
 
     @property
     def _folder(self) -> Path:
