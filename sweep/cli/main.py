@@ -16,6 +16,7 @@ from sweep.driver.unfinished import Unfinished
 from sweep.engine.ray_cluster import stop_early
 from sweep.options.spaces import builtin_spaces
 from tl_core.errors import BadInput, UnsoundWeights, printable
+from tl_core.machine.disk import is_full
 
 try:
     from typer.exceptions import TyperException as CommandLineError
@@ -106,6 +107,11 @@ def main(arguments: list[str] | None = None) -> None:
         _refuse(str(error), exit_code=1)
     except BadInput as error:
         _refuse(str(error))
+    except OSError as error:
+        if not is_full(error):
+            raise
+        where = error.filename or "A file"
+        _refuse(f"{where} cannot be written ({error.strerror}); free some space.", exit_code=1)
     except CommandLineError as error:
         message = getattr(error, "format_message", error.__str__)()
         _refuse(printable(" ".join(message.split())))

@@ -4,6 +4,7 @@ An entry has `kind`, `time` (seconds since the epoch), and fields of its kind (`
 """
 
 import contextlib
+import errno
 import json
 import os
 import threading
@@ -31,6 +32,8 @@ class Journal:
         self.path = path
         self.problem: str | None = None
         """Why entries wait; None: none does."""
+        self.error: OSError | None = None
+        """The same, as it was raised."""
         self._waiting: list[bytes] = []
         self._unsynced = False
         self._lock = threading.Lock()
@@ -54,11 +57,12 @@ class Journal:
             while self._waiting:
                 data = b"".join(self._waiting[:1000])
                 if os.write(self._file, data) < len(data):
-                    raise OSError("the disk took a part of it")
+                    raise OSError(errno.ENOSPC, "the disk took a part of it")
                 size += len(data)
                 del self._waiting[:1000]
-            self.problem = None
+            self.problem = self.error = None
         except OSError as error:
+            self.error = error
             self.problem = error.strerror or str(error)
             with contextlib.suppress(OSError):
                 os.truncate(self._file, size)
@@ -81,8 +85,8 @@ class Journal:
             OSError: the disk takes no entry.
         """
         self.sync()
-        if self.problem is not None:
-            raise OSError(f"{self.path}: {self.problem}")
+        if self.error is not None:
+            raise OSError(self.error.errno, f"{self.path}: {self.problem}")
 
     def _sync_often(self) -> None:
         while not self._closed.wait(SYNC_SECONDS):

@@ -229,3 +229,10 @@ def test_a_trial_described():
     values = {"lr": 0.1, "momentum": None, "batch_norm": False, "seed": 0, "channels": (8, 16)}
     assert describe(values) == "lr=0.1 batch_norm=off seed=0 channels=(8, 16)"
     assert describe({}) == ""
+
+
+def test_that_trials_wait_for_space_is_shown():
+    shown = view()
+    assert "no new trial" not in " ".join(lines(shown))
+    shown.ledger.disk.problem = "12.0 MB are free on the disk of /data, 200.0 MB needed"
+    assert "no new trial begins: 12.0 MB are free on the disk of /data" in " ".join(lines(shown))
