@@ -1,11 +1,12 @@
 """Every use of names that Ray does not publish. Where one is missing, sweeps run without it.
 
-This costs memory of ended trials, and lines of Ray's log in the terminal; of a cluster it is then
-not known whether it demands a token.
+This costs memory of ended trials, lines of Ray's log in the terminal, and seconds at the start; of a
+cluster it is then not known whether it demands a token.
 """
 
 import contextlib
 import enum
+import functools
 import logging
 import subprocess
 import sys
@@ -73,6 +74,32 @@ def worker_messages_to(logger: logging.Logger) -> Iterator[None]:
         yield
     finally:
         worker.print_to_stdstream = printed
+
+
+@contextlib.contextmanager
+def only_needed_processes() -> Iterator[None]:
+    """Have Ray start no process for its dashboard, its autoscaler and printing workers' output.
+
+    Each takes about a second of a processor, and Ray waits for the first of them.
+    """
+    try:
+        from ray._private import node, parameter
+
+        started, given = node.Node.start_api_server, parameter.RayParams
+        given(include_log_monitor=False, no_monitor=True)
+    except (ImportError, AttributeError, TypeError):
+        yield
+        return
+
+    def start_nothing(self: object, **named: object) -> None:
+        pass
+
+    lean: Any = functools.partial(given, include_log_monitor=False, no_monitor=True)
+    node.Node.start_api_server, parameter.RayParams = start_nothing, lean  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        node.Node.start_api_server, parameter.RayParams = started, given  # type: ignore[misc]
 
 
 def forget_results(trial: Any) -> None:

@@ -1,5 +1,6 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
+import gc
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -120,6 +121,7 @@ def main(arguments: list[str] | None = None) -> None:
     finally:
         if arguments is None:
             stop_early()
+            gc.freeze()  # at its end Python searches all objects again and again, for seconds
     if code == INTERRUPTED:
         errors.print("Interrupted.")
     sys.exit(code if isinstance(code, int) else 0)

@@ -41,8 +41,9 @@ def run_space(
         study = Study(options, console)
         if ctx.obj and not slow:  # what is wrong is said before Ray starts
             start_early(options)
-        from sweep.report.tables import print_result
     for result in study.run():
+        from sweep.report.tables import print_result
+
         print_result(result, console)
         if result.manifest.status != "interrupted":
             draw_pictures(result)

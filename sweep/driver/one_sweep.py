@@ -18,6 +18,7 @@ from sweep.configurations.model_limits import model_limits
 from sweep.driver.ending import end_manifest, full_line
 from sweep.driver.interrupts import Interrupts
 from sweep.driver.live_view import LiveView, live
+from sweep.driver.report_ahead import report_loaded_ahead
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.ray_watch import end_process, watched
 from sweep.faults import Faults
@@ -27,7 +28,6 @@ from sweep.journal.past import ended_numbers, last_entry
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources, ray_resources
 from sweep.prepare.measurements import measured_packing, measured_precisions
-from sweep.report.summary import SweepResult, load_result
 from sweep.results.folders import run_folder, table_folder
 from sweep.results.manifest import Manifest, write_manifest
 from sweep.results.tables import keep_rows, row_keys, sweep_folders
@@ -40,6 +40,7 @@ if TYPE_CHECKING:  # these load Ray, which reads its environment as it is import
     from sweep.driver.all_trials import AllTrials
     from sweep.driver.ledger import Ledger
     from sweep.engine.engine import Engine
+    from sweep.report.summary import SweepResult
 
 JUDGED = ("classes", "evaluations", "predictions")
 """Tables of what judging measures, which is done again when a sweep is resumed."""
@@ -88,7 +89,7 @@ class OneSweep:
         self.began = False
         self.largest_file = 0
 
-    def run(self) -> SweepResult:
+    def run(self) -> "SweepResult":
         """Run it with a Ray of its own, or in the cluster that the options name.
 
         Raises:
@@ -123,6 +124,8 @@ class OneSweep:
             self._end()
             raise
         self._end()
+        from sweep.report.summary import load_result
+
         return load_result(self.results, self.name)
 
     def _stop_without(self, process: str) -> None:
@@ -154,7 +157,7 @@ class OneSweep:
         ledger.disk.expect(self.largest_file, self.note)
         self.view = view = self._shown(ledger, resources)
         self.began = True
-        with live(self.console, view):
+        with report_loaded_ahead(lambda: ledger.epochs_reported > 0), live(self.console, view):
             self.run_trials(job, ledger, engine, identifier, view)
         try:
             if self.manifest.status != "interrupted" and not ledger.unwritten:

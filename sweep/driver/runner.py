@@ -1,5 +1,7 @@
 """From options to a sweep's result: the plan, the source of its transfers, then the sweep."""
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 
 from sweep.driver.run_plan import run_plan
@@ -8,12 +10,14 @@ from sweep.engine.ray_cluster import prepare_environment
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
-from sweep.report.summary import SweepResult
+
+if TYPE_CHECKING:
+    from sweep.report.summary import SweepResult
 
 
 def run_sweep(
     options: SweepOptions, console: Console, space: SearchSpace | None = None
-) -> SweepResult:
+) -> "SweepResult":
     """Run a sweep from start to end; where its space has a source to train, that first.
 
     `space` is what to explore, if it is not what the file that the options name says.

@@ -3,6 +3,7 @@
 import time
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -12,9 +13,11 @@ from sweep.driver.unfinished import Unfinished
 from sweep.plan.at_source import source_options
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
-from sweep.report.summary import SweepResult
 from sweep.results.sources import keep_winner, weights_of
 from sweep.results.stored import fetch_models
+
+if TYPE_CHECKING:
+    from sweep.report.summary import SweepResult
 
 
 def with_trained_source(plan: Plan, console: Console) -> Plan:
@@ -60,7 +63,7 @@ def trained_source(plan: Plan, console: Console) -> Path:
     return kept
 
 
-def _model_of(result: SweepResult, console: Console) -> Path:
+def _model_of(result: "SweepResult", console: Console) -> Path:
     """The weights of a source's winner, where its sweep came to its end."""
     name, status, winner = result.name, result.manifest.status, result.manifest.winner
     lost = "it is not kept, and no transfer starts."

@@ -22,7 +22,7 @@ from sweep.engine.authentication import (
 )
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
-from sweep.ray_internals import worker_messages_to
+from sweep.ray_internals import only_needed_processes, worker_messages_to
 from tl_core.errors import BadInput, first_line
 
 if TYPE_CHECKING:  # it loads Ray, which reads its environment as it is imported
@@ -181,14 +181,15 @@ def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        ray.init(
-            address="local",
-            num_cpus=cpus,
-            num_gpus=gpus,
-            include_dashboard=False,
-            object_store_memory=OBJECT_STORE_BYTES,
-            **quiet,
-        )
+        with only_needed_processes():
+            ray.init(
+                address="local",
+                num_cpus=cpus,
+                num_gpus=gpus,
+                include_dashboard=False,
+                object_store_memory=OBJECT_STORE_BYTES,
+                **quiet,
+            )
         return
     if _listens(address):
         check_token(address)
