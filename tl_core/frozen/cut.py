@@ -7,6 +7,7 @@ Shapes: B images of a batch, C channels, S × S pixels, K classes; activations a
 """
 
 import inspect
+import sys
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -96,9 +97,7 @@ class _Tracer(fx.Tracer):
     """Traces into a module only where it holds parameters of several stages."""
 
     def __init__(self, model: nn.Module) -> None:
-        from timm.models import get_notrace_functions
-
-        super().__init__(autowrap_functions=tuple(get_notrace_functions()))
+        super().__init__(autowrap_functions=_untraced())
         self.stages = {
             id(model.get_parameter(name)): stage
             for stage, group in enumerate(stages(model))
@@ -108,6 +107,15 @@ class _Tracer(fx.Tracer):
     def is_leaf_module(self, module: nn.Module, name: str) -> bool:
         """Whether the module is called as it is."""
         return len({self.stages.get(id(parameter)) for parameter in module.parameters()}) <= 1
+
+
+def _untraced() -> tuple[Callable[..., object], ...]:
+    """Functions that timm's models call and that are not traced into; none where timm is not."""
+    if "timm" not in sys.modules:
+        return ()
+    from timm.models import get_notrace_functions
+
+    return tuple(get_notrace_functions())
 
 
 def _trace(model: nn.Module) -> list[fx.Node]:

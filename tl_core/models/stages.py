@@ -4,7 +4,10 @@ Models with timm's `group_matcher(coarse)` and `get_classifier()` are grouped by
 their top-level children, the last of which is the head.
 """
 
-from collections.abc import Iterator
+import re
+from collections import defaultdict
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from torch import nn
 
@@ -37,15 +40,37 @@ def _groups(model: nn.Module) -> Iterator[list[str]]:
     if coarse is None:
         yield from _children_groups(model)
     else:
-        from timm.models import group_parameters
-
-        groups = group_parameters(model, coarse)
-        ordered = [groups[number] for number in sorted(groups)]
+        ordered = _matched_groups(model, coarse)
         for group in ordered[1:]:
             if REGISTERS in group:
                 group.remove(REGISTERS)
                 ordered[0].append(REGISTERS)
         yield from ordered
+
+
+def _matched_groups(model: nn.Module, matcher: Any) -> list[list[str]]:
+    """Names of parameters by timm's rules, without loading timm for a matcher of the simple kind.
+
+    That is one expression a group: in the order of these, then of the numbers that they find.
+    """
+    if not isinstance(matcher, Mapping) or not all(isinstance(e, str) for e in matcher.values()):
+        from timm.models import group_parameters
+
+        groups = group_parameters(model, matcher)
+        return [groups[number] for number in sorted(groups)]
+    expressions = [re.compile(expression) for expression in matcher.values()]
+    found: dict[tuple[float, ...], list[str]] = defaultdict(list)
+    for name, _ in model.named_parameters():
+        found[_place(name, expressions)].append(name)
+    return [found[place] for place in sorted(found)]
+
+
+def _place(name: str, expressions: list[re.Pattern[str]]) -> tuple[float, ...]:
+    """Where a parameter's group comes; last without a match."""
+    for number, expression in enumerate(expressions):
+        if match := expression.match(name):
+            return (number, *map(float, match.groups()))
+    return (float("inf"),)
 
 
 def _children_groups(model: nn.Module) -> Iterator[list[str]]:

@@ -1,4 +1,4 @@
-"""timm and torchvision are imported without torch's compiler, and work with it when it is there."""
+"""timm and torchvision are imported without torch's compiler, and work with it later."""
 
 import subprocess
 import sys
