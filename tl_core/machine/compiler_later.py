@@ -100,6 +100,42 @@ BODIES = {"torchvision.ops.roi_align": _functions_later, "timm": _marks_later}
 """Modules that import the compiler, directly or by what they import → what keeps it out."""
 
 
+@contextlib.contextmanager
+def without_compiler_import() -> Iterator[None]:
+    """Let functions of torch that are hidden from its compiler run without importing it.
+
+    Such are the counting of operations, and random numbers on the meta device. Whoever reads
+    anything else of the compiler inside the block gets the real one.
+    """
+    if COMPILER in sys.modules:
+        yield
+        return
+    hidden: list[Any] = []
+
+    def disable(function: Any, *arguments: Any, **named: Any) -> Any:
+        hidden.append(function)
+        return function
+
+    module: Any = ModuleType(COMPILER)
+    module.disable = disable
+    module.__getattr__ = functools.partial(_real, module)
+    sys.modules[COMPILER] = module
+    try:
+        yield
+    finally:
+        if sys.modules.get(COMPILER) is module:
+            del sys.modules[COMPILER]
+        for function in hidden:  # torch remembers what it was told
+            vars(function).pop("__dynamo_disable", None)
+
+
+def _real(module: ModuleType, name: str) -> Any:
+    """What the real compiler has in the place of a module that stands for it."""
+    if sys.modules.get(COMPILER) is module:
+        del sys.modules[COMPILER]
+    return getattr(importlib.import_module(COMPILER), name)
+
+
 def import_compiler_later() -> None:
     """Keep torch's compiler out of what this process imports from now on."""
     if not any(isinstance(finder, CompilerLater) for finder in sys.meta_path):

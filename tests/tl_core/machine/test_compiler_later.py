@@ -10,12 +10,21 @@ from tl_core.machine.compiler_later import CompilerLater, _functions_later, _mar
 
 PROBE = """
 import sys
-import tl_core, timm
+import tl_core, timm, torch
 from torchvision.ops.roi_align import is_compile_supported
 print("torch._dynamo" in sys.modules)
 from torchvision.ops import SqueezeExcitation
 timm.create_model("test_vit")
-print("torch._dynamo" in sys.modules)
+from tl_core.machine.compiler_later import without_compiler_import
+from torch.utils.flop_counter import FlopCounterMode
+with without_compiler_import(), FlopCounterMode(display=False) as counter:
+    torch.nn.Linear(3, 5)(torch.zeros(2, 3))
+with without_compiler_import():
+    torch.zeros(2, device="meta").normal_()
+print(counter.get_total_flops(), "torch._dynamo" in sys.modules)
+with without_compiler_import():
+    import torch._dynamo.config
+    print(torch._dynamo.config.__spec__ is not None, torch._dynamo.__spec__ is not None)
 print(is_compile_supported("cpu") in (True, False), "torch._dynamo" in sys.modules)
 import torch._dynamo.utils
 print(torch._dynamo.utils.__spec__ is not None, torch.compiler.disable.__name__)
@@ -24,8 +33,11 @@ print(torch._dynamo.utils.__spec__ is not None, torch.compiler.disable.__name__)
 
 @pytest.mark.slow
 def test_the_compiler_is_imported_when_it_is_called():
-    run = subprocess.run([sys.executable, "-c", PROBE], capture_output=True, text=True)
-    assert run.stdout.split("\n")[:4] == ["False", "False", "True True", "True disable"], run
+    run = subprocess.run(
+        [sys.executable, "-c", PROBE], capture_output=True, text=True, check=False
+    )
+    told = ["False", "60 False", "True True", "True True", "True disable"]
+    assert run.stdout.splitlines() == told, run.stderr
 
 
 def test_another_function_than_the_known_one_is_the_compilers_own():
