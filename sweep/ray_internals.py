@@ -1,7 +1,7 @@
 """Every use of names that Ray does not publish. Where one is missing, sweeps run without it.
 
-This costs memory of ended trials, lines of Ray's log in the terminal, and seconds at the start; of a
-cluster it is then not known whether it demands a token.
+This costs memory of ended trials, lines of Ray's log in the terminal, and seconds at the start; of
+a cluster it is then not known whether it demands a token.
 """
 
 import contextlib

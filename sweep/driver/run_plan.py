@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from rich.console import Console
 
@@ -24,7 +25,6 @@ from sweep.prepare.check_models import Checked, check_models, loaded_line
 from sweep.prepare.disk_need import check_space, disk_need
 from sweep.prepare.trial_shapes import trial_shapes
 from sweep.report.data_lines import print_data
-from sweep.report.summary import SweepResult
 from sweep.results.folders import run_folder, writable_folder
 from sweep.results.liveness import heartbeat, machine, process_start
 from sweep.results.manifest import Manifest
@@ -33,6 +33,9 @@ from sweep.store.location import shown_results
 from sweep.terminal.loading import loading, waiting
 from tl_core.config import config_from_dict
 from tl_core.machine.user_path import expanded
+
+if TYPE_CHECKING:
+    from sweep.report.summary import SweepResult
 
 
 @dataclass(frozen=True)
@@ -50,7 +53,7 @@ class Past:
     new: Sequence[Entry] = ()
 
 
-def run_plan(plan: Plan, console: Console, past: Past | None = None) -> SweepResult:
+def run_plan(plan: Plan, console: Console, past: Past | None = None) -> "SweepResult":
     """Run a plan from start to end.
 
     Args:
@@ -107,7 +110,7 @@ def _run(
     past: Past | None,
     began: float,
     largest: int,
-) -> SweepResult:
+) -> "SweepResult":
     folder = run_folder(results, manifest.name)
     journal = Journal(folder / FILE)
     try:
