@@ -10,6 +10,7 @@ from typing import Any
 
 import typer
 
+from sweep.report.failures import Failures
 from sweep.report.summary import SweepResult
 from sweep.results.catalog import Entry
 from sweep.terminal.values import plain
@@ -49,7 +50,14 @@ def result_object(result: SweepResult) -> dict[str, Any]:
         "exit_code": result.exit_code,
         **{name: getattr(result, name).to_dict("records") for name in _TABLES},
         "effects_refused": result.analysis.refused or None,
+        "failures": [failures_object(group) for group in result.failures],
     }
+
+
+def failures_object(group: Failures) -> dict[str, Any]:
+    """The trials that failed by one cause."""
+    file = None if group.file is None else str(group.file)
+    return {**vars(group), "count": len(group.trials), "file": file}
 
 
 def _clean(value: object) -> object:

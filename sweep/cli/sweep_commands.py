@@ -42,6 +42,9 @@ def show_command(
     effects_anyway: Annotated[
         bool, typer.Option("--effects-anyway", help="Show effects although trials stopped early.")
     ] = False,
+    errors: Annotated[
+        bool, typer.Option("--errors", help="Show what failed trials failed by instead.")
+    ] = False,
     as_json: flags.AsJson = False,
     results: flags.Results = str(RESULTS),
 ) -> None:
@@ -56,6 +59,11 @@ def show_command(
         from sweep.cli.as_json import print_json, result_object
 
         print_json(result_object(result))
+        return
+    if errors:
+        from sweep.report.failures import print_failures
+
+        print_failures(result.failures, console)
         return
     from sweep.report.tables import print_result
 

@@ -7,6 +7,7 @@ from typing import Any
 
 from sweep.configurations.distinct import Values
 from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
+from sweep.driver.failures_in_a_row import Streak
 from sweep.driver.interrupts import Interrupts
 from sweep.driver.ledger import Ledger
 from sweep.driver.recording import Record
@@ -75,6 +76,7 @@ class AllTrials:
         self.budget = SharedBudget(
             plan.options.time_budget, self.searcher, plan, engine.count(), self._record
         )
+        self.ledger.streak = Streak(plan.options.max_failures)
         self.notes: list[str] = []
         self.feed = self._feed()
 
@@ -104,6 +106,7 @@ class AllTrials:
             left = replay.run(entries)
         finally:
             self.replaying = False
+        self.ledger.streak = Streak(self.plan.options.max_failures)  # those before were seen
         for number in replay.late:
             self._record("end", number=number, error=None)
         self.feed = self._feed(left, replay.proposed)
@@ -162,11 +165,18 @@ class AllTrials:
 
     def _queue(self) -> Queue:
         planned = planned_trials(0, self.planned, self._key, self._ended())
-        return Queue(self.plan.rungs, HEADS_PER_PROCESS, planned, len(self.planned))
+        asked = self.plan.options
+        return Queue(
+            self.plan.rungs, HEADS_PER_PROCESS, planned, len(self.planned),
+            retries=asked.retries, trial_timeout=asked.trial_timeout,
+        )  # fmt: skip
 
     def _status(self, budget: SharedBudget) -> str:
         """The sweep's status, once Tune has returned."""
         ended, searcher = sum(self.ledger.statuses.values()), self.searcher
+        if self.ledger.streak.over:
+            self.faults.say(self.ledger.streak.line)
+            return "failed"
         if not budget.fired and ended < len(searcher.handed_out):
             return "interrupted"
         if budget.fired or searcher.cut_short:

@@ -15,6 +15,8 @@ from ray.tune.experiment import Trial
 from sweep.configurations.distinct import Values
 from sweep.configurations.identity import id_of_fields
 from sweep.driver.disk_watch import DiskWatch
+from sweep.driver.error_files import write_error
+from sweep.driver.failures_in_a_row import Streak
 from sweep.driver.kept_files import KeptFiles
 from sweep.faults import Faults
 from sweep.ray_internals import forget_results
@@ -67,6 +69,7 @@ class Ledger(Callback):
         confirm_from: number of the first trial of the confirmation.
         outcomes: of every trial that ended, the columns by which configurations are selected.
         out_of_time: numbers of trials that were ended for the sake of the time budget.
+        streak: hears how each trial ended.
         now: the time that is written with what happens.
         before_writing: called before rows are written.
         disk: watches the folders that the sweep writes to.
@@ -94,6 +97,7 @@ class Ledger(Callback):
         self.confirm_from = math.inf
         self.outcomes: list[dict[str, Any]] = []
         self.out_of_time = set[int]()
+        self.streak = Streak(None)
         self.now: Callable[[], datetime] = lambda: datetime.now(UTC)
         self.before_writing: Callable[[], None] = lambda: None
         self.written: Container[tuple[str, str, int]] = ()
@@ -114,6 +118,9 @@ class Ledger(Callback):
             return
         if result["epoch"] > record.epoch:
             self._take_epoch(record, result)
+        if traceback := result.get("traceback"):
+            with self.faults.noted("keeping the traceback of a trial"):
+                write_error(self.job, record.number, traceback)
         heard = {name: result[name] for name in _KEPT if name in result}
         if result["error"] is not None:  # what the trial reached before it failed stays
             failure = {"status": result["status"], "error": result["error"]}
@@ -236,6 +243,7 @@ class Ledger(Callback):
         record.ended_at = self.now()
         self.leader.hear(record)
         self.statuses[status] += 1
+        self.streak.hear(status, record.result.get("error"), record.epoch)
         row = self._row(record)
         if ("trials", row["trial_id"], 0) not in self.written:
             self.trials.add(row)

@@ -157,6 +157,7 @@ class OneSweep:
         ledger.disk.expect(self.largest_file, self.note)
         self.view = view = self._shown(ledger, resources)
         self.began = True
+        engine.say = self.note
         with report_loaded_ahead(lambda: ledger.epochs_reported > 0), live(self.console, view):
             self.run_trials(job, ledger, engine, identifier, view)
         try:
@@ -164,7 +165,8 @@ class OneSweep:
                 self._judge(job, resources, engine)
         finally:
             finished = self.manifest.status == "finished" and not self.faults.disk_is_full
-            for unread in ("engine", *(("checkpoints", "states") if finished else ())):
+            done = ("checkpoints", "states") if finished else ()
+            for unread in ("engine", "processes", *done):
                 shutil.rmtree(self.folder / unread, ignore_errors=True)
 
     def _resources(self, packed: int = 1) -> Resources:

@@ -10,7 +10,6 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.driver.disk_watch import DiskWatch
 from sweep.driver.interrupts import Interrupts
 from sweep.driver.ledger import Ledger
 from sweep.driver.recording import Record, Recording
@@ -100,7 +99,7 @@ def tune_trials(
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
         tune_config=_tune_config(feed, scheduler, most_trials),
-        run_config=_run_config(callbacks, _Ending(budget, engine, feed, ledger.disk), folder),
+        run_config=_run_config(callbacks, _Ending(budget, engine, feed, ledger), folder),
     )
     try:
         with interrupts.handled():
@@ -155,10 +154,13 @@ def planned_scheduler(plan: Plan) -> Fifo:
 
 
 class _Ending(Stopper):
-    """Ends training, too, when a budget or a disk ends the sweep; knows trials by Tune's names."""
+    """Ends training, too, when a budget, a full disk or failures in a row end the sweep.
 
-    def __init__(self, budget: TimeBudget, engine: Engine, feed: Feed, disk: DiskWatch) -> None:
-        self.budget, self.engine, self.feed, self.disk = budget, engine, feed, disk
+    It knows trials by Tune's names.
+    """
+
+    def __init__(self, budget: TimeBudget, engine: Engine, feed: Feed, ledger: Ledger) -> None:
+        self.budget, self.engine, self.feed, self.ledger = budget, engine, feed, ledger
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
         if ends := self.budget(self.feed.names[trial_id], result):
@@ -166,7 +168,8 @@ class _Ending(Stopper):
         return ends
 
     def stop_all(self) -> bool:
-        if ends := self.budget.stop_all() or self.disk.hopeless:
+        disk, streak = self.ledger.disk, self.ledger.streak
+        if ends := streak.over or self.budget.stop_all() or disk.hopeless:
             self.engine.over.set()
         return ends
 

@@ -13,9 +13,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from sweep.engine.deaths import death_of, last_words
 from sweep.engine.known import Trial
 from sweep.engine.queue import Queue
-from sweep.faults import last_line
+from sweep.engine.timekeeper import STALL_SECONDS
+from sweep.results.causes import cause_of
 from sweep.trial.reports import Order, Outcome, Report, failure
 from tl_core.machine.memory_watch import oom_kills
 
@@ -46,10 +48,12 @@ class Status:
     Attributes:
         lost: trainer processes that have died since the last time.
         waiting: trials that a trainer process could take.
+        notes: lines for the user on processes since the last time.
     """
 
     lost: list[str] = field(default_factory=list)
     waiting: int = 0
+    notes: list[str] = field(default_factory=list)
 
 
 class MemoryKills:
@@ -79,28 +83,34 @@ class Desk:
         self.turn = 0
         self.turns: dict[int, Sequence[Event]] = {}
         self.lost: list[str] = []
+        self.notes: list[str] = []
+        self.said: set[str] = set()
+        """Causes of deaths that were noted."""
+        self.words: str | None = None
         self.hopeless: Report | None = None
         """What the trials end with that no trainer process can be started for."""
         self.closed = False
         self.kills = MemoryKills()
         self.tasks: set[asyncio.Task[None]] = set()
 
-    async def begin(self, queue: Queue, turn: int) -> None:
+    async def begin(self, queue: Queue, turn: int, words: str | None = None) -> None:
         """Start a sweep's trials; processes are added once they have its job.
 
         Args:
             queue: of the sweep.
             turn: the first in which the driver tells of it.
+            words: folder of what processes write to their standard error.
         """
         self._answer_all()
         self.queue, self.actors, self.attempts, self.lost = queue, {}, {}, []
         self.out, self.hopeless, self.closed = None, None, False
         self.turn, self.turns = turn, {}
+        self.notes, self.said, self.words = [], set(), words
 
-    async def add(self, name: str, device: str, actor: Any) -> None:
+    async def add(self, name: str, device: str, actor: Any, machine: str = "") -> None:
         """A trainer process that can train from now on; processes of a device share it."""
         self.actors[name] = actor
-        self.queue.add(name, device)
+        self.queue.add(name, device, machine)
         self._move()
 
     async def remove(self, names: Sequence[str]) -> None:
@@ -172,10 +182,29 @@ class Desk:
         self.hopeless = self._reason(told)
         self._move()
 
+    async def pulse(self, name: str, taken: int) -> None:
+        """A trainer process says how many batches it has taken."""
+        self.queue.pulse(name, taken)
+
     async def status(self) -> Status:
-        """What has happened; processes that were lost are named once."""
+        """What has happened; processes that were lost are named once.
+
+        Those that do not answer though their trials are over time are given up here.
+        """
+        if not self.closed:
+            self._look_at_time()
         lost, self.lost = self.lost, []
-        return Status(lost, len(self.queue.waiting))
+        notes, self.notes = self.notes, []
+        return Status(lost, len(self.queue.waiting), notes)
+
+    def _look_at_time(self) -> None:
+        for name, numbers in self.queue.stalled().items():
+            self.notes.append(_stalled(name, numbers))
+        for name in self.queue.overdue():
+            del self.actors[name]
+            self.queue.overran(name, last_words(self.words, name))
+            self.lost.append(name)
+        self._move()
 
     async def close(self) -> list[str]:
         """Answer all slots that wait; the trainer processes that have nothing to do."""
@@ -227,23 +256,59 @@ class Desk:
         if isinstance(outcome, Exception):
             self._lose(name, outcome)
         else:
-            self.kills.lately()
-            self.queue.take(name, outcome)
+            self._take(name, outcome)
         self._move()
 
+    def _take(self, name: str, outcome: Outcome) -> None:
+        self.kills.lately()
+        self.queue.take(name, outcome)
+        if outcome.broken:
+            self._note(f"{name} is started again, since its device is broken: ", outcome.broken)
+            self._give_away(name)
+
     def _lose(self, name: str, error: Exception) -> None:
-        text = str(error).strip().splitlines()
-        told = next((line.strip() for line in text if "died" in line), last_line(error))
+        """Let others take the trials of a process that has died."""
+        death = death_of(error, last_words(self.words, name))
+        self._note(f"{name}: ", death.told)
+        if death.node_lost:  # no trial is to blame
+            self._give_away(name)
+            return
         del self.actors[name]
-        self.queue.died(name, self._reason(told.split(". Worker exit")[0]))
+        self.queue.died(name, self._reason(death.told, death.words))
         self.lost.append(name)
 
-    def _reason(self, told: str) -> Report:
+    def _give_away(self, name: str) -> None:
+        """End a process, and let others take its trials."""
+        del self.actors[name]
+        self.queue.remove(name)
+        self.lost.append(name)
+
+    def _note(self, which: str, cause: str) -> None:
+        """Tell the user what befell a process, of each cause once."""
+        if (kind := cause_of(cause)) not in self.said:
+            self.said.add(kind)
+            self.notes.append(f"{which}{cause}")
+
+    def _reason(self, told: str, words: str = "") -> Report:
         """The last report of a trial whose process died."""
         if not self.kills.lately():
-            return failure("failed", told)
+            return failure("failed", told, traceback=words)
         lack = f"MemoryError: the system ended a process for want of memory ({told})"
-        return failure("out_of_memory", lack)
+        return failure("out_of_memory", lack, traceback=words)
+
+
+def _stalled(name: str, numbers: list[int]) -> str:
+    """What is said of a process that comes no further."""
+    which = f"trial {numbers[0]}" if len(numbers) == 1 else f"trials {_listed(numbers)}"
+    return (
+        f"{name} has finished no batch of {which} for {STALL_SECONDS / 60:.0f} minutes: it may"
+        " hang, or still be preparing data; --trial-timeout ends trials that take too long."
+    )
+
+
+def _listed(numbers: list[int]) -> str:
+    shown = ", ".join(map(str, numbers[:5]))
+    return f"{shown} and {len(numbers) - 5} more" if len(numbers) > 5 else shown
 
 
 def proposed(

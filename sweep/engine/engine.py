@@ -2,6 +2,7 @@
 
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import ray
@@ -13,6 +14,7 @@ from sweep.engine.queue import Queue
 from sweep.faults import last_line
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import Resources
+from sweep.search.proposer import unsaid
 from sweep.trial.job import Job
 from sweep.trial.trainer_process import TrainerProcess
 
@@ -33,6 +35,7 @@ class Engine:
     Attributes:
         most: most processes on devices of their own; None: as many as machines have room for.
         over: set once no more is to be trained; may be set in a signal's handler.
+        say: takes lines for the user on processes that died or hang.
     """
 
     def __init__(self, *, owned: bool, trainer: type = TrainerProcess) -> None:
@@ -43,6 +46,7 @@ class Engine:
         self.most: int | None = None
         self.turn = 0
         self.over = threading.Event()
+        self.say: Callable[[str], None] = unsaid
         self.status: Any = None
         self.looked_at = 0.0
         self.failed_starts = 0
@@ -59,8 +63,9 @@ class Engine:
         """Begin the trials of a sweep, for which the processes have been started."""
         self.over.clear()
         self.failed_starts = 0
-        self.processes.begin(job)
-        ray.get(self.desk.begin.remote(queue, self.turn))  # before it is told of any trial
+        self.processes.begin(job, self.desk)
+        words = str(job.processes)
+        ray.get(self.desk.begin.remote(queue, self.turn, words))  # before it is told of any trial
         threading.Thread(target=self._close_when_over, daemon=True, name="engine-end").start()
 
     def tell(self, events: list[Event]) -> None:
@@ -81,7 +86,8 @@ class Engine:
         for process in self.processes.newly_started():
             if process.error is None:
                 self.failed_starts = 0
-                self.desk.add.remote(process.name, process.device, process.actor)
+                machine = self.processes.machine(process)
+                self.desk.add.remote(process.name, process.device, process.actor, machine)
             else:
                 self._try_another(process, process.error)
         if self.status is not None:
@@ -111,6 +117,8 @@ class Engine:
 
     def _react(self, status: Status) -> None:
         """Replace what died; where trials wait, ask the cluster for one more process."""
+        for line in status.notes:
+            self.say(line)
         if self.over.is_set():
             return
         for name in status.lost:

@@ -15,6 +15,11 @@ class Host:
         grouped: whether it trains them as a group.
         busy: whether it carries out orders.
         among: most processes that used its device when it got them, itself included.
+        machine: processes on the same machine have the same.
+        since: time at which it got its orders.
+        taken: batches that it has taken, as far as it has said.
+        moved: time at which these were last more than before.
+        noted: whether it was said that it comes no further.
     """
 
     device: str
@@ -22,6 +27,11 @@ class Host:
     grouped: bool = False
     busy: bool = False
     among: int = 1
+    machine: str = ""
+    since: float = 0.0
+    taken: int = -1
+    moved: float = 0.0
+    noted: bool = False
 
     @property
     def in_use(self) -> bool:

@@ -21,6 +21,8 @@ class Trial:
         heard: how many of them the driver has heard.
         deaths: processes that died while it was alone in them.
         host: the trainer process that has it.
+        seconds: that it has taken in this process; of a group, its share.
+        lonely: the machine on which it has to train with no other trial beside it, where any.
     """
 
     number: int
@@ -31,6 +33,8 @@ class Trial:
     heard: int = 0
     deaths: int = 0
     host: str | None = None
+    seconds: float = 0.0
+    lonely: str | None = None
 
     @property
     def done(self) -> bool:

@@ -11,11 +11,12 @@ from typing import Any, TypeVar
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
-from sweep.engine.queue import MOST_DEATHS
 from sweep.plan.resources import Resources
 from sweep.trial.job import Job
 from sweep.trial.trainer_process import TrainerProcess
 
+MOST_DEATHS = 2
+"""A call fails whose process died so often."""
 T = TypeVar("T")
 
 
@@ -62,6 +63,7 @@ class Processes:
         self.cpus, self.on_gpus = 1, False
         self.per_gpu = 1
         self.job: Job | None = None
+        self.desk: Any = None
 
     @property
     def leads(self) -> list[Process]:
@@ -128,16 +130,30 @@ class Processes:
 
     def _start(self, process: Process, options: dict[str, Any], gpus: str | None) -> None:
         process.actor = self.actor_class.options(**options).remote(gpus)
-        job = self.job
-        process.place = process.actor.place.remote()
-        process.ready = process.actor.begin.remote(job) if job else process.place
+        process.place = process.ready = process.actor.place.remote()
         self.all[process.name] = process
+        self._begin(process)
 
-    def begin(self, job: Job) -> None:
-        """Give all processes, and those started later, a sweep's job."""
-        self.job = job
+    def begin(self, job: Job, desk: Any = None) -> None:
+        """Give all processes, and those started later, a sweep's job.
+
+        Args:
+            desk: hears from them how far they come.
+        """
+        self.job, self.desk = job, desk
         for process in self.all.values():
-            process.ready, process.serves = process.actor.begin.remote(job), False
+            self._begin(process)
+
+    def _begin(self, process: Process) -> None:
+        if self.job is None:
+            return
+        words = self.job.processes / f"{process.name}.txt"
+        process.actor.follow.remote(self.desk, process.name, str(words))
+        process.ready, process.serves = process.actor.begin.remote(self.job), False
+
+    def machine(self, process: Process) -> str:
+        """Ray's name of the machine of a process that serves."""
+        return str(ray.get(process.place)[0])
 
     def newly_started(self) -> list[Process]:
         """Those that can train since the last time, or have an error that kept them from it."""

@@ -11,10 +11,10 @@ from collections.abc import Iterable, Sequence
 
 from sweep.engine.hosts import Devices, Host
 from sweep.engine.known import Planned, Trial
-from sweep.trial.reports import Order, Outcome, Report
-
-MOST_DEATHS = 2
-"""A trial fails that was alone in so many processes that died."""
+from sweep.engine.machines import Machines
+from sweep.engine.timekeeper import Timekeeper
+from sweep.trial.reports import Order, Outcome, Report, failure
+from sweep.trial.time_limit import over_time
 
 
 class Queue:
@@ -25,6 +25,8 @@ class Queue:
         group_size: most trials of a group that are not known in advance.
         planned: trials known in advance, each with its key.
         fresh_from: number of the first of them that was planned after the others had ended.
+        retries: how often a trial starts again that was alone in a process that died.
+        trial_timeout: seconds that a trial may take, None for any time.
 
     Attributes:
         trials: those that were proposed and have not ended.
@@ -39,14 +41,19 @@ class Queue:
         group_size: int = 1,
         planned: Iterable[Trial] = (),
         fresh_from: int = 0,
+        *,
+        retries: int = 1,
+        trial_timeout: float | None = None,
     ) -> None:
         self.rungs, self.group_size = tuple(rungs), group_size
+        self.retries, self.time = retries, Timekeeper(trial_timeout)
         self.planned = Planned(planned, fresh_from)
         self.trials: dict[int, Trial] = {}
         self.waiting: dict[int, Trial] = {}
         self.latest = -1
         self.hosts: dict[str, Host] = {}
         self.devices = Devices()
+        self.machines = Machines(self.hosts)
         self.groups: dict[str, bool] = {}
 
     def propose(self, trial: Trial) -> None:
@@ -111,9 +118,9 @@ class Queue:
                 unheard = [t for t in unheard if t.number <= lowest or not t.done]
         return min(unheard, key=lambda trial: trial.number, default=None)
 
-    def add(self, name: str, device: str) -> None:
+    def add(self, name: str, device: str, machine: str = "") -> None:
         """A trainer process is ready."""
-        host = self.hosts[name] = Host(device)
+        host = self.hosts[name] = Host(device, machine=machine)
         self.devices.add(host)
 
     def remove(self, name: str) -> list[Trial]:
@@ -124,20 +131,65 @@ class Queue:
         for trial in host.trials.values():
             trial.host = None
             self._settle(trial)
+        if not self.machines.on(host.machine):
+            self._let_mix(host.machine)
         return list(host.trials.values())
+
+    def _let_mix(self, machine: str) -> None:
+        """A machine has no processes: what was to train there by itself may train anywhere."""
+        for trial in self.trials.values():
+            if trial.lonely == machine:
+                trial.lonely = None
 
     def died(self, name: str, reason: Report) -> None:
         """A trainer process has died: its trials start again, or fail with `reason`.
 
-        What happened in company counts against none of them: they go on one at a time.
+        What happened in company counts against none of them: they go on one at a time. Where the
+        machine's memory was short, what trained beside them is company too.
+        """
+        host, lonely = self.hosts.get(name), None
+        if host and reason["status"] == "out_of_memory" and self.machines.in_company(host):
+            lonely = host.machine
+        had = [trial for trial in self.remove(name) if not trial.done]
+        for trial in had:
+            trial.key = None
+            trial.lonely = lonely if trial.lonely is None else trial.lonely
+            trial.deaths += len(had) == 1 and lonely is None
+            if trial.deaths > self.retries:
+                trial.reports.append(reason)
+            self._settle(trial)
+
+    def overran(self, name: str, words: str) -> list[int]:
+        """A trainer process does not answer whose trials took longer than they may: it is ended.
+
+        Args:
+            words: the last that it wrote.
+
+        Returns:
+            The trials that it had. Those of a group are not blamed and go on one at a time.
         """
         had = [trial for trial in self.remove(name) if not trial.done]
         for trial in had:
-            trial.deaths += len(had) == 1
             trial.key = None
-            if trial.deaths >= MOST_DEATHS:
-                trial.reports.append(reason)
+            if len(had) == 1:
+                told = over_time(self.time.timeout, len(trial.reports))
+                told += "; its process did not answer and was ended"
+                trial.reports.append(failure("timed_out", told, traceback=words))
             self._settle(trial)
+        return [trial.number for trial in had]
+
+    def overdue(self) -> list[str]:
+        """Trainer processes that should have ended their trials by now."""
+        return [name for name, host in self.hosts.items() if self.time.is_overdue(host)]
+
+    def stalled(self) -> dict[str, list[int]]:
+        """Trainer processes that have come no further for long, each once, with their trials."""
+        return {n: sorted(h.trials) for n, h in self.hosts.items() if self.time.stalls(h)}
+
+    def pulse(self, name: str, taken: int) -> None:
+        """A trainer process has taken so many batches since it started."""
+        if (host := self.hosts.get(name)) is not None:
+            self.time.pulse(host, taken)
 
     def orders(self, name: str) -> list[Order]:
         """What a trainer process trains next; none while it trains, and none for now."""
@@ -146,14 +198,20 @@ class Queue:
         if not trials:
             return []
         for trial in trials:
+            trial.seconds = trial.seconds if trial.host == name else 0.0
             trial.host = name
             host.trials[trial.number] = trial
             self._settle(trial)
         self.devices.begin(host)
-        return [
-            Order(t.number, t.values, len(t.reports), self._until(t, host.grouped), host.among > 1)
-            for t in trials
-        ]
+        self.time.begin(host)
+        return [self._order(trial, host, self.time.left(trials)) for trial in trials]
+
+    def _order(self, trial: Trial, host: Host, left: float | None) -> Order:
+        crowded = self.machines.is_crowded(host, trial)
+        return Order(
+            trial.number, trial.values, len(trial.reports), self._until(trial, host.grouped),
+            shared=host.among > 1, crowded=crowded, timeout=self.time.timeout, left=left,
+        )  # fmt: skip
 
     def _next(self, host: Host) -> list[Trial]:
         """The trials that a host trains next; sets whether it trains them as a group."""
@@ -169,9 +227,16 @@ class Queue:
             self._release(trial)
         if not self.devices.has_room(host.device):
             return []
-        trials = self._group_of(self.waiting[min(self.waiting)]) if self.waiting else self._ahead()
+        trials = self._beginning(host)
         host.grouped = bool(trials) and self._in_group(trials[0])
         return trials
+
+    def _beginning(self, host: Host) -> list[Trial]:
+        """The trials that a host which has none begins next."""
+        if self.machines.holds_back(host, self.waiting):
+            return []
+        first = self.machines.first(host, self.waiting)
+        return self._ahead() if first is None else self._group_of(first)
 
     def _joining(self, mine: list[Trial]) -> list[Trial]:
         """Trials that join a group: none that would go before one that waits longer."""
@@ -214,6 +279,7 @@ class Queue:
         """Take in what became of a host's orders; trials that it no longer has have ended."""
         host = self.hosts[name]
         host.busy = False
+        self.time.end(host)
         for number, reports in outcome.reports.items():
             if (trial := host.trials.get(number)) is not None:
                 self._take_reports(host, trial, reports)
@@ -225,6 +291,10 @@ class Queue:
         for number in outcome.short:
             self.devices.back_off(host)
             if (trial := host.trials.get(number)) is not None:
+                self._release(trial)
+        for number in outcome.crowded:
+            if (trial := host.trials.get(number)) is not None:
+                trial.key, trial.lonely = None, host.machine
                 self._release(trial)
 
     def _take_reports(self, host: Host, trial: Trial, reports: list[Report]) -> None:

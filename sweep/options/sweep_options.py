@@ -114,6 +114,16 @@ class SweepOptions:
     time_budget: float | None = option(
         None, read.seconds, SEARCH, "End after 90s, 30m or 2h, source and runs together.",
         SAME, metavar="TIME", explores=True)
+    trial_timeout: float | None = option(
+        None, read.seconds, MACHINE,
+        "End a trial as timed_out that trains for longer, such as 30m; the sweep goes on.",
+        SAME, metavar="TIME")
+    retries: int = option(
+        1, read.Whole(0), MACHINE,
+        "Start a trial so many times again whose process died while it was alone in it.", SAME)
+    max_failures: int | None = option(
+        None, read.Whole(1), MACHINE,
+        "End the sweep after so many trials in a row that failed by the same cause.", SAME)
     gpus: int | None = option(
         None, read.Whole(0), MACHINE, "GPUs in all (unset: all there are).", SAME, pretrain=True)
     trials_per_gpu: int | None = option(

@@ -27,6 +27,8 @@ def print_where(result: SweepResult, console: Console) -> None:
     code = f'  pd.read_parquet("{trials}", filters=[("sweep", "==", "{result.name}")])'
     console.print(code, style="dim", highlight=False, markup=False, soft_wrap=True)
     commands = {show_command(result): "these tables again"}
+    if result.failures:
+        commands[f"{show_command(result)} --errors"] = "failed trials by cause"
     if result.manifest.search in DESIGNS and result.manifest.command:
         search = f"{result.manifest.command} --search auto"
         commands = {search: "the best combination", **commands}

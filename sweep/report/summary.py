@@ -8,6 +8,7 @@ import pandas as pd
 
 from search_spaces.designs import DESIGNS
 from sweep.report.effects import Effects, effects
+from sweep.report.failures import Failures, failures
 from sweep.report.importance import Importance, importance
 from sweep.report.strategies import strategies
 from sweep.results.folders import run_folder
@@ -64,6 +65,11 @@ class SweepResult:
         if not is_searched(self.manifest) or len(varied) < 2 or self.trials.empty:
             return Importance()
         return importance(_of_space(self.manifest, self.trials), self.epochs, varied)
+
+    @cached_property
+    def failures(self) -> list[Failures]:
+        """The trials that ended with an error, by cause, the commonest first."""
+        return failures(self.trials, list(self.manifest.fields), self.run_folder)
 
     @property
     def exit_code(self) -> int:

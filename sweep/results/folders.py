@@ -23,6 +23,11 @@ def run_folder(results: Path, sweep: str) -> Path:
     return results / "runs" / sweep
 
 
+def errors_folder(run_folder: Path) -> Path:
+    """Where a sweep's run folder has the whole tracebacks of failed trials, one file each."""
+    return run_folder / "errors"
+
+
 def weights_file(folder: Path, place: int) -> Path:
     """Where a sweep's run folder has the weights of its best configurations, 0 the winner's."""
     return folder / ("winner.safetensors" if place == 0 else f"top-{place + 1}.safetensors")

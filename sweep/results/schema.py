@@ -14,7 +14,7 @@ STATUSES = {
     "diverged": "the loss became NaN or infinite",
     "out_of_memory": "the device or the process ran out of memory",
     "failed": "an error ended it; see `error`",
-    "timed_out": "the sweep's time budget ended before the trial did",
+    "timed_out": "it took longer than `--trial-timeout`, see `error`; or the time budget ended",
     "interrupted": "the sweep was interrupted before the trial ended",
 }
 PHASES = {

@@ -5,12 +5,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from sweep.trial.job import Job
 from sweep.trial.reports import Order, Outcome, Report, report_of
 from sweep.trial.saved_run import save_best
 from sweep.trial.states import States
+from sweep.trial.trial_errors import failure_status
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.frozen.features import FeatureBatches
@@ -77,7 +76,7 @@ class GroupTraining:
         """Train trials up to their rungs, in groups of as many as fit into memory.
 
         Raises:
-            OutOfMemoryError: not even one fits.
+            OutOfMemoryError, MemoryError: not even one fits.
         """
         outcome, left = Outcome(), list(orders)
         while left:
@@ -98,8 +97,8 @@ class GroupTraining:
         """None if memory is short; it is free only once this has returned, without the error."""
         try:
             return self._train_together(orders)
-        except torch.OutOfMemoryError:
-            if len(orders) == 1:
+        except Exception as error:
+            if len(orders) == 1 or failure_status(error) != "out_of_memory":
                 raise
         return None
 
@@ -175,10 +174,9 @@ class GroupTraining:
                 if is_short(config, load_data(config)):
                     member = self._member(order.number, config)
                     outcome.groupable &= member is not None
-            except torch.OutOfMemoryError:
-                raise
-            except Exception:  # alone, the trial reports it
-                pass
+            except Exception as error:  # alone, the trial reports it
+                if failure_status(error) == "out_of_memory":
+                    raise
             if member is None:
                 outcome.alone.append(order.number)
                 continue
@@ -272,6 +270,12 @@ class GroupTraining:
         self.joined.clear()
         self.groups.clear()
         self.spare = None
+
+    def halve(self, members: int) -> bool:
+        """Let groups have half as many members at most; whether there was more than one."""
+        most = min(self.largest or members, members)
+        self.largest = max(1, most // 2)
+        return most > 1
 
     def drop(self, numbers: Sequence[int]) -> None:
         """Forget trials."""

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.options.user_modules import UserModule
+from sweep.results.folders import errors_folder
 from tl_core.config import TrainConfig, config_from_dict
 
 
@@ -46,3 +47,12 @@ class Job:
     def state(self, number: int) -> Path:
         """File with the state of a trial that trains."""
         return Path(self.states) / f"{self.trial_id(number)}.pt"
+
+    @property
+    def processes(self) -> Path:
+        """Folder for what trainer processes write to their standard error."""
+        return Path(self.checkpoints).with_name("processes")
+
+    def error_file(self, number: int) -> Path:
+        """File with the whole traceback of a failed trial."""
+        return errors_folder(Path(self.checkpoints).parent) / f"{self.trial_id(number)}.txt"

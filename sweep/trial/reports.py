@@ -20,6 +20,8 @@ NO_METRICS = EpochMetrics(
     images_per_second=math.nan, device_memory_bytes=0, host_memory_bytes=0,
 )  # fmt: skip
 """The metrics of an epoch that failed."""
+MOST_TRACEBACK = 30_000
+"""Characters of a traceback that are kept, the last ones."""
 HEARD = ("epoch", "val_accuracy", "best_val_accuracy", "status", "done")
 """Fields of a report that searchers and schedulers read."""
 
@@ -34,6 +36,9 @@ class Order:
         until: the last epoch to train now, None for the trial's own last; a trial by itself may
             be ordered again after fewer.
         shared: whether other processes may use its device meanwhile.
+        crowded: whether other processes may train on its machine meanwhile.
+        timeout: seconds that a trial may take, None for any time.
+        left: seconds that all these orders may still take, likewise.
     """
 
     number: int
@@ -41,6 +46,9 @@ class Order:
     trained: int = 0
     until: int | None = None
     shared: bool = False
+    crowded: bool = False
+    timeout: float | None = None
+    left: float | None = None
 
 
 @dataclass
@@ -52,12 +60,16 @@ class Outcome:
         alone: trials that must be trained by themselves: nothing was done for them.
         short: trials for which a shared device had too little memory; they were dropped.
         groupable: whether trials like these can train as a group.
+        crowded: trials for which a machine with other processes had too little memory, likewise.
+        broken: what keeps the process's device from any other work; empty where nothing does.
     """
 
     reports: dict[int, list[Report]] = field(default_factory=dict)
     alone: list[int] = field(default_factory=list)
     short: list[int] = field(default_factory=list)
     groupable: bool = True
+    crowded: list[int] = field(default_factory=list)
+    broken: str = ""
 
 
 class Run(Protocol):
@@ -76,9 +88,15 @@ def report_of(metrics: EpochMetrics, run: Run, facts: Report) -> Report:
     return _report(metrics, facts, status, None, best, run.best_epoch)
 
 
-def failure(status: str, error: str, facts: Report | None = None) -> Report:
-    """The last report of a trial that failed, before or in an epoch; `facts` as far as known."""
-    return _report(NO_METRICS, facts or {}, status, error, math.nan, 0)
+def failure(status: str, error: str, facts: Report | None = None, traceback: str = "") -> Report:
+    """The last report of a trial that failed, before or in an epoch.
+
+    Args:
+        facts: columns as far as known.
+        traceback: the whole of it, or what a process wrote before it died.
+    """
+    report = _report(NO_METRICS, facts or {}, status, error, math.nan, 0)
+    return {**report, "traceback": traceback[-MOST_TRACEBACK:]} if traceback else report
 
 
 def _report(

@@ -4,14 +4,18 @@ It imports torch when it starts, not when this module is imported, so that the d
 beside its own imports.
 """
 
+import contextlib
 import os
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, TypeVar
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from sweep.trial.job import Job
+from sweep.trial.last_words import keep_last_words
 from sweep.trial.reports import Order, Outcome
 
 if TYPE_CHECKING:
+    from sweep.trial.pulse import Pulse
     from sweep.trial.training import Training
 
 T = TypeVar("T")
@@ -36,6 +40,7 @@ class TrainerProcess:
         gc.collect()
         gc.freeze()  # so collections between trials search only new objects
         self.training: Training | None = None
+        self.pulse: Pulse | None = None
 
     def place(self) -> tuple[str, str]:
         """Ray's name of its machine, and its GPUs as CUDA_VISIBLE_DEVICES names them."""
@@ -43,6 +48,19 @@ class TrainerProcess:
 
         node = ray.get_runtime_context().get_node_id()
         return node, os.environ.get("CUDA_VISIBLE_DEVICES", "")
+
+    def follow(self, desk: Any, name: str, words: str) -> None:
+        """Tell a desk from now on how far the process comes.
+
+        Args:
+            desk: the actor.
+            name: of this process.
+            words: file for what it writes to its standard error.
+        """
+        from sweep.trial.pulse import Pulse
+
+        keep_last_words(Path(words))
+        self.pulse = self.pulse or Pulse(lambda taken: desk.pulse.remote(name, taken))
 
     def begin(self, job: Job) -> None:
         """Take the trials of this sweep from now on.
@@ -58,7 +76,8 @@ class TrainerProcess:
     def train(self, orders: Sequence[Order], *, grouped: bool) -> Outcome:
         """As `Training.train`."""
         assert self.training is not None
-        return self.training.train(orders, grouped=grouped)
+        with self.pulse.beating() if self.pulse else contextlib.nullcontext():
+            return self.training.train(orders, grouped=grouped)
 
     def drop(self, number: int) -> None:
         """Forget a trial that the driver has ended."""

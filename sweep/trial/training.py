@@ -8,12 +8,13 @@ from typing import NamedTuple
 
 import torch
 
-from sweep.faults import last_line
 from sweep.trial.group_training import GroupTraining
 from sweep.trial.job import Job
-from sweep.trial.reports import Order, Outcome, Report, failure, report_of
+from sweep.trial.reports import Order, Outcome, Report, report_of
 from sweep.trial.saved_run import save_best
 from sweep.trial.states import States
+from sweep.trial.time_limit import TimeLimit
+from sweep.trial.trial_errors import broken_device, failure_of, failure_status, host_memory_short
 from tl_core.config import TrainConfig
 from tl_core.heads.head_group import Member
 from tl_core.heads.heads import lone_head
@@ -43,6 +44,7 @@ class Training:
     def __init__(self, job: Job) -> None:
         self.job = job
         self.memory = MemoryWatch()
+        self.limit = TimeLimit()
         self.lone: dict[int, Begun] = {}
         self.states = States(job)
         self.groups = GroupTraining(job, run_facts, self.states)
@@ -54,44 +56,67 @@ class Training:
         return self._train_group(orders) if grouped else self._train_alone(orders[0])
 
     def _train_group(self, orders: Sequence[Order]) -> Outcome:
-        begins = not self.groups.has_all(orders)
-        with contextlib.suppress(Exception):  # alone, the trial that is at fault reports it
-            return self.memory.during(lambda: self.groups.train(orders), begins=begins)
+        """Train a group; where the machine's memory is short for it, in halves."""
+        begins, left = not self.groups.has_all(orders), orders[0].left
+        try:
+            return self.memory.during(
+                lambda: self.limit.during(lambda: self.groups.train(orders), left), begins=begins
+            )
+        except BaseException as error:  # alone, the trial that is at fault reports it
+            short = failure_status(error) == "out_of_memory"
         self.groups.clear()
-        free_memory()
-        return Outcome(alone=[order.number for order in orders])
+        broken = broken_device()
+        _free_memory()
+        if short and not broken and self.groups.halve(len(orders)):
+            return self._train_group(orders)
+        return Outcome(alone=[order.number for order in orders], broken=broken)
 
     def _train_alone(self, order: Order) -> Outcome:
         """Train a trial for an epoch, or for more of those ordered while they take no time."""
-        reports: list[Report] = []
+        outcome = Outcome({order.number: []})
         ends = time.perf_counter() + SECONDS_AT_ONCE
-        while (report := self._watched(order, order.trained + len(reports) + 1)) is not None:
-            reports.append(report)
+        while (report := self._watched(order, outcome)) is not None:
+            outcome.reports[order.number].append(report)
             last = report["done"] or report["epoch"] == order.until
             if last or time.perf_counter() > ends:
-                return Outcome({order.number: reports})
-        return Outcome({order.number: reports}, short=[order.number])
+                break
+        return outcome
 
-    def _watched(self, order: Order, epoch: int) -> Report | None:
-        """The report of an epoch; None where a shared device has too little memory."""
+    def _watched(self, order: Order, outcome: Outcome) -> Report | None:
+        """The report of the next epoch; None where memory is short that other processes use."""
         number, short = order.number, False
+        epoch = order.trained + len(outcome.reports[number]) + 1
         try:
             begins = number not in self.lone
-            report = self.memory.during(lambda: self._report(order, epoch), begins=begins)
-        except Exception as error:
-            short = order.shared and isinstance(error, torch.OutOfMemoryError)
+            report = self.memory.during(
+                lambda: self.limit.during(lambda: self._report(order, epoch), order.left),
+                begins=begins,
+            )
+        except BaseException as error:  # also `sys.exit` in a user's code
+            short = self._note_short(error, order, outcome)
             facts = self.lone[number].facts if number in self.lone else {}
-            report = failure(failure_status(error), last_line(error), facts)
+            epochs = self.lone[number].run.epoch if number in self.lone else order.trained
+            report = failure_of(error, order, epochs, facts)
         if report["status"] == "completed":
             save_best(self.job, number, self.lone[number].run)
         if report["done"]:  # behind the error, which holds memory
             self.lone.pop(number, None)
             self.states.forget(number)
-            free_memory()
+            if report["error"] is not None:
+                outcome.broken = broken_device()
+            _free_memory()
         else:
             runs = {number: self.lone[number].run}
             self.states.save_if_due(runs, at_rung=epoch == order.until)
         return None if short else report
+
+    def _note_short(self, error: BaseException, order: Order, outcome: Outcome) -> bool:
+        """Whether an error says that memory is short that other processes use; notes of which."""
+        on_device = order.shared and isinstance(error, torch.OutOfMemoryError)
+        on_machine = order.crowded and host_memory_short(error)
+        outcome.short += [order.number] * on_device
+        outcome.crowded += [order.number] * (on_machine and not on_device)
+        return on_device or on_machine
 
     def _report(self, order: Order, epoch: int) -> Report:
         """The report of an epoch of a trial; what is not trained yet, is trained now."""
@@ -150,7 +175,7 @@ def run_facts(trainer: Trainer) -> Report:
     }
 
 
-def failure_status(error: BaseException) -> str:
-    """`out_of_memory` for errors of torch and Python when memory is short, else `failed`."""
-    short = isinstance(error, torch.OutOfMemoryError | MemoryError)
-    return "out_of_memory" if short or "can't allocate memory" in str(error) else "failed"
+def _free_memory() -> None:
+    """As `free_memory`; a GPU that is broken says so at its next use."""
+    with contextlib.suppress(RuntimeError):
+        free_memory()

@@ -19,6 +19,7 @@ from tl_core.batches.views import view_of_epoch, whole_view
 from tl_core.config import TrainConfig
 from tl_core.datasets import ImageData, Split
 from tl_core.errors import BadInput
+from tl_core.machine.progress import batch_taken
 from tl_core.models import model_channels
 from tl_core.models.source_weights import normalization
 
@@ -85,9 +86,11 @@ class Batches:
         if isinstance(self.augment, Policy) or self.view_images is not None:
             drawn = draw_ahead(lambda: self._draw(size, generator), len(chunks), self.device)
             for part, own, changes in zip(images, labels, drawn, strict=True):
+                batch_taken()
                 yield self._batch(part, own, changes)
         else:
             for part, own in zip(images, labels, strict=True):
+                batch_taken()
                 augmented = self.augment(part, generator, self.flip)
                 yield self._batch(augmented, own, Drawn(mixing=self._draw_mixing(size, generator)))
 
@@ -123,6 +126,7 @@ class Batches:
         chunks = chunks_of(np.arange(len(split)), self.eval_batch_size)
         labels = sent(split.labels, chunks, self.device)
         for images, own in zip(self._read(split, chunks), labels, strict=True):
+            batch_taken()
             yield self.layout(self._normalized(images)), own
 
     def prepare(self, images: Tensor) -> Tensor:

@@ -27,6 +27,7 @@ from tl_core.frozen.feature_cache import Activations, FeatureCache
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.compiler_later import without_compiler_import
 from tl_core.machine.device import autocast
+from tl_core.machine.progress import batch_taken
 from tl_core.machine.user_code import digest
 
 MIN_FLOPS_PER_BYTE = 20
@@ -151,6 +152,7 @@ class FeatureBatches:
             places = np.arange(len(whole))
             parts = map(activations.decode, rows(whole, places, chunks))
         for part, labels in zip(parts, sent(split.labels, chunks, device), strict=True):
+            batch_taken()
             yield (part.movedim(-1, 1) if self._moved(part) else part).float(), labels
 
     def _moved(self, activations: Tensor) -> bool:

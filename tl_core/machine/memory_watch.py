@@ -1,7 +1,6 @@
 """End a run before the machine runs out of memory, where the system would end whole processes."""
 
 import contextlib
-import ctypes
 import threading
 import time
 from collections.abc import Callable
@@ -11,6 +10,7 @@ from typing import TypeVar
 import psutil
 
 from tl_core.machine.cache_folder import gibibytes_from
+from tl_core.machine.interruption import Interrupted, Interruption
 
 RESERVE_VARIABLE = "TL_SWEEP_FREE_MEMORY"
 """Environment variable: GiB of the machine's memory that runs leave free."""
@@ -21,10 +21,6 @@ LOOK_SECONDS = 0.1
 CONTAINER = Path("/sys/fs/cgroup")
 """Where Linux tells a container's limits (cgroup v2)."""
 T = TypeVar("T")
-
-
-class _GiveUp(BaseException):
-    """Raised in a run's thread; no `except Exception` of a user's model keeps it."""
 
 
 class MemoryWatch:
@@ -39,11 +35,8 @@ class MemoryWatch:
     def __init__(self) -> None:
         self.reserve = reserve_bytes()
         self.process = psutil.Process()
-        self.watching = threading.Event()
-        self.lock = threading.Lock()
-        self.thread = 0
+        self.run = Interruption()
         self.began_with = 0
-        self.reason = ""
         threading.Thread(target=self._watch, daemon=True, name="memory-watch").start()
 
     def during(self, work: Callable[[], T], *, begins: bool) -> T:
@@ -54,30 +47,20 @@ class MemoryWatch:
         """
         if begins:
             self.began_with = _size(self.process)
-        self.thread, self.reason = threading.get_ident(), ""
         try:
-            try:
-                self.watching.set()
-                return work()
-            finally:
-                with self.lock:
-                    self.watching.clear()
-                if self.reason:  # its error is raised by now, or on the way
-                    _run_python_code()
-        except _GiveUp:  # in `work`, or just behind it
-            self.watching.clear()
-            raise MemoryError(self.reason) from None
+            return self.run.during(work)
+        except Interrupted as interrupted:
+            error = MemoryError(str(interrupted))
+            error.add_note(f"The run was at:\n{interrupted.stack}")
+        raise error
 
     def _watch(self) -> None:
         while True:
-            self.watching.wait()
+            self.run.under_way.wait()
             time.sleep(LOOK_SECONDS)
             left = available_bytes()
             if left < self.reserve and self._is_largest():
-                with self.lock:
-                    if self.watching.is_set() and not self.reason:
-                        self.reason = self._reason(left)
-                        _raise_in(self.thread, _GiveUp)
+                self.run.end(self._reason(left))
 
     def _is_largest(self) -> bool:
         own = _size(self.process)
@@ -141,17 +124,3 @@ def _size(process: psutil.Process) -> int:
         found = process.memory_info()
         return int(found.rss - getattr(found, "shared", 0))
     return 0
-
-
-def _raise_in(thread: int, error: type[BaseException]) -> None:
-    """Raise an error in another thread as soon as it runs Python code.
-
-    Taking it back (NULL in its place) would leave CPython looking for it at every step.
-    """
-    ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(error))
-
-
-def _run_python_code() -> None:
-    """Give an error from another thread the occasion to be raised."""
-    for _ in range(100):
-        pass

@@ -33,7 +33,7 @@ SPACE_OPTIONS = {
     "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--confirm": None,
     "--scheduler": None, "--grace-period": None, "--reduction-factor": 3.0, "--time-budget": None,
     "--trials-per-gpu": None, "--address": None, "--insecure": False, "--keep-top": 1,
-    "--dry-run": False,
+    "--dry-run": False, "--trial-timeout": None, "--retries": 1, "--max-failures": None,
 }  # fmt: skip
 OF_THIS_RUN = {
     "--force": False, "--results": "results", "--time-budget": None, "--gpus": None,
@@ -42,7 +42,8 @@ OF_THIS_RUN = {
 OTHER_OPTIONS = {
     "settings": {},
     "list": {"--json": False, "--results": "results"},
-    "show": {"name": None, "--effects-anyway": False, "--json": False, "--results": "results"},
+    "show": {"name": None, "--effects-anyway": False, "--errors": False, "--json": False,
+             "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
     "resume": {"name": None, "--more-trials": 0, **OF_THIS_RUN},
     "retry": {"name": None, **OF_THIS_RUN},

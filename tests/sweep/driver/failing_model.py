@@ -1,9 +1,13 @@
 """A user's module with a model that ends in the way its depth says."""
 
+import ctypes
 import os
+import resource
 import signal
+import sys
 import time
 
+import psutil
 import torch
 
 from tl_core.machine import memory_watch
@@ -11,6 +15,7 @@ from tl_core.models import MODELS, ModelSpec
 from tl_core.models.residual import ResidualCNN
 
 DIVERGES, RAISES, DIES, NO_MEMORY, HANGS, EATS = 2, 3, 4, 5, 6, 7
+SEGFAULTS, LEAVES, EXITS, SLEEPS, OVERFLOWS = 8, 9, 10, 11, 12
 
 
 class Failing(ResidualCNN):
@@ -34,7 +39,32 @@ class Failing(ResidualCNN):
             time.sleep(0.5)
         if self.ending == EATS:
             self.eat()
+        self.end_process()
         return logits
+
+    def end_process(self):
+        if self.ending == SEGFAULTS:
+            ctypes.string_at(0)
+        if self.ending == LEAVES:
+            os._exit(3)
+        if self.ending == EXITS:
+            sys.exit(2)
+        if self.ending == SLEEPS:
+            time.sleep(600)  # no error from another thread reaches it
+        if self.ending == OVERFLOWS:
+            self.overflow()
+
+    def overflow(self):
+        """Take memory without end, in a process that may have 1 GiB more."""
+        before = resource.getrlimit(resource.RLIMIT_AS)
+        used = psutil.Process().memory_info().vms
+        resource.setrlimit(resource.RLIMIT_AS, (used + 2**30, before[1]))
+        try:
+            taken = []
+            while True:
+                taken.append(torch.empty(2**26))
+        finally:
+            resource.setrlimit(resource.RLIMIT_AS, before)
 
     def eat(self):
         """Take 64 MiB after 64 MiB on a machine that seems to have none left."""

@@ -233,3 +233,24 @@ def test_what_selection_needs_of_ended_trials_is_at_hand(told):
         "trial_id": "s1_00000", "config_id": "lr0.3", "seed": 0, "status": "completed",
         "best_val_accuracy": 0.5, "phase": "search", "strategy": "full", "limit_train": None,
     }  # fmt: skip
+
+
+def test_the_traceback_of_a_failed_trial_is_kept_in_a_file(told):
+    trial = told.start(lr=0.1)
+    told.epoch(trial)
+    told.epoch(trial, epoch=0, status="failed", error="KeyError: 'a'", traceback="Traceback …")
+    told.complete(trial)
+    assert told.job.error_file(0).read_text(encoding="utf-8") == "Traceback …"
+    assert told.job.error_file(0).parent == told.results.parent / "errors"
+    assert told.row()["error"] == "KeyError: 'a'"
+    assert told.ledger.faults.lines == []
+
+
+def test_a_traceback_that_cannot_be_written_costs_no_row(told):
+    told.job.error_file(0).parent.write_text("no folder")
+    trial = told.start(lr=0.1)
+    told.epoch(trial, epoch=0, status="failed", error="KeyError", traceback="Traceback …")
+    told.complete(trial)
+    assert told.row()["status"] == "failed"
+    (line,) = told.ledger.faults.lines
+    assert line.startswith("Error while keeping the traceback of a trial: ")

@@ -27,6 +27,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 TINY = {"width": 8, "limit_train": 300, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
 DIVERGES, RAISES, DIES, NO_MEMORY, EATS = 2, 3, 4, 5, 7  # its depths
+SEGFAULTS, LEAVES, EXITS, SLEEPS, OVERFLOWS = 8, 9, 10, 11, 12
 
 
 def test_ablation_accounts_for_everything(tmp_path: Path) -> None:
@@ -123,11 +124,12 @@ def make_plan_base(space: str) -> dict[str, object]:
 def test_every_end_has_its_row_and_its_study_state(
     tmp_path: Path, write_file: Callable[..., str], monkeypatch
 ) -> None:
-    """Completed, stopped, diverged, raising, dying and out of memory, under Optuna and ASHA."""
+    """Whatever one trial does, the others are trained, under Optuna and ASHA."""
     space = write_file(
         "BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=3,"
         " precision='fp32', schedule='constant')\n"
-        "SPACE = {'depth': Choice(1, 2, 3, 4, 5, 7), 'lr': Float(1e-6, 1, log=True)}\n",
+        "SPACE = {'depth': Choice(1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12),"
+        " 'lr': Float(1e-6, 1, log=True)}\n",
     )
     wanted = [
         ({"depth": 1, "lr": 0.1}, "completed", "COMPLETE"),
@@ -136,6 +138,11 @@ def test_every_end_has_its_row_and_its_study_state(
         ({"depth": DIES, "lr": 0.1}, "failed", "FAIL"),
         ({"depth": NO_MEMORY, "lr": 0.1}, "out_of_memory", "FAIL"),
         ({"depth": EATS, "lr": 0.1}, "out_of_memory", "FAIL"),
+        ({"depth": SEGFAULTS, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": LEAVES, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": EXITS, "lr": 0.1}, "failed", "FAIL"),
+        ({"depth": SLEEPS, "lr": 0.1}, "timed_out", "FAIL"),
+        ({"depth": OVERFLOWS, "lr": 0.1}, "out_of_memory", "FAIL"),
         ({"depth": 1, "lr": 1e-6}, "stopped", "PRUNED"),
     ]
 
@@ -148,17 +155,40 @@ def test_every_end_has_its_row_and_its_study_state(
     result = run(
         space, imports=(str(FAILING),), trials=len(wanted), search="optuna", scheduler="asha",
         reduction_factor=2.0, confirm=0, cpus=1, results=tmp_path, quiet=True, name="ends",
+        retries=0, trial_timeout="40s",
     )  # fmt: skip
 
     assert result.trials["status"].tolist() == [status for _, status, _ in wanted]
     assert result.trials["depth"].tolist() == [values["depth"] for values, _, _ in wanted]
-    assert result.trials["epochs_trained"].tolist() == [3, 1, 0, 0, 0, 0, 1]
+    assert result.trials["epochs_trained"].tolist() == [3, 1, *[0] * 9, 1]
     errors = result.trials["error"]
     assert errors[2] == "RuntimeError: the model broke"
-    assert "died" in errors[3]
+    assert errors[3].startswith("the trainer process died: killed from outside (SIGKILL)")
     assert errors[4] == "OutOfMemoryError: no room"
     assert errors[5].startswith("MemoryError: 0.0 GiB of the machine's memory were left, and this")
-    assert errors[[0, 1, 6]].isna().all()
+    place = "in end_process (failing_model.py, line"
+    assert errors[6].startswith(f"the trainer process died: Segmentation fault {place}")
+    assert errors[7].startswith(f"the trainer process died: os._exit(3) {place}")
+    assert errors[8] == "SystemExit: 2"
+    assert errors[9] == (
+        "--trial-timeout 40s: the trial took longer; 0 epochs had ended; its process did not"
+        " answer and was ended"
+    )
+    assert "can't allocate memory" in errors[10]
+    assert errors[[0, 1, 11]].isna().all()
+    kept = {path.name: path.read_text() for path in (tmp_path / "runs/ends/errors").iterdir()}
+    assert kept["ends_00002.txt"].endswith("RuntimeError: the model broke\non purpose\n")
+    for number in (6, 7, 8, 9, 10):
+        assert "in end_process" in kept[f"ends_{number:05d}.txt"]
+    assert "in eat" in kept["ends_00005.txt"]
+    shown = {group.error: group for group in result.failures}
+    assert [len(group.trials) for group in shown.values()] == [1] * len(shown)
+    assert shown["SystemExit: 2"].shared == {"depth": EXITS}
+    assert shown["SystemExit: 2"].file.is_file()
+    assert sum("died" in line for line in result.manifest.notes) == 3
+    assert sorted(path.name for path in (tmp_path / "runs/ends").iterdir()) == [
+        "errors", "ray.log", "study.log", "sweep.json", "winner.safetensors",
+    ]  # fmt: skip
     assert len(result.epochs) == 5
     assert result.exit_code == 1
     assert result.manifest.winner["trial_id"] == "ends_00000"
@@ -173,7 +203,28 @@ def test_every_end_has_its_row_and_its_study_state(
     assert list(told.intermediate_values) == [1, 2, 3]
     assert list(told.intermediate_values.values()) == heard["val_accuracy"].tolist()
     assert told.value == result.trials["best_val_accuracy"][0]
-    assert list(study.trials[6].intermediate_values) == [1]
+    assert list(study.trials[11].intermediate_values) == [1]
+
+
+def test_failures_in_a_row_end_a_sweep(tmp_path: Path, write_file: Callable[..., str]) -> None:
+    space = write_file(
+        "BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=1,"
+        " precision='fp32', eval_precision='fp32')\n"
+        f"SPACE = {{'depth': Choice(1, {RAISES}), 'lr': Choice(0.1, 0.2, 0.3, 0.4)}}\n"
+        "SEARCH, SCHEDULER = 'grid', 'none'\n",
+    )
+    result = run(
+        space, imports=(str(FAILING),), cpus=1, max_failures=2, results=tmp_path, quiet=True,
+        name="in_a_row",
+    )  # fmt: skip
+    statuses = result.trials["status"].tolist()
+    assert statuses == ["completed"] * 4 + ["failed"] * 2 + ["interrupted"] * 2
+    assert result.manifest.errors == [
+        "--max-failures 2: 2 trials in a row failed by one cause, so the others were not trained:"
+        " RuntimeError: the model broke"
+    ]
+    assert (result.exit_code, result.manifest.status) == (1, "failed")
+    assert result.manifest.winner is not None
 
 
 def test_winner_trained_again_equals_its_checkpoint(

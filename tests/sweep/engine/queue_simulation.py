@@ -16,7 +16,8 @@ class Fate(NamedTuple):
     """What a trial will come to.
 
     `epochs`: its own last. `stops`: the driver stops it when it has heard so many. `fails`: at an
-    epoch. `kills`: its process, always. `fits`: on a device with so many processes.
+    epoch. `kills`: its process, always. `fits`: on a device with so many processes. `hungry`: it
+    needs the memory of the machine for itself.
     """
 
     key: str | None
@@ -26,6 +27,7 @@ class Fate(NamedTuple):
     kills: bool = False
     fits: int = 9
     stoppable: bool = True
+    hungry: bool = False
 
 
 def fate_of(random: Random, rungs, *, trouble: bool) -> Fate:
@@ -42,6 +44,7 @@ def fate_of(random: Random, rungs, *, trouble: bool) -> Fate:
         kills=random.random() < 0.08,
         fits=random.choice([9] * 5 + [0, 1, 2]),
         stoppable=random.random() < 0.8,
+        hungry=random.random() < 0.1,
     )
 
 
@@ -132,8 +135,11 @@ class Simulation:
         on_device = [h for h in self.queue.hosts.values() if h.device == host.device]
         if sum(h.in_use for h in on_device) > 1:
             assert all(order.shared for order in orders)
+        beside = [h for h in self.queue.hosts.values() if h is not host]
         for order in orders:
             trial = host.trials[order.number]
+            if beside and not order.crowded:
+                assert not any(h.in_use for h in beside)
             assert order.trained == len(trial.reports)
             assert order.number not in self.ended
             if trial.stoppable and order.number in self.queue.trials:
@@ -162,7 +168,11 @@ class Simulation:
         if any(fate.kills for fate in fates.values()):
             self.kill(name)
             return
-        if grouped and any(fate.key == "odd" or fate.fails for fate in fates.values()):
+        beside = [h for h in self.queue.hosts.values() if h is not host and h.in_use]
+        if not grouped and fates[orders[0].number].hungry and beside:
+            assert orders[0].crowded
+            outcome = Outcome(crowded=list(fates))
+        elif grouped and any(self.cannot_join(fate) for fate in fates.values()):
             odd = any(fate.key == "odd" for fate in fates.values())
             outcome = Outcome(alone=list(fates), groupable=not odd)
         elif grouped:
@@ -170,6 +180,10 @@ class Simulation:
         else:
             outcome = outcome_alone(fates[orders[0].number], orders[0], len(users))
         self.queue.take(name, outcome)
+
+    @staticmethod
+    def cannot_join(fate):
+        return fate.key == "odd" or fate.fails or fate.hungry
 
     def kill(self, name):
         """A process dies, and another takes its place."""

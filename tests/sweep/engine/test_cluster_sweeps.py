@@ -131,8 +131,9 @@ def test_machines_go_and_come_and_no_trial_is_lost(
     path = space(12)
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(
-            run, path, name="moving", trials_per_gpu=1, address=cluster.address, **asked
-        )
+            run, path, name="moving", trials_per_gpu=1, address=cluster.address, retries=0,
+            **asked,
+        )  # fmt: skip
         try:
             wait_until(lambda: gpus() == (4, 0))
             cluster.remove_node(going, allow_graceful=False)

@@ -96,25 +96,117 @@ def test_a_death_is_told_once_and_the_trial_goes_to_another_process():
     run(test, 2)
 
 
-def test_what_the_system_ended_for_want_of_memory_says_so(monkeypatch):
-    kills = [3]
-    monkeypatch.setattr(desk_module, "oom_kills", lambda: kills[0])
+@pytest.fixture
+def kills(monkeypatch):
+    """Processes that the system has ended for want of memory, to be set."""
+    found = [3]
+    monkeypatch.setattr(desk_module, "oom_kills", lambda: found[0])
+    return found
 
+
+def test_what_the_system_ended_for_want_of_memory_says_so(kills):
     async def test(desk, trainers):
-        await desk.tell(0, [new(0), new(1)])
+        await desk.tell(0, [new(0)])
         await settle()
         kills[0] = 4
-        await trainers[1].says({1: epochs(1)})  # before the death is noticed
         await trainers[0].dies()
-        await trainers[1].dies()
-        await desk.add("t2", "2", third := FakeTrainer())
+        await desk.add("t1", "1", again := FakeTrainer())
         await settle()
-        await third.dies()
+        await again.dies()
         (report,) = await desk.reports(0, 0)
         assert report["status"] == "out_of_memory"
         assert "want of memory (The actor died" in report["error"]
 
+    run(test)
+
+
+def test_memory_that_was_short_beside_another_trial_counts_against_none(kills):
+    """It starts again when the other has ended, and is then the only one on the machine."""
+
+    async def test(desk, trainers):
+        await desk.tell(0, [new(0), new(1), new(2)])
+        await settle()
+        kills[0] = 4
+        await trainers[0].dies()
+        await desk.add("t2", "2", third := FakeTrainer())
+        await settle()
+        assert third.orders == []
+        await trainers[1].says({1: epochs(1, done=True)})
+        assert (third.orders, trainers[1].orders[1:]) == ([], [[(0, None)]])
+        assert desk.queue.trials[0].deaths == 0
+        await trainers[1].says({0: epochs(1, done=True)})
+        assert third.orders + trainers[1].orders[2:] == [[(2, None)]]
+
     run(test, 2)
+
+
+def test_a_lost_machine_counts_against_no_trial():
+    async def test(desk, trainers):
+        await desk.tell(0, [new(0)])
+        for trainer in trainers:
+            await settle()
+            await trainer.dies("The actor died because its node has died")
+        assert len((await desk.status()).lost) == 4
+        assert desk.queue.trials[0].deaths == 0
+        assert desk.queue.waiting.keys() == {0}
+
+    run(test, 4)
+
+
+def test_the_user_hears_of_each_kind_of_death_once(tmp_path):
+    async def test(desk, trainers):
+        desk.words = str(tmp_path)
+        (tmp_path / "t1.txt").write_text(SEGFAULT)
+        await desk.tell(0, [new(number) for number in range(3)])
+        await settle()
+        for trainer in trainers:
+            await trainer.dies()
+        assert (await desk.status()).notes == [
+            "t0: The actor died unexpectedly",
+            "t1: the trainer process died: Segmentation fault in forward (mine.py, line 7)",
+        ]
+        assert (await desk.status()).notes == []
+
+    run(test, 3)
+
+
+SEGFAULT = """Fatal Python error: Segmentation fault
+
+Stack (most recent call first):
+  File "/usr/lib/python3.11/ctypes/__init__.py", line 519 in string_at
+  File "/home/me/mine.py", line 7 in forward
+"""
+
+
+def test_the_report_of_a_failed_trial_has_what_its_process_wrote(tmp_path):
+    async def test(desk, trainers):
+        desk.words = str(tmp_path)
+        for name in ("t0", "t1"):
+            (tmp_path / f"{name}.txt").write_text(SEGFAULT)
+        await desk.tell(0, [new(0)])
+        await settle()
+        await trainers[0].dies()
+        await trainers[1].dies()
+        (report,) = await desk.reports(0, 0)
+        assert report["status"] == "failed"
+        assert report["error"].endswith("Segmentation fault in forward (mine.py, line 7)")
+        assert report["traceback"] == SEGFAULT
+
+    run(test, 2)
+
+
+def test_a_process_whose_device_is_broken_is_replaced_and_its_trial_keeps_its_report():
+    async def test(desk, trainers):
+        await desk.tell(0, [new(0), new(1)])
+        await settle()
+        await trainers[0].says({0: epochs(1, done=True)}, broken="CUDA error: assert triggered")
+        assert await desk.reports(0, 0) == epochs(1, done=True)
+        status = await desk.status()
+        assert (status.lost, len(status.notes)) == (["t0"], 1)
+        assert "t0" not in desk.queue.hosts
+        assert trainers[0].orders == [[(0, None)]]
+
+    run(test, 1)
 
 
 def test_a_process_that_is_removed_on_purpose_is_not_lost():

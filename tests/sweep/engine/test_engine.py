@@ -18,10 +18,10 @@ class Desk:
         self.added, self.removed, self.hopeless, self.lost, self.waits = [], [], None, [], 0
         self.busy = []
 
-    def begin(self, queue, turn):
+    def begin(self, queue, turn, words=None):
         self.turn = turn
 
-    def add(self, name, device, actor):
+    def add(self, name, device, actor, machine):
         self.added.append(name)
 
     def remove(self, names):
@@ -49,6 +49,9 @@ class Trainer:
 
     def place(self):
         return "node", "0"
+
+    def follow(self, desk, name, words):
+        pass
 
     def begin(self, job):
         pass

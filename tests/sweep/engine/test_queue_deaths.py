@@ -1,5 +1,6 @@
 """Trainer processes that die, are ended, or share a device whose memory is short."""
 
+import pytest
 from queue_by_hand import heads, numbers, ordered, queue_of, reports, trial
 
 from sweep.engine.queue import Queue
@@ -130,3 +131,49 @@ def test_devices_back_off_apart():
     queue.take("d", Outcome({3: reports(1, done=True)}))
     assert numbers(queue, "a") == []
     assert shared(queue, "d") == [(0, True)]
+
+
+@pytest.mark.parametrize("retries", [0, 2])
+def test_a_trial_starts_again_as_often_as_the_user_says(retries):
+    queue = queue_of(trial(0), hosts="abcd", retries=retries)
+    for host in "abcd"[: retries + 1]:
+        assert numbers(queue, host) == [0]
+        queue.died(host, DIED)
+    assert numbers(queue, "d") == []
+    assert queue.trials[0].reports == [DIED]
+
+
+def test_one_that_needs_the_machine_for_itself_waits_for_half_of_the_processes():
+    queue = queue_of(*(trial(number) for number in range(9)), hosts="abcd")
+    for host in "abcd":
+        queue.orders(host)
+    queue.take("a", Outcome(crowded=[0]))
+    assert numbers(queue, "a") == [4]
+    queue.take("b", Outcome(crowded=[1]))
+    assert numbers(queue, "b") == []  # the others end what they have
+    for host, number in (("c", 2), ("d", 3), ("a", 4)):
+        assert numbers(queue, "b") == []
+        queue.take(host, Outcome({number: reports(1, done=True)}))
+    (order,) = queue.orders("b")
+    assert (order.number, order.crowded) == (0, False)
+    assert [numbers(queue, host) for host in "acd"] == [[], [], []]
+    queue.take("b", Outcome({0: reports(1, done=True)}))
+    assert numbers(queue, "a") == [1]
+    queue.take("a", Outcome({1: reports(1, done=True)}))
+    assert [numbers(queue, host) for host in "abcd"] == [[5], [6], [7], [8]]
+
+
+def test_machines_are_cleared_apart():
+    queue = queue_of(*(trial(number) for number in range(5)), hosts=())
+    for name, machine in (("a", "x"), ("b", "x"), ("c", "y")):
+        queue.add(name, name, machine)
+    assert [order.crowded for host in "abc" for order in queue.orders(host)] == [True, True, False]
+    queue.take("a", Outcome(crowded=[0]))
+    assert numbers(queue, "a") == []
+    queue.take("c", Outcome({2: reports(1, done=True)}))
+    assert numbers(queue, "c") == [3]
+    queue.remove("b")
+    assert numbers(queue, "a") == [0]
+    queue.died("a", failure("out_of_memory", "killed"))
+    queue.take("c", Outcome({3: reports(1, done=True)}))
+    assert numbers(queue, "c") == [0]  # its machine is gone

@@ -108,11 +108,11 @@ def room(monkeypatch):
     tried = []
     run_epoch = HeadGroup.run_epoch
 
-    def short(most):
+    def short(most, error=torch.OutOfMemoryError):
         def limited(group):
             tried.append(len(group.members))
             if len(group.members) > most and group.members[0].epoch > 0:
-                raise torch.OutOfMemoryError("CUDA out of memory")
+                raise error("can't allocate memory")
             return run_epoch(group)
 
         monkeypatch.setattr(HeadGroup, "run_epoch", limited)
@@ -121,10 +121,11 @@ def room(monkeypatch):
     return short
 
 
-def test_a_group_that_is_too_large_is_split_and_goes_on(heads, fresh, same, room):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError, MemoryError, RuntimeError])
+def test_a_group_that_is_too_large_is_split_and_goes_on(heads, fresh, same, room, error):
     told = heads()
     process = Training(told)
-    tried = room(3)
+    tried = room(3, error)
     found = trained_together(process, VALUES[:7])
     assert tried == [7, 7, *[3] * 6, 1, 1, 1]
     assert [found[number][0]["trained_together"] for number in range(7)] == [3] * 6 + [1]
@@ -143,6 +144,27 @@ def test_one_that_does_not_fit_by_itself_is_out_of_memory(heads, room, train_alo
     assert (outcome.reports, outcome.alone) == ({}, [0, 1])
     last = train_alone(process, 0, VALUES[0])[-1]
     assert (last["epoch"], last["status"]) == (0, "out_of_memory")
+
+
+@pytest.mark.parametrize("most", [2, 0])
+def test_a_group_that_the_memory_watch_ends_is_halved(heads, fresh, same, most, monkeypatch):
+    told = heads()
+    process = Training(told)
+    train, tried = process.groups.train, []
+
+    def watched(given):
+        part = given[: process.groups.largest]
+        tried.append(len(part))
+        if len(part) > most:
+            raise MemoryError("0.1 GiB of the machine's memory were left")
+        return train(given)
+
+    monkeypatch.setattr(process.groups, "train", watched)
+    outcome = process.train(orders(VALUES[:6]), grouped=True)
+    assert tried == [6, 3, 1]
+    assert outcome.alone == ([] if most else [0, 1, 2, 3, 4, 5])
+    for number, reports in outcome.reports.items():
+        assert same(reports, fresh(told, VALUES[number]))
 
 
 def test_an_error_in_a_group_sends_its_trials_back(heads, fresh, same, train_alone, monkeypatch):
