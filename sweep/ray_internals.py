@@ -95,11 +95,11 @@ def only_needed_processes() -> Iterator[None]:
         pass
 
     lean: Any = functools.partial(given, include_log_monitor=False, no_monitor=True)
-    node.Node.start_api_server, parameter.RayParams = start_nothing, lean  # type: ignore[misc]
+    node.Node.start_api_server, parameter.RayParams = start_nothing, lean  # type: ignore[misc,method-assign]
     try:
         yield
     finally:
-        node.Node.start_api_server, parameter.RayParams = started, given  # type: ignore[misc]
+        node.Node.start_api_server, parameter.RayParams = started, given  # type: ignore[misc,method-assign]
 
 
 def forget_results(trial: Any) -> None:

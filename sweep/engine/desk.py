@@ -200,11 +200,12 @@ class Desk:
     def _look_at_time(self) -> None:
         for name, numbers in self.queue.stalled().items():
             self.notes.append(_stalled(name, numbers))
-        for name in self.queue.overdue():
+        for name in (overdue := self.queue.overdue()):
             del self.actors[name]
             self.queue.overran(name, last_words(self.words, name))
             self.lost.append(name)
-        self._move()
+        if overdue:
+            self._move()
 
     async def close(self) -> list[str]:
         """Answer all slots that wait; the trainer processes that have nothing to do."""

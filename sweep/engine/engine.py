@@ -8,6 +8,7 @@ from typing import Any
 import ray
 from ray.util.scheduling_strategies import NodeAffinitySchedulingStrategy
 
+from sweep.engine.deaths import death_of, last_words
 from sweep.engine.desk import Desk, Event, Status
 from sweep.engine.processes import Process, Processes
 from sweep.engine.queue import Queue
@@ -113,7 +114,14 @@ class Engine:
             return
         self.processes.end(process.name)
         if not self.processes.all:
-            self.desk.give_up.remote(last_line(error))
+            self.desk.give_up.remote(self._why(process, error))
+
+    def _why(self, process: Process, error: Exception) -> str:
+        """Why a process did not start, in one line."""
+        job = self.processes.job
+        if job is None or not isinstance(error, ray.exceptions.RayActorError):
+            return last_line(error)
+        return death_of(error, last_words(str(job.processes), process.name)).told
 
     def _react(self, status: Status) -> None:
         """Replace what died; where trials wait, ask the cluster for one more process."""

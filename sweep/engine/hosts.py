@@ -17,6 +17,7 @@ class Host:
         among: most processes that used its device when it got them, itself included.
         machine: processes on the same machine have the same.
         since: time at which it got its orders.
+        left: seconds that they may take, None for any time.
         taken: batches that it has taken, as far as it has said.
         moved: time at which these were last more than before.
         noted: whether it was said that it comes no further.
@@ -29,6 +30,7 @@ class Host:
     among: int = 1
     machine: str = ""
     since: float = 0.0
+    left: float | None = None
     taken: int = -1
     moved: float = 0.0
     noted: bool = False

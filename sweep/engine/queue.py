@@ -168,10 +168,11 @@ class Queue:
         Returns:
             The trials that it had. Those of a group are not blamed and go on one at a time.
         """
+        grouped = self.hosts[name].grouped
         had = [trial for trial in self.remove(name) if not trial.done]
         for trial in had:
             trial.key = None
-            if len(had) == 1:
+            if not grouped:
                 told = over_time(self.time.timeout, len(trial.reports))
                 told += "; its process did not answer and was ended"
                 trial.reports.append(failure("timed_out", told, traceback=words))
@@ -203,14 +204,14 @@ class Queue:
             host.trials[trial.number] = trial
             self._settle(trial)
         self.devices.begin(host)
-        self.time.begin(host)
-        return [self._order(trial, host, self.time.left(trials)) for trial in trials]
+        self.time.begin(host, trials)
+        return [self._order(trial, host) for trial in trials]
 
-    def _order(self, trial: Trial, host: Host, left: float | None) -> Order:
+    def _order(self, trial: Trial, host: Host) -> Order:
         crowded = self.machines.is_crowded(host, trial)
         return Order(
             trial.number, trial.values, len(trial.reports), self._until(trial, host.grouped),
-            shared=host.among > 1, crowded=crowded, timeout=self.time.timeout, left=left,
+            shared=host.among > 1, crowded=crowded, timeout=self.time.timeout, left=host.left,
         )  # fmt: skip
 
     def _next(self, host: Host) -> list[Trial]:

@@ -27,10 +27,10 @@ class Timekeeper:
     ) -> None:
         self.timeout, self.now = timeout, now
 
-    def begin(self, host: Host) -> None:
-        """A process gets orders."""
+    def begin(self, host: Host, trials: Sequence[Trial]) -> None:
+        """A process gets orders for these of its trials."""
         host.since = host.moved = self.now()
-        host.noted = False
+        host.left, host.noted = self._left(trials), False
 
     def end(self, host: Host) -> None:
         """A process has carried out its orders; trials of a group share the time."""
@@ -38,7 +38,7 @@ class Timekeeper:
         for trial in host.trials.values():
             trial.seconds += share
 
-    def left(self, trials: Sequence[Trial]) -> float | None:
+    def _left(self, trials: Sequence[Trial]) -> float | None:
         """Seconds that trials may still take, those of a group together."""
         if self.timeout is None:
             return None
@@ -51,12 +51,11 @@ class Timekeeper:
 
     def is_overdue(self, host: Host) -> bool:
         """Whether a process should have ended its trials; a group also where it hangs."""
-        if self.timeout is None or not host.busy:
+        if self.timeout is None or host.left is None or not host.busy:
             return False
-        left = self.left(list(host.trials.values())) or 0.0
         if host.grouped and self._still(host) > self.timeout + GRACE_SECONDS:
             return True
-        return self.now() - host.since > left + GRACE_SECONDS
+        return self.now() - host.since > host.left + GRACE_SECONDS
 
     def stalls(self, host: Host) -> bool:
         """Whether a process has come no further for long, which is said once."""

@@ -23,6 +23,7 @@ def keep_last_words(file: Path) -> None:
         return
     with contextlib.suppress(OSError):
         file.parent.mkdir(exist_ok=True)
+        file.unlink(missing_ok=True)  # of a process of an earlier driver
         with file.open("ab") as opened:
             os.dup2(opened.fileno(), STANDARD_ERROR)
         faulthandler.enable(file=STANDARD_ERROR, all_threads=False)
