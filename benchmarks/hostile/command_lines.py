@@ -71,7 +71,6 @@ def random_arguments(rng: Random) -> list[str]:
 def run_command_line(arguments: list[str]) -> str:
     """The outcome; raises where the exit code is no 0 or 2, or an answer has escape sequences."""
     said, errors = io.StringIO(), io.StringIO()
-    before = consoles.console.file, consoles.errors.file
     try:
         consoles.console.file, consoles.errors.file = said, errors
         with contextlib.redirect_stdout(said), contextlib.redirect_stderr(errors):
@@ -79,7 +78,7 @@ def run_command_line(arguments: list[str]) -> str:
     except SystemExit as end:
         code = end.code
     finally:
-        consoles.console.file, consoles.errors.file = before
+        consoles.console.file = consoles.errors.file = None  # those of the process again
     text = said.getvalue() + errors.getvalue()
     assert code in (0, 2), f"exit code {code}: {errors.getvalue()}"
     assert "Traceback" not in text, "a traceback"
