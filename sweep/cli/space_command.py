@@ -41,6 +41,7 @@ def run_space(
         study = Study(options, console)
         if ctx.obj and not slow:  # what is wrong is said before Ray starts
             start_early(options)
+        import sweep.driver.runner  # noqa: F401  # takes seconds, which the status covers
     for result in study.run():
         from sweep.report.tables import print_result
 
