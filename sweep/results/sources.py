@@ -86,7 +86,7 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
         return str(absolute(path))
     names = ", ".join(model.name for model in list_models(results)) or "none yet"
     raise BadInput(
-        f"{option} {text}: no such model in {shown_results(results)} ({names}); give one of them,"
+        f"{option} {text}: no such model in {shown_results(results)}/models ({names}); give one of them,"
         " a .safetensors / .pth file, imagenet or none."
     )
 
