@@ -24,8 +24,6 @@ from typing import Any
 import psutil
 import ray
 
-from sweep.driver.all_trials import AllTrials
-from sweep.driver.ledger import Ledger
 from sweep.engine.engine import Engine
 from sweep.engine.ray_cluster import OBJECT_STORE_BYTES, logs_to, prepare_environment
 from sweep.options.sweep_options import SweepOptions
@@ -35,6 +33,8 @@ from sweep.results.tables import TableWriter, read_table
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.reports import NO_METRICS, Order, Outcome, Report, report_of
+from sweep.tuning.all_trials import AllTrials
+from sweep.tuning.ledger import Ledger
 from tl_core.config import config_id
 
 SPACE = """

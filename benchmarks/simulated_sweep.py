@@ -22,10 +22,6 @@ import pandas as pd
 
 from search_spaces.domains import Choice
 from sweep.configurations.distinct import Distinct, by_settings
-from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
-from sweep.driver.ledger import Ledger
-from sweep.driver.recording import Record, Recording
-from sweep.driver.tune_run import _Ending
 from sweep.engine.engine import Engine
 from sweep.engine.feed import Feed, UnderWay, unrecorded
 from sweep.plan.confirmation import Confirmation
@@ -37,6 +33,10 @@ from sweep.search.searchers import SEARCHERS, SearchContext
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.reports import NO_METRICS, pack
+from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
+from sweep.tuning.ledger import Ledger
+from sweep.tuning.recording import Record, Recording
+from sweep.tuning.tune_run import _Ending
 from tl_core.config import TrainConfig
 
 SPACE = {
@@ -309,10 +309,10 @@ class Sweep:
         moment = SimpleNamespace(now=lambda zone: datetime.fromtimestamp(self.now, UTC))
         clock = SimpleNamespace(time=lambda: self.now, monotonic=lambda: self.now)
         with (
-            mock.patch("sweep.driver.confirming.time", clock),
-            mock.patch("sweep.driver.tune_run.time", clock),
-            mock.patch("sweep.driver.confirming.datetime", moment),
-            mock.patch("sweep.driver.ledger.datetime", moment),
+            mock.patch("sweep.tuning.confirming.time", clock),
+            mock.patch("sweep.tuning.tune_run.time", clock),
+            mock.patch("sweep.tuning.confirming.datetime", moment),
+            mock.patch("sweep.tuning.ledger.datetime", moment),
         ):
             yield
 

@@ -9,7 +9,6 @@ from typing import Any
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
-from tl_core.machine.compiler_later import import_compiler_later
 
 _LAZY = {
     "fit": "tl_core.train.trainer",
@@ -20,7 +19,6 @@ _LAZY = {
     "load_model": "tl_core.models.saved_model",
     "Predictor": "tl_core.predictor",
 }
-import_compiler_later()
 __all__ = ["BadInput", "TrainConfig", *_LAZY]
 
 

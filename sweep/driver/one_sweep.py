@@ -16,34 +16,32 @@ from sweep import __version__
 from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
 from sweep.driver.ending import end_manifest, full_line
-from sweep.driver.interrupts import Interrupts
-from sweep.driver.live_view import LiveView, live
 from sweep.driver.report_ahead import report_loaded_ahead
+from sweep.driver.taken_up import take_up
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.ray_watch import end_process, watched
 from sweep.faults import Faults
 from sweep.journal.entries import Entry
 from sweep.journal.journal import Journal
-from sweep.journal.past import ended_numbers, last_entry
+from sweep.journal.past import last_entry, trials_at_first
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources, ray_resources
 from sweep.prepare.measurements import measured_packing, measured_precisions
-from sweep.results.folders import run_folder, table_folder
+from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, write_manifest
-from sweep.results.tables import keep_rows, row_keys, sweep_folders
+from sweep.results.tables import sweep_folders
 from sweep.terminal.loading import waiting
 from sweep.trial.job import Job
+from sweep.tuning.interrupts import Interrupts
+from sweep.tuning.live_view import LiveView, live
 from tl_core.errors import BadInput
 from tl_core.train.precision import PHASES
 
 if TYPE_CHECKING:  # these load Ray, which reads its environment as it is imported
-    from sweep.driver.all_trials import AllTrials
-    from sweep.driver.ledger import Ledger
     from sweep.engine.engine import Engine
     from sweep.report.summary import SweepResult
-
-JUDGED = ("classes", "evaluations", "predictions")
-"""Tables of what judging measures, which is done again when a sweep is resumed."""
+    from sweep.tuning.all_trials import AllTrials
+    from sweep.tuning.ledger import Ledger
 
 
 class OneSweep:
@@ -104,14 +102,10 @@ class OneSweep:
             with (
                 self.interrupts.handled(),
                 ray_cluster(
-                    address=address,
-                    cpus=cpus,
-                    gpus=gpus,
-                    log=log,
-                    insecure=self.plan.options.insecure,
-                    note=self.note,
+                    address=address, cpus=cpus, gpus=gpus, log=log,
+                    insecure=self.plan.options.insecure, note=self.note,
                 ) as engine,
-            ):
+            ):  # fmt: skip
                 self.interrupts.install()  # Ray takes SIGTERM
                 with watched(self._stop_without) if pool else contextlib.nullcontext():
                     self.run_on_ray(engine, joined=address is not None)
@@ -140,7 +134,7 @@ class OneSweep:
 
     def run_on_ray(self, engine: "Engine", joined: bool) -> None:
         """Share out the processors, measure, run the trials, judge the best of them."""
-        from sweep.driver.ledger import Ledger
+        from sweep.tuning.ledger import Ledger
 
         plan = self.plan
         resources = self._resources()
@@ -245,7 +239,7 @@ class OneSweep:
         view: LiveView,
     ) -> None:
         """Run all trials; leaves the sweep's status in the manifest."""
-        from sweep.driver.all_trials import AllTrials
+        from sweep.tuning.all_trials import AllTrials
 
         def begin_confirmation(trials: int) -> None:
             view.begin_confirmation(trials)
@@ -256,7 +250,7 @@ class OneSweep:
         study, identify = self.folder / "study.log", identifier.config_id
         study.unlink(missing_ok=True)  # what an earlier driver told it is told again
         proposer = self.plan.proposer(
-            self.name, study, identify, self.note, self.take_count, self._trials_at_first()
+            self.name, study, identify, self.note, self.take_count, trials_at_first(self.past)
         )
         planned = self.plan.known_trials(identify) if self.plan.freezes else ()
         self.trials = AllTrials(
@@ -264,7 +258,7 @@ class OneSweep:
             self.journal.add, self.interrupts,
         )  # fmt: skip
         if self.past:
-            self._go_on(ledger)
+            take_up(self.past, self.trials, ledger, self.results, self.name)
         status = "failed"
         try:
             status = self.trials.run(self.folder, self.began_at)
@@ -275,28 +269,6 @@ class OneSweep:
             self.manifest.status = status
             self.journal.add("close", status=status)
         self.note(*self.trials.notes)
-
-    def _trials_at_first(self) -> int | None:
-        """Configurations of the search, where `--more-trials` has added some since."""
-        if last_entry(self.past, "more") is None:
-            return None
-        first: int = self.past[0]["settled"]["trials"]
-        return first
-
-    def _go_on(self, ledger: "Ledger") -> None:
-        """Take in what an earlier driver did, and the rows that it wrote."""
-        assert self.trials is not None
-        ledger.files.remove_unfinished(self.folder)
-        ended = {ledger.job.trial_id(number) for number in ended_numbers(self.past)}
-        keys = row_keys(self.results, self.name)
-        ledger.written = {key for key in keys if key[0] != "trials" or key[1] in ended}
-        self.trials.go_on_after(self.past)
-        ledger.written = ()
-        keep_rows(self.results, "trials", self.name, ended)
-        begun = {number for number, record in ledger.records.items() if record.epoch}
-        keep_rows(self.results, "epochs", self.name, {ledger.job.trial_id(n) for n in begun})
-        for table in JUDGED:
-            shutil.rmtree(table_folder(self.results, table, self.name), ignore_errors=True)
 
     def take_count(self, configurations: int) -> None:
         """Take in how many configurations there are, once the search has decided it."""

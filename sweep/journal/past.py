@@ -21,6 +21,14 @@ def ended_numbers(entries: Sequence[Entry]) -> set[int]:
     return ended
 
 
+def trials_at_first(entries: Sequence[Entry]) -> int | None:
+    """Configurations that the search had at first, where more were asked for since."""
+    if last_entry(entries, "more") is None:
+        return None
+    first: int = entries[0]["settled"]["trials"]
+    return first
+
+
 def seconds_used(entries: Sequence[Entry]) -> float:
     """Time that drivers have spent on the trials, from each session's start to its last entry."""
     used, began, latest = 0.0, None, 0.0

@@ -25,7 +25,6 @@ from tl_core.frozen.content import content_key, prefix_key, settings_key
 from tl_core.frozen.cut import Cut, NotCuttable, agrees, cut_model
 from tl_core.frozen.feature_cache import Activations, FeatureCache
 from tl_core.machine.cache_folder import cache_folder
-from tl_core.machine.compiler_later import without_compiler_import
 from tl_core.machine.device import autocast
 from tl_core.machine.progress import batch_taken
 from tl_core.machine.user_code import digest
@@ -243,6 +242,6 @@ def _probe(cut: Cut, settings: str, model: nn.Module, images: Tensor) -> Probe:
 def _measured(cut: Cut, images: Tensor) -> Probe:
     from torch.utils.flop_counter import FlopCounterMode
 
-    with without_compiler_import(), FlopCounterMode(display=False) as counter, torch.no_grad():
+    with FlopCounterMode(display=False) as counter, torch.no_grad():
         activations = cut.prefix(images[:1])
     return Probe(counter.get_total_flops(), activations.nbytes)

@@ -25,7 +25,6 @@ from torch.nn.parameter import is_lazy
 
 from tl_core.config import PRETRAINED, STRUCTURE_FIELDS, TrainConfig
 from tl_core.errors import BadInput, first_line, near_names
-from tl_core.machine.compiler_later import without_compiler_import
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
@@ -235,7 +234,7 @@ def _sketch(
     shape = {"channels": channels, "num_classes": num_classes, "image_size": side}
     for device in _sketch_devices(config, shape):
         try:
-            with torch.random.fork_rng(devices=[]), without_compiler_import():
+            with torch.random.fork_rng(devices=[]):
                 with torch.device(device):
                     model = _random_model(config, **shape)
                     images = torch.zeros(2, channels, side, side)

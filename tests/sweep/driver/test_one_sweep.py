@@ -168,7 +168,7 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
                 seen.append((written.state(), written.trials_planned))
             return "finished"
 
-    monkeypatch.setattr("sweep.driver.all_trials.AllTrials", Trials)
+    monkeypatch.setattr("sweep.tuning.all_trials.AllTrials", Trials)
     run = sweep(None)
     view = SimpleNamespace(begin_confirmation=lambda trials: None)
     run.run_trials(None, None, None, SimpleNamespace(config_id=str), view)
@@ -185,7 +185,7 @@ def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
         def run(self, folder):
             raise RuntimeError("Tune is gone")
 
-    monkeypatch.setattr("sweep.driver.all_trials.AllTrials", Trials)
+    monkeypatch.setattr("sweep.tuning.all_trials.AllTrials", Trials)
     run = sweep(None)
     with pytest.raises(RuntimeError, match="Tune is gone"):
         run.run_trials(None, None, None, SimpleNamespace(config_id=str), None)

@@ -15,9 +15,9 @@ import pytest
 
 import sweep.search.searchers as searchers
 from sweep import run
-from sweep.driver.confirming import SharedBudget
 from sweep.search.schedulers import Asha
 from sweep.search.tune_searcher import TuneSearcher
+from sweep.tuning.confirming import SharedBudget
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from sweep.driver.kept_files import KEPT_CHECKPOINTS
-from sweep.driver.ledger import error_text
+from sweep.tuning.kept_files import KEPT_CHECKPOINTS
+from sweep.tuning.ledger import error_text
 
 ERRORS = {
     "a traceback": (

@@ -3,9 +3,9 @@
 import pytest
 
 from sweep.driver import kept_files
-from sweep.driver.kept_files import KeptFiles
 from sweep.results.selection import CONFIRM, SEARCH
 from sweep.trial.job import Job
+from sweep.tuning.kept_files import KeptFiles
 
 
 @pytest.fixture

@@ -5,7 +5,7 @@ import threading
 
 import pytest
 
-from sweep.driver.tune_run import signals_kept
+from sweep.tuning.tune_run import signals_kept
 
 
 def taken(*arguments):

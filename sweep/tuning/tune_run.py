@@ -10,14 +10,14 @@ from ray.tune import Stopper
 from ray.tune.schedulers import TrialScheduler
 from ray.tune.search import Searcher
 
-from sweep.driver.interrupts import Interrupts
-from sweep.driver.ledger import Ledger
-from sweep.driver.recording import Record, Recording
 from sweep.engine.engine import Engine
 from sweep.engine.feed import Feed, Following, unrecorded
 from sweep.plan.plan import Plan
 from sweep.search.schedulers import Fifo, SchedulerContext, build_scheduler
 from sweep.trial.slot import Slot
+from sweep.tuning.interrupts import Interrupts
+from sweep.tuning.ledger import Ledger
+from sweep.tuning.recording import Record, Recording
 
 SEARCHING = {"suggest": Searcher.FINISHED, "on_trial_result": None, "on_trial_complete": None}
 SCHEDULING = {

@@ -4,8 +4,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweep.driver.failures_in_a_row import Streak
-from sweep.driver.tune_run import TimeBudget, _Ending
+from sweep.tuning.failures_in_a_row import Streak
+from sweep.tuning.tune_run import TimeBudget, _Ending
 
 KEY, VALUE = "KeyError: 'a'", "ValueError: lr={}"
 ENDS = {

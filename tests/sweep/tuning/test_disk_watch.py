@@ -5,10 +5,10 @@ from types import SimpleNamespace
 import pytest
 
 from sweep.driver import disk_watch, ending
-from sweep.driver.disk_watch import HOPELESS, DiskWatch
 from sweep.driver.ending import end_manifest, full_line
 from sweep.driver.unfinished import Unfinished
 from sweep.faults import Faults
+from sweep.tuning.disk_watch import HOPELESS, DiskWatch
 from tl_core.machine.disk import LEAST_FREE
 
 FULL = OSError(28, "No space left on device")

@@ -13,14 +13,14 @@ from ray.tune.experiment import Trial
 from ray.tune.schedulers import TrialScheduler
 
 from sweep.configurations.distinct import Values
-from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
-from sweep.driver.ledger import Ledger
-from sweep.driver.recording import CUT, GO, STOP
 from sweep.engine.feed import UnderWay
 from sweep.journal.entries import Entry
 from sweep.journal.journal import as_read
 from sweep.search.schedulers import Fifo
 from sweep.trial.reports import pack
+from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
+from sweep.tuning.ledger import Ledger
+from sweep.tuning.recording import CUT, GO, STOP
 from tl_core.errors import BadInput
 
 NO_TUNE: Any = None

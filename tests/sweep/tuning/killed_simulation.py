@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 import numpy as np
 
 from benchmarks.simulated_sweep import Running, Settings, Sweep
-from sweep.driver.replay import Replay
 from sweep.journal.journal import as_read
 from sweep.journal.past import ended_numbers, seconds_used
 from sweep.results.tables import keep_rows, row_keys
+from sweep.tuning.replay import Replay
 
 NAME = "s1"
 

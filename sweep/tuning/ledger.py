@@ -14,10 +14,6 @@ from ray.tune.experiment import Trial
 
 from sweep.configurations.distinct import Values
 from sweep.configurations.identity import id_of_fields
-from sweep.driver.disk_watch import DiskWatch
-from sweep.driver.error_files import write_error
-from sweep.driver.failures_in_a_row import Streak
-from sweep.driver.kept_files import KeptFiles
 from sweep.faults import Faults
 from sweep.ray_internals import forget_results
 from sweep.results.leader import Leader
@@ -28,6 +24,10 @@ from sweep.search.proposer import UNFINISHED
 from sweep.search.tune_searcher import Result
 from sweep.trial.job import Job
 from sweep.trial.reports import unpack
+from sweep.tuning.disk_watch import DiskWatch
+from sweep.tuning.error_files import write_error
+from sweep.tuning.failures_in_a_row import Streak
+from sweep.tuning.kept_files import KeptFiles
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.disk import is_full
 

@@ -6,13 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from sweep.configurations.distinct import Values
-from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
-from sweep.driver.failures_in_a_row import Streak
-from sweep.driver.interrupts import Interrupts
-from sweep.driver.ledger import Ledger
-from sweep.driver.recording import Record
-from sweep.driver.replay import Replay
-from sweep.driver.tune_run import planned_scheduler, tune_trials
 from sweep.engine.engine import Engine
 from sweep.engine.feed import HEADS_PER_PROCESS, Feed, UnderWay, planned_trials, unrecorded
 from sweep.engine.queue import Queue
@@ -24,6 +17,13 @@ from sweep.search.proposer import Proposer
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.heads_alike import group_key
 from sweep.trial.job import Job
+from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
+from sweep.tuning.failures_in_a_row import Streak
+from sweep.tuning.interrupts import Interrupts
+from sweep.tuning.ledger import Ledger
+from sweep.tuning.recording import Record
+from sweep.tuning.replay import Replay
+from sweep.tuning.tune_run import planned_scheduler, tune_trials
 from tl_core.errors import BadInput
 
 CAUSES = {"timed_out": "the time budget ended", "interrupted": "the sweep was interrupted"}

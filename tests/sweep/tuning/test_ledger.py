@@ -5,8 +5,8 @@ import pickle
 
 import pytest
 
-from sweep.driver.ledger import Ledger
 from sweep.results.tables import read_table
+from sweep.tuning.ledger import Ledger
 
 
 def test_a_completed_trial(told):

@@ -6,9 +6,9 @@ from typing import Any, Protocol
 from ray.tune import Callback
 from ray.tune.experiment import Trial
 
-from sweep.driver.ledger import error_text
 from sweep.search.tune_searcher import Result
 from sweep.trial.reports import unpack
+from sweep.tuning.ledger import error_text
 
 GO, STOP, CUT = "go", "stop", "cut"
 """What was said to a report: train on (or it is the last), stop, or end for the time budget."""

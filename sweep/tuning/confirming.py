@@ -10,14 +10,14 @@ import pandas as pd
 from ray.tune.search import Searcher
 
 from sweep.configurations.distinct import Values
-from sweep.driver.ledger import Ledger
-from sweep.driver.recording import Record
-from sweep.driver.tune_run import TimeBudget
 from sweep.engine.feed import unrecorded
 from sweep.plan.confirmation import Confirmation, Timed, seconds_needed
 from sweep.plan.plan import Plan
 from sweep.results.selection import GROUP, RANKED, to_confirm, trial_numbers
 from sweep.search.tune_searcher import Result, TuneSearcher, UnsavedSearcher
+from sweep.tuning.ledger import Ledger
+from sweep.tuning.recording import Record
+from sweep.tuning.tune_run import TimeBudget
 
 LEAST = 2
 """Configurations that a search has to measure before time is kept to confirm the best of them."""

@@ -15,7 +15,7 @@ from sweep.results.selection import CONFIRM, SEARCH
 from sweep.terminal.values import STATUS_STYLE, clock, describe
 
 if TYPE_CHECKING:  # it loads Ray, whose environment must be prepared first
-    from sweep.driver.ledger import Ledger, TrialRecord
+    from sweep.tuning.ledger import Ledger, TrialRecord
 
 RUNNING_SHOWN = 6
 

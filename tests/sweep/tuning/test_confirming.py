@@ -7,13 +7,13 @@ from types import SimpleNamespace
 import pytest
 from ray.tune.search import Searcher
 
-from sweep.driver.confirming import ConfirmingSearcher, SharedBudget
-from sweep.driver.ledger import Ledger
 from sweep.plan.confirmation import Confirmation
 from sweep.search.searchers import ListProposer
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.reports import pack
+from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
+from sweep.tuning.ledger import Ledger
 
 FINISHED = Searcher.FINISHED
 

@@ -6,12 +6,12 @@ import pytest
 from rich.console import Console
 
 from sweep.driver import live_view
-from sweep.driver.ledger import TrialRecord
-from sweep.driver.live_view import LiveView, live
 from sweep.results.leader import Leader
 from sweep.results.schema import STATUSES
 from sweep.terminal.loading import loading
 from sweep.terminal.values import STATUS_STYLE, clock, describe, short
+from sweep.tuning.ledger import TrialRecord
+from sweep.tuning.live_view import LiveView, live
 
 START = 1_000.0
 LONG = {
