@@ -85,7 +85,8 @@ def only_needed_processes() -> Iterator[None]:
     try:
         from ray._private import node, parameter
 
-        started, given = node.Node.start_api_server, parameter.RayParams
+        started = node.Node.start_api_server
+        given: Any = parameter.RayParams
         given(include_log_monitor=False, no_monitor=True)
     except (ImportError, AttributeError, TypeError):
         yield
