@@ -219,7 +219,7 @@ def test_trials_of_the_confirmation_say_so_in_every_table(told):
 def test_a_trial_that_ended_for_the_time_budget_was_not_stopped_by_the_scheduler(told):
     for trial in (told.start(lr=0.3), told.start(lr=0.1)):
         told.epoch(trial)
-        told.ledger.out_of_time = {"t1"}
+        told.ledger.out_of_time = {1}
         told.complete(trial)
     assert told.rows()["status"].tolist() == ["stopped", "timed_out"]
 
