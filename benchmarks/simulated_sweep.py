@@ -36,7 +36,7 @@ from sweep.trial.reports import NO_METRICS, pack
 from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
 from sweep.tuning.ledger import Ledger
 from sweep.tuning.recording import Record, Recording
-from sweep.tuning.tune_run import _Ending
+from sweep.tuning.tune_run import Ending
 from tl_core.config import TrainConfig
 
 SPACE = {
@@ -198,7 +198,7 @@ class Sweep:
         self.feed.cut = self.ledger.out_of_time
         self.recording = Recording(self._record, self.feed.cut)
         over = SimpleNamespace(over=threading.Event())
-        self.ending = _Ending(self.budget, cast(Engine, over), self.feed, self.ledger.disk)
+        self.ending = Ending(self.budget, cast(Engine, over), self.feed, self.ledger)
         self._fill()
         while self.events:
             self.now, _, trial = heapq.heappop(self.events)

@@ -99,7 +99,7 @@ def tune_trials(
     tuner = tune.Tuner(
         tune.with_resources(tune.with_parameters(Slot, desk=engine.desk), slot_resources()),
         tune_config=_tune_config(feed, scheduler, most_trials),
-        run_config=_run_config(callbacks, _Ending(budget, engine, feed, ledger), folder),
+        run_config=_run_config(callbacks, Ending(budget, engine, feed, ledger), folder),
     )
     try:
         with interrupts.handled():
@@ -153,7 +153,7 @@ def planned_scheduler(plan: Plan) -> Fifo:
     return build_scheduler(plan.search.scheduler, context)
 
 
-class _Ending(Stopper):
+class Ending(Stopper):
     """Ends training, too, when a budget, a full disk or failures in a row end the sweep.
 
     It knows trials by Tune's names.
@@ -163,11 +163,13 @@ class _Ending(Stopper):
         self.budget, self.engine, self.feed, self.ledger = budget, engine, feed, ledger
 
     def __call__(self, trial_id: str, result: dict[str, Any]) -> bool:
+        """Whether the budget ends this trial."""
         if ends := self.budget(self.feed.names[trial_id], result):
             self.feed.cut.add(self.feed.numbers[trial_id])
         return ends
 
     def stop_all(self) -> bool:
+        """Whether the sweep is to end."""
         disk, streak = self.ledger.disk, self.ledger.streak
         if ends := streak.over or self.budget.stop_all() or disk.hopeless:
             self.engine.over.set()

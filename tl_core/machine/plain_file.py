@@ -33,7 +33,9 @@ def open_plain(path: str | Path) -> BinaryIO:
 def read_plain(path: str | Path, most: int) -> bytes:
     """The file's content, at most so many bytes; raises as `open_plain`, or where it has more."""
     with open_plain(path) as file:
-        content = file.read(most + 1) if os.fstat(file.fileno()).st_size <= most else None
+        size = os.fstat(file.fileno()).st_size
+        # Python takes the memory for all that it is asked to read.
+        content = file.read(size + 1) if size <= most else None
     if content is None or len(content) > most:
         raise OSError(errno.EFBIG, f"it has more than {most:,} bytes", str(path))
     return content

@@ -203,6 +203,7 @@ OF_SHOW = {
     "ended_at": None, "trials_planned": int, "question": str, "search": str, "scheduler": str,
     "seeds": int, "fields": dict, "winner": dict, "notes": list, "errors": list, "exit_code": int,
     "top": list, "effects": list, "importance": list, "strategies": list, "effects_refused": None,
+    "failures": list,
 }  # fmt: skip
 
 

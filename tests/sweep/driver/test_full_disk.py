@@ -6,8 +6,8 @@ import pandas as pd
 import pytest
 
 from sweep import api
-from sweep.driver import disk_watch
 from sweep.results import tables
+from sweep.tuning import disk_watch
 
 SPACE = (
     "BASE = TrainConfig(dataset='digits', width=4, epochs=2, limit_train=100, precision='fp32',"

@@ -158,10 +158,10 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
     class Trials:
         notes, job, searcher = (), None, SimpleNamespace()
 
-        def __init__(self, plan, job, proposer, ledger, engine, planned, begins):
+        def __init__(self, plan, job, proposer, ledger, engine, planned, begins, *more):
             self.begins = begins
 
-        def run(self, folder):
+        def run(self, folder, began):
             for tell, number in ((run.take_count, 5), (self.begins, 7)):
                 tell(number)
                 written = read_manifest(tmp_path, "s1")
@@ -182,7 +182,7 @@ def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
         def __init__(self, *about):
             pass
 
-        def run(self, folder):
+        def run(self, folder, began):
             raise RuntimeError("Tune is gone")
 
     monkeypatch.setattr("sweep.tuning.all_trials.AllTrials", Trials)

@@ -24,7 +24,11 @@ def rows(tmp_path):
         {"image_size": 32, "channels": (8, 8), "lr": 2.0, "momentum": None},
     ]
     written = [
-        {"trial_id": f"s-1_{n:05d}", **TrainConfig(seed=n).to_dict(), **values}
+        {
+            "trial_id": f"s-1_{n:05d}",
+            **TrainConfig(seed=n).to_dict(),
+            **values,
+        }
         for n, values in enumerate(own)
     ]
     write_rows(tmp_path, "trials", "s-1", written)

@@ -6,12 +6,12 @@ from types import SimpleNamespace
 import pytest
 import ray
 
-from sweep.driver import tune_run
 from sweep.engine import processes
 from sweep.judge.judge_sweep import judge_sweep
 from sweep.plan.resources import Resources
 from sweep.results.tables import write_rows
-from tl_core.config import TrainConfig
+from sweep.search.schedulers import Fifo
+from sweep.tuning import tune_run
 
 
 def shares(**changed):
@@ -109,21 +109,20 @@ def tuned(tmp_path, monkeypatch):
         given.trainable, given.config = trainable, tune_config
         return SimpleNamespace(fit=lambda: None)
 
-    def end():
+    def end(*, in_haste):
         given.ended += 1
 
     monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
     monkeypatch.setattr(tune_run.tune, "with_parameters", lambda trainable, **more: trainable)
     monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.7")
-    plan = SimpleNamespace(
-        searched_epochs=3, grace_period=1, most_trials=7,
-        search=SimpleNamespace(scheduler="none", seeds=[0]),
-        options=SimpleNamespace(reduction_factor=3.0), base=TrainConfig(),
+    ledger = SimpleNamespace(
+        faults=SimpleNamespace(guard=lambda *about: None), out_of_time=set(),
+        disk=SimpleNamespace(short=None),
     )  # fmt: skip
-    ledger = SimpleNamespace(faults=SimpleNamespace(guard=lambda *about: None))
-    engine = SimpleNamespace(desk=None, tell=None, count=None, look=None, end=end)
+    engine = SimpleNamespace(desk=None, end=end)
+    feed = SimpleNamespace(asked=None, decided=lambda: None)
     budget = tune_run.TimeBudget(None)
-    tune_run.tune_trials(plan, None, ledger, engine, lambda values: None, budget, tmp_path)
+    tune_run.tune_trials(feed, Fifo(), ledger, engine, budget, tmp_path, most_trials=7)
     return given
 
 

@@ -171,7 +171,7 @@ def test_the_search_ends_early_enough_for_its_confirmation(sweep):
     assert made.searcher.over
     assert not time(running.trial_id, {"done": True})
     assert time(running.trial_id, {"done": False})
-    made.ledger.out_of_time = time.cut
+    made.ledger.out_of_time.add(running.config["number"])
     made.end(running, 0.6, status="running")
     fresh = [made.ask() for _ in range(4)]
     assert [t.config["number"] for t in fresh] == [4, 5, 6, 7]  # one of the search never began

@@ -4,10 +4,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweep.driver import disk_watch, ending
+from sweep.driver import ending
 from sweep.driver.ending import end_manifest, full_line
 from sweep.driver.unfinished import Unfinished
 from sweep.faults import Faults
+from sweep.tuning import disk_watch
 from sweep.tuning.disk_watch import HOPELESS, DiskWatch
 from tl_core.machine.disk import LEAST_FREE
 

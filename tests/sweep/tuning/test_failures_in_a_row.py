@@ -5,7 +5,7 @@ from types import SimpleNamespace
 import pytest
 
 from sweep.tuning.failures_in_a_row import Streak
-from sweep.tuning.tune_run import TimeBudget, _Ending
+from sweep.tuning.tune_run import Ending, TimeBudget
 
 KEY, VALUE = "KeyError: 'a'", "ValueError: lr={}"
 ENDS = {
@@ -48,7 +48,7 @@ def test_training_ends_with_the_sweep(told):
     over = []
     engine = SimpleNamespace(over=SimpleNamespace(set=lambda: over.append(True)))
     told.ledger.streak = Streak(2)
-    ending = _Ending(TimeBudget(None), engine, SimpleNamespace(), told.ledger)
+    ending = Ending(TimeBudget(None), engine, SimpleNamespace(), told.ledger)
     for number in range(2):
         assert not ending.stop_all()
         trial = told.start(lr=0.1 * (number + 1))

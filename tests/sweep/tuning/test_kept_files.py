@@ -2,9 +2,9 @@
 
 import pytest
 
-from sweep.driver import kept_files
 from sweep.results.selection import CONFIRM, SEARCH
 from sweep.trial.job import Job
+from sweep.tuning import kept_files
 from sweep.tuning.kept_files import KeptFiles
 
 

@@ -5,11 +5,11 @@ from types import SimpleNamespace
 import pytest
 from rich.console import Console
 
-from sweep.driver import live_view
 from sweep.results.leader import Leader
 from sweep.results.schema import STATUSES
 from sweep.terminal.loading import loading
 from sweep.terminal.values import STATUS_STYLE, clock, describe, short
+from sweep.tuning import live_view
 from sweep.tuning.ledger import TrialRecord
 from sweep.tuning.live_view import LiveView, live
 
