@@ -119,7 +119,7 @@ def tuned(tmp_path, monkeypatch):
         faults=SimpleNamespace(guard=lambda *about: None), out_of_time=set(),
         disk=SimpleNamespace(short=None),
     )  # fmt: skip
-    engine = SimpleNamespace(desk=None, end=end)
+    engine = SimpleNamespace(desk=None, end=end, look=lambda: None)
     feed = SimpleNamespace(asked=None, decided=lambda: None)
     budget = tune_run.TimeBudget(None)
     tune_run.tune_trials(feed, Fifo(), ledger, engine, budget, tmp_path, most_trials=7)
