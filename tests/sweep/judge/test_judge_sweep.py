@@ -23,12 +23,9 @@ def rows(tmp_path):
         {"image_size": None, "channels": None, "lr": 0.1},
         {"image_size": 32, "channels": (8, 8), "lr": 2.0, "momentum": None},
     ]
+    whole = {"status": "completed"}
     written = [
-        {
-            "trial_id": f"s-1_{n:05d}",
-            **TrainConfig(seed=n).to_dict(),
-            **values,
-        }
+        {**whole, "trial_id": f"s-1_{n:05d}", **TrainConfig(seed=n).to_dict(), **values}
         for n, values in enumerate(own)
     ]
     write_rows(tmp_path, "trials", "s-1", written)
