@@ -77,6 +77,7 @@ def resume(
     *,
     results: str | Path = RESULTS,
     more_trials: int = 0,
+    epochs: int | None = None,
     retry: bool = False,
     force: bool = False,
     quiet: bool = False,
@@ -88,6 +89,8 @@ def resume(
         name: of the sweep.
         results: folder of all results, or the URL of a store.
         more_trials: configurations that a finished search is to try as well.
+        epochs: that the trials of a finished sweep are to have, more than they have; for a
+            constant schedule.
         retry: run trials again that failed, ran out of memory or timed out.
         force: also where code, versions or settings have changed.
         quiet: show no progress.
@@ -101,7 +104,7 @@ def resume(
             raise BadInput(f"{option}= cannot be changed; one of {', '.join(OF_THIS_RUN)}.")
     return resume_sweep(
         results_folder(results), name, SafeConsole(quiet=quiet, emoji=False),
-        changed=options, more_trials=more_trials, again=retry, force=force,
+        changed=options, more_trials=more_trials, epochs=epochs, again=retry, force=force,
     )  # fmt: skip
 
 

@@ -134,12 +134,15 @@ def resume_command(
         int,
         typer.Option(min=0, help="Configurations that a finished search is to try as well."),
     ] = 0,
+    epochs: Annotated[
+        int | None, typer.Option(min=1, help="Epochs of each trial of a finished sweep, more.")
+    ] = None,
     force: Force = False,
     results: flags.Results = str(RESULTS),
     **given: Any,
 ) -> None:
     """Go on with a sweep that was interrupted or killed, where it was."""
-    _go_on(results, name, given, more_trials=more_trials, force=force)
+    _go_on(results, name, given, more_trials=more_trials, epochs=epochs, force=force)
 
 
 @flags.takes(OF_THIS_RUN)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import filelock
+import pandas as pd
 from rich.console import Console
 
 from sweep.driver.made_of import differences, made_of
@@ -37,6 +38,8 @@ from sweep.results.tables import read_table
 from sweep.store.location import relocated
 from tl_core.errors import BadInput
 
+CONSTANT = "constant"
+"""The schedule whose rates do not depend on the last epoch."""
 EXTENDABLE = ("optuna", "random")
 """Searches that can try more configurations than they were asked for."""
 
@@ -48,6 +51,7 @@ def resume_sweep(
     *,
     changed: Mapping[str, Any] | None = None,
     more_trials: int = 0,
+    epochs: int | None = None,
     again: bool = False,
     force: bool = False,
 ) -> SweepResult:
@@ -60,6 +64,7 @@ def resume_sweep(
         changed: options in the place of the sweep's own: those of the machine, and `time_budget`,
             the time from now on.
         more_trials: configurations that a finished search is to try beside those that it has.
+        epochs: that the trials of a finished sweep are to have, more than they have.
         again: whether trials that failed, ran out of memory or of time are run again.
         force: also where code or settings are not what they were, and where the driver, on
             another machine, gives no sign of life.
@@ -77,6 +82,7 @@ def resume_sweep(
         begin = _beginning(entries, name)
         to_do = [
             *(_more(begin, entries, manifest, more_trials) if more_trials else ()),
+            *(_longer(entries, results, manifest, epochs) if epochs is not None else ()),
             *(_again(entries, results, manifest) if again else ()),
         ]
         if manifest.status == "finished" and not to_do:
@@ -235,11 +241,37 @@ def _more(begin: Entry, entries: Sequence[Entry], manifest: Manifest, more: int)
     return [{"kind": "more", "options": {"trials": before + more}}]
 
 
+def _longer(
+    entries: Sequence[Entry], results: Path, manifest: Manifest, epochs: int
+) -> list[Entry]:
+    """The entry of the trials that go on; raises BadInput where they cannot."""
+    name, asked = manifest.name, f"--epochs {epochs}"
+    if manifest.status != "finished":
+        raise BadInput(f"{asked}: {name} is not finished; `resume {name}` first.")
+    if "epochs" in manifest.fields:
+        raise BadInput(f"{asked}: {name} compares numbers of epochs; they cannot be changed.")
+    rows = read_table(results, "trials", name)
+    whole = rows[(rows["status"] == "completed") & (rows["epochs_trained"] == rows["epochs"])]
+    if len(whole) and whole["epochs"].max() >= epochs:
+        raise BadInput(f"{asked}: trials of {name} have {whole['epochs'].max()}; give more.")
+    others = sorted(set(whole["schedule"]) - {CONSTANT})
+    if others:
+        raise BadInput(
+            f"{asked}: with schedule={others[0]!r} the rates of a trial depend on its last epoch,"
+            f" so it cannot go on as if it had been longer; only schedule={CONSTANT!r} can."
+        )
+    numbers = sorted(_numbers(whole) & ended_numbers(entries))
+    return [{"kind": "longer", "numbers": numbers, "epochs": epochs}] if numbers else []
+
+
+def _numbers(rows: pd.DataFrame) -> set[int]:
+    return {int(str(trial).rsplit("_", 1)[1]) for trial in rows["trial_id"]}
+
+
 def _again(entries: Sequence[Entry], results: Path, manifest: Manifest) -> list[Entry]:
     """The entry of the trials that ended without a result, where there are any."""
     ended, rows = ended_numbers(entries), read_table(results, "trials", manifest.name)
-    failed = rows.loc[rows["status"].isin(FAILURES), "trial_id"]
-    numbers = sorted({int(str(trial).rsplit("_", 1)[1]) for trial in failed} & ended)
+    numbers = sorted(_numbers(rows[rows["status"].isin(FAILURES)]) & ended)
     return [{"kind": "again", "numbers": numbers}] if numbers else []
 
 

@@ -12,6 +12,7 @@
 | over | the time budget ended the search | |
 | more | `resume` was told to go on | `options` that replace those of `begin` |
 | again | `retry` runs trials again | `numbers` |
+| longer | `resume --epochs` lets trials go on | `numbers`, `epochs` |
 | close | the driver has no more trials | `status` of the sweep |
 """
 

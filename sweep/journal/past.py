@@ -16,7 +16,7 @@ def ended_numbers(entries: Sequence[Entry]) -> set[int]:
     for entry in entries:
         if entry["kind"] == "end":
             ended.add(entry["number"])
-        elif entry["kind"] == "again":
+        elif entry["kind"] in ("again", "longer"):
             ended -= set(entry["numbers"])
     return ended
 

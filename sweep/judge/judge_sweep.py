@@ -152,7 +152,10 @@ def _run(
 
 def trial_values(plan: Plan, row: pd.Series) -> dict[str, Any]:
     """The fields in which a trial may differ from the base, as a row of `trials` has them."""
-    return {name: field_value(name, row[name]) for name in (*plan.varied, "seed")}
+    own = [*plan.varied, "seed"]
+    if row["epochs"] != plan.base.epochs:  # it was made longer
+        own.append("epochs")
+    return {name: field_value(name, row[name]) for name in own}
 
 
 def _winner(

@@ -164,15 +164,26 @@ class Ledger(Callback):
 
     def start_again(self, number: int) -> Values:
         """Forget all that a trial that ended has reported, since it starts again; its values."""
-        record = self.records[number]
-        trial_id = self.job.trial_id(number)
+        record = self._reopened(number, self.epochs)
+        self.records[number] = TrialRecord(number, record.values, record.phase)
+        return record.values
+
+    def go_on(self, number: int, epochs: int) -> Values:
+        """Let a trial that ended go on up to so many epochs; its values from now on."""
+        record = self._reopened(number)
+        record.status, record.ended_at = "running", None
+        record.values = {**record.values, "epochs": epochs}
+        return record.values
+
+    def _reopened(self, number: int, *others: TableWriter) -> TrialRecord:
+        """The record of a trial that ended and has no row, nor rows in other tables, any more."""
+        record, trial_id = self.records[number], self.job.trial_id(number)
         self.statuses[record.status] -= 1
         self.files.start_again(number)
         self.outcomes = [row for row in self.outcomes if row["trial_id"] != trial_id]
-        for table in (self.trials, self.epochs):
+        for table in (self.trials, *others):
             table.rows = [row for row in table.rows if row["trial_id"] != trial_id]
-        self.records[number] = TrialRecord(number, record.values, record.phase)
-        return record.values
+        return record
 
     def stop_unstarted(self, number: int, values: Values) -> None:
         """Write the row of a trial that is not trained because its configuration was stopped."""

@@ -88,6 +88,7 @@ class Replay:
         handlers = {
             "propose": self._propose, "start": self._start, "result": self._hear,
             "end": self._end, "over": self._over, "more": self._more, "again": self._again,
+            "longer": self._longer,
         }  # fmt: skip
         for entry in entries:
             moment = datetime.fromtimestamp(entry["time"], UTC)
@@ -173,6 +174,14 @@ class Replay:
             values = self.ledger.start_again(number)
             config = {"number": number, "values": values}
             self.running[number] = PastTrial(f"again{number}", config)
+
+    def _longer(self, entry: Entry) -> None:
+        """The search has heard how these ended; they go on all the same, and none is stopped."""
+        for number in entry["numbers"]:
+            trained = self.ledger.records[number].epoch
+            values = self.ledger.go_on(number, entry["epochs"])
+            config = {"number": number, "values": values}
+            self.running[number] = PastTrial(f"longer{number}", config, trained)
 
     def _trial(self, entry: Entry) -> Trial:
         return cast(Trial, self.running[entry["number"]])

@@ -35,7 +35,7 @@ def rows(tmp_path):
 
 def test_values_are_those_that_the_trial_had(rows):
     read, own = rows
-    plan = SimpleNamespace(varied=("image_size", "channels", "lr"))
+    plan = SimpleNamespace(varied=("image_size", "channels", "lr"), base=TrainConfig())
     for number, (row, wanted) in enumerate(zip(read, own, strict=True)):
         values = trial_values(plan, row)
         assert values == {**{k: wanted[k] for k in plan.varied}, "seed": number}
