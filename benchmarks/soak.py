@@ -4,8 +4,8 @@
     python benchmarks/soak.py --trials 300 --out soak.json
 
 The trials are heads on kept activations of digits, drawn at random: as many trials a second as
-there can be. All processes of the sweep are looked at every two seconds; what the second quarter of
-the time used is compared with the last.
+there can be. All processes of the sweep are looked at every two seconds; what the second quarter
+of the time used is compared with the last.
 """
 
 import argparse

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import filelock
-import pandas as pd
 from rich.console import Console
 
+from sweep.driver.going_on import longer_trials_of, more_trials_of, trials_again_of
 from sweep.driver.made_of import differences, made_of
 from sweep.driver.run_plan import Past, run_plan
 from sweep.driver.study import sweeps_of
@@ -22,7 +22,7 @@ from sweep.driver.trained_source import source_plan, with_trained_source
 from sweep.engine.ray_cluster import prepare_environment
 from sweep.journal.entries import VERSION, Entry
 from sweep.journal.journal import FILE, read_journal
-from sweep.journal.past import ended_numbers, last_entry, seconds_used
+from sweep.journal.past import last_entry, seconds_used
 from sweep.options.as_data import options_from_data
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
@@ -31,17 +31,10 @@ from sweep.plan.plan import Plan
 from sweep.report.summary import SweepResult, load_result
 from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, read_manifest
-from sweep.results.schema import FAILURES
 from sweep.results.sources import keep_winner
 from sweep.results.stored import fetch_names, fetch_sweep, fetch_to_resume, is_stored
-from sweep.results.tables import read_table
 from sweep.store.location import relocated
 from tl_core.errors import BadInput
-
-CONSTANT = "constant"
-"""The schedule whose rates do not depend on the last epoch."""
-EXTENDABLE = ("optuna", "random")
-"""Searches that can try more configurations than they were asked for."""
 
 
 def resume_sweep(
@@ -81,9 +74,9 @@ def resume_sweep(
         entries = read_journal(run_folder(results, name) / FILE, mend=True)
         begin = _beginning(entries, name)
         to_do = [
-            *(_more(begin, entries, manifest, more_trials) if more_trials else ()),
-            *(_longer(entries, results, manifest, epochs) if epochs is not None else ()),
-            *(_again(entries, results, manifest) if again else ()),
+            *(more_trials_of(begin, entries, manifest, more_trials) if more_trials else ()),
+            *(longer_trials_of(entries, results, manifest, epochs) if epochs is not None else ()),
+            *(trials_again_of(entries, results, manifest) if again else ()),
         ]
         if manifest.status == "finished" and not to_do:
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
@@ -225,54 +218,6 @@ def _check(begin: Entry, plan: Plan, console: Console, *, force: bool) -> None:
             " Restore it, or go on all the same with --force."
         )
     console.print(f"Not as it was: {listed}.", style="bold yellow", highlight=False, markup=False)
-
-
-def _more(begin: Entry, entries: Sequence[Entry], manifest: Manifest, more: int) -> list[Entry]:
-    """The entry of more trials; raises BadInput where there can be none."""
-    name, asked = manifest.name, f"--more-trials {more}"
-    if manifest.status != "finished":
-        raise BadInput(f"{asked}: {name} is not finished; `resume {name}` first.")
-    if begin["settled"].get("search") not in EXTENDABLE:
-        raise BadInput(
-            f"{asked}: {name} is a {manifest.search}, which has all its configurations;"
-            f" only searches by {' or '.join(EXTENDABLE)} can go on."
-        )
-    before = (last_entry(entries, "more") or {"options": begin["settled"]})["options"]["trials"]
-    return [{"kind": "more", "options": {"trials": before + more}}]
-
-
-def _longer(
-    entries: Sequence[Entry], results: Path, manifest: Manifest, epochs: int
-) -> list[Entry]:
-    """The entry of the trials that go on; raises BadInput where they cannot."""
-    name, asked = manifest.name, f"--epochs {epochs}"
-    if manifest.status != "finished":
-        raise BadInput(f"{asked}: {name} is not finished; `resume {name}` first.")
-    if "epochs" in manifest.fields:
-        raise BadInput(f"{asked}: {name} compares numbers of epochs; they cannot be changed.")
-    rows = read_table(results, "trials", name)
-    whole = rows[(rows["status"] == "completed") & (rows["epochs_trained"] == rows["epochs"])]
-    if len(whole) and whole["epochs"].max() >= epochs:
-        raise BadInput(f"{asked}: trials of {name} have {whole['epochs'].max()}; give more.")
-    others = sorted(set(whole["schedule"]) - {CONSTANT})
-    if others:
-        raise BadInput(
-            f"{asked}: with schedule={others[0]!r} the rates of a trial depend on its last epoch,"
-            f" so it cannot go on as if it had been longer; only schedule={CONSTANT!r} can."
-        )
-    numbers = sorted(_numbers(whole) & ended_numbers(entries))
-    return [{"kind": "longer", "numbers": numbers, "epochs": epochs}] if numbers else []
-
-
-def _numbers(rows: pd.DataFrame) -> set[int]:
-    return {int(str(trial).rsplit("_", 1)[1]) for trial in rows["trial_id"]}
-
-
-def _again(entries: Sequence[Entry], results: Path, manifest: Manifest) -> list[Entry]:
-    """The entry of the trials that ended without a result, where there are any."""
-    ended, rows = ended_numbers(entries), read_table(results, "trials", manifest.name)
-    numbers = sorted(_numbers(rows[rows["status"].isin(FAILURES)]) & ended)
-    return [{"kind": "again", "numbers": numbers}] if numbers else []
 
 
 def _with_time(entries: Sequence[Entry]) -> list[Entry]:
