@@ -18,6 +18,8 @@ from sweep import run
 from sweep.search.schedulers import Asha
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.tuning.confirming import SharedBudget
+from sweep.use.unjudged import best_so_far
+from tl_core.models.saved_model import load_model
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 
@@ -77,7 +79,7 @@ def test_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(("how", "code"), [("timed_out", 1), ("interrupted", 130)])
-def test_a_confirmation_that_is_cut_off_leaves_the_winner_to_the_search(
+def test_a_confirmation_that_is_cut_off_leaves_the_choice_to_the_search(
     tmp_path: Path,
     write_file: Callable[..., str],
     tiny_confirmed: str,
@@ -104,7 +106,13 @@ def test_a_confirmation_that_is_cut_off_leaves_the_winner_to_the_search(
     assert trials["status"].tolist()[3:] == [how] * 4
     assert trials["epochs_trained"].tolist()[3:] == [1, 0, 0, 0]
     best = trials[:3]["best_val_accuracy"].idxmax()
-    assert result.manifest.winner["trial_id"] == trials["trial_id"][best]
+    if how == "timed_out":
+        assert result.manifest.winner["trial_id"] == trials["trial_id"][best]
+    else:  # nothing is judged
+        assert result.manifest.winner is None
+        weights, trial_id = best_so_far(tmp_path, "cut")
+        assert trial_id == trials["trial_id"][best]
+        assert load_model(weights).classes == tuple("0123456789")
     assert (result.manifest.status, result.exit_code) == (how, code)
     cause = "the time budget ended" if how == "timed_out" else "the sweep was interrupted"
     assert result.manifest.notes[-1] == (
@@ -161,7 +169,7 @@ def test_a_search_that_breaks_off_keeps_what_it_found(
 
     def propose(self):
         if self.proposed == 2:
-            raise OSError(28, "No space left on device")
+            raise OSError(5, "Input/output error")
         return ask(self)
 
     monkeypatch.setattr(searchers.OptunaProposer, "propose", propose)
@@ -172,5 +180,5 @@ def test_a_search_that_breaks_off_keeps_what_it_found(
     assert result.manifest.winner is not None
     assert (result.manifest.status, result.exit_code) == ("failed", 1)
     assert result.manifest.errors == [
-        "Error while searching: OSError: [Errno 28] No space left on device"
+        "Error while searching: OSError: [Errno 5] Input/output error"
     ]
