@@ -8,6 +8,7 @@ folder that still exists, or from a commit, may change under one version and cou
 import contextlib
 import functools
 import hashlib
+import importlib.metadata
 import json
 import os
 import re
@@ -56,9 +57,19 @@ def code_digest(names: Iterable[str]) -> str:
     """Hash of all code behind loaded modules: this package, library versions, the user's texts."""
     names = set(names)
     tops = sorted({"numpy", "torch", *(name.partition(".")[0] for name in names)})
-    versions = [(top, str(getattr(sys.modules.get(top), "__version__", None))) for top in tops]
+    versions = [(top, _version(top)) for top in tops]
     texts = user_code(names)
     return digest(package_digest(), versions, texts, libraries(texts.values()))
+
+
+def _version(top: str) -> str:
+    """A library's version, the same whether this process has loaded it or not."""
+    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+        return _installed_version(top)
+    return str(getattr(sys.modules.get(top), "__version__", None))
+
+
+_installed_version = functools.cache(importlib.metadata.version)
 
 
 def libraries(texts: Iterable[bytes]) -> list[str]:
