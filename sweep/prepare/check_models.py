@@ -7,9 +7,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import torch
-from torch import nn
-
 from sweep.configurations.distinct import Values
 from sweep.faults import last_line
 from sweep.plan.plan import Plan
@@ -18,9 +15,10 @@ from sweep.terminal.loading import LoadProgress
 from sweep.terminal.values import describe, short
 from tl_core.config import SCRATCH, TrainConfig, config_from_dict
 from tl_core.datasets import load_data
-from tl_core.errors import BadInput, first_line
+from tl_core.errors import BadInput
 from tl_core.models import build_model, model_channels
 from tl_core.models.source_weights import normalization
+from tl_core.models.tried import building, show_images
 from tl_core.train.optim import parameter_groups
 from tl_core.train.teacher import check_teacher
 
@@ -106,12 +104,11 @@ def _check(config: TrainConfig, found: Loaded, progress: LoadProgress | None) ->
         check_teacher(config.teacher, data.classes)
     channels = model_channels(config, data.channels)
     normalization(config, data.mean, data.std, channels)
-    model = build_model(
-        config, channels=channels, num_classes=data.num_classes, image_size=data.image_size,
-        classes=data.classes,
-    )  # fmt: skip
+    shape = {"num_classes": data.num_classes, "image_size": data.image_size}
+    with building(config):
+        model = build_model(config, channels=channels, **shape, classes=data.classes)
     parameter_groups(model, config)
-    _show_images(model, config, channels, data.image_size)
+    show_images(model, config, (channels, data.num_classes, data.image_size))
     loaded = getattr(model, "loaded", None)
     if loaded is not None:
         left = dataclasses.asdict(loaded).items()
@@ -122,18 +119,6 @@ def _check(config: TrainConfig, found: Loaded, progress: LoadProgress | None) ->
             "tensors": tensors,
             **{name: list(v) if isinstance(v, tuple) else v for name, v in left},
         }
-
-
-@torch.no_grad()
-def _show_images(model: nn.Module, config: TrainConfig, channels: int, side: int) -> None:
-    """Raise BadInput where the model does not take images of that many pixels."""
-    try:
-        model.eval()(torch.zeros(2, channels, side, side))
-    except Exception as error:
-        raise BadInput(
-            f"backbone={config.backbone!r} cannot take images of image_size={side} pixels"
-            f" ({first_line(error)}); choose another image_size."
-        ) from error
 
 
 def loaded_line(backbone: str, loaded: dict[str, Any]) -> str:

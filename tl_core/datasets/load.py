@@ -25,7 +25,7 @@ from tl_core.datasets.records import DatasetSpec, Progress, Records, Request
 from tl_core.datasets.sameness import check_training_images, constant_notes, shared_notes
 from tl_core.datasets.splits import SplitIndices, check_classes, limit, split
 from tl_core.datasets.table import find_row
-from tl_core.errors import BadInput
+from tl_core.errors import BadInput, first_line
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.user_path import expanded
 
@@ -77,6 +77,21 @@ def resolve(config: TrainConfig, progress: Progress | None) -> tuple[DatasetSpec
     return spec, Request(config.dataset, path, data_dir, progress or silent)
 
 
+def read_records(spec: DatasetSpec, request: Request) -> Records:
+    """What a row's `read` finds; raises BadInput where it errs or returns something else."""
+    rule = f"dataset={request.dataset!r}: read(request) must return Records"
+    try:
+        records = spec.read(request)
+    except (BadInput, OSError, MemoryError):
+        raise
+    except Exception as error:
+        why = f"{type(error).__name__}: {first_line(error)}"
+        raise BadInput(f"{rule} (it raises {why}).") from error
+    if not isinstance(records, Records):
+        raise BadInput(f"{rule} (it returns a {type(records).__name__}).")
+    return records
+
+
 @dataclass(frozen=True)
 class _Loading:
     """One data set on its way from its files to its splits; each step is taken once, if at all."""
@@ -96,7 +111,7 @@ class _Loading:
 
     @functools.cached_property
     def _records(self) -> Records:
-        return self.spec.read(self.request)
+        return read_records(self.spec, self.request)
 
     @functools.cached_property
     def _identity(self) -> Identity:

@@ -39,7 +39,7 @@ class Records:
     """
 
     images: Images  # N images, decoded or not
-    labels: np.ndarray  # (N,) integers, positions in `classes`
+    labels: np.ndarray  # (N,) integers, positions in `classes`; a list becomes an array
     classes: tuple[str, ...]  # K names
     parts: np.ndarray | None = None  # (N,) TRAIN, VAL or TEST; None: 20% are set apart as test
     name: Callable[[int], str] = "image {}".format  # of the image at a position, in messages
@@ -48,6 +48,9 @@ class Records:
     generated images; None: `images` are resized."""
 
     def __post_init__(self) -> None:
+        object.__setattr__(self, "labels", np.asarray(self.labels))
+        if self.parts is not None:
+            object.__setattr__(self, "parts", np.asarray(self.parts))
         count = len(self.images)
         if count == 0:
             raise BadInput("The data set has no images.")
@@ -55,8 +58,9 @@ class Records:
             raise BadInput(f"{count} images need {count} labels; there are {len(self.labels)}.")
         if len(self.classes) < 2:
             raise BadInput(f"A classifier needs 2 classes; there is {', '.join(self.classes)}.")
-        if not np.issubdtype(self.labels.dtype, np.integer):
-            raise BadInput(f"Labels must be whole numbers; they are {self.labels.dtype}.")
+        if not np.issubdtype(self.labels.dtype, np.integer) or self.labels.ndim != 1:
+            found = f"{self.labels.dtype} of shape {self.labels.shape}"
+            raise BadInput(f"Labels must be whole numbers, one for each image; they are {found}.")
         low, high, count = int(self.labels.min()), int(self.labels.max()), len(self.classes)
         if low < 0 or high >= count:
             raise BadInput(

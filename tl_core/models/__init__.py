@@ -24,7 +24,7 @@ from torch import nn
 from torch.nn.parameter import is_lazy
 
 from tl_core.config import PRETRAINED, STRUCTURE_FIELDS, TrainConfig
-from tl_core.errors import BadInput, first_line, near_names
+from tl_core.errors import BadInput, near_names
 from tl_core.models import plain
 from tl_core.models.baseline import BaselineCNN
 from tl_core.models.dense_head import replace_head
@@ -36,6 +36,7 @@ from tl_core.models.residual import ResidualCNN
 from tl_core.models.source_weights import load_hub_weights, load_source
 from tl_core.models.stages import head_parameters, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
+from tl_core.models.tried import building, show_images
 from tl_core.weights.weights_file import weights_path
 
 __all__ = [
@@ -235,23 +236,15 @@ def _sketch(
     for device in _sketch_devices(config, shape):
         try:
             with torch.random.fork_rng(devices=[]):
-                with torch.device(device):
+                with building(config), torch.device(device):
                     model = _random_model(config, **shape)
-                    images = torch.zeros(2, channels, side, side)
-                with torch.set_grad_enabled(training):
-                    logits = model.train(training)(images)
-                if isinstance(logits, torch.Tensor) and logits.requires_grad:
-                    logits.sum().backward()
+                images_of = (channels, num_classes, side)
+                show_images(model, config, images_of, device=device, training=training)
                 return model
-        except Exception as error:
+        except BadInput as error:
             if device == "cpu":  # the other may fail for want of numbers
-                failure = error
-    if isinstance(failure, BadInput):
-        raise failure
-    raise BadInput(
-        f"backbone={config.backbone!r} cannot take images of image_size={side} pixels"
-        f" ({first_line(failure)}); choose another image_size."
-    ) from failure
+                refusal = error
+    raise refusal
 
 
 def _sketch_devices(config: TrainConfig, shape: dict[str, int]) -> tuple[str, str]:
@@ -273,6 +266,8 @@ def _random_model(
     timm_backbone = config.backbone.startswith(PREFIX)
     build = create_timm_model if timm_backbone else _row(config.backbone).build
     model = build(config, channels=channels, num_classes=num_classes, image_size=image_size)
+    if not isinstance(model, nn.Module):
+        raise TypeError(f"it gives a {type(model).__name__}, no nn.Module")
     if config.head_units is not None:
         replace_head(model, config, num_classes)
     return model

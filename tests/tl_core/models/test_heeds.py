@@ -144,7 +144,7 @@ def test_no_training_pass_runs_once_all_is_known(monkeypatch):
 
 def test_a_model_that_cannot_be_built_is_refused_in_one_line(monkeypatch):
     monkeypatch.setitem(MODELS, "broken", ModelSpec(lambda config, **shape: 1 / 0, "a user's"))
-    with pytest.raises(BadInput, match=r"'broken' cannot take images.*division by zero"):
+    with pytest.raises(BadInput, match=r"'broken' cannot be built \(.*division by zero"):
         heeded_fields(TrainConfig(backbone="broken"), ("width",), {}, image_size=8)
 
 

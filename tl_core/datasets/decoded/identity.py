@@ -141,9 +141,13 @@ def _look_at(raw: "bytes | np.ndarray") -> tuple[bytes, Header | str]:
     """Hash and header of one image."""
     if isinstance(raw, bytes):
         return hashlib.blake2b(raw).digest(), read_header(raw)
-    if raw.dtype != np.uint8:
+    if not isinstance(raw, np.ndarray) or raw.dtype != np.uint8 or raw.ndim < 2:
+        found = type(raw).__name__
+        if isinstance(raw, np.ndarray):
+            found = f"array, {raw.dtype} of shape {raw.shape}"
         raise BadInput(
-            f"An image is an array of {raw.dtype}; it must be uint8, of shape (H, W) or (H, W, 3)."
+            f"An image is given as {found}; it must be the bytes of an image file, or a uint8"
+            " array of shape (H, W) or (H, W, 3)."
         )
     height, width = raw.shape[:2]
     content = str(raw.shape).encode() + raw.tobytes()
