@@ -11,14 +11,19 @@ from tl_core.machine.user_path import absolute
 
 
 def read_overrides(
-    fixed: Mapping[str, Any], settings: Iterable[str], results: Path
+    fixed: Mapping[str, Any], said: Mapping[str, str], settings: Iterable[str], results: Path
 ) -> dict[str, Any]:
     """Field → value, paths made absolute and sources found among the named models in `results`.
 
-    `settings`, the texts of `--set`, go before what is `fixed` by options of their own.
+    Args:
+        fixed: the values of fields that have an option of their own.
+        said: how these options are written, for the error.
+        settings: the texts of `--set`.
+        results: the results folder.
 
     Raises:
-        BadInput: an unknown field, a value that it does not take, or no such source.
+        BadInput: an unknown field, one that an option of its own fixes otherwise, a value that it
+            does not take, or no such source.
     """
     changed = dict(fixed)
     for setting in settings:
@@ -28,6 +33,8 @@ def read_overrides(
         if name == "seed":
             raise BadInput("--set seed: use --seed S for the first seed, --seeds K for more.")
         changed[name] = parse_value(name, text)
+        if name in fixed and changed[name] != fixed[name]:
+            raise BadInput(f"{said[name]} and --set {setting}: {name} has one value; give one.")
     for name in ("data_dir", "cache_dir"):
         if changed.get(name) is not None:
             changed[name] = str(absolute(changed[name]))

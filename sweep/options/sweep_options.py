@@ -161,15 +161,16 @@ class SweepOptions:
     @cached_property
     def overrides(self) -> Mapping[str, Any]:
         """The fields of TrainConfig that the options fix, as `read_overrides` gives them."""
-        values = {f.metadata["sets"]: getattr(self, f.name) for f in fields(self)}
-        fixed = {
-            name: value
-            for name, value in values.items()
-            if name and value is not None and value is not False
-        }
+        fixed: dict[str, Any] = {}
+        said: dict[str, str] = {}
+        for field in fields(self):
+            name, value = field.metadata["sets"], getattr(self, field.name)
+            if name and value is not None and value is not False:
+                fixed[name], said[name] = value, " ".join(words(field, value))
         if self.limit_train:
             fixed["limit_train"] = self.limit_train[-1]
-        return read_overrides(fixed, self.settings, self.results)
+            said["limit_train"] = f"{flag_of('limit_train')} {self.limit_train}"
+        return read_overrides(fixed, said, self.settings, self.results)
 
     def given(self) -> list[str]:
         """Names of the options that differ from their defaults, the space apart."""
