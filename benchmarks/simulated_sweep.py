@@ -34,8 +34,8 @@ from sweep.search.tune_searcher import TuneSearcher
 from sweep.trial.job import Job
 from sweep.trial.reports import NO_METRICS, pack
 from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
+from sweep.tuning.journal_recording import Record, Recording
 from sweep.tuning.ledger import Ledger
-from sweep.tuning.recording import Record, Recording
 from sweep.tuning.tune_run import Ending
 from tl_core.config import TrainConfig
 

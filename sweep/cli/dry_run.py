@@ -16,7 +16,7 @@ from sweep.plan.plan import Plan
 from sweep.prepare.bundled import DATASET
 from sweep.prepare.disk_need import disk_need
 from sweep.prepare.trial_shapes import trial_shapes
-from sweep.terminal.values import short
+from sweep.terminal.values import counted, short
 from tl_core.config import config_from_dict
 from tl_core.datasets import describe_dataset, on_disk
 from tl_core.machine.disk import free_bytes, size
@@ -38,9 +38,8 @@ def print_plan(options: SweepOptions, console: Console) -> None:
 
 def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
     seeds, epochs, confirmation = len(plan.search.seeds), plan.epochs, plan.confirmation
-    plural = "seed" if seeds == 1 else "seeds"
     about = "about " if plan.approximate else ""
-    configurations = f"{plan.configurations} configurations"
+    configurations = counted(plan.configurations, "configuration")
     configurations += f", {about}{plan.scratch} of them from scratch," if plan.scratch else ""
     rows: list[tuple[str, str | None]] = [
         ("sweep", name),
@@ -48,7 +47,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
         ("data set", _dataset(plan)),
         *_files(plan),
         ("source", _source(plan)),
-        ("trials", f"{about}{plan.trials} = {configurations} × {seeds} {plural}"),
+        ("trials", f"{about}{plan.trials} = {configurations} × {counted(seeds, 'seed')}"),
         ("confirmation", str(confirmation) if confirmation.configurations else None),
         ("epochs", f"{epochs} each at most, {about}{plan.all_trials * epochs} in all at most"),
         ("search", str(plan.search)),
@@ -84,8 +83,8 @@ def _source(plan: Plan) -> str | None:
     if not plan.trains_source:
         return plan.base.weights
     source = source_plan(plan)
-    trials = "1 trial" if source.trials == 1 else f"{source.trials} trials"
-    about = f"{trials} of {source.epochs} epochs at most on {_own_dataset(source)}"
+    trials, epochs = counted(source.trials, "trial"), counted(source.epochs, "epoch")
+    about = f"{trials} of {epochs} at most on {_own_dataset(source)}"
     return f"trained first, unless it is kept already: {about}"
 
 

@@ -51,7 +51,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     help="Hyperparameter sweeps of image-classification transfer learning. "
-    "[bold]python -m sweep NAME[/bold] runs the search space NAME, or the file PATH.py.",
+    "[bold]python -m sweep NAME[/bold] runs the search space NAME, or the file PATH.py; "
+    "[bold]NAME --help[/bold] lists the options of a sweep.",
     epilog=_examples(
         "ablation --dataset digits",
         "transfer --dataset folder:photos --time-budget 2h",

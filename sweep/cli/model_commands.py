@@ -85,8 +85,8 @@ def sources_command(results: flags.Results = str(RESULTS)) -> None:
 def predict_command(
     name: ModelName,
     images: Annotated[list[str], typer.Argument(help="Files, folders, globs.")],
-    top_k: Annotated[int, typer.Option(min=1, help="Classes to name for each image.")] = 1,
-    top: Annotated[int, typer.Option(min=1, help="Let the best K models vote (--keep-top).")] = 1,
+    top_k: Annotated[str, flags.whole("--top-k", 1, "Classes to name for each image.")] = "1",
+    top: Annotated[str, flags.whole("--top", 1, "Let the best K models vote (--keep-top).")] = "1",
     out: Annotated[
         Path | None, typer.Option(help="Write all to this .csv (formulas quoted) or .parquet.")
     ] = None,
@@ -107,7 +107,7 @@ def predict_command(
     with loading(console) as progress:
         advance = progress or (lambda label, done, total: None)
         frame = predict(
-            name, images, results=results, top=top, top_k=top_k, device=device,
+            name, images, results=results, top=int(top), top_k=int(top_k), device=device,
             progress=lambda done, total: advance("Predicting", done, total),
             note=_note,
         )  # fmt: skip

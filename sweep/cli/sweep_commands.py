@@ -7,7 +7,7 @@ from rich.markup import escape
 
 from sweep.cli import flags
 from sweep.cli.console import console
-from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS
+from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS, flag_of
 from sweep.options.user_modules import load_modules
 from sweep.store.location import results_folder, url_within
 from tl_core.errors import BadInput, printable
@@ -30,7 +30,8 @@ def list_command(as_json: flags.AsJson = False, results: flags.Results = str(RES
         print_json([sweep_object(entry) for entry in entries])
         return
     if not entries:
-        console.print(f"No sweeps in {escape(str(results))} yet. Try: python -m sweep ablation")
+        first = "Try: python -m sweep ablation --dataset digits"
+        console.print(f"No sweeps in {escape(str(results))} yet. {first}", soft_wrap=True)
         return
     console.print(sweeps_table(entries))
     for problem in (line for entry in entries for line in entry.problems):
@@ -131,18 +132,19 @@ def resume_command(
     name: Name,
     *,
     more_trials: Annotated[
-        int,
-        typer.Option(min=0, help="Configurations that a finished search is to try as well."),
-    ] = 0,
+        str,
+        flags.whole("--more-trials", 0, "Configurations that a finished search tries as well."),
+    ] = "0",
     epochs: Annotated[
-        int | None, typer.Option(min=1, help="Epochs of each trial of a finished sweep, more.")
+        str | None, flags.whole("--epochs", 1, "Epochs of each trial of a finished sweep, more.")
     ] = None,
     force: Force = False,
     results: flags.Results = str(RESULTS),
     **given: Any,
 ) -> None:
     """Go on with a sweep that was interrupted or killed, where it was."""
-    _go_on(results, name, given, more_trials=more_trials, epochs=epochs, force=force)
+    more = {"more_trials": int(more_trials), "epochs": None if epochs is None else int(epochs)}
+    _go_on(results, name, given, **more, force=force)
 
 
 @flags.takes(OF_THIS_RUN)
@@ -157,7 +159,11 @@ def _go_on(results: str, name: str, given: dict[str, Any], **how: Any) -> None:
     from sweep.driver.resuming import resume_sweep
     from sweep.report.tables import print_result
 
-    changed = {n: value for n, value in given.items() if value != FLAGS[n].default}
+    changed = {
+        n: FLAGS[n].metadata["reader"](flag_of(n), value)
+        for n, value in given.items()
+        if value != FLAGS[n].default
+    }
     result = resume_sweep(results_folder(results), name, console, changed=changed, **how)
     print_result(result, console)
     if result.manifest.status != "interrupted":

@@ -12,7 +12,7 @@ import pyarrow as pa
 
 from sweep.faults import last_line
 from sweep.judge.accuracy_interval import accuracy_interval
-from sweep.judge.judging import Judgement, judge_in_turn, judge_trial, judged_tables
+from sweep.judge.judge_trial import Judgement, judge_in_turn, judge_trial, judged_tables
 from sweep.judge.verdict import verdict
 from sweep.plan.plan import Plan
 from sweep.plan.resources import Resources

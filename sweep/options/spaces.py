@@ -206,8 +206,10 @@ def _find(name_or_path: str | Path) -> Path:
         if path.suffix != ".py":
             raise BadInput(f"{text} is no .py file; a search space is a Python file.")
         return absolute(path)
-    hint = near_names(text, names, f"one of {', '.join(names)}")
-    raise BadInput(f"unknown search space {text!r}: {hint}; a file is given as ./{text}.py")
+    spaces = ", ".join(name for name in names if name != "pretrain")  # a command of its own
+    hint = near_names(text, names, f"the search spaces are {spaces}.")
+    what = f"unknown command or search space {text!r}"
+    raise BadInput(f"{what}: {hint} A file is given as ./{text}.py.")
 
 
 def name_of(path: Path) -> str:

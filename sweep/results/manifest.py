@@ -138,10 +138,13 @@ def read_manifest(results: Path, name: str) -> Manifest:
         BadInput: there is no such sweep in these results, or its file is damaged or gone.
     """
     if not is_sweep(results, name):
+        what = f"no sweep {name!r} in {shown_results(results)}"
         names = sweep_names(results)
-        there = f"there are {', '.join(names[-5:])}." if names else "there are none yet."
-        hint = near_names(name, names, there)
-        raise BadInput(f"no sweep {name!r} in {shown_results(results)}: {hint} `list` shows all.")
+        if not names:
+            first = "`python -m sweep ablation --dataset digits` makes the first."
+            raise BadInput(f"{what}: there are none yet; {first}")
+        hint = near_names(name, names, f"there are {', '.join(names[-5:])}.")
+        raise BadInput(f"{what}: {hint} `list` shows all.")
     file = run_folder(results, name) / FILE
     if storable(name) != name:
         raise BadInput(f"{storable(name)!r} is no UTF-8 text; rename its folders in {results}.")

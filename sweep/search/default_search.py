@@ -6,6 +6,7 @@ What decides is the share of the space's grid that is tried, for how long, and h
 from typing import NamedTuple
 
 from sweep.options.sweep_options import AUTO
+from sweep.terminal.values import counted
 
 STARTUP = 10
 """Configurations that TPE spreads evenly before it begins to learn."""
@@ -47,7 +48,8 @@ def default_search(
     chosen, why = (search, "") if search != AUTO else _search(size, trials, seeds, concurrent)
     stops, whys = (scheduler, "") if scheduler != AUTO else _scheduler(size, trials, epochs)
     if search == AUTO and scheduler != AUTO:
-        why = why or f"{trials} configurations, of which the later can learn from the first"
+        number = counted(trials, "configuration")
+        why = why or f"{number}, of which the later can learn from the first"
     return Choice(chosen, stops, "; ".join(dict.fromkeys(filter(None, (why, whys)))))
 
 
@@ -56,24 +58,31 @@ def _search(
 ) -> tuple[str, str]:
     """A searcher and the reason; none for the usual one."""
     if trials is None or (size is not None and trials >= size):
-        return "grid", f"all {size} configurations are trained"
+        return "grid", _all(size)
     runs = trials * seeds
     if concurrent is not None and runs <= concurrent:
         return "random", f"all trials ({runs}) start at once, and none learns from another"
     if concurrent is not None and runs < WAVES * concurrent:
         return "random", f"of {runs} trials, {concurrent} at a time, few learn from others"
     if trials <= STARTUP:
-        return "random", f"{trials} configurations are too few to learn from"
+        number = counted(trials, "configuration")
+        return "random", f"{number} {'is' if trials == 1 else 'are'} too few to learn from"
     return "optuna", ""
 
 
 def _scheduler(size: int | None, trials: int | None, epochs: int) -> tuple[str, str]:
     """A scheduler and the reason."""
     if epochs < SHORT:
-        return "none", f"trials of {epochs} epochs are too short to be stopped early"
+        return "none", f"trials of {counted(epochs, 'epoch')} are too short to be stopped early"
     if size is None:
         return "asha", f"{trials} configurations of {epochs} epochs are few in so large a space"
     if trials is None or trials >= max(size, 1):
-        return "none", f"all {size} configurations are trained"
+        return "none", _all(size)
     part = f"{100 * (trials / size):.2g}% of the grid's epochs"
     return "asha", f"{trials} configurations of {epochs} epochs are {part}"
+
+
+def _all(size: int | None) -> str:
+    if size == 1:
+        return "the one configuration is trained"
+    return f"all {size} configurations are trained"

@@ -72,7 +72,12 @@ class SearchContext:
     say: Callable[[str], None] = unsaid
 
     def walk(self, pick: Pick) -> Values:
-        """The configuration that has the value of `pick` in each active field."""
+        """The configuration that has the value of `pick` in each active field.
+
+        `pick(name, domain)` gets a field's name and its Choice, Int or Float, with numbers as
+        bounds, field by field in the space's order. `search_spaces.domains.draw(domain, rng)` is a
+        pick at random; `draw` below gives a whole configuration at random.
+        """
         return walk(self.space, self.base, pick, self.limits)
 
     def draw(self, rng: random.Random) -> Values:

@@ -1,4 +1,7 @@
-"""Rungs of successive halving: epochs at which configurations are compared."""
+"""Rungs of successive halving: epochs at which configurations are compared.
+
+`Seeds.decide_at` decides whether a configuration stops.
+"""
 
 import bisect
 import math

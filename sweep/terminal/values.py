@@ -70,6 +70,11 @@ def count(number: float) -> str:
     return str(int(number))
 
 
+def counted(number: int | None, noun: str) -> str:
+    """1, "trial" → 1 trial; 2, "trial" → 2 trials."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def clock(seconds: float) -> str:
     """125 → 2:05, 3725 → 1:02:05."""
     if math.isnan(seconds):

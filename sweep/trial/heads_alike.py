@@ -1,4 +1,7 @@
-"""Which trials train nothing but a head, and which of them may train as a group."""
+"""Which trials train nothing but a head, and which of them may train as a group.
+
+`sweep/engine/queue.py` forms the groups.
+"""
 
 import dataclasses
 

@@ -1,7 +1,7 @@
 """The process that trains: a Ray actor for each device, alive as long as the sweep.
 
-It imports torch when it starts, not when this module is imported, so that the driver can start it
-beside its own imports.
+How it trains is in `training.py`. It imports torch when it starts, not when this module is
+imported, so that the driver can start it beside its own imports.
 """
 
 import contextlib

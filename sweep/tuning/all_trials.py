@@ -20,8 +20,8 @@ from sweep.trial.job import Job
 from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
 from sweep.tuning.failures_in_a_row import Streak
 from sweep.tuning.interrupts import Interrupts
+from sweep.tuning.journal_recording import Record
 from sweep.tuning.ledger import Ledger
-from sweep.tuning.recording import Record
 from sweep.tuning.replay import Replay
 from sweep.tuning.tune_run import planned_scheduler, tune_trials
 from tl_core.errors import BadInput

@@ -15,8 +15,8 @@ from sweep.plan.confirmation import Confirmation, Timed, seconds_needed
 from sweep.plan.plan import Plan
 from sweep.results.selection import GROUP, RANKED, to_confirm, trial_numbers
 from sweep.search.tune_searcher import Result, TuneSearcher, UnsavedSearcher
+from sweep.tuning.journal_recording import Record
 from sweep.tuning.ledger import Ledger
-from sweep.tuning.recording import Record
 from sweep.tuning.tune_run import TimeBudget
 
 LEAST = 2

@@ -19,8 +19,8 @@ from sweep.journal.journal import as_read
 from sweep.search.schedulers import Fifo
 from sweep.trial.reports import pack
 from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
+from sweep.tuning.journal_recording import CUT, GO, STOP
 from sweep.tuning.ledger import Ledger
-from sweep.tuning.recording import CUT, GO, STOP
 from tl_core.errors import BadInput
 
 NO_TUNE: Any = None

@@ -16,8 +16,8 @@ from sweep.plan.plan import Plan
 from sweep.search.schedulers import Fifo, SchedulerContext, build_scheduler
 from sweep.trial.slot import Slot
 from sweep.tuning.interrupts import Interrupts
+from sweep.tuning.journal_recording import Record, Recording
 from sweep.tuning.ledger import Ledger
-from sweep.tuning.recording import Record, Recording
 
 SEARCHING = {"suggest": Searcher.FINISHED, "on_trial_result": None, "on_trial_complete": None}
 SCHEDULING = {

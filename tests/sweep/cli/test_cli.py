@@ -25,15 +25,16 @@ COMMANDS = sorted({
 DATA_AND_MODEL = {
     "--dataset": None, "--data-dir": None, "--cache-dir": None, "--limit-train": None,
     "--backbone": None, "--source": None, "--weights": None, "--teacher": None, "--epochs": None,
-    "--set": None, "--import": None, "--seed": 0, "--gpus": None, "--cpus": None,
+    "--set": None, "--import": None, "--seed": "0", "--gpus": None, "--cpus": None,
     "--deterministic": False, "--results": "results", "--name": None,
 }  # fmt: skip
 SPACE_OPTIONS = {
     **DATA_AND_MODEL, "--source-dataset": None, "--source-set": None, "--design": None,
     "--search": None, "--trials": None, "--seeds": None, "--scratch": True, "--confirm": None,
-    "--scheduler": None, "--grace-period": None, "--reduction-factor": 3.0, "--time-budget": None,
-    "--trials-per-gpu": None, "--address": None, "--insecure": False, "--keep-top": 1,
-    "--dry-run": False, "--trial-timeout": None, "--retries": 1, "--max-failures": None,
+    "--scheduler": None, "--grace-period": None, "--reduction-factor": "3.0",
+    "--time-budget": None, "--trials-per-gpu": None, "--address": None, "--insecure": False,
+    "--keep-top": "1", "--dry-run": False, "--trial-timeout": None, "--retries": "1",
+    "--max-failures": None,
 }  # fmt: skip
 OF_THIS_RUN = {
     "--force": False, "--results": "results", "--time-budget": None, "--gpus": None,
@@ -45,7 +46,7 @@ OTHER_OPTIONS = {
     "show": {"name": None, "--effects-anyway": False, "--errors": False, "--json": False,
              "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
-    "resume": {"name": None, "--more-trials": 0, **OF_THIS_RUN},
+    "resume": {"name": None, "--more-trials": "0", **OF_THIS_RUN},
     "retry": {"name": None, **OF_THIS_RUN},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
                "--force": False},
@@ -55,7 +56,7 @@ OTHER_OPTIONS = {
     "pretrain": {**DATA_AND_MODEL, "--from": None},
     "sources": {"--results": "results"},
     "predict": {
-        "name": None, "images": None, "--top-k": 1, "--top": 1, "--out": None,
+        "name": None, "images": None, "--top-k": "1", "--top": "1", "--out": None,
         "--device": "auto", "--import": None, "--results": "results",
     },
     "export": {

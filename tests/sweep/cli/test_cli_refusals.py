@@ -25,7 +25,7 @@ REFUSED = {
     "source": (["--source", "nowhere"], "--source nowhere: no such model in"),
     "teacher": (["--teacher", "nowhere"], "--teacher nowhere: no such model in"),
     "sizes": (["--limit-train", "few"], "--limit-train few: "),
-    "models to keep": (["--keep-top", "0"], "'--keep-top'"),
+    "models to keep": (["--keep-top", "0"], "--keep-top 0: write a whole number from 1 on."),
     "import": (["--import", "/no/such.py"], "/no/such.py is no Python file"),
     "search": (["--search", "bayes"], "--search bayes: one of auto, grid, random, optuna"),
     "time budget": (["--time-budget", "soon"], "--time-budget soon: write 90s, 30m or 2h."),
@@ -34,8 +34,10 @@ REFUSED = {
     "no time": (["--time-budget", "0s"], "--time-budget 0s: write"),
     "name": (["--name", "1st"], "--name '1st': a letter, then"),
     "option": (["--epoch", "3"], "No such option"),
-    "no number": (["--epochs", "few"], "'--epochs'"),
-    "too few": (["--trials", "0"], "'--trials'"),
+    "no number": (["--epochs", "few"], "--epochs 'few': write a whole number."),
+    "too few": (["--trials", "0"], "--trials 0: write a whole number from 1 on."),
+    "part of a number": (["--epochs", "2.5"], "--epochs 2.5: write a whole number."),
+    "no factor": (["--reduction-factor", "x"], "--reduction-factor 'x': write a number."),
     "no argument": (["--epochs"], "requires an argument"),
     "reduction factor": (["--reduction-factor", "1"], "--reduction-factor 1: it must be greater"),
     "stage": (["--set", "freeze_depth=9"], "freeze_depth=9"),
@@ -68,6 +70,21 @@ def test_a_teacher_of_other_classes_is_refused_before_any_trial(
 def test_what_a_kept_sweep_cannot_heed_is_refused(refused, tmp_path, option, value):
     said = refused("pretrain", "--from", "s1", option, value, "--results", tmp_path)
     assert said.startswith(f"--from s1 trains nothing, so {option} would not count")
+
+
+@pytest.mark.parametrize(
+    ("words", "says"),
+    [
+        (("resume", "s1", "--more-trials", "-1"), "--more-trials -1: write a whole number from 0"),
+        (("resume", "s1", "--epochs", "0"), "--epochs 0: write a whole number from 1 on."),
+        (("retry", "s1", "--gpus", "many"), "--gpus 'many': write a whole number from 0 on."),
+        (("predict", "s1", "a.png", "--top-k", "0"), "--top-k 0: write a whole number from 1 on."),
+        (("predict", "s1", "a.png", "--top", "x"), "--top 'x': write a whole number from 1 on."),
+        (("pretrain", "--seed", "-1"), "--seed -1: write a whole number from 0 on."),
+    ],
+)
+def test_other_commands_word_a_wrong_number_alike(refused, words, says):
+    assert refused(*words).startswith(says)
 
 
 class Code:

@@ -44,6 +44,14 @@ def test_list_show_and_delete(call, refused, results):
         assert "no sweep 's1'" in refused(command, "s1", "--results", results)
     code, out, _ = call("list", "--results", results)
     assert (code, "No sweeps in" in out) == (0, True)
+    assert "python -m sweep ablation --dataset digits" in out
+
+
+def test_every_command_names_the_results_folder_as_it_was_given(refused, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for command in ("show", "resume", "retry", "pictures", "delete"):
+        said = refused(command, "s1", "--results", "nowhere")
+        assert said.startswith("no sweep 's1' in nowhere: there are none yet"), command
 
 
 def test_effects_of_a_sweep_with_stopped_trials_are_shown_when_asked_for(

@@ -47,6 +47,14 @@ def test_the_ablation(show):
     assert shown["lr"] == "0.1, 0.2, 0.4"
 
 
+def test_one_configuration_is_no_plural(show, write_file):
+    path = Path(write_file("BASE = TrainConfig(dataset='digits')\nSPACE = {'lr': Choice(0.1)}"))
+    path.write_text('"""Does it?"""\n' + path.read_text())
+    shown = show(str(path))
+    assert shown["trials"] == "1 = 1 configuration × 1 seed"
+    assert "the one configuration is trained" in shown["search"]
+
+
 def test_part_of_a_factorial_of_one_thread(show):
     shown = show(trials=24, name="mine", dataset="digits", settings=("threads=2", "lr=0.1"))
     assert shown["trials"].startswith("24 = 24 configurations × 1 seed")

@@ -17,7 +17,7 @@ import pytest
 
 import sweep.search.searchers as searchers
 from sweep import run
-from sweep.judge.judging import judge_trial
+from sweep.judge.judge_trial import judge_trial
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.trial.job import Job

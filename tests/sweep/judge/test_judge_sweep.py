@@ -8,7 +8,7 @@ import pyarrow as pa
 import pytest
 
 from sweep.judge.judge_sweep import judge_sweep, trial_values
-from sweep.judge.judging import Judgement
+from sweep.judge.judge_trial import Judgement
 from sweep.plan.resources import Resources
 from sweep.results.schema import CLASSES, PREDICTIONS
 from sweep.results.tables import read_table, write_rows

@@ -7,7 +7,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from sweep.judge.judging import judge_in_turn, judge_trial
+from sweep.judge.judge_trial import judge_in_turn, judge_trial
 from sweep.trial.job import Job
 from sweep.trial.reports import Order
 from sweep.trial.training import Training

@@ -75,8 +75,8 @@ def with_one_more_field(tmp_path):
 def test_a_field_alone_makes_an_option(with_one_more_field):
     found = with_one_more_field
     for text in (found["help"], found["pretrain"]):
-        assert "--batch-of <int range> [x>=2] Images of one step." in text
-    assert "'--batch-of': Input should be greater than or equal to 2" in found["refused"]
+        assert "--batch-of N>=2 Images of one step." in text
+    assert "--batch-of 1: write a whole number from 2 on." in found["refused"]
     assert (found["same"], found["value"], found["fixes"], found["at source"]) == (True, 8, 8, 8)
     assert found["command"] == "python -m sweep ablation --batch-of 8"
     assert "batch_of: Images of one step." in found["doc"]

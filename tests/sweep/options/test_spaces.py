@@ -155,15 +155,15 @@ def test_a_bad_file_is_refused_in_one_line(write, case):
 
 
 def test_unknown_names_and_paths(write, tmp_path):
-    with pytest.raises(BadInput, match="unknown search space 'ablatoin': did you mean ablation"):
+    with pytest.raises(BadInput, match=r"command or .*'ablatoin': did you mean ablation\? A file"):
         load_space("ablatoin")
-    with pytest.raises(BadInput, match=r"one of ablation, cifar10_to_cifar100_svhn, .*, transfer"):
+    with pytest.raises(BadInput, match=r"are ablation, cifar10_to_.*_svhn, .*, transfer\. A"):
         load_space("zzz")
     with pytest.raises(BadInput, match=r"gone\.py: no such file"):
         load_space(tmp_path / "gone.py")
     with pytest.raises(BadInput, match=r"is no \.py file"):
         load_space(write("", "notes.txt"))
-    with pytest.raises(BadInput, match="unknown search space 'domains'"):
+    with pytest.raises(BadInput, match="unknown command or search space 'domains'"):
         load_space("domains")
 
 

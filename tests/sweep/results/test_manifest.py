@@ -66,8 +66,9 @@ def test_a_failed_writing_leaves_what_there_was(tmp_path, keep, monkeypatch):
 
 
 def test_an_unknown_sweep_is_refused_with_what_there_is(tmp_path, keep):
-    with pytest.raises(BadInput, match=r"no sweep 's2' in .*: there are none yet"):
+    with pytest.raises(BadInput, match=r"no sweep 's2' in .*: there are none yet; .*ablation") as caught:
         read_manifest(tmp_path, "s2")
+    assert "`list`" not in str(caught.value)
     keep()
     with pytest.raises(BadInput, match="there are s1"):
         read_manifest(tmp_path, "s2")

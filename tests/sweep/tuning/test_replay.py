@@ -7,7 +7,7 @@ import pytest
 from killed_simulation import KilledSweep, KnownWorld, in_one_go
 
 from benchmarks.simulated_sweep import Settings
-from sweep.tuning.recording import CUT, STOP
+from sweep.tuning.journal_recording import CUT, STOP
 from tl_core.errors import BadInput
 
 SETTINGS = Settings(

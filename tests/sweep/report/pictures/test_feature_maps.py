@@ -6,7 +6,7 @@ import pytest
 import torch
 from PIL import Image
 
-from sweep.judge.judging import judged_tables
+from sweep.judge.judge_trial import judged_tables
 from sweep.report.pictures.feature_maps import IMAGES, TIMES, draw_feature_maps, layer_output
 from sweep.report.summary import load_result
 from sweep.results.manifest import run_folder, write_manifest

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from sweep.judge import judging as module
-from sweep.judge.judging import judge_in_turn, judge_trial
+from sweep.judge import judge_trial as module
+from sweep.judge.judge_trial import judge_in_turn, judge_trial
 from sweep.trial.job import Job
 from tl_core.datasets.images.white_levels import WhiteLevels
 from tl_core.train.checkpoint import save_checkpoint
