@@ -46,7 +46,7 @@ OTHER_OPTIONS = {
     "show": {"name": None, "--effects-anyway": False, "--errors": False, "--json": False,
              "--results": "results"},
     "pictures": {"name": None, "--layer": None, "--import": None, "--results": "results"},
-    "resume": {"name": None, "--more-trials": "0", **OF_THIS_RUN},
+    "resume": {"name": None, "--more-trials": "0", "--epochs": None, **OF_THIS_RUN},
     "retry": {"name": None, **OF_THIS_RUN},
     "delete": {"name": None, "--results": "results", "--yes": False, "-y": False,
                "--force": False},
