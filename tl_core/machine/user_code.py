@@ -64,9 +64,11 @@ def code_digest(names: Iterable[str]) -> str:
 
 def _version(top: str) -> str:
     """A library's version, the same whether this process has loaded it or not."""
-    with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
-        return _installed_version(top)
-    return str(getattr(sys.modules.get(top), "__version__", None))
+    loaded = getattr(sys.modules.get(top), "__version__", None)
+    if loaded is None:
+        with contextlib.suppress(importlib.metadata.PackageNotFoundError, ValueError):
+            loaded = _installed_version(top)
+    return str(loaded).partition("+")[0]
 
 
 _installed_version = functools.cache(importlib.metadata.version)
