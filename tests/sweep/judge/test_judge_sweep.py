@@ -97,7 +97,8 @@ def judge(tmp_path, monkeypatch, trial_row, options, tasks):
         write_rows(tmp_path, "trials", "s1", written)
         trial = lambda job, number, *about, **more: judgement(answers[number])  # noqa: E731
         monkeypatch.setattr("sweep.judge.judge_sweep.judge_trial", trial)
-        plan = SimpleNamespace(varied=("lr",), options=options(keep_top=keep_top))
+        made_of = {"varied": ("lr",), "base": TrainConfig()}
+        plan = SimpleNamespace(**made_of, options=options(keep_top=keep_top))
         config = lambda values: TrainConfig(**{**base, **values})  # noqa: E731
         job = SimpleNamespace(sweep="s1", config=config)
         return judge_sweep(plan, job, tmp_path, folder, RESOURCES, tasks.call_each)

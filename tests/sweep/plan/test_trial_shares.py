@@ -12,6 +12,7 @@ from sweep.plan.resources import Resources
 from sweep.results.tables import write_rows
 from sweep.search.schedulers import Fifo
 from sweep.tuning import tune_run
+from tl_core.config import TrainConfig
 
 
 def shares(**changed):
@@ -37,7 +38,8 @@ def judged(tmp_path, trial_row, options):
         common = {"strategy": "scratch", "data_fingerprint": "d"}
         rows = [trial_row(n, 0.5, config_id=f"c{n}", **common) for n in range(trials)]
         write_rows(tmp_path, "trials", "s1", rows)
-        plan = SimpleNamespace(varied=("lr",), options=options(keep_top=trials, **asked))
+        made_of = {"varied": ("lr",), "base": TrainConfig()}
+        plan = SimpleNamespace(**made_of, options=options(keep_top=trials, **asked))
         job = SimpleNamespace(sweep="s1")
         judge_sweep(plan, job, tmp_path, tmp_path, resources, call_each)
         return found
