@@ -67,7 +67,7 @@ def resume_sweep(
 
     Raises:
         BadInput: there is no such sweep, it runs, its journal cannot be read, or what it was made
-            of has changed; nothing has been changed then.
+            of has changed; no row has been changed then.
     """
     with taken(results.expanduser(), name, force=force) as manifest:
         results = results.expanduser().resolve()
