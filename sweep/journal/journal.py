@@ -1,6 +1,7 @@
 """An append-only file of entries, one JSON object a line, whole lines or none.
 
-An entry has `kind`, `time` (seconds since the epoch), and fields of its kind (`entries.py`).
+An entry has `kind`, `time` (seconds since the epoch), and fields of its kind (`entries.py`). The
+driver adds them (`sweep/tuning/journal_recording.py`); `sweep/tuning/replay.py` replays them.
 """
 
 import contextlib
