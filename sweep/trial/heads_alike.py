@@ -1,6 +1,6 @@
 """Which trials train nothing but a head, and which of them may train as a group.
 
-`sweep/engine/queue.py` forms the groups.
+`tl_core/heads/heads.py` has the rule, `sweep/engine/queue.py` forms the groups.
 """
 
 import dataclasses
