@@ -1,4 +1,4 @@
-"""Tests beside each other, slow ones last, with one thread and a cache folder of their own."""
+"""Tests beside each other, slow ones first, with one thread and a cache folder of their own."""
 
 import gc
 import os
@@ -69,7 +69,8 @@ def pytest_configure(config: pytest.Config) -> None:
 
 @pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    items.sort(key=lambda item: item.get_closest_marker("slow") is not None)
+    # First, so that one worker runs them beside the fast ones of the others.
+    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
     for item in items:
         if item.get_closest_marker("slow"):
             item.add_marker(pytest.mark.xdist_group("slow"))
