@@ -31,12 +31,12 @@ class Interrupts:
     def __init__(self) -> None:
         self.heard = 0
         self.on_first: Callable[[], None] | None = None
-        self._deferred = False
+        self._deferred = self._terminated = False
 
     @property
     def in_haste(self) -> bool:
-        """Whether the user waits no longer."""
-        return self.heard > 1
+        """Whether who asks waits no longer, or soon kills: a container does ten seconds later."""
+        return self.heard > 1 or self._terminated
 
     @contextlib.contextmanager
     def handled(self) -> Iterator[None]:
@@ -90,6 +90,7 @@ class Interrupts:
 
     def _hear(self, number: int, frame: Any) -> None:
         self.heard += 1
+        self._terminated |= number != signal.SIGINT
         if self.heard > 2:
             os._exit(INTERRUPTED)
         if self._deferred:
