@@ -78,7 +78,8 @@ def resume_sweep(
             *(longer_trials_of(entries, results, manifest, epochs) if epochs is not None else ()),
             *(trials_again_of(entries, results, manifest) if again else ()),
         ]
-        if manifest.status == "finished" and not to_do:
+        ended = manifest.status == "finished" and entries[-1]["kind"] == "close"
+        if ended and not to_do:  # else what was asked for last was not begun
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
             return load_result(results, name)
         entries += _with_time(to_do)
