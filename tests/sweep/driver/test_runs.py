@@ -121,6 +121,44 @@ def make_plan_base(space: str) -> dict[str, object]:
     return make_plan(SweepOptions(space=space)).base.to_dict()
 
 
+def assert_each_error_is_told(errors, folder) -> None:
+    """In the row one line, in the folder of errors the whole traceback."""
+    assert errors[2] == "RuntimeError: the model broke"
+    assert errors[3].startswith("the trainer process died: killed from outside (SIGKILL)")
+    assert errors[4] == "OutOfMemoryError: no room"
+    assert errors[5].startswith("MemoryError: 0.0 GiB of the machine's memory were left, and this")
+    place = "in end_process (failing_model.py, line"
+    assert errors[6].startswith(f"the trainer process died: Segmentation fault {place}")
+    assert errors[7].startswith(f"the trainer process died: os._exit(3) {place}")
+    assert errors[8] == "SystemExit: 2"
+    assert errors[9] == (
+        "--trial-timeout 40s: the trial took longer; 0 epochs had ended; its process did not"
+        " answer and was ended"
+    )
+    assert "can't allocate memory" in errors[10]
+    assert errors[[0, 1, 11]].isna().all()
+    kept = {path.name: path.read_text() for path in folder.iterdir()}
+    assert kept["ends_00002.txt"].endswith("RuntimeError: the model broke\non purpose\n")
+    for number in (6, 7, 8, 9, 10):
+        assert "in end_process" in kept[f"ends_{number:05d}.txt"]
+    assert "in eat" in kept["ends_00005.txt"]
+
+
+def assert_study_heard_each_end(result, wanted) -> None:
+    """Every state in Optuna's study, and every epoch's value."""
+    storage = optuna.storages.JournalStorage(
+        optuna.storages.journal.JournalFileBackend(str(result.run_folder / "study.log"))
+    )
+    study = optuna.load_study(study_name="ends", storage=storage)
+    assert [trial.state.name for trial in study.trials] == [state for _, _, state in wanted]
+    told = study.trials[0]
+    heard = result.epochs[result.epochs["trial_id"] == "ends_00000"].sort_values("epoch")
+    assert list(told.intermediate_values) == [1, 2, 3]
+    assert list(told.intermediate_values.values()) == heard["val_accuracy"].tolist()
+    assert told.value == result.trials["best_val_accuracy"][0]
+    assert list(study.trials[11].intermediate_values) == [1]
+
+
 def test_every_end_has_its_row_and_its_study_state(
     tmp_path: Path, write_file: Callable[..., str], monkeypatch
 ) -> None:
@@ -161,26 +199,7 @@ def test_every_end_has_its_row_and_its_study_state(
     assert result.trials["status"].tolist() == [status for _, status, _ in wanted]
     assert result.trials["depth"].tolist() == [values["depth"] for values, _, _ in wanted]
     assert result.trials["epochs_trained"].tolist() == [3, 1, *[0] * 9, 1]
-    errors = result.trials["error"]
-    assert errors[2] == "RuntimeError: the model broke"
-    assert errors[3].startswith("the trainer process died: killed from outside (SIGKILL)")
-    assert errors[4] == "OutOfMemoryError: no room"
-    assert errors[5].startswith("MemoryError: 0.0 GiB of the machine's memory were left, and this")
-    place = "in end_process (failing_model.py, line"
-    assert errors[6].startswith(f"the trainer process died: Segmentation fault {place}")
-    assert errors[7].startswith(f"the trainer process died: os._exit(3) {place}")
-    assert errors[8] == "SystemExit: 2"
-    assert errors[9] == (
-        "--trial-timeout 40s: the trial took longer; 0 epochs had ended; its process did not"
-        " answer and was ended"
-    )
-    assert "can't allocate memory" in errors[10]
-    assert errors[[0, 1, 11]].isna().all()
-    kept = {path.name: path.read_text() for path in (tmp_path / "runs/ends/errors").iterdir()}
-    assert kept["ends_00002.txt"].endswith("RuntimeError: the model broke\non purpose\n")
-    for number in (6, 7, 8, 9, 10):
-        assert "in end_process" in kept[f"ends_{number:05d}.txt"]
-    assert "in eat" in kept["ends_00005.txt"]
+    assert_each_error_is_told(result.trials["error"], tmp_path / "runs/ends/errors")
     shown = {group.error: group for group in result.failures}
     assert [len(group.trials) for group in shown.values()] == [1] * len(shown)
     assert shown["SystemExit: 2"].shared == {"depth": EXITS, "lr": 0.1}
@@ -192,17 +211,7 @@ def test_every_end_has_its_row_and_its_study_state(
     assert result.exit_code == 1
     assert result.manifest.winner["trial_id"] == "ends_00000"
 
-    storage = optuna.storages.JournalStorage(
-        optuna.storages.journal.JournalFileBackend(str(tmp_path / "runs" / "ends" / "study.log"))
-    )
-    study = optuna.load_study(study_name="ends", storage=storage)
-    assert [trial.state.name for trial in study.trials] == [state for _, _, state in wanted]
-    told = study.trials[0]
-    heard = result.epochs[result.epochs["trial_id"] == "ends_00000"].sort_values("epoch")
-    assert list(told.intermediate_values) == [1, 2, 3]
-    assert list(told.intermediate_values.values()) == heard["val_accuracy"].tolist()
-    assert told.value == result.trials["best_val_accuracy"][0]
-    assert list(study.trials[11].intermediate_values) == [1]
+    assert_study_heard_each_end(result, wanted)
 
 
 def test_failures_in_a_row_end_a_sweep(tmp_path: Path, write_file: Callable[..., str]) -> None:
