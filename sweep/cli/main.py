@@ -15,6 +15,7 @@ from sweep.cli.console import console, errors
 from sweep.cli.space_command import run_space
 from sweep.driver.unfinished import Unfinished
 from sweep.engine.ray_cluster import stop_early
+from sweep.faults import INTERRUPTED
 from sweep.options.spaces import builtin_spaces
 from tl_core.errors import BadInput, UnsoundWeights, printable
 from tl_core.machine.disk import is_full
@@ -24,7 +25,6 @@ try:
 except ImportError:  # Typer before it had exceptions of its own
     from click import ClickException as CommandLineError  # type: ignore[assignment]
 
-INTERRUPTED = 130
 PROGRAM = "tl-sweep" if Path(sys.argv[0]).stem == "tl-sweep" else "python -m sweep"
 """What was typed; a shell can complete the arguments of the first alone."""
 ANY_SPACE = "PATH.py"

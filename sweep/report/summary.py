@@ -7,6 +7,7 @@ from pathlib import Path
 import pandas as pd
 
 from search_spaces.designs import DESIGNS
+from sweep.faults import INTERRUPTED
 from sweep.report.effects import Effects, effects
 from sweep.report.failures import Failures, failures
 from sweep.report.importance import Importance, importance
@@ -76,7 +77,7 @@ class SweepResult:
         """0, 130 if interrupted, 1 if a trial failed, ran out of memory or of time, if there is no
         winner, or if something went wrong beside the trials."""
         if self.manifest.status == "interrupted":
-            return 130
+            return INTERRUPTED
         unjudged = self.manifest.winner is None and self.manifest.status != "running"
         if unjudged or self.manifest.errors:
             return 1

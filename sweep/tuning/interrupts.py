@@ -12,12 +12,12 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
+from sweep.faults import INTERRUPTED
+
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 NUMBERS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 KEPT = [*NUMBERS, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 """Tune has handlers of its own for some of these, which it leaves behind."""
-INTERRUPTED = 130
-"""Exit code."""
 
 
 class Interrupts:
