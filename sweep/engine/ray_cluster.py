@@ -177,6 +177,15 @@ def _started_with(early: Future["Engine"], cpus: int | None, gpus: int | None) -
 
 
 def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
+    logger = logging.getLogger("ray")
+    level = logger.level
+    try:
+        _init(address, cpus, gpus)
+    finally:
+        logger.setLevel(level)  # which Ray changes for the rest of the process
+
+
+def _init(address: str | None, cpus: int | None, gpus: int | None) -> None:
     import ray
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
@@ -232,11 +241,14 @@ def logs_to(log: Path) -> Iterator[None]:
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
     logger = logging.getLogger("ray")
     before = (logger.propagate, list(logger.handlers))
+    level = logger.level
     logger.propagate, logger.handlers = False, [handler]
+    logger.setLevel(logging.INFO)
     try:
         with warnings.catch_warnings(), worker_messages_to(logger):
             warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
         logger.propagate, logger.handlers = before
+        logger.setLevel(level)
         handler.close()

@@ -172,10 +172,12 @@ def test_where_no_cluster_answers_one_line_says_so(tmp_path, calls, monkeypatch)
     assert calls == []
 
 
-def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys):
+@pytest.mark.parametrize("level", [logging.INFO, logging.ERROR])
+def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys, caplog, level):
     from ray._private import worker
 
     logger = logging.getLogger("ray")
+    caplog.set_level(level, logger="ray")
     before = (logger.propagate, list(logger.handlers), worker.print_to_stdstream)
     file = tmp_path / "runs" / "ray.log"
     shown = []
@@ -192,6 +194,7 @@ def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys):
     with pytest.raises(KeyError), module.logs_to(file):
         talk()
     assert (logger.propagate, list(logger.handlers), worker.print_to_stdstream) == before
+    assert logger.level == level
     assert [str(warning.message) for warning in shown] == ["new"]
     logger.warning("after")
     text = file.read_text()
