@@ -6,6 +6,7 @@ import weakref
 from dataclasses import replace
 from pathlib import Path
 
+import psutil
 import pytest
 import torch
 
@@ -206,6 +207,7 @@ def test_modules_of_the_user_are_there(job, train_alone, write_file, monkeypatch
 def test_a_machine_that_is_short_of_memory_ends_the_trial(job, train_alone, monkeypatch):
     monkeypatch.setattr(memory_watch, "LOOK_SECONDS", 0.001)
     monkeypatch.setattr(memory_watch, "LEAST", -(2**40))
+    monkeypatch.setattr(psutil.Process, "parent", lambda process: None)  # nor larger ones beside
     training = Training(job())
     training.memory.reserve = math.inf
     last = train_alone(training, 0, {"epochs": 500})[-1]
