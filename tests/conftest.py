@@ -41,6 +41,7 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
         asked.numprocesses = "auto"
     if asked.numprocesses and asked.dist == "no":
         asked.dist = "loadgroup"
+        asked.loadscopereorder = False  # in which the slow ones, of few tests, come late
 
 
 @pytest.hookimpl(optionalhook=True)

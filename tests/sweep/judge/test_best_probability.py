@@ -93,6 +93,7 @@ def stated_and_right(spreads, confirm, sweeps, every):
     return np.mean(stated), np.mean(right)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("confirm", "spreads", "tolerance"),
     [

@@ -46,6 +46,7 @@ def test_a_stopped_winner_of_a_group_is_trained_again_by_itself_with_the_same_nu
     assert val["loss"] == pytest.approx(reported["val_loss"], rel=1e-5)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("gone", [(), (0, 1)], ids=["kept", "retrained"])
 def test_three_seeds_are_judged_by_one_look_at_the_test_split(job, monkeypatch, tmp_path, gone):
     """The body that they share is a source's."""

@@ -121,6 +121,7 @@ def test_factors_that_a_timm_backbone_does_not_heed_are_dropped_with_a_note(plan
     assert made.notes == ("timm:test_resnet does not heed batch_norm, pooling: not varied.",)
 
 
+@pytest.mark.slow
 def test_stages_are_counted_where_a_model_does_not_take_the_trials_size():
     count = model_limits(TrainConfig(backbone="timm:inception_v3"))
     assert count("stages", {"image_size": 48}) == count("stages", {"image_size": 96}) > 0

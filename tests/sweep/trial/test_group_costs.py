@@ -47,6 +47,7 @@ def kept_groups(monkeypatch):
     return made
 
 
+@pytest.mark.slow
 def test_groups_of_the_past_are_held_up_to_a_number_and_not_beside_others(
     heads, kept_groups, is_gone
 ):

@@ -42,6 +42,7 @@ def test_trials_report_and_leave_what_they_would_by_themselves(
         assert all(torch.equal(alone[name], weights[number][name]) for name in alone)
 
 
+@pytest.mark.slow
 def test_seeds_with_equal_bodies_are_one_group(heads, fresh, same, source, set_up):
     told = heads(weights=source)
     values = [{"lr": 0.01, "seed": number % 3} for number in range(6)]

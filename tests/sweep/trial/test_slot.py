@@ -85,6 +85,7 @@ def test_a_slot_says_nothing_when_the_sweep_is_over(slot_of):
     assert math.isnan(result["val_accuracy"])
 
 
+@pytest.mark.slow
 def test_slots_and_the_desk_import_no_torch():
     code = "import sys, sweep.trial.slot, sweep.engine.desk; print('torch' in sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)

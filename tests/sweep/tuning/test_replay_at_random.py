@@ -78,6 +78,7 @@ def test_one_trial_at_a_time_every_row_is_as_without_the_kills(
     assert_as_uninterrupted(settings, tmp_path, rng)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("scheduler", SCHEDULERS)
 def test_killed_after_each_of_its_entries(tmp_path, scheduler):
     settings = Settings(

@@ -136,7 +136,9 @@ def test_a_failed_build_leaves_nothing_that_looks_whole(
     assert len(open_again(dataset=dataset, image_size=8).test) == 40
 
 
-@pytest.mark.parametrize("kind", ["folder", "parquet", "shapes"])
+@pytest.mark.parametrize(
+    "kind", ["folder", "parquet", pytest.param("shapes", marks=pytest.mark.slow)]
+)
 def test_streaming_equals_mapped(
     kind: str,
     tmp_path: Path,

@@ -125,7 +125,7 @@ def test_shapes_vary_and_stay_the_same() -> None:
     assert (one != other).mean() > 0.9
 
 
-@pytest.mark.parametrize("size", [96, 16, 45])
+@pytest.mark.parametrize("size", [pytest.param(96, marks=pytest.mark.slow), 16, 45])
 def test_shapes_are_drawn_at_the_size_asked_for(size: int) -> None:
     """The same shape, place, angle and colours; the noise of each pixel and the edge anew."""
     drawn = every_shape(size)

@@ -49,6 +49,7 @@ for write in (parquet, array, text, checkpoint):
 """
 
 
+@pytest.mark.slow
 def test_every_kind_of_file_says_so_and_leaves_no_half(tmp_path):
     if sys.platform == "win32":
         pytest.skip("needs limits of a process")

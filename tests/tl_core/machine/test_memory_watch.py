@@ -92,6 +92,7 @@ def test_the_largest_process_gives_up(watch):
     assert grow(watch, 21 * 10**8, begins=False, seconds=20)
 
 
+@pytest.mark.slow
 def test_nothing_but_memory_error_is_raised_and_nothing_after_the_run(watch, monkeypatch):
     """Looks come every half millisecond, runs end at about the same time."""
     monkeypatch.setattr(memory_watch, "LOOK_SECONDS", 0.0005)

@@ -191,6 +191,7 @@ def test_a_student_of_three_channels_and_a_grey_teacher(tmp_path, digits):
     torch.testing.assert_close(run.loss.teacher.logits(images), expected, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.slow
 def test_a_student_learns_from_the_teacher_alone(tmp_path, digits):
     """Labels play no part at share 1: what is learned is what the teacher says."""
     path, _ = keep(tmp_path / "t.safetensors", digits, width=8)
