@@ -1,7 +1,9 @@
 """Tests beside each other, slow ones first, with one thread and a cache folder of their own."""
 
+import functools
 import gc
 import os
+import re
 import shutil
 import tempfile
 import threading
@@ -40,22 +42,29 @@ def pytest_cmdline_main(config: pytest.Config) -> None:
     if asked.numprocesses is None and not (one_by_one or getattr(asked, "cov_source", None)):
         asked.numprocesses = "auto"
     if asked.numprocesses and asked.dist == "no":
-        asked.dist = "loadgroup"
-        asked.loadscopereorder = False  # in which the slow ones, of few tests, come late
+        asked.dist = "loadfile"
+        asked.loadscopereorder = False  # else files of few tests come last, slow ones too
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """A file's tests run in one worker, and so do all slow ones, one after another."""
-    if config.option.dist != "loadgroup":
+    """A file's tests run in one worker, and so do all files of slow ones, one after another."""
+    if config.option.dist != "loadfile":
         return None
-    from xdist.scheduler import LoadGroupScheduling
+    from xdist.scheduler import LoadFileScheduling
 
-    class Files(LoadGroupScheduling):
+    class Files(LoadFileScheduling):
         def _split_scope(self, nodeid: str) -> str:
-            return super()._split_scope(nodeid).partition("::")[0]
+            file = super()._split_scope(nodeid)
+            return "slow" if all_slow(config.rootpath / file) else file
 
     return Files(config, log)
+
+
+@functools.cache
+def all_slow(file: Path) -> bool:
+    """Whether a file of tests says that all of them are slow."""
+    return re.search("^pytestmark = .*slow", file.read_text(), re.MULTILINE) is not None
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -68,15 +77,12 @@ def pytest_configure(config: pytest.Config) -> None:
     threading.Thread(target=layer_library, daemon=True).start()
 
 
-@pytest.hookimpl(tryfirst=True)  # pytest-xdist reads the groups in the same hook
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    # First, so that one worker runs them beside the fast ones of the others.
-    items.sort(key=lambda item: item.get_closest_marker("slow") is None)
+    """Put slow tests first: one worker runs most of them beside the fast ones of the others."""
+    items.sort(key=lambda item: not all_slow(item.path))
     for item in items:
-        if item.get_closest_marker("slow"):
-            item.add_marker(pytest.mark.xdist_group("slow"))
-            if not item.get_closest_marker("timeout"):
-                item.add_marker(pytest.mark.timeout(300))
+        if item.get_closest_marker("slow") and not item.get_closest_marker("timeout"):
+            item.add_marker(pytest.mark.timeout(300))
 
 
 def pytest_collection_finish() -> None:
