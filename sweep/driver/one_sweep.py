@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,11 +17,10 @@ from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
 from sweep.driver.ending import end_manifest, full_line
 from sweep.driver.report_ahead import report_loaded_ahead
-from sweep.driver.taken_up import take_up
+from sweep.driver.taken_up import STUDY, Past, take_up
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.ray_watch import end_process, watched
 from sweep.faults import Faults
-from sweep.journal.entries import Entry
 from sweep.journal.journal import Journal
 from sweep.journal.past import last_entry, trials_at_first
 from sweep.plan.plan import Plan
@@ -54,7 +53,7 @@ class OneSweep:
         results: the results folder.
         console: where notes and progress go.
         journal: takes all that happens.
-        past: what the journal held, where an earlier driver began the sweep.
+        past: the sweep as an earlier driver left it, where one began it.
         began: time from which the time budget counts; None: now.
 
     Attributes:
@@ -72,13 +71,14 @@ class OneSweep:
         results: Path,
         console: Console,
         journal: Journal,
-        past: Sequence[Entry] = (),
+        past: Past | None = None,
         began: float | None = None,
     ) -> None:
         self.began_at = time.time() if began is None else began
         self.plan, self.shapes, self.manifest = plan, shapes, manifest
         self.results, self.console = results, console
         self.journal, self.past = journal, past
+        self.entries = past.all_entries if past else []
         self.name = manifest.name
         self.folder = run_folder(results, self.name)
         self.faults, self.interrupts = Faults(full_line(results, self.name)), Interrupts()
@@ -142,7 +142,6 @@ class OneSweep:
         job = self._with_precisions(self._job(resources), engine, here=not joined)
         if resources.gpus and plan.options.trials_per_gpu is None:
             resources = self._resources(self._packed(job, engine))
-        self.journal.add("session", precisions=job.precisions, **asdict(resources))
         engine.share_out(resources, plan.options)
         job = replace(job, base={**job.base, "threads": resources.cpus_per_trial})
         identifier = Identifier(job.config, job.base, model_limits(plan.base))
@@ -150,10 +149,14 @@ class OneSweep:
         ledger.before_writing = self.journal.sync_all  # rows of what it lacks would be doubled
         ledger.disk.expect(self.largest_file, self.note)
         self.view = view = self._shown(ledger, resources)
-        self.began = True
         engine.say = self.note
         with report_loaded_ahead(lambda: ledger.epochs_reported > 0), live(self.console, view):
-            self.run_trials(job, ledger, engine, identifier, view)
+            trials = self.all_trials(job, ledger, engine, identifier, view)
+            self.began = True
+            self.journal.add("session", precisions=job.precisions, **asdict(resources))
+            for entry in self.past.new if self.past else ():
+                self.journal.add(**entry)
+            self.run_trials(trials)
         try:
             if self.manifest.status != "interrupted" and not ledger.unwritten:
                 self._judge(job, resources, engine)
@@ -181,7 +184,7 @@ class OneSweep:
         auto = [phase for phase in PHASES if "auto" in self.plan.levels(phase)]
         if not auto:
             return job
-        if known := last_entry(self.past, "session"):
+        if known := last_entry(self.entries, "session"):
             return replace(job, precisions=known["precisions"])
         with self._step("Measuring which precision is faster", "measuring precision"):
             precisions, notes = measured_precisions(
@@ -230,15 +233,15 @@ class OneSweep:
         self.faults.guard(view, "showing progress", {"__rich__": ""})
         return view
 
-    def run_trials(
+    def all_trials(
         self,
         job: Job,
         ledger: "Ledger",
         engine: "Engine",
         identifier: Identifier,
         view: LiveView,
-    ) -> None:
-        """Run all trials; leaves the sweep's status in the manifest."""
+    ) -> "AllTrials":
+        """All trials, which know already what an earlier driver did."""
         from sweep.tuning.all_trials import AllTrials
 
         def begin_confirmation(trials: int) -> None:
@@ -247,28 +250,32 @@ class OneSweep:
             with self.faults.noted("writing results"):
                 write_manifest(self.results, self.manifest)
 
-        study, identify = self.folder / "study.log", identifier.config_id
+        study, identify = self.folder / STUDY, identifier.config_id
         study.unlink(missing_ok=True)  # what an earlier driver told it is told again
         proposer = self.plan.proposer(
-            self.name, study, identify, self.note, self.take_count, trials_at_first(self.past)
+            self.name, study, identify, self.note, self.take_count, trials_at_first(self.entries)
         )
         planned = self.plan.known_trials(identify) if self.plan.freezes else ()
-        self.trials = AllTrials(
+        self.trials = trials = AllTrials(
             self.plan, job, proposer, ledger, engine, planned, begin_confirmation, identify,
             self.journal.add, self.interrupts,
         )  # fmt: skip
         if self.past:
-            take_up(self.past, self.trials, ledger, self.results, self.name)
+            take_up(self.past.all_entries, trials, ledger, self.results, self.name)
+        return trials
+
+    def run_trials(self, trials: "AllTrials") -> None:
+        """Run them; leaves the sweep's status in the manifest."""
         status = "failed"
         try:
-            status = self.trials.run(self.folder, self.began_at)
+            status = trials.run(self.folder, self.began_at)
         except KeyboardInterrupt:
             status = "interrupted"
             raise
         finally:  # until then it is running, for all that read the manifest
             self.manifest.status = status
             self.journal.add("close", status=status)
-        self.note(*self.trials.notes)
+        self.note(*trials.notes)
 
     def take_count(self, configurations: int) -> None:
         """Take in how many configurations there are, once the search has decided it."""
@@ -312,16 +319,12 @@ class OneSweep:
 
         What an earlier driver did stays.
         """
-        if self.past and isinstance(error, BadInput):
-            self.manifest.status = "interrupted"
-            self._end()
-            raise error
         if self.began:
             self.faults.add("running the sweep", error)
             self.manifest.status = "failed"
             return
         if isinstance(error, BadInput):
-            for folder in sweep_folders(self.results, self.name):
+            for folder in () if self.past else sweep_folders(self.results, self.name):
                 shutil.rmtree(folder)
         else:
             self.manifest.status = "failed"

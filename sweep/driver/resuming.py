@@ -16,8 +16,9 @@ from rich.console import Console
 
 from sweep.driver.going_on import longer_trials_of, more_trials_of, trials_again_of
 from sweep.driver.made_of import differences, made_of
-from sweep.driver.run_plan import Past, run_plan
+from sweep.driver.run_plan import run_plan
 from sweep.driver.study import sweeps_of
+from sweep.driver.taken_up import Past
 from sweep.driver.trained_source import source_plan, with_trained_source
 from sweep.engine.ray_cluster import prepare_environment
 from sweep.journal.entries import VERSION, Entry
@@ -82,15 +83,15 @@ def resume_sweep(
         if ended and not to_do:  # else what was asked for last was not begun
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
             return load_result(results, name)
-        entries += _with_time(to_do)
+        new = _with_time(to_do)
         with _in_folder(begin["folder"]):
             options, space = options_of(begin, results, changed or {}, entries)
             prepare_environment(options.address)
-            more = (last_entry(entries, "more") or {}).get("options", {})
+            more = (last_entry([*entries, *new], "more") or {}).get("options", {})
             plan = _plan(begin, options, space, more, console)
             _check(begin, plan, console, force=force)
             console.print(f"[bold]Resuming {name}[/bold]: {_so_far(entries)}", highlight=False)
-            result = run_plan(plan, console, Past(manifest, entries, to_do))
+            result = run_plan(plan, console, Past(manifest, entries, new))
         if begin["kept_as"] and result.manifest.status == "finished":
             keep_winner(results, name, begin["kept_as"])
         return result

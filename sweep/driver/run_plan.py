@@ -1,9 +1,8 @@
 """From a plan to a sweep that runs: checks that need data and models, its name, its journal."""
 
+import contextlib
 import os
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,6 +12,7 @@ from rich.console import Console
 from search_spaces.domains import Choice
 from sweep.driver.made_of import made_of
 from sweep.driver.one_sweep import OneSweep
+from sweep.driver.taken_up import Past, unchanged_if_refused
 from sweep.journal.entries import VERSION, Entry
 from sweep.journal.journal import FILE, Journal
 from sweep.options.as_data import options_as_data
@@ -36,21 +36,6 @@ from tl_core.machine.user_path import expanded
 
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult
-
-
-@dataclass(frozen=True)
-class Past:
-    """A sweep that an earlier driver began.
-
-    Attributes:
-        manifest: its description.
-        entries: of its journal, with those that are to be written now.
-        new: these.
-    """
-
-    manifest: Manifest
-    entries: list[Entry]
-    new: Sequence[Entry] = ()
 
 
 def run_plan(plan: Plan, console: Console, past: Past | None = None) -> "SweepResult":
@@ -117,15 +102,13 @@ def _run(
         if past is None:
             journal.add("begin", **_beginning(plan, manifest.name))
             journal.sync()
-        for entry in past.new if past else ():
-            journal.add(**entry)
-        entries = past.entries if past else []
-        sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, entries, began)
+        sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, past, began)
         sweep.largest_file = largest
         if past is None:
             sweep.note(*checked.notes)
         with mirrored(results, sweep.name, sweep.note) as mirror:
-            with heartbeat(folder):
+            refused = unchanged_if_refused(folder) if past else contextlib.nullcontext()
+            with refused, heartbeat(folder):
                 result = sweep.run()
             if mirror is not None:
                 with waiting(console, f"Uploading to {shown_results(results)}"):

@@ -1,14 +1,19 @@
 """What an earlier driver left of a sweep: its journal is replayed, its rows are kept."""
 
+import contextlib
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.journal.entries import Entry
 from sweep.journal.past import ended_numbers
 from sweep.results.folders import run_folder, table_folder
+from sweep.results.manifest import FILE, Manifest
 from sweep.results.tables import keep_rows, row_keys
+from tl_core.errors import BadInput
+from tl_core.machine.whole_file import whole_file
 
 if TYPE_CHECKING:  # these load Ray
     from sweep.tuning.all_trials import AllTrials
@@ -16,6 +21,42 @@ if TYPE_CHECKING:  # these load Ray
 
 JUDGED = ("classes", "evaluations", "predictions")
 """Tables of what judging measures, which is done again."""
+STUDY = "study.log"
+"""Optuna's file in a sweep's folder."""
+
+
+@dataclass(frozen=True)
+class Past:
+    """A sweep that an earlier driver began.
+
+    Attributes:
+        manifest: its description.
+        entries: of its journal.
+        new: what is asked of it now, as entries that are written once the others are replayed.
+    """
+
+    manifest: Manifest
+    entries: Sequence[Entry]
+    new: Sequence[Entry] = ()
+
+    @property
+    def all_entries(self) -> list[Entry]:
+        """Those of the journal, then the new ones."""
+        return [*self.entries, *self.new]
+
+
+@contextlib.contextmanager
+def unchanged_if_refused(folder: Path) -> Iterator[None]:
+    """Put description and study of a sweep back where going on with it raises BadInput."""
+    files = [folder / name for name in (FILE, STUDY) if (folder / name).exists()]
+    before = {file: file.read_bytes() for file in files}
+    try:
+        yield
+    except BadInput:
+        for file, data in before.items():
+            with whole_file(file) as temporary:
+                temporary.write_bytes(data)
+        raise
 
 
 def take_up(

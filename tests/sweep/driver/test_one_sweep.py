@@ -10,11 +10,12 @@ from rich.console import Console
 
 from sweep.driver import one_sweep, runner
 from sweep.driver.run_plan import new_manifest
+from sweep.driver.taken_up import STUDY, Past, unchanged_if_refused
 from sweep.journal.journal import Journal
 from sweep.plan.make_plan import make_plan
 from sweep.results import liveness
 from sweep.results.catalog import list_sweeps
-from sweep.results.manifest import read_manifest
+from sweep.results.manifest import read_manifest, write_manifest
 from sweep.results.tables import read_table, write_rows
 from tl_core.errors import BadInput
 
@@ -24,7 +25,7 @@ def sweep(options, tmp_path, monkeypatch, request):
     """sweep(run_on_ray) → a sweep whose trials are what that function does with it."""
     monkeypatch.setattr(one_sweep, "ray_cluster", lambda **how: contextlib.nullcontext())
 
-    def make(run_on_ray):
+    def make(run_on_ray, past=None):
         plan = make_plan(options(space="ablation", dataset="digits", cpus=1, gpus=0))
         monkeypatch.setattr(
             one_sweep.OneSweep, "run_on_ray", lambda run, engine, joined: run_on_ray(run)
@@ -34,7 +35,7 @@ def sweep(options, tmp_path, monkeypatch, request):
         journal = Journal(tmp_path / "journal.jsonl")
         request.addfinalizer(journal.close)
         console = Console(file=StringIO())
-        return one_sweep.OneSweep(plan, [], manifest, tmp_path, console, journal)
+        return one_sweep.OneSweep(plan, [], manifest, tmp_path, console, journal, past)
 
     return make
 
@@ -48,6 +49,25 @@ def test_a_refusal_before_the_first_trial_leaves_nothing_behind(sweep, tmp_path)
         sweep(refuse).run()
     assert not (tmp_path / "runs" / "s1").exists()
     assert not (tmp_path / "trials" / "sweep=s1").exists()
+
+
+def test_where_going_on_is_refused_all_of_the_sweep_stays(sweep, tmp_path, trial_row):
+    def refuse(run):
+        run.manifest.status = "interrupted"
+        (run.folder / STUDY).unlink()
+        raise BadInput("resume: trial 3 was proposed otherwise")
+
+    write_rows(tmp_path, "trials", "s1", [trial_row(0, 0.5)])
+    run = sweep(refuse, Past(new_manifest(sweep(None).plan, "s1"), []))
+    (run.folder / STUDY).write_text("told")
+    run.manifest.status = "finished"
+    write_manifest(tmp_path, run.manifest)
+    with pytest.raises(BadInput, match="trial 3"), unchanged_if_refused(run.folder):
+        run.run()
+    assert len(read_table(tmp_path, "trials", "s1")) == 1
+    assert read_manifest(tmp_path, "s1").status == "finished"
+    assert (run.folder / STUDY).read_text() == "told"
+    assert not (tmp_path / "journal.jsonl").read_text()
 
 
 @pytest.mark.parametrize("kind", [BadInput, ValueError, OSError])
@@ -171,7 +191,7 @@ def test_while_its_trials_run_a_sweep_is_running(sweep, tmp_path, monkeypatch):
     monkeypatch.setattr("sweep.tuning.all_trials.AllTrials", Trials)
     run = sweep(None)
     view = SimpleNamespace(begin_confirmation=lambda trials: None)
-    run.run_trials(None, None, None, SimpleNamespace(config_id=str), view)
+    run.run_trials(run.all_trials(None, None, None, SimpleNamespace(config_id=str), view))
     seeds = len(run.plan.search.seeds)
     assert seen == [("running", 5 * seeds), ("running", 7)]
     assert run.manifest.status == "finished"
@@ -188,5 +208,5 @@ def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
     monkeypatch.setattr("sweep.tuning.all_trials.AllTrials", Trials)
     run = sweep(None)
     with pytest.raises(RuntimeError, match="Tune is gone"):
-        run.run_trials(None, None, None, SimpleNamespace(config_id=str), None)
+        run.run_trials(run.all_trials(None, None, None, SimpleNamespace(config_id=str), None))
     assert run.manifest.status == "failed"
