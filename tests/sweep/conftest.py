@@ -12,6 +12,7 @@ from search_spaces.domains import Domain, Limits, Space, walk
 from search_spaces.domains.checks import contains
 from sweep.cli.main import main
 from sweep.options.sweep_options import SweepOptions
+from sweep.ray_internals import only_needed_processes
 from sweep.results.manifest import Manifest
 from tl_core.config import TrainConfig
 
@@ -120,10 +121,11 @@ def ray_of_one_cpu() -> Iterator[None]:
     """One CPU: one actor trains all trials of a sweep, one after another."""
     import ray
 
-    ray.init(
-        address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
-        object_store_memory=100 * 2**20,
-    )  # fmt: skip
+    with only_needed_processes():
+        ray.init(
+            address="local", num_cpus=1, include_dashboard=False, log_to_driver=False,
+            object_store_memory=100 * 2**20,
+        )  # fmt: skip
     yield
     ray.shutdown()
 
