@@ -1,5 +1,6 @@
 """Faults of a sweep on more than one machine: its results in a store, its trials on nodes."""
 
+import logging
 import os
 import subprocess
 import sys
@@ -66,6 +67,7 @@ def store() -> Iterator[str]:
     """The URL of a bucket on an S3 server of this process."""
     from moto.server import ThreadedMotoServer
 
+    logging.getLogger("werkzeug").setLevel(logging.ERROR)
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()

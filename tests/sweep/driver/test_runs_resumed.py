@@ -14,7 +14,7 @@ from optuna.storages import JournalStorage
 from optuna.storages.journal import JournalFileBackend
 from rich.console import Console
 
-from sweep import run
+from sweep import resume, run
 from sweep.driver.resuming import resume_sweep
 from sweep.journal.journal import FILE, read_journal
 from sweep.report.summary import load_result
@@ -86,3 +86,23 @@ def test_a_killed_sweep_ends_as_one_that_was_not(tmp_path, write_file):
     assert len(study.trials) == 6
     assert {trial.state.name for trial in study.trials} <= {"COMPLETE", "PRUNED"}
     assert not (journal.parent / "checkpoints").exists()
+
+
+def test_trials_that_train_longer_end_as_if_they_had_been_from_the_start(tmp_path, write_file):
+    text = SPACE.replace("epochs=3", "epochs={}, schedule='constant'").replace(
+        "'optuna', 'asha', 6", "'random', 'none', 2"
+    )
+    how = {"results": tmp_path, "cpus": 1, "confirm": "0", "quiet": True}
+    path = write_file(text.replace("{}", "1"))
+    run(path, name="short", **how)
+    longer = resume("short", results=tmp_path, epochs=3, quiet=True)
+    whole = run(write_file(text.replace("{}", "3"), "long.py"), name="whole", **how)
+    assert (longer.exit_code, longer.manifest.errors) == (0, [])
+    assert longer.trials["epochs_trained"].tolist() == [3, 3]
+    best = [result.trials["best_val_accuracy"].tolist() for result in (longer, whole)]
+    assert best[0] == best[1]
+    pd.testing.assert_frame_equal(
+        rows(tmp_path, "epochs", "whole"), rows(tmp_path, "epochs", "short")
+    )
+    more = resume("short", results=tmp_path, more_trials=1, quiet=True)
+    assert more.trials["status"].tolist() == ["completed"] * 3
