@@ -145,7 +145,10 @@ def cluster() -> Iterator[Any]:
     os.environ.setdefault("RAY_AUTH_TOKEN", os.urandom(32).hex())
     from ray.cluster_utils import Cluster
 
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+    from sweep.ray_internals import only_needed_processes
+
+    with only_needed_processes():
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
     try:
         yield made
     finally:

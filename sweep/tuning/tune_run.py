@@ -28,6 +28,8 @@ FOLLOWING = dict.fromkeys((
     "on_trial_start", "on_trial_result", "on_trial_complete", "on_trial_error", "on_step_end",
 ))  # fmt: skip
 """Methods that Tune calls, and what it is told where one of them raises."""
+HEAD = "node:__internal_head__"
+"""A resource that Ray gives the head of a cluster."""
 SLOT_DEATHS = 2
 """A trial whose slot dies more often fails: nothing of its training is in the slot."""
 
@@ -136,9 +138,13 @@ def _run_config(callbacks: list[tune.Callback], stop: Stopper, folder: Path) -> 
 def slot_resources() -> dict[str, float]:
     """What a slot takes: next to nothing, on the driver's machine.
 
-    Tune refuses a trial that takes nothing but `cpu: 0`.
+    Tune refuses a trial that takes nothing but `cpu: 0`. Nodes may share an address; the head is
+    one alone.
     """
-    return {"cpu": 0, f"node:{ray.util.get_node_ip_address()}": 0.001}
+    here = ray.get_runtime_context().get_node_id()
+    (resources,) = [node["Resources"] for node in ray.nodes() if node["NodeID"] == here]
+    address = f"node:{ray.util.get_node_ip_address()}"
+    return {"cpu": 0, HEAD if HEAD in resources else address: 0.001}
 
 
 def planned_scheduler(plan: Plan) -> Fifo:

@@ -116,7 +116,7 @@ def tuned(tmp_path, monkeypatch):
 
     monkeypatch.setattr(tune_run.tune, "Tuner", tuner)
     monkeypatch.setattr(tune_run.tune, "with_parameters", lambda trainable, **more: trainable)
-    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.7")
+    stand_on(monkeypatch, "n1")
     ledger = SimpleNamespace(
         faults=SimpleNamespace(guard=lambda *about: None), out_of_time=set(),
         disk=SimpleNamespace(short=None),
@@ -126,6 +126,25 @@ def tuned(tmp_path, monkeypatch):
     budget = tune_run.TimeBudget(None)
     tune_run.tune_trials(feed, Fifo(), ledger, engine, budget, tmp_path, most_trials=7)
     return given
+
+
+def stand_on(monkeypatch, node):
+    """Be a driver on one of two nodes, of which n2 is the head, with the same address."""
+    of_each = {"n1": {}, "n2": {"node:__internal_head__": 1.0}}
+    nodes = [
+        {"NodeID": name, "Resources": {"node:10.0.0.7": 1.0, **more}}
+        for name, more in of_each.items()
+    ]
+    monkeypatch.setattr(ray, "nodes", lambda: nodes)
+    context = SimpleNamespace(get_node_id=lambda: node)
+    monkeypatch.setattr(ray, "get_runtime_context", lambda: context)
+    monkeypatch.setattr(ray.util, "get_node_ip_address", lambda: "10.0.0.7")
+
+
+def test_slots_stay_on_the_head_where_the_driver_does(monkeypatch):
+    """Other nodes may have its address."""
+    stand_on(monkeypatch, "n2")
+    assert set(tune_run.slot_resources()) == {"cpu", "node:__internal_head__"}
 
 
 def test_a_slot_of_tunes_takes_nothing_but_a_place_on_the_drivers_machine(tuned):
