@@ -85,8 +85,8 @@ def kill_child(process: subprocess.Popen[bytes], title: str) -> int:
     """kill -9 the processes of this title that a command started; how many there were."""
     killed = 0
     for child in psutil.Process(process.pid).children(recursive=True):
-        with contextlib.suppress(psutil.Error):
-            if title in (child.name(), *child.cmdline()[:1]):
+        with contextlib.suppress(psutil.Error, IndexError):
+            if child.name() == title or child.cmdline()[0].startswith(title):  # and its task
                 child.kill()
                 killed += 1
     return killed
