@@ -11,7 +11,7 @@ from tl_core.models.timm_models import parse_model_args
     ("fields", "says"),
     [
         ({"backbone": "residul"}, "did you mean residual"),
-        ({"backbone": "xyzzy"}, f"one of {', '.join(MODELS)}, or timm:NAME"),
+        ({"backbone": "xyzzy"}, f"one of {', '.join(MODELS)},.* or timm:NAME"),
         ({"backbone": "timm:resnet19"}, "no model 'resnet19'; did you mean timm:resnet"),
         ({"backbone": "timm:resnet18.nobody"}, "no weights tagged 'nobody'"),
         ({"backbone": "timm:test_vit", "model_args": "same"}, "'same' is not KEY=VALUE"),
