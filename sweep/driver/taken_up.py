@@ -48,14 +48,17 @@ class Past:
 @contextlib.contextmanager
 def unchanged_if_refused(folder: Path) -> Iterator[None]:
     """Put description and study of a sweep back where going on with it raises BadInput."""
-    files = [folder / name for name in (FILE, STUDY) if (folder / name).exists()]
-    before = {file: file.read_bytes() for file in files}
+    files = [folder / name for name in (FILE, STUDY)]
+    before = {file: file.read_bytes() for file in files if file.exists()}
     try:
         yield
     except BadInput:
-        for file, data in before.items():
+        for file in files:
+            if file not in before:
+                file.unlink(missing_ok=True)
+                continue
             with whole_file(file) as temporary:
-                temporary.write_bytes(data)
+                temporary.write_bytes(before[file])
         raise
 
 

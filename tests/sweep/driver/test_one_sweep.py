@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from sweep.driver import one_sweep, runner
-from sweep.driver.run_plan import new_manifest
+from sweep.driver.run_plan import new_manifest, run_plan
 from sweep.driver.taken_up import STUDY, Past, unchanged_if_refused
 from sweep.journal.journal import Journal
 from sweep.plan.make_plan import make_plan
@@ -70,6 +70,16 @@ def test_where_going_on_is_refused_all_of_the_sweep_stays(sweep, tmp_path, trial
     assert not (tmp_path / "journal.jsonl").read_text()
 
 
+def test_a_study_that_was_not_there_is_gone_after_a_refusal(tmp_path):
+    def refuse():
+        (tmp_path / STUDY).write_text("told")
+        raise BadInput("resume: trial 3 was proposed otherwise")
+
+    with pytest.raises(BadInput), unchanged_if_refused(tmp_path):
+        refuse()
+    assert not (tmp_path / STUDY).exists()
+
+
 @pytest.mark.parametrize("kind", [BadInput, ValueError, OSError])
 def test_after_the_first_trial_everything_stays(sweep, tmp_path, trial_row, kind):
     def trial_and_error(run):
@@ -127,6 +137,25 @@ def test_the_driver_beats_in_a_folder_that_it_made(tmp_path, monkeypatch, mine, 
     assert found["folder"] == tmp_path / "runs" / "mine"
     assert liveness.beats(found["beat"])
     assert liveness.last_beat(found["folder"]) is None
+
+
+def test_a_finished_sweep_stays_so_where_its_plan_is_refused(tmp_path, monkeypatch, mine, page):
+    def finish(self):
+        self.manifest.status = "finished"
+        write_manifest(self.results, self.manifest)
+
+    def refuse(self):
+        write_manifest(self.results, self.manifest)
+        assert read_manifest(tmp_path, "mine").status == "running"
+        raise BadInput("resume: trial 3 was proposed otherwise")
+
+    monkeypatch.setattr(one_sweep.OneSweep, "run", finish)
+    runner.run_sweep(mine, page)
+    monkeypatch.setattr(one_sweep.OneSweep, "run", refuse)
+    past = Past(read_manifest(tmp_path, "mine"), [])
+    with pytest.raises(BadInput, match="trial 3"):
+        run_plan(make_plan(mine), page, past)
+    assert read_manifest(tmp_path, "mine").status == "finished"
 
 
 def test_a_sweep_that_starts_is_running_from_its_first_moment(tmp_path, monkeypatch, mine, page):
