@@ -104,13 +104,15 @@ def user_code(names: Iterable[str]) -> dict[str, bytes]:
     name stands in it as a word, as in every way to import it; more may be found than are imported.
     The packages that a module lies in count with it. Of a compiled module the text is its bytes.
     """
+    waiting = [name for name in names if is_users(name)]
+    if not waiting:
+        return {}  # soon: the thousands of modules that are loaded are not looked through
     modules = {name: module for name, module in sys.modules.copy().items() if is_users(name)}
     by_word = defaultdict(list)
     for name in modules.keys() - {"__main__"}:
         by_word[name.rpartition(".")[2].encode()].append(name)
     found: dict[str, bytes] = {}
     listed: dict[Path, frozenset[bytes]] = {}
-    waiting = [name for name in names if name in modules]
     while waiting:
         name = waiting.pop()
         if name not in found:

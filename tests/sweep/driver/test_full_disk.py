@@ -17,7 +17,7 @@ SPACE = (
 
 
 @pytest.mark.slow
-@pytest.mark.timeout(300)
+@pytest.mark.usefixtures("ray_of_one_cpu")
 def test_a_sweep_waits_for_space_ends_without_and_goes_on(
     tmp_path: Path, write_file, monkeypatch, capsys
 ) -> None:

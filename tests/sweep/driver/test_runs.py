@@ -132,7 +132,7 @@ def assert_each_error_is_told(errors, folder) -> None:
     assert errors[7].startswith(f"the trainer process died: os._exit(3) {place}")
     assert errors[8] == "SystemExit: 2"
     assert errors[9] == (
-        "--trial-timeout 40s: the trial took longer; 0 epochs had ended; its process did not"
+        "--trial-timeout 20s: the trial took longer; 0 epochs had ended; its process did not"
         " answer and was ended"
     )
     assert "can't allocate memory" in errors[10]
@@ -165,7 +165,7 @@ def test_every_end_has_its_row_and_its_study_state(
     """Whatever one trial does, the others are trained, under Optuna and ASHA."""
     space = write_file(
         "BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=3,"
-        " precision='fp32', schedule='constant')\n"
+        " schedule='constant', precision='fp32', eval_precision='fp32')\n"
         "SPACE = {'depth': Choice(1, 2, 3, 4, 5, 7, 8, 9, 10, 11, 12),"
         " 'lr': Float(1e-6, 1, log=True)}\n",
     )
@@ -193,7 +193,7 @@ def test_every_end_has_its_row_and_its_study_state(
     result = run(
         space, imports=(str(FAILING),), trials=len(wanted), search="optuna", scheduler="asha",
         reduction_factor=2.0, confirm=0, cpus=1, results=tmp_path, quiet=True, name="ends",
-        retries=0, trial_timeout="40s",
+        retries=0, trial_timeout="20s",
     )  # fmt: skip
 
     assert result.trials["status"].tolist() == [status for _, status, _ in wanted]
@@ -240,7 +240,8 @@ def test_winner_trained_again_equals_its_checkpoint(
 ) -> None:
     """Without a checkpoint the winner is trained again to its best epoch, to the same weights."""
     space = write_file(
-        "BASE = TrainConfig(dataset='digits', width=8, epochs=3, precision='fp32')\n"
+        "BASE = TrainConfig(dataset='digits', width=8, epochs=3, precision='fp32',"
+        " eval_precision='fp32')\n"
         "SPACE = {'lr': Choice(0.1, 0.2)}\nSEARCH = 'grid'\n",
     )
     result = run(space, cpus=1, scheduler="none", results=tmp_path, quiet=True, name="again")

@@ -34,8 +34,8 @@ def test_time_budget_leaves_a_row_for_every_trial(
 ) -> None:
     space = write_file(
         f"BASE = TrainConfig(dataset='digits', backbone='failing', width=8, epochs=50, depth="
-        f"{HANGS}, precision='fp32')\nSPACE = {{'lr': Choice(0.1, 0.2, 0.3)}}\n"
-        "SEARCH = 'grid'\n",
+        f"{HANGS}, limit_train=64, precision='fp32', eval_precision='fp32')\n"
+        "SPACE = {'lr': Choice(0.1, 0.2, 0.3)}\nSEARCH = 'grid'\n",
     )
 
     def spend(budget: SharedBudget, trial_id: str, result: dict[str, object]) -> bool:

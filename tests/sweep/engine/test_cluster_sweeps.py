@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pandas as pd
 import pytest
@@ -15,14 +16,17 @@ from ray.cluster_utils import Cluster
 
 from sweep import run
 from sweep.plan import resources
+from sweep.ray_internals import only_needed_processes
 from sweep.report.summary import SweepResult
 
 pytestmark = [pytest.mark.slow, pytest.mark.timeout(900)]
 
 SPACE = """
-BASE = TrainConfig(dataset="digits", width=4, limit_train=200, epochs={epochs}, threads=1,
-                   precision="fp32", eval_precision="fp32")
-SPACE = {{"lr": Choice({rates})}}
+from search_spaces.domains import Choice
+from tl_core.config import TrainConfig
+BASE = TrainConfig(dataset="digits", backbone="waiting", width=4, limit_train=200, epochs=2,
+                   threads=1, precision="fp32", eval_precision="fp32")
+SPACE = {{"lr": Choice(*(0.01 * n for n in range(1, {trials} + 1)))}}
 SEARCH, SCHEDULER = "grid", "none"
 """
 WAITING = """
@@ -35,31 +39,49 @@ from tl_core.models.residual import ResidualCNN
 
 class Waiting(ResidualCNN):
     def forward(self, images):
-        while self.training and not Path(__file__).with_name("go").exists():
+        while self.training and Path(__file__).with_name("wait").exists():
             time.sleep(0.05)
         return super().forward(images)
 
 
-MODELS["waiting"] = ModelSpec(build=Waiting, description="trains once a file is there")
+MODELS["waiting"] = ModelSpec(build=Waiting, description="trains while no file forbids it")
 """
 
 
-@pytest.fixture
-def space(write_file: Callable[..., str]) -> Callable[..., str]:
-    """space(trials, epochs) → path of a grid of so many learning rates."""
+@pytest.fixture(scope="module")
+def files(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The folder of the space, its model, the results, and a file `wait` while none may train."""
+    folder = tmp_path_factory.mktemp("files")
+    (folder / "waiting.py").write_text(WAITING)
+    return folder
 
-    def make(trials: int, epochs: int = 2) -> str:
-        rates = ", ".join(f"{0.01 * (n + 1):.2f}" for n in range(trials))
-        return write_file(SPACE.format(rates=rates, epochs=epochs))
 
-    return make
+@pytest.fixture(scope="module")
+def grid(files: Path) -> Callable[..., SweepResult]:
+    """grid(trials, name=, **options) → a sweep over so many learning rates."""
+
+    def run_grid(trials: int, **options: Any) -> SweepResult:
+        (files / "space.py").write_text(SPACE.format(trials=trials))
+        return run(
+            files / "space.py", imports=(str(files / "waiting.py"),), results=files / "results",
+            quiet=True, confirm="0", **options,
+        )  # fmt: skip
+
+    return run_grid
+
+
+@pytest.fixture(scope="module")
+def alone(grid: Callable[..., SweepResult]) -> pd.DataFrame:
+    """The numbers of twelve trials that one process trained, one after another."""
+    return numbers(grid(12, name="alone", gpus=0, cpus=1))
 
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A head without GPUs."""
-    made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
-    yield made
+    """A head without GPUs; no node starts workers before they are needed."""
+    with only_needed_processes():
+        made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
+        yield made
     ray.shutdown()
     made.shutdown()
 
@@ -86,36 +108,27 @@ def wait_until(holds: Callable[[], bool]) -> None:
 
 
 def test_four_gpus_of_this_machine_are_used(
-    space: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    grid: Callable[..., SweepResult], alone: pd.DataFrame, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(resources, "gpu_count", lambda: 4)
-    result = run(
-        space(6), results=tmp_path, quiet=True, name="four", gpus=4, trials_per_gpu=1, confirm="0"
-    )
+    result = grid(12, name="four", gpus=4, trials_per_gpu=1)
     assert result.exit_code == 0
     assert set(result.trials["status"]) == {"completed"}
-    one = run(space(6), results=tmp_path, quiet=True, name="one", gpus=0, cpus=1, confirm="0")
-    pd.testing.assert_frame_equal(numbers(result), numbers(one))
+    pd.testing.assert_frame_equal(numbers(result), alone)
 
 
 def test_a_sweep_of_one_trial_ends_on_a_cluster(
-    cluster: Cluster, space: Callable[..., str], tmp_path: Path
+    cluster: Cluster, grid: Callable[..., SweepResult]
 ) -> None:
     cluster.add_node(num_cpus=2, num_gpus=2)
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
-    result = run(
-        space(1), results=tmp_path, quiet=True, name="alone", trials_per_gpu=1,
-        address=cluster.address,
-    )  # fmt: skip
+    result = grid(1, name="single", trials_per_gpu=1, address=cluster.address)
     assert list(result.trials["status"]) == ["completed"]
 
 
 def test_machines_go_and_come_and_no_trial_is_lost(
-    cluster: Cluster,
-    space: Callable[..., str],
-    write_file: Callable[..., str],
-    tmp_path: Path,
+    alone: pd.DataFrame, cluster: Cluster, grid: Callable[..., SweepResult], files: Path
 ) -> None:
     """No trial ends before the machines have changed, so that this does not depend on speed."""
     cluster.add_node(num_cpus=1, num_gpus=1)
@@ -123,28 +136,21 @@ def test_machines_go_and_come_and_no_trial_is_lost(
     cluster.add_node(num_cpus=3, num_gpus=2)
     ray.init(address=cluster.address, log_to_driver=False)
     cluster.wait_for_nodes()
-    model = write_file(WAITING, "waiting.py")
-    asked = {
-        "results": tmp_path, "quiet": True, "confirm": "0", "imports": (model,),
-        "set": {"backbone": "waiting"},
-    }  # fmt: skip
-    path = space(12)
+    waits = files / "wait"
+    waits.touch()
     with ThreadPoolExecutor(1) as beside:
         running = beside.submit(
-            run, path, name="moving", trials_per_gpu=1, address=cluster.address, retries=0,
-            **asked,
-        )  # fmt: skip
+            grid, 12, name="moving", trials_per_gpu=1, address=cluster.address, retries=0
+        )
         try:
             wait_until(lambda: gpus() == (4, 0))
             cluster.remove_node(going, allow_graceful=False)
             cluster.add_node(num_cpus=2, num_gpus=1)
             wait_until(lambda: gpus() == (4, 0))
         finally:
-            (tmp_path / "go").touch()
+            waits.unlink()
         moving = running.result()
     assert moving.exit_code == 0
     assert len(moving.trials) == 12
     assert set(moving.trials["status"]) == {"completed"}
-    ray.shutdown()
-    alone = run(path, name="alone", gpus=0, cpus=2, **asked)
-    pd.testing.assert_frame_equal(numbers(moving), numbers(alone))
+    pd.testing.assert_frame_equal(numbers(moving), alone)

@@ -15,7 +15,8 @@ from sweep.store.location import url_within
 from sweep.store.remote import open_store
 from tl_core.errors import BadInput
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
+SMALL = {"width": 4, "batch_size": 128, "precision": "fp32", "eval_precision": "fp32"}
 KEYS = {
     "AWS_ACCESS_KEY_ID": "key", "AWS_SECRET_ACCESS_KEY": "secret",
     "AWS_EC2_METADATA_DISABLED": "true",
@@ -45,7 +46,7 @@ def url(server, monkeypatch):
 def test_a_sweep_lies_in_the_bucket_as_in_a_folder_and_goes_on_elsewhere(url, machine, capsys):
     results = machine("a")
     result = run(
-        "ablation", dataset="digits", epochs=1, seeds=1, set={"width": 4, "batch_size": 128},
+        "ablation", dataset="digits", epochs=1, seeds=1, set=SMALL,
         trials=2, search="random", confirm="0", cpus=1, name="far", results=url, quiet=True,
     )  # fmt: skip
     assert (result.exit_code, result.manifest.errors) == (0, [])
