@@ -8,7 +8,7 @@ import shutil
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -70,9 +70,7 @@ class Bench:
         """A command of the project, on one CPU."""
         return [sys.executable, "-m", "sweep", *words, "--cpus", "1", "--results", self.results]
 
-    def start(
-        self, name: str, *words: str, limits: Callable[[], None] | None = None
-    ) -> subprocess.Popen[bytes]:
+    def start(self, name: str, *words: str) -> subprocess.Popen[bytes]:
         """Start the sweep, or go on with it where it was begun."""
         which = ("resume", name) if self.begun(name) else (str(self.space), "--name", name, *words)
         with (self.folder / f"{name}.log").open("ab") as log:
@@ -81,7 +79,6 @@ class Bench:
                 cwd=self.folder,
                 stdout=log,
                 stderr=log,
-                preexec_fn=limits,
                 env={**os.environ, **self.environment},
             )
 

@@ -119,23 +119,45 @@ def interrupt(bench: Bench, part: Part, times: int) -> None:
 
 
 def fill_disk(bench: Bench, part: Part, times: int) -> None:
-    """Let no file grow beyond a random size, as on a full disk."""
-    for _ in range(times):
+    """Let no file grow beyond a random size from a random moment on, as on a full disk."""
+    while part.faults < times:
         name = bench.new_name()
-        size = bench.random.randrange(5_000, 120_000)
+        process = bench.start(name)
+        size = bench.random.randrange(6_000, 60_000)
+        code = None
+        if bench.wait_for(process, name, bench.random.randrange(3, 120)):
+            began = time.time()
+            limit_files(process, size)
+            code = process.wait(LIMIT)
+        if code:  # with 0, files were smaller
+            part.faults += 1
+            part.seconds.append(time.time() - began)
+            part.wrong += wrong_on_full_disk(bench, name, code, size)
+        bench.finish(name, part, code)
 
-        def limits(size: int = size) -> None:
-            signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-            resource.setrlimit(resource.RLIMIT_FSIZE, (size, resource.RLIM_INFINITY))
 
-        code = bench.start(name, limits=limits).wait(LIMIT)
-        part.faults += 1
-        text = (bench.folder / f"{name}.log").read_text()
-        if "Traceback" in text:
-            part.wrong.append(f"{name}: a traceback, with files of at most {size} bytes")
-        if code == 0:
-            part.wrong.append(f"{name}: exit code 0 with files of at most {size} bytes")
-        bench.finish(name, part)
+def limit_files(process: subprocess.Popen[bytes], size: int) -> None:
+    """Have files of a command and of its processes, but those of Ray's own, fail beyond a size."""
+    for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(True)):
+        with contextlib.suppress(psutil.Error):
+            if each.pid == process.pid or each.cmdline()[0].startswith("ray::"):
+                resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (size, size))
+
+
+def wrong_on_full_disk(bench: Bench, name: str, code: int, size: int) -> list[str]:
+    """What a command said and left that ended on a full disk, where it is not as it should be."""
+    said = (bench.folder / f"{name}.log").read_text()
+    wrong = [] if code == 1 else [f"exit code {code}"]
+    wrong += ["a traceback"] if "Traceback" in said else []
+    wrong += [] if f"resume {name}" in said else ["nothing says how to go on"]
+    for table in ("trials", "epochs"):
+        try:
+            bench.rows(table, name)
+        except FileNotFoundError:
+            continue  # no row yet
+        except (OSError, ValueError) as error:
+            wrong.append(f"{table} cannot be read: {error}")
+    return [f"{name}: {line}, with files of at most {size} bytes" for line in wrong]
 
 
 PARTS: dict[str, Callable[[Bench, Part, int], None]] = {

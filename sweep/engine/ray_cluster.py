@@ -6,6 +6,7 @@ import os
 import secrets
 import socket
 import sys
+import tempfile
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -137,7 +138,8 @@ def ray_cluster(
     that trains in it. A cluster that demands no token is joined only if `insecure`, with a note.
 
     Raises:
-        BadInput: nothing answers at `address`, or the cluster there demands no token.
+        BadInput: Ray does not start; nothing answers at `address`, or the cluster there demands no
+            token.
     """
     import ray
 
@@ -190,15 +192,18 @@ def _init(address: str | None, cpus: int | None, gpus: int | None) -> None:
 
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
-        with only_needed_processes():
-            ray.init(
-                address="local",
-                num_cpus=cpus,
-                num_gpus=gpus,
-                include_dashboard=False,
-                object_store_memory=OBJECT_STORE_BYTES,
-                **quiet,
-            )
+        try:
+            with only_needed_processes():
+                ray.init(
+                    address="local",
+                    num_cpus=cpus,
+                    num_gpus=gpus,
+                    include_dashboard=False,
+                    object_store_memory=OBJECT_STORE_BYTES,
+                    **quiet,
+                )
+        except Exception as error:  # a full disk, no shared memory, limits of processes and files
+            raise _not_started(first_line(error)) from None
         return
     if _listens(address):
         check_token(address)
@@ -219,6 +224,14 @@ def _listens(address: str) -> bool:
     except (OSError, OverflowError) as error:
         raise _not_joined(address, str(error)) from None
     return True
+
+
+def _not_started(reason: str) -> BadInput:
+    folder = Path(os.environ.get("RAY_TMPDIR") or tempfile.gettempdir(), "ray")
+    return BadInput(
+        f"Ray does not start on this machine: {reason}. It needs room in {folder} and in /dev/shm,"
+        f" and to start processes; its own logs are in {folder / 'session_latest' / 'logs'}."
+    )
 
 
 def _not_joined(address: str, reason: str) -> BadInput:

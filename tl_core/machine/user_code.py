@@ -106,7 +106,7 @@ def user_code(names: Iterable[str]) -> dict[str, bytes]:
     """
     waiting = [name for name in names if is_users(name)]
     if not waiting:
-        return {}  # soon: the thousands of modules that are loaded are not looked through
+        return {}  # without a look at all loaded modules, which are thousands
     modules = {name: module for name, module in sys.modules.copy().items() if is_users(name)}
     by_word = defaultdict(list)
     for name in modules.keys() - {"__main__"}:

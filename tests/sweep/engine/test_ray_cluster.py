@@ -172,6 +172,20 @@ def test_where_no_cluster_answers_one_line_says_so(tmp_path, calls, monkeypatch)
     assert calls == []
 
 
+def test_where_ray_does_not_start_one_line_says_so(tmp_path, calls, monkeypatch):
+    def fail(**how):
+        raise Exception("The current node timed out during startup.\nMore words.")
+
+    monkeypatch.setattr(ray, "init", fail)
+    own = cluster(tmp_path)
+    with pytest.raises(
+        BadInput, match=r"^Ray does not start.*timed out.*room in .*logs"
+    ) as caught:
+        own.__enter__()
+    assert "More words" not in str(caught.value)
+    assert calls == []
+
+
 @pytest.mark.parametrize("level", [logging.INFO, logging.ERROR])
 def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys, caplog, level):
     from ray._private import worker
