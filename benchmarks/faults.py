@@ -151,12 +151,11 @@ def wrong_on_full_disk(bench: Bench, name: str, code: int, size: int) -> list[st
     wrong += ["a traceback"] if "Traceback" in said else []
     wrong += [] if f"resume {name}" in said else ["nothing says how to go on"]
     for table in ("trials", "epochs"):
-        try:
-            bench.rows(table, name)
-        except FileNotFoundError:
-            continue  # no row yet
-        except (OSError, ValueError) as error:
-            wrong.append(f"{table} cannot be read: {error}")
+        if any((bench.tables(name) / table / f"sweep={name}").glob("*.parquet")):
+            try:
+                bench.rows(table, name)
+            except (OSError, ValueError) as error:
+                wrong.append(f"{table} cannot be read: {error}")
     return [f"{name}: {line}, with files of at most {size} bytes" for line in wrong]
 
 

@@ -48,16 +48,20 @@ def load_state(path: Path) -> Any:
         return found
     except PickledCode as code:
         why = f"it holds pickled code, which is not run{code}"
-    except (UnreadableFile, zipfile.BadZipFile, OSError) as error:
+    except (UnreadableFile, OSError) as error:
         why = first_line(error)
     raise BadInput(f"{path} is no readable checkpoint ({why}); delete it.")
 
 
 def _check_sums(path: Path) -> None:
-    """Raise BadZipFile where the content is not what was written; torch does not look."""
-    with zipfile.ZipFile(path) as file:
-        if (damaged := file.testzip()) is not None:
-            raise zipfile.BadZipFile(f"{damaged} is damaged")
+    """Raise UnreadableFile where the content is not what was written; torch does not look."""
+    try:
+        with zipfile.ZipFile(path) as file:
+            damaged = file.testzip()
+    except Exception as error:  # damaged headers may raise anything
+        raise UnreadableFile(first_line(error)) from error
+    if damaged is not None:
+        raise UnreadableFile(f"{damaged} is damaged")
 
 
 def refuse_other_run(saved: dict[str, Any], config: TrainConfig) -> None:

@@ -174,6 +174,14 @@ def test_what_pillow_cannot_read_whole_is_named(raw: bytes, why: str) -> None:
     assert found.startswith(why)
 
 
+def test_what_a_damaged_directory_says_is_not_repeated() -> None:
+    text_in_place_of_bits = tiff(bytes(192), 3, 32, 3).replace(b"\2\1\3\0", b"\2\1\2\0")
+    found = decode_or_reason(text_in_place_of_bits, 3, 4)
+    assert isinstance(found, str)
+    assert "samples" not in found
+    assert found.isprintable()
+
+
 @pytest.mark.parametrize(
     ("value", "why"),
     [(np.nan, "NaN or infinite"), (np.inf, "NaN or infinite"), (-3, "values down to -3, and 0")],

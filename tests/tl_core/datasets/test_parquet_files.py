@@ -5,6 +5,7 @@ import shutil
 from collections.abc import Callable
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from tl_core import BadInput, TrainConfig
@@ -164,3 +165,16 @@ def test_the_cache_notices_a_renamed_split(
     after = open_again(dataset=f"parquet:{root}")
     assert (len(before.test), len(after.val)) == (4, 4)
     assert after.fingerprint != before.fingerprint
+
+
+@pytest.mark.parametrize("read", ["read", "read_row_group"])
+def test_columns_shorter_than_the_footer_says_are_damage(
+    write_parquet: Write, monkeypatch: pytest.MonkeyPatch, read: str
+) -> None:
+    path = write_parquet("train.parquet", [0, 1] * 8, names=("x", "y"))
+    whole = getattr(pq.ParquetFile, read)
+    monkeypatch.setattr(pq.ParquetFile, read, lambda *given, **named: whole(*given, **named)[1:])
+    with pytest.raises(
+        BadInput, match=r"no readable Parquet file \(it has 15 rows in place of 16"
+    ):
+        load(path)

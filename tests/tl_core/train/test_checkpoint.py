@@ -82,6 +82,22 @@ def test_a_file_with_other_bits_is_refused(path):
         load_checkpoint(path)
 
 
+def test_a_byte_changed_anywhere_is_refused_or_changes_nothing(path):
+    save_checkpoint(path, {"model": {"weight": torch.zeros(3)}})
+    whole = path.read_bytes()
+    refused = []
+    for place in range(0, len(whole), 7):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 0xFF]) + whole[place + 1 :])
+        try:
+            state = load_checkpoint(path)
+        except BadInput as error:
+            refused.append(str(error))
+        else:
+            assert torch.equal(state["model"]["weight"], torch.zeros(3))
+    assert len(refused) > 30
+    assert not any("\n" in why for why in refused)
+
+
 class Touch:
     """Unpickled, it makes a file."""
 

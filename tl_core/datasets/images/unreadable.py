@@ -7,7 +7,7 @@ from typing import TypeVar
 import PIL
 from PIL import Image, ImageFile, PngImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
-from tl_core.errors import first_line
+from tl_core.errors import first_line, printable
 
 _TIFF_STARTS = (b"II*\0", b"MM\0*", b"II+\0", b"MM\0+")
 POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
@@ -15,6 +15,8 @@ POSTSCRIPT = (b"%!PS", b"\xc5\xd0\xd3\xc6")
 _BIG_TIFF = 43
 MOST_BYTES = 2**31
 """Size of an image file; what is larger is not read."""
+_MOST_CHARACTERS = 300
+"""Of a reason; what a damaged file says of itself may be of any length."""
 NO_IMAGE = "damaged, or in no format that is known"
 _BITS, _SAMPLES, _SAMPLE_FORMAT = 258, 277, 339
 _NUMBERS = {1: "unsigned", 2: "signed", 3: "float", 5: "complex", 6: "complex float"}
@@ -40,7 +42,8 @@ def result_or_reason(work: Callable[[], T], raw: bytes) -> T | str:
     except MemoryError:
         raise
     except Exception as error:  # Pillow's plugins raise half a dozen kinds for damaged files
-        return _reason(error, raw)
+        reason = printable(_reason(error, raw))
+        return f"{reason[:_MOST_CHARACTERS]}…" if len(reason) > _MOST_CHARACTERS else reason
 
 
 def _reason(error: Exception, raw: bytes) -> str:
@@ -84,7 +87,9 @@ def _tiff_samples(raw: bytes) -> str | None:
         directory.load(file)
         bits = directory.get(_BITS, (1,))
         numbers = _NUMBERS.get(directory.get(_SAMPLE_FORMAT, (1,))[0], "unknown")
-        return f"{directory.get(_SAMPLES, len(bits))} × {bits[0]}-bit {numbers}"
+        samples = directory.get(_SAMPLES, len(bits))
+        sound = isinstance(samples, int) and isinstance(bits[0], int)
+        return f"{samples} × {bits[0]}-bit {numbers}" if sound else None
     except MemoryError:
         raise
     except Exception:  # damaged in any way

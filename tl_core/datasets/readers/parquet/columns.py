@@ -69,6 +69,12 @@ def reading(path: Path) -> Iterator[None]:
         ) from error
 
 
+def check_length(column: pa.ChunkedArray, rows: int) -> None:
+    """Raise ArrowInvalid where a column has not as many rows as its file's footer says."""
+    if len(column) != rows:
+        raise pa.ArrowInvalid(f"it has {len(column)} rows in place of {rows}")
+
+
 def is_text(kind: pa.DataType) -> bool:
     """Whether a type is a string, of any width or dictionary-encoded."""
     if pt.is_dictionary(kind):

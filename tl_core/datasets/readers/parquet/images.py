@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 import pyarrow.types as pt
 
 from tl_core.datasets.images.unreadable import MOST_BYTES
-from tl_core.datasets.readers.parquet.columns import Table, reading
+from tl_core.datasets.readers.parquet.columns import Table, check_length, reading
 from tl_core.machine.plain_file import read_plain
 
 KEPT_BYTES = 512 * 2**20
@@ -120,6 +120,7 @@ def _read(table: Table, group: int) -> _Rows:
     with reading(table.path):
         wanted = [name for name in names if name]
         column = table.file.read_row_group(group, columns=wanted).column(table.image)
+        check_length(column, table.file.metadata.row_group(group).num_rows)
     if pt.is_struct(column.type):
         fields = [name and name.rpartition(".")[2] for name in names]
         return _Rows(*(field and pc.struct_field(column, field) for field in fields))

@@ -10,7 +10,7 @@ import pyarrow as pa
 import pyarrow.types as pt
 
 from tl_core.datasets.readers.class_names import hint
-from tl_core.datasets.readers.parquet.columns import Table, is_text, reading
+from tl_core.datasets.readers.parquet.columns import Table, check_length, is_text, reading
 from tl_core.datasets.readers.split_names import PART_NAMES
 from tl_core.datasets.records import TRAIN
 from tl_core.errors import BadInput
@@ -105,6 +105,7 @@ def _column(table: Table) -> pa.ChunkedArray:
     """The labels of R rows, none of them null."""
     with reading(table.path):
         column = table.file.read(columns=[table.label]).column(table.label)
+        check_length(column, table.rows)
         if pt.is_dictionary(column.type):
             column = column.cast(column.type.value_type)
     nulls = column.null_count
