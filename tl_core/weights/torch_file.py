@@ -22,6 +22,8 @@ A_PICKLE, SIGN_OF_PICKLE = b"\x80", "Unsupported operand"
 """First byte of a pickle that torch.save did not write, and torch's error for it."""
 MOST_UNPACKED = 20
 """How many times its size a file may unpack to, beyond 64 MiB; torch.save packs nothing."""
+_FOLDER = 0x10
+"""Bit of an entry's attributes in a zip file."""
 
 
 class UnreadableFile(ValueError):
@@ -62,7 +64,11 @@ def _check_unpacked(path: Path) -> None:
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as packed:
-        size = sum(entry.file_size for entry in packed.infolist())
+        entries = packed.infolist()
+    for entry in entries:
+        if entry.external_attr & _FOLDER and not entry.is_dir():
+            raise UnreadableFile(f"{entry.filename} is damaged")  # torch would read nothing
+    size = sum(entry.file_size for entry in entries)
     if size > MOST_UNPACKED * path.stat().st_size + 64 * 2**20:
         raise UnreadableFile(f"it unpacks to {size:,} bytes")
 

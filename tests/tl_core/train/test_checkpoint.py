@@ -3,6 +3,7 @@
 import os
 import pickle
 import random
+import zipfile
 from pathlib import Path
 
 import numpy as np
@@ -96,6 +97,18 @@ def test_a_byte_changed_anywhere_is_refused_or_changes_nothing(path):
             assert torch.equal(state["model"]["weight"], torch.zeros(3))
     assert len(refused) > 30
     assert not any("\n" in why for why in refused)
+
+
+def test_weights_that_say_they_are_a_folder_are_refused(path):
+    """From such an entry torch reads nothing, and gives what lay in memory."""
+    save_checkpoint(path, {"model": {"weight": torch.zeros(3)}})
+    content = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as file:
+        (name,) = (name for name in file.namelist() if name.endswith("data/0"))
+    content[content.rindex(name.encode()) - 8] |= 0x10
+    path.write_bytes(content)
+    with pytest.raises(BadInput, match=r"data/0 is damaged"):
+        load_checkpoint(path)
 
 
 class Touch:
