@@ -177,8 +177,8 @@ class AllTrials:
         if self.ledger.streak.over:
             self.faults.say(self.ledger.streak.line)
             return "failed"
-        if not budget.fired and ended < len(searcher.handed_out):
-            return "interrupted"
+        if self.interrupts.heard or (not budget.fired and ended < len(searcher.handed_out)):
+            return "interrupted"  # perhaps between two trials, when none is under way
         if budget.fired or searcher.cut_short:
             return "timed_out"
         confirmed = len(searcher.fresh) + searcher.earlier

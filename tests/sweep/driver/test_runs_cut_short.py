@@ -120,6 +120,30 @@ def test_a_confirmation_that_is_cut_off_leaves_the_choice_to_the_search(
     )
 
 
+def test_an_interrupt_between_two_trials_ends_no_sweep_as_finished(
+    tmp_path: Path, write_file: Callable[..., str], monkeypatch
+) -> None:
+    """No trial is under way then, and all that were proposed have ended."""
+    space = write_file(
+        "BASE = TrainConfig(dataset='digits', width=4, epochs=1, limit_train=40,"
+        " precision='fp32', eval_precision='fp32')\n"
+        "SPACE = {'lr': Float(0.1, 0.2)}\nSEARCH, TRIALS = 'optuna', 4\n",
+    )
+    hear, ended = TuneSearcher.on_trial_complete, []
+
+    def complete(self, *given, **named):
+        hear(self, *given, **named)
+        ended.append(given)
+        if len(ended) == 2:
+            os.kill(os.getpid(), signal.SIGINT)
+
+    monkeypatch.setattr(TuneSearcher, "on_trial_complete", complete)
+    result = run(space, cpus=1, confirm=0, results=tmp_path, quiet=True, name="between")
+    assert result.trials["status"].tolist()[:2] == ["completed"] * 2
+    assert (result.manifest.status, result.exit_code) == ("interrupted", 130)
+    assert result.manifest.winner is None
+
+
 def test_errors_on_the_driver_lose_no_row(
     tmp_path: Path, write_file: Callable[..., str], monkeypatch
 ) -> None:
