@@ -146,7 +146,7 @@ def keep_rows(results: Path, table: str, sweep: str, kept: Collection[str]) -> N
     Files that cannot be read stay as they are.
     """
     for file in _part_files(results, table, sweep):
-        with contextlib.suppress(pa.ArrowException, OSError):
+        with contextlib.suppress(pa.ArrowException, OSError, UnicodeDecodeError):
             open_plain(file).close()
             rows = pq.read_table(file, schema=SCHEMAS[table], partitioning=None)
             mask = pc.is_in(rows["trial_id"], pa.array(sorted(kept), pa.string()))

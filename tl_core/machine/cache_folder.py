@@ -1,5 +1,6 @@
 """The user's cache folder, and the budgets that environment variables set."""
 
+import errno
 import os
 from pathlib import Path
 
@@ -7,12 +8,27 @@ from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 
 DEFAULT_CACHE = "~/.cache/tl-sweep"
+_LONG_NAME = "x" * 200
+"""As long as what is below the cache folder may be."""
 
 
 def cache_folder(cache_dir: str | None) -> Path:
-    """The folder given, else $TL_SWEEP_CACHE, else ~/.cache/tl-sweep; absolute."""
+    """The folder given, else $TL_SWEEP_CACHE, else ~/.cache/tl-sweep; absolute.
+
+    Raises:
+        BadInput: no file can have such a path.
+    """
     text = cache_dir or os.environ.get("TL_SWEEP_CACHE") or DEFAULT_CACHE
-    return expanded(text).absolute()
+    folder = expanded(text).absolute()
+    try:
+        (folder / _LONG_NAME).lstat()
+    except OSError as error:
+        if error.errno == errno.ENAMETOOLONG:
+            raise BadInput(
+                f"cache folder {text[:40]!r}…: {error.strerror}; give another (cache_dir, or"
+                " TL_SWEEP_CACHE)."
+            ) from None
+    return folder
 
 
 def gibibytes_from(variable: str) -> float | None:

@@ -178,3 +178,10 @@ def test_columns_shorter_than_the_footer_says_are_damage(
         BadInput, match=r"no readable Parquet file \(it has 15 rows in place of 16"
     ):
         load(path)
+
+
+def test_names_that_are_no_text_are_damage(write_parquet: Write) -> None:
+    path = write_parquet("train.parquet", [0, 1] * 8, names=("x", "y"))
+    path.write_bytes(path.read_bytes().replace(b"image", b"imag\xff"))
+    with pytest.raises(BadInput, match="no readable Parquet file"):
+        load(path)

@@ -63,7 +63,7 @@ def reading(path: Path) -> Iterator[None]:
     """Turn pyarrow's errors on a file that is damaged or no Parquet into BadInput."""
     try:
         yield
-    except (pa.ArrowException, OSError) as error:
+    except (pa.ArrowException, OSError, UnicodeDecodeError) as error:
         raise BadInput(
             f"{path} is no readable Parquet file ({first_line(error)}); copy or download it again."
         ) from error
