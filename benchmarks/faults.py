@@ -138,9 +138,10 @@ def fill_disk(bench: Bench, part: Part, times: int) -> None:
 
 def limit_files(process: subprocess.Popen[bytes], size: int) -> None:
     """Have files of a command and of its processes, but those of Ray's own, fail beyond a size."""
-    for each in (psutil.Process(process.pid), *psutil.Process(process.pid).children(True)):
-        with contextlib.suppress(psutil.Error):
-            if each.pid == process.pid or each.cmdline()[0].startswith("ray::"):
+    driver = psutil.Process(process.pid)
+    for each in (driver, *driver.children(recursive=True)):
+        with contextlib.suppress(psutil.Error, OSError, IndexError):  # it has ended
+            if each == driver or each.cmdline()[0].startswith("ray::"):
                 resource.prlimit(each.pid, resource.RLIMIT_FSIZE, (size, size))
 
 

@@ -45,7 +45,7 @@ def read_torch_file(path: Path) -> object:
     """
     try:
         open_plain(path).close()
-        _check_unpacked(path)
+        _check_entries(path)
         # torch warns about pickles that torch.save did not write.
         with warnings.catch_warnings(action="ignore"), torch.serialization.safe_globals(_data()):
             return torch.load(path, map_location="cpu", weights_only=True)
@@ -60,7 +60,8 @@ def read_torch_file(path: Path) -> object:
         raise UnreadableFile(getattr(error, "strerror", None) or first_line(error)) from error
 
 
-def _check_unpacked(path: Path) -> None:
+def _check_entries(path: Path) -> None:
+    """Raise UnreadableFile where a zip file unpacks to too much, or torch would misread it."""
     if not zipfile.is_zipfile(path):
         return
     with zipfile.ZipFile(path) as packed:

@@ -26,6 +26,10 @@ pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("ray_of_one_cpu")]
 TINY = {"width": 8, "limit_train": 300, "precision": "fp32", "eval_precision": "fp32"}
 FAILING = Path(__file__).with_name("failing_model.py")
 HANGS = 6  # a depth of it
+FOUR_TRIALS = (
+    "BASE = TrainConfig(dataset='digits', width=4, epochs=1, limit_train=40, precision='fp32',"
+    " eval_precision='fp32')\nSPACE = {'lr': Float(0.1, 0.2)}\nSEARCH, TRIALS = 'optuna', 4\n"
+)
 SETTINGS = [f"--set={name}={value}" for name, value in TINY.items()]
 
 
@@ -124,11 +128,7 @@ def test_an_interrupt_between_two_trials_ends_no_sweep_as_finished(
     tmp_path: Path, write_file: Callable[..., str], monkeypatch
 ) -> None:
     """No trial is under way then, and all that were proposed have ended."""
-    space = write_file(
-        "BASE = TrainConfig(dataset='digits', width=4, epochs=1, limit_train=40,"
-        " precision='fp32', eval_precision='fp32')\n"
-        "SPACE = {'lr': Float(0.1, 0.2)}\nSEARCH, TRIALS = 'optuna', 4\n",
-    )
+    space = write_file(FOUR_TRIALS)
     hear, ended = TuneSearcher.on_trial_complete, []
 
     def complete(self, *given, **named):
@@ -184,11 +184,7 @@ def test_errors_on_the_driver_lose_no_row(
 def test_a_search_that_breaks_off_keeps_what_it_found(
     tmp_path: Path, write_file: Callable[..., str], monkeypatch
 ) -> None:
-    space = write_file(
-        "BASE = TrainConfig(dataset='digits', width=4, epochs=1, limit_train=40,"
-        " precision='fp32', eval_precision='fp32')\n"
-        "SPACE = {'lr': Float(0.1, 0.2)}\nSEARCH, TRIALS = 'optuna', 4\n",
-    )
+    space = write_file(FOUR_TRIALS)
     ask = searchers.OptunaProposer.propose
 
     def propose(self):

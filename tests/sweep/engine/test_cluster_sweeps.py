@@ -78,7 +78,7 @@ def alone(grid: Callable[..., SweepResult]) -> pd.DataFrame:
 
 @pytest.fixture
 def cluster() -> Iterator[Cluster]:
-    """A head without GPUs; no node starts workers before they are needed."""
+    """A head without GPUs; no node has a process for a dashboard or a log."""
     with only_needed_processes():
         made = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "num_gpus": 0})
         yield made

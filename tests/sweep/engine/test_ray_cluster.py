@@ -178,9 +178,7 @@ def test_where_ray_does_not_start_one_line_says_so(tmp_path, calls, monkeypatch)
 
     monkeypatch.setattr(ray, "init", fail)
     own = cluster(tmp_path)
-    with pytest.raises(
-        BadInput, match=r"^Ray does not start.*timed out.*room in .*logs"
-    ) as caught:
+    with pytest.raises(BadInput, match=r"^Ray does not start.*timed out.*/logs") as caught:
         own.__enter__()
     assert "More words" not in str(caught.value)
     assert calls == []
