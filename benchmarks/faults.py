@@ -32,6 +32,9 @@ from benchmarks.fault_bench import LIMIT, Bench, Part
 from benchmarks.faults_afar import change_nodes, kill_driver_of_store
 from benchmarks.faults_in_trials import mix_endings
 
+SECONDS_TO_JUDGE = 2.0
+"""What the sweep takes from the last entry of its journal to its end, about."""
+
 
 def kill_driver(bench: Bench, part: Part, times: int) -> None:
     """kill -9 the driver at random lines of the journal, several times a sweep."""
@@ -96,10 +99,12 @@ def interrupt(bench: Bench, part: Part, times: int) -> None:
     """Ctrl-C once and twice, SIGTERM, SIGHUP: rows, exit code, time, processes left."""
     kinds = [(signal.SIGINT, 1, 15), (signal.SIGINT, 2, 15), (signal.SIGTERM, 1, 8),
              (signal.SIGHUP, 1, 8)]  # fmt: skip
-    for number, count, limit in kinds * times:
+    left = kinds * times
+    while left:
         name = bench.new_name()
         process = bench.start(name)
-        if bench.wait_for(process, name, bench.random.randrange(5, 200)):
+        if running_at_random(bench, process, name):
+            number, count, limit = left.pop(0)
             started = psutil.Process(process.pid).children(recursive=True)
             began = time.time()
             for _ in range(count):
@@ -111,11 +116,19 @@ def interrupt(bench: Bench, part: Part, times: int) -> None:
             part.faults += 1
             if code != 130 or seconds > limit:
                 part.wrong.append(f"{name}: {number.name} × {count}: {code} after {seconds:.1f} s")
-            _, left = psutil.wait_procs(started, timeout=20)
-            part.wrong += [f"{name}: {len(left)} processes left"] if left else []
-            numbers = bench.rows("trials", name)["number"]
-            part.wrong += [] if numbers.is_unique else [f"{name}: rows are doubled"]
+            _, alive = psutil.wait_procs(started, timeout=20)
+            part.wrong += [f"{name}: {len(alive)} processes left"] if alive else []
+            if any((bench.tables(name) / "trials" / f"sweep={name}").glob("*.parquet")):
+                numbers = bench.rows("trials", name)["number"]
+                part.wrong += [] if numbers.is_unique else [f"{name}: rows are doubled"]
         bench.finish(name, part)
+
+
+def running_at_random(bench: Bench, process: subprocess.Popen[bytes], name: str) -> bool:
+    """Wait for a moment between a sweep's first entry and its end; whether it runs then."""
+    if bench.wait_for(process, name, bench.random.randint(1, bench.lines(bench.whole))):
+        time.sleep(bench.random.random() * SECONDS_TO_JUDGE)
+    return process.poll() is None
 
 
 def fill_disk(bench: Bench, part: Part, times: int) -> None:

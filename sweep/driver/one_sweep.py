@@ -157,10 +157,13 @@ class OneSweep:
             for entry in self.past.new if self.past else ():
                 self.journal.add(**entry)
             self.run_trials(trials)
+        judged = False
         try:
             if self.manifest.status != "interrupted" and not ledger.unwritten:
-                self._judge(job, resources, engine)
+                judged = self._judge(job, resources, engine)
         finally:
+            if self.manifest.status == "finished" and not judged:
+                self.manifest.status = "failed"  # `resume` judges it
             finished = self.manifest.status == "finished" and not self.faults.disk_is_full
             done = ("checkpoints", "states") if finished else ()
             for unread in ("engine", "processes", *done):
@@ -288,7 +291,8 @@ class OneSweep:
         with self.faults.noted("writing results"):
             write_manifest(self.results, self.manifest)
 
-    def _judge(self, job: Job, resources: Resources, engine: "Engine") -> None:
+    def _judge(self, job: Job, resources: Resources, engine: "Engine") -> bool:
+        """Judge the best; whether all was judged that can be."""
         from sweep.judge.judge_sweep import judge_sweep
 
         with self._step("Judging the best on the test split", "judging"):
@@ -298,9 +302,11 @@ class OneSweep:
             self.manifest.winner = judged.winner
             if judged.winner is not None:
                 self.note(*judged.notes)
-                return
+                return True
             for line in judged.notes:
                 self.faults.say(line)
+            return not judged.notes
+        return False
 
     @contextlib.contextmanager
     def _step(self, shown: str, doing: str) -> Iterator[None]:

@@ -1,5 +1,6 @@
 """Sweeps under Ray that end early: by the time budget, Ctrl-C, or errors of their own."""
 
+import errno
 import json
 import math
 import os
@@ -14,7 +15,8 @@ import pandas as pd
 import pytest
 
 import sweep.search.searchers as searchers
-from sweep import run
+from sweep import resume, run
+from sweep.judge import judge_sweep
 from sweep.search.schedulers import Asha
 from sweep.search.tune_searcher import TuneSearcher
 from sweep.tuning.confirming import SharedBudget
@@ -142,6 +144,29 @@ def test_an_interrupt_between_two_trials_ends_no_sweep_as_finished(
     assert result.trials["status"].tolist()[:2] == ["completed"] * 2
     assert (result.manifest.status, result.exit_code) == ("interrupted", 130)
     assert result.manifest.winner is None
+
+
+@pytest.mark.parametrize(("how", "code"), [("failed", 1), ("interrupted", 130)])
+def test_judging_that_is_cut_off_is_done_again_with_the_same_weights(
+    tmp_path: Path, write_file: Callable[..., str], monkeypatch, how: str, code: int
+) -> None:
+    def cut(*given: object) -> None:
+        if how == "interrupted":
+            os.kill(os.getpid(), signal.SIGINT)
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    with monkeypatch.context() as patch:
+        patch.setattr(judge_sweep, "judge_sweep", cut)
+        result = run(
+            write_file(FOUR_TRIALS), cpus=1, confirm=0, results=tmp_path, quiet=True, name="cut"
+        )
+    assert (result.manifest.status, result.exit_code) == (how, code)
+    weights, trial_id = best_so_far(tmp_path, "cut")
+    assert load_model(weights).classes == tuple("0123456789")
+    result = resume("cut", results=tmp_path, quiet=True)
+    assert (result.manifest.status, result.exit_code) == ("finished", 0)
+    assert result.manifest.winner["trial_id"] == trial_id
+    assert not result.manifest.winner["retrained"]
 
 
 def test_errors_on_the_driver_lose_no_row(
