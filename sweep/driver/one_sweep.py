@@ -17,7 +17,7 @@ from sweep.configurations.identity import Identifier
 from sweep.configurations.model_limits import model_limits
 from sweep.driver.ending import end_manifest, full_line
 from sweep.driver.report_ahead import report_loaded_ahead
-from sweep.driver.taken_up import STUDY, Past, take_up
+from sweep.driver.taken_up import STUDY, Past, remove_rows_to_come, replay_past
 from sweep.engine.ray_cluster import ray_cluster
 from sweep.engine.ray_watch import end_process, watched
 from sweep.faults import Faults
@@ -92,6 +92,7 @@ class OneSweep:
 
         Raises:
             BadInput: the sweep cannot be run as asked; nothing of it is left.
+            KeyboardInterrupt: the user interrupted it before an earlier driver's trials went on.
         """
         address = self.plan.options.address
         pool = None if address else self.plan.pool
@@ -109,14 +110,8 @@ class OneSweep:
                 self.interrupts.install()  # Ray takes SIGTERM
                 with watched(self._stop_without) if pool else contextlib.nullcontext():
                     self.run_on_ray(engine, joined=address is not None)
-        except KeyboardInterrupt:
-            self.manifest.status = "interrupted"
-        except Exception as error:
+        except BaseException as error:
             self._break_off(error)
-        except BaseException:
-            self.manifest.status = "interrupted"
-            self._end()
-            raise
         self._end()
         from sweep.report.summary import load_result
 
@@ -154,8 +149,10 @@ class OneSweep:
             trials = self.all_trials(job, ledger, engine, identifier, view)
             self.began = True
             self.journal.add("session", precisions=job.precisions, **asdict(resources))
-            for entry in self.past.new if self.past else ():
-                self.journal.add(**entry)
+            if self.past:
+                for entry in self.past.new:
+                    self.journal.add(**entry)
+                remove_rows_to_come(self.past.all_entries, ledger, self.results, self.name)
             self.run_trials(trials)
         judged = False
         try:
@@ -264,7 +261,7 @@ class OneSweep:
             self.journal.add, self.interrupts,
         )  # fmt: skip
         if self.past:
-            take_up(self.past.all_entries, trials, ledger, self.results, self.name)
+            replay_past(self.past.all_entries, trials, ledger, self.results, self.name)
         return trials
 
     def run_trials(self, trials: "AllTrials") -> None:
@@ -320,20 +317,23 @@ class OneSweep:
             self.console.print(escape(line), style="yellow", highlight=False)
             self.manifest.notes.append(line)
 
-    def _break_off(self, error: Exception) -> None:
+    def _break_off(self, error: BaseException) -> None:
         """Note an error after the first trial; raise one before it, and leave nothing behind.
 
-        What an earlier driver did stays.
+        What an earlier driver did stays as it was.
         """
-        if self.began:
+        if self.past and not self.began:
+            raise error
+        self.manifest.status = "failed" if isinstance(error, Exception) else "interrupted"
+        if isinstance(error, KeyboardInterrupt):
+            return
+        if self.began and isinstance(error, Exception):
             self.faults.add("running the sweep", error)
-            self.manifest.status = "failed"
             return
         if isinstance(error, BadInput):
-            for folder in () if self.past else sweep_folders(self.results, self.name):
+            for folder in sweep_folders(self.results, self.name):
                 shutil.rmtree(folder)
         else:
-            self.manifest.status = "failed"
             self._end()
         raise error
 

@@ -1,8 +1,8 @@
 """From a plan to a sweep that runs: checks that need data and models, its name, its journal."""
 
-import contextlib
 import os
 import time
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,7 @@ from rich.console import Console
 from search_spaces.domains import Choice
 from sweep.driver.made_of import made_of
 from sweep.driver.one_sweep import OneSweep
-from sweep.driver.taken_up import Past, unchanged_if_refused
+from sweep.driver.taken_up import Past, unchanged_until
 from sweep.journal.entries import VERSION, Entry
 from sweep.journal.journal import FILE, Journal
 from sweep.options.as_data import options_as_data
@@ -107,8 +107,8 @@ def _run(
         if past is None:
             sweep.note(*checked.notes)
         with mirrored(results, sweep.name, sweep.note) as mirror:
-            refused = unchanged_if_refused(folder) if past else contextlib.nullcontext()
-            with refused, heartbeat(folder):
+            unchanged = unchanged_until(folder, lambda: sweep.began) if past else nullcontext()
+            with unchanged, heartbeat(folder):
                 result = sweep.run()
             if mirror is not None:
                 with waiting(console, f"Uploading to {shown_results(results)}"):

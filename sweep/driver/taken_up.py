@@ -2,7 +2,7 @@
 
 import contextlib
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,7 +12,6 @@ from sweep.journal.past import ended_numbers
 from sweep.results.folders import run_folder, table_folder
 from sweep.results.manifest import FILE, Manifest
 from sweep.results.tables import keep_rows, row_keys
-from tl_core.errors import BadInput
 from tl_core.machine.whole_file import whole_file
 
 if TYPE_CHECKING:  # these load Ray
@@ -46,14 +45,14 @@ class Past:
 
 
 @contextlib.contextmanager
-def unchanged_if_refused(folder: Path) -> Iterator[None]:
-    """Put description and study of a sweep back where going on with it raises BadInput."""
+def unchanged_until(folder: Path, begun: Callable[[], bool]) -> Iterator[None]:
+    """Put description and study of a sweep back where the block raises before it has `begun`."""
     files = [folder / name for name in (FILE, STUDY)]
     before = {file: file.read_bytes() for file in files if file.exists()}
     try:
         yield
-    except BadInput:
-        for file in files:
+    except BaseException:
+        for file in () if begun() else files:
             if file not in before:
                 file.unlink(missing_ok=True)
                 continue
@@ -62,10 +61,10 @@ def unchanged_if_refused(folder: Path) -> Iterator[None]:
         raise
 
 
-def take_up(
+def replay_past(
     past: Sequence[Entry], trials: "AllTrials", ledger: "Ledger", results: Path, name: str
 ) -> None:
-    """Replay a journal, and remove the rows of trials that are to run again.
+    """Replay a journal, whose rows are not written again where they are there.
 
     Args:
         past: the journal's entries.
@@ -75,16 +74,24 @@ def take_up(
         name: of the sweep.
 
     Raises:
-        BadInput: the searcher or scheduler decides other than was recorded; no row has changed.
+        BadInput: the searcher or scheduler decides other than was recorded.
     """
     ledger.files.remove_unfinished(run_folder(results, name))
-    ended = {ledger.job.trial_id(number) for number in ended_numbers(past)}
+    ended = _ended_trials(past, ledger)
     keys = row_keys(results, name)
     ledger.written = {key for key in keys if key[0] != "trials" or key[1] in ended}
     trials.go_on_after(past)
     ledger.written = ()
-    keep_rows(results, "trials", name, ended)
+
+
+def remove_rows_to_come(past: Sequence[Entry], ledger: "Ledger", results: Path, name: str) -> None:
+    """Remove the rows of trials that are to run again, and those of what is judged again."""
+    keep_rows(results, "trials", name, _ended_trials(past, ledger))
     begun = {number for number, record in ledger.records.items() if record.epoch}
     keep_rows(results, "epochs", name, {ledger.job.trial_id(number) for number in begun})
     for table in JUDGED:
         shutil.rmtree(table_folder(results, table, name), ignore_errors=True)
+
+
+def _ended_trials(past: Sequence[Entry], ledger: "Ledger") -> set[str]:
+    return {ledger.job.trial_id(number) for number in ended_numbers(past)}

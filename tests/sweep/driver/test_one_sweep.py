@@ -10,7 +10,7 @@ from rich.console import Console
 
 from sweep.driver import one_sweep, runner
 from sweep.driver.run_plan import new_manifest, run_plan
-from sweep.driver.taken_up import STUDY, Past, unchanged_if_refused
+from sweep.driver.taken_up import STUDY, Past, unchanged_until
 from sweep.journal.journal import Journal
 from sweep.plan.make_plan import make_plan
 from sweep.results import liveness
@@ -51,21 +51,27 @@ def test_a_refusal_before_the_first_trial_leaves_nothing_behind(sweep, tmp_path)
     assert not (tmp_path / "trials" / "sweep=s1").exists()
 
 
-def test_where_going_on_is_refused_all_of_the_sweep_stays(sweep, tmp_path, trial_row):
+@pytest.mark.parametrize("kind", [BadInput, KeyboardInterrupt, SystemExit, OSError, RuntimeError])
+def test_where_going_on_ends_before_its_trials_all_of_the_sweep_stays(
+    sweep, tmp_path, trial_row, kind
+):
+    """A refusal, Ctrl-C while the journal is replayed, a Ray that does not start."""
+
     def refuse(run):
-        run.manifest.status = "interrupted"
+        run.take_count(99)
         (run.folder / STUDY).unlink()
-        raise BadInput("resume: trial 3 was proposed otherwise")
+        raise kind("resume: trial 3 was proposed otherwise")
 
     write_rows(tmp_path, "trials", "s1", [trial_row(0, 0.5)])
     run = sweep(refuse, Past(new_manifest(sweep(None).plan, "s1"), []))
     (run.folder / STUDY).write_text("told")
-    run.manifest.status = "finished"
+    run.manifest.status, planned = "finished", run.manifest.trials_planned
     write_manifest(tmp_path, run.manifest)
-    with pytest.raises(BadInput, match="trial 3"), unchanged_if_refused(run.folder):
+    with pytest.raises(kind, match="trial 3"), unchanged_until(run.folder, lambda: run.began):
         run.run()
     assert len(read_table(tmp_path, "trials", "s1")) == 1
-    assert read_manifest(tmp_path, "s1").status == "finished"
+    kept = read_manifest(tmp_path, "s1")
+    assert (kept.status, kept.trials_planned) == ("finished", planned)
     assert (run.folder / STUDY).read_text() == "told"
     assert not (tmp_path / "journal.jsonl").read_text()
 
@@ -75,9 +81,20 @@ def test_a_study_that_was_not_there_is_gone_after_a_refusal(tmp_path):
         (tmp_path / STUDY).write_text("told")
         raise BadInput("resume: trial 3 was proposed otherwise")
 
-    with pytest.raises(BadInput), unchanged_if_refused(tmp_path):
+    with pytest.raises(BadInput), unchanged_until(tmp_path, lambda: False):
         refuse()
     assert not (tmp_path / STUDY).exists()
+
+
+def test_what_went_on_is_not_put_back(tmp_path):
+    def end():
+        (tmp_path / STUDY).write_text("told more")
+        raise SystemExit
+
+    (tmp_path / STUDY).write_text("told")
+    with pytest.raises(SystemExit), unchanged_until(tmp_path, lambda: True):
+        end()
+    assert (tmp_path / STUDY).read_text() == "told more"
 
 
 @pytest.mark.parametrize("kind", [BadInput, ValueError, OSError])
