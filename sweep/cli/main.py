@@ -1,6 +1,7 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
 import gc
+import signal
 import sys
 from pathlib import Path
 from typing import Annotated, Any
@@ -17,6 +18,7 @@ from sweep.driver.unfinished import Unfinished
 from sweep.engine.ray_cluster import stop_early
 from sweep.faults import INTERRUPTED
 from sweep.options.spaces import builtin_spaces
+from sweep.signals import take
 from tl_core.errors import BadInput, UnsoundWeights, printable
 from tl_core.machine.disk import is_full
 
@@ -99,35 +101,49 @@ for _panel, _module, _names in (
 
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
+    own_process = arguments is None
+    if own_process:
+        take(signal.default_int_handler)
+    try:
+        code = _run(arguments, own_process=own_process)
+    except (KeyboardInterrupt, typer.Abort):
+        code = INTERRUPTED
+    if code == INTERRUPTED:
+        if own_process:
+            take(signal.SIG_DFL)  # who asks again need not wait for what is still ending
+        errors.print("Interrupted.")
+    sys.exit(code)
+
+
+def _run(arguments: list[str] | None, *, own_process: bool) -> int:
+    """Run a command; its exit code."""
     command = typer.main.get_command(app)
     try:
         code = command.main(
             args=arguments, prog_name=PROGRAM, standalone_mode=False,
-            obj=arguments is None,  # a process of its own, which may start things early
+            obj=own_process,  # which may start things early
         )  # fmt: skip
+        return code if isinstance(code, int) else 0
     except (Unfinished, UnsoundWeights) as error:
-        _refuse(str(error), exit_code=1)
+        return _refused(str(error), exit_code=1)
     except BadInput as error:
-        _refuse(str(error))
+        return _refused(str(error))
     except OSError as error:
         if not is_full(error):
             raise
         where = error.filename or "A file"
-        _refuse(f"{where} cannot be written ({error.strerror}); free some space.", exit_code=1)
+        return _refused(
+            f"{where} cannot be written ({error.strerror}); free some space.", exit_code=1
+        )
     except CommandLineError as error:
         message = getattr(error, "format_message", error.__str__)()
-        _refuse(printable(" ".join(message.split())))
-    except typer.Abort:
-        code = INTERRUPTED
+        return _refused(printable(" ".join(message.split())))
     finally:
-        if arguments is None:
+        if own_process:
             stop_early()
             gc.freeze()  # at its end Python searches all objects again and again, for seconds
-    if code == INTERRUPTED:
-        errors.print("Interrupted.")
-    sys.exit(code if isinstance(code, int) else 0)
 
 
-def _refuse(message: str, exit_code: int = 2) -> None:
+def _refused(message: str, exit_code: int = 2) -> int:
     errors.print(f"[bold red]error:[/bold red] {escape(message)}", highlight=False, soft_wrap=True)
-    sys.exit(exit_code)
+    return exit_code

@@ -106,10 +106,9 @@ class OneSweep:
                     address=address, cpus=cpus, gpus=gpus, log=log,
                     insecure=self.plan.options.insecure, note=self.note,
                 ) as engine,
+                watched(self._stop_without) if pool else contextlib.nullcontext(),
             ):  # fmt: skip
-                self.interrupts.install()  # Ray takes SIGTERM
-                with watched(self._stop_without) if pool else contextlib.nullcontext():
-                    self.run_on_ray(engine, joined=address is not None)
+                self.run_on_ray(engine, joined=address is not None)
         except BaseException as error:
             self._break_off(error)
         self._end()

@@ -24,6 +24,7 @@ from sweep.engine.authentication import (
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
 from sweep.ray_internals import only_needed_processes, worker_messages_to
+from sweep.signals import sigterm_kept
 from tl_core.errors import BadInput, first_line
 
 if TYPE_CHECKING:  # it loads Ray, which reads its environment as it is imported
@@ -138,6 +139,7 @@ def ray_cluster(
     that trains in it. A cluster that demands no token is joined only if `insecure`, with a note.
 
     Raises:
+        KeyboardInterrupt: SIGTERM came while Ray started.
         BadInput: Ray does not start; nothing answers at `address`, or the cluster there demands no
             token.
     """
@@ -182,7 +184,8 @@ def _start(address: str | None, cpus: int | None, gpus: int | None) -> None:
     logger = logging.getLogger("ray")
     level = logger.level
     try:
-        _init(address, cpus, gpus)
+        with sigterm_kept():
+            _init(address, cpus, gpus)
     finally:
         logger.setLevel(level)  # which Ray changes for the rest of the process
 

@@ -13,9 +13,8 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from sweep.faults import INTERRUPTED
+from sweep.signals import NUMBERS, take
 
-NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
-NUMBERS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 KEPT = [*NUMBERS, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 """Tune has handlers of its own for some of these, which it leaves behind."""
 
@@ -54,10 +53,9 @@ class Interrupts:
                     signal.signal(number, handler)
 
     def install(self) -> None:
-        """Take the signals again, from Ray and Tune, which take them as they start."""
+        """Take the signals again, from Tune, which takes them as it starts."""
         if threading.current_thread() is threading.main_thread():
-            for number in NUMBERS:
-                signal.signal(number, self._hear)
+            take(self._hear)
 
     def end_softly(self, end: Callable[[], None]) -> None:
         """Let the first signal call `end` and Tune's handler of Ctrl-C, which is there by now."""

@@ -9,11 +9,20 @@ import threading
 
 import pytest
 
-from sweep.tuning.interrupts import KEPT, NUMBERS, Interrupts
+from sweep.signals import NUMBERS
+from sweep.tuning.interrupts import KEPT, Interrupts
 
 
 def taken(*arguments):
     """A handler that swallows a signal, as Tune's does."""
+
+
+@pytest.fixture(autouse=True)
+def heeded():
+    """What started the tests may have had SIGHUP ignored."""
+    before = signal.signal(signal.SIGHUP, signal.SIG_DFL)
+    yield
+    signal.signal(signal.SIGHUP, before)
 
 
 @pytest.fixture
