@@ -118,6 +118,8 @@ class Bench:
             part.wrong.append(f"{name}: exit code {code} at the end")
         part.sweeps += 1
         part.wrong += [f"{name}: {line}" for line in self.compared(name)]
+        counts = f"{part.faults} faults, {part.sweeps} sweeps, {len(part.wrong)} wrong"
+        print(f"{part.name}: {counts}", *part.wrong[-1:], file=sys.stderr, flush=True)
         shutil.rmtree(self.run_folder(name))
         for table in TABLES:
             shutil.rmtree(self.tables(name) / table / f"sweep={name}", ignore_errors=True)

@@ -75,6 +75,7 @@ def mix_endings(bench: Bench, part: Part, times: int) -> None:
         wrong += wrong_rows(folder / "results", name, listed)
         wrong += wrong_study(folder / "results", name)
         part.wrong += [f"{name}: {line}" for line in wrong]
+        print(f"{name}: {len(wrong)} wrong", *wrong[:1], file=sys.stderr, flush=True)
 
 
 def shuffled(drawn: random.Random) -> list[dict[str, Any]]:
