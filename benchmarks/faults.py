@@ -197,6 +197,7 @@ def main() -> None:
     folder = asked.work or Path(tempfile.mkdtemp(prefix="faults-"))
     folder.mkdir(parents=True, exist_ok=True)
     os.environ.setdefault("TL_SWEEP_CACHE", str(folder / "cache"))
+    signal.signal(signal.SIGHUP, signal.SIG_DFL)  # sweeps inherit it, which nohup ignores
     bench = Bench(folder, asked.seed)
     if not bench.lines(bench.whole) and bench.start(bench.whole).wait(LIMIT) != 0:
         sys.exit(f"The undisturbed sweep failed: see {folder}/{bench.whole}.log")

@@ -7,8 +7,6 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tl_core.machine.disk import is_full
 
-INTERRUPTED = 130
-"""Exit code of a command that was interrupted."""
 LOG = logging.getLogger("ray.tl_sweep")
 """Below Ray's logger, which writes to the sweep's `ray.log`."""
 

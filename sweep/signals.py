@@ -2,12 +2,15 @@
 
 import contextlib
 import ctypes
+import os
 import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
 from types import FrameType
 
+INTERRUPTED = 130
+"""Exit code of a command that was interrupted."""
 NAMES = ("SIGINT", "SIGTERM", "SIGHUP")
 NUMBERS = [getattr(signal, name) for name in NAMES if hasattr(signal, name)]
 Handler = Callable[[int, FrameType | None], object]
@@ -23,6 +26,34 @@ def take(handler: Handler | signal.Handlers) -> None:
     for number in NUMBERS:
         if number == signal.SIGINT or signal.getsignal(number) is not signal.SIG_IGN:
             signal.signal(number, handler)
+
+
+@contextlib.contextmanager
+def to_the_end() -> Iterator[None]:
+    """Let this block come to its end, and raise the KeyboardInterrupt that it held up.
+
+    A second signal in it ends the process where it is.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        yield  # only the main thread has handlers
+        return
+    heard: list[int] = []
+
+    def hear(number: int, frame: FrameType | None) -> None:
+        heard.append(number)
+        if len(heard) > 1:
+            os._exit(INTERRUPTED)
+
+    before = {number: signal.getsignal(number) for number in NUMBERS}
+    take(hear)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: set by other than Python
+                signal.signal(number, handler)
+    if heard:
+        raise KeyboardInterrupt
 
 
 @contextlib.contextmanager

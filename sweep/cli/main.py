@@ -16,9 +16,8 @@ from sweep.cli.console import console, errors
 from sweep.cli.space_command import run_space
 from sweep.driver.unfinished import Unfinished
 from sweep.engine.ray_cluster import stop_early
-from sweep.faults import INTERRUPTED
 from sweep.options.spaces import builtin_spaces
-from sweep.signals import take
+from sweep.signals import INTERRUPTED, take
 from tl_core.errors import BadInput, UnsoundWeights, printable
 from tl_core.machine.disk import is_full
 

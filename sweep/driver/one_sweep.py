@@ -60,6 +60,7 @@ class OneSweep:
         trials: all its trials, once they run.
         view: what the terminal shows of them.
         began: whether trials may have run.
+        whole: whether nothing is left to do: the trials have ended, the best were judged.
         largest_file: bytes of the largest that it writes.
     """
 
@@ -84,7 +85,7 @@ class OneSweep:
         self.faults, self.interrupts = Faults(full_line(results, self.name)), Interrupts()
         self.trials: AllTrials | None = None
         self.view: LiveView | None = None
-        self.began = False
+        self.began = self.whole = False
         self.largest_file = 0
 
     def run(self) -> "SweepResult":
@@ -164,6 +165,7 @@ class OneSweep:
             done = ("checkpoints", "states") if finished else ()
             for unread in ("engine", "processes", *done):
                 shutil.rmtree(self.folder / unread, ignore_errors=True)
+            self.whole = bool(done)
 
     def _resources(self, packed: int = 1) -> Resources:
         """Shares of the Ray in use, which is another than asked for where one ran already."""
@@ -322,6 +324,9 @@ class OneSweep:
         What an earlier driver did stays as it was.
         """
         if self.past and not self.began:
+            raise error
+        if self.whole and not isinstance(error, Exception):  # while Ray ended
+            self._end()
             raise error
         self.manifest.status = "failed" if isinstance(error, Exception) else "interrupted"
         if isinstance(error, KeyboardInterrupt):

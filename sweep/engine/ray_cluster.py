@@ -24,7 +24,7 @@ from sweep.engine.authentication import (
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
 from sweep.ray_internals import only_needed_processes, worker_messages_to
-from sweep.signals import sigterm_kept
+from sweep.signals import sigterm_kept, to_the_end
 from tl_core.errors import BadInput, first_line
 
 if TYPE_CHECKING:  # it loads Ray, which reads its environment as it is imported
@@ -119,7 +119,8 @@ def stop_early() -> None:
             started.result()
         import ray
 
-        ray.shutdown()
+        with to_the_end():
+            ray.shutdown()
 
 
 @contextlib.contextmanager
@@ -162,10 +163,11 @@ def ray_cluster(
                 engine = _engine(owned=owned and address is None)
             yield engine
         finally:
-            if engine is not None:
-                engine.shut_down()
-            if owned:
-                ray.shutdown()
+            with to_the_end():  # what is left of a Ray in halves makes Python wait for a minute
+                if engine is not None:
+                    engine.shut_down()
+                if owned:
+                    ray.shutdown()
 
 
 def _started_with(early: Future["Engine"], cpus: int | None, gpus: int | None) -> "Engine | None":

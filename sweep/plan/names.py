@@ -8,7 +8,7 @@ from pathlib import Path
 
 from sweep.options.spaces import builtin_spaces
 from sweep.plan.plan import Plan
-from sweep.results.folders import sweep_names
+from sweep.results.folders import check_length, sweep_names
 from sweep.results.manifest import Manifest, begin_sweep
 from sweep.results.stored import claim_in_store, fetch_names
 from sweep.store.location import shown_results
@@ -18,8 +18,6 @@ RESERVED_NAMES = frozenset((
     *builtin_spaces(), "list", "show", "delete", "pretrain", "sources", "predict", "export",
     "pictures", "resume", "retry", "spaces", "settings", "datasets", "models",
 ))  # fmt: skip
-LONGEST = 200
-"""Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""
 
 
 def sweep_name(plan: Plan, now: datetime) -> str:
@@ -41,8 +39,7 @@ def sweep_name(plan: Plan, now: datetime) -> str:
         return next(free for free in (stem, *others) if _folded(free) not in taken)
     if not re.fullmatch(r"[A-Za-z][\w-]*", name):
         raise BadInput(f"--name {name!r}: a letter, then letters, digits, - and _ only.")
-    if len(name.encode()) > LONGEST:
-        raise BadInput(f"--name {name}: at most {LONGEST} bytes long.")
+    check_length(name)
     if name in RESERVED_NAMES:
         raise BadInput(f"--name {name}: this is the name of a command; take another.")
     if _folded(name) in taken:

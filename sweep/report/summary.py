@@ -7,7 +7,6 @@ from pathlib import Path
 import pandas as pd
 
 from search_spaces.designs import DESIGNS
-from sweep.faults import INTERRUPTED
 from sweep.report.effects import Effects, effects
 from sweep.report.failures import Failures, failures
 from sweep.report.importance import Importance, importance
@@ -19,6 +18,7 @@ from sweep.results.selection import distinct_runs, phases, rank_configurations
 from sweep.results.stored import fetch_names, fetch_sweep
 from sweep.results.tables import read_table
 from sweep.search.searchers import is_exhaustive
+from sweep.signals import INTERRUPTED
 from sweep.store.location import results_folder
 from tl_core.config import SCRATCH
 

@@ -12,6 +12,9 @@ from pathlib import Path
 
 from tl_core.errors import BadInput
 
+LONGEST_NAME = 200
+"""Bytes of a name; a table's folder `sweep=NAME` must fit a file system's 255."""
+
 
 def table_folder(results: Path, table: str, sweep: str) -> Path:
     """Rows of a sweep in one table."""
@@ -51,6 +54,12 @@ def is_sweep(results: Path, name: str) -> bool:
         return False
     rows = results.glob(f"*/sweep={glob.escape(name)}")
     return os.path.isdir(run_folder(results, name)) or any(rows)
+
+
+def check_length(name: str) -> None:
+    """Refuse a `--name` of a sweep or a model that could be no folder's; raises BadInput."""
+    if len(name.encode()) > LONGEST_NAME:
+        raise BadInput(f"--name {name}: at most {LONGEST_NAME} bytes long.")
 
 
 def _is_plain(name: str) -> bool:

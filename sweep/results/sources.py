@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from sweep.results.folders import model_folder
+from sweep.results.folders import check_length, model_folder
 from sweep.results.json_fields import checked_fields
 from sweep.results.manifest import read_manifest
 from sweep.store.location import shown_results, url_of
@@ -145,6 +145,7 @@ def check_model_name(name: str) -> None:
     """
     if not re.fullmatch(r"[A-Za-z][\w.-]*", name) or Path(name).suffix in (".safetensors", ".pth"):
         raise BadInput(f"--name {name!r}: a letter, then letters, digits, -, _ and . only.")
+    check_length(name)
     if name.lower() in (*SAME_AS_PRETRAINED, "none"):
         raise BadInput(f"--name {name}: as a source this means something else; take another.")
 

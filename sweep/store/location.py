@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 
 from tl_core.errors import BadInput
 from tl_core.machine.cache_folder import cache_folder
+from tl_core.machine.user_path import expanded
 
 STORES = "stores"
 """Folder of all working folders in the cache folder."""
@@ -25,7 +26,7 @@ def results_folder(given: str | Path, option: str = "--results") -> Path:
     """The local folder of results: the path given, or the working folder of a store's URL.
 
     Raises:
-        BadInput: it is no URL of a store, or holds a password.
+        BadInput: it is no URL of a store, or holds a password; or it is no path.
     """
     text = str(given)
     if _ONE_SLASH.match(text):
@@ -35,6 +36,7 @@ def results_folder(given: str | Path, option: str = "--results") -> Path:
             " text, since a Path drops one."
         )
     if not _URL.match(text):
+        expanded(text)  # refuses what can be no path; `~` stays, for commands that are shown
         return Path(text)
     url = _checked(text, option)
     folder = cache_folder(None) / STORES / _folder_name(url)

@@ -12,8 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sweep.faults import INTERRUPTED
-from sweep.signals import NUMBERS, take
+from sweep.signals import INTERRUPTED, NUMBERS, take
 
 KEPT = [*NUMBERS, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 """Tune has handlers of its own for some of these, which it leaves behind."""

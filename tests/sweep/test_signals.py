@@ -11,7 +11,7 @@ import time
 import psutil
 import pytest
 
-from sweep.signals import NUMBERS, sigterm_kept, take
+from sweep.signals import NUMBERS, sigterm_kept, take, to_the_end
 
 
 @pytest.fixture(autouse=True)
@@ -68,6 +68,34 @@ def test_a_handler_in_python_is_an_interrupt_and_goes():
     with pytest.raises(KeyboardInterrupt):
         start()
     assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+
+
+def test_a_block_comes_to_its_end_before_an_interrupt():
+    done = []
+
+    def work():
+        with to_the_end():
+            os.kill(os.getpid(), signal.SIGTERM)
+            done.append(True)
+
+    take(signal.default_int_handler)
+    with pytest.raises(KeyboardInterrupt):
+        work()
+    assert done == [True]
+    assert signal.getsignal(signal.SIGTERM) is signal.default_int_handler
+
+
+def test_a_second_signal_ends_the_block_and_the_process():
+    code = (
+        "import os, signal\n"
+        "from sweep.signals import to_the_end\n"
+        "with to_the_end():\n"
+        "    for _ in range(2):\n"
+        "        os.kill(os.getpid(), signal.SIGINT)\n"
+        "    print('still here')\n"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stdout) == (130, "")
 
 
 @pytest.mark.slow

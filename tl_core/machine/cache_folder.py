@@ -1,6 +1,5 @@
 """The user's cache folder, and the budgets that environment variables set."""
 
-import errno
 import os
 from pathlib import Path
 
@@ -8,8 +7,6 @@ from tl_core.errors import BadInput
 from tl_core.machine.user_path import expanded
 
 DEFAULT_CACHE = "~/.cache/tl-sweep"
-_LONG_NAME = "x" * 200
-"""As long as what is below the cache folder may be."""
 
 
 def cache_folder(cache_dir: str | None) -> Path:
@@ -19,16 +16,7 @@ def cache_folder(cache_dir: str | None) -> Path:
         BadInput: no file can have such a path.
     """
     text = cache_dir or os.environ.get("TL_SWEEP_CACHE") or DEFAULT_CACHE
-    folder = expanded(text).absolute()
-    try:
-        (folder / _LONG_NAME).lstat()
-    except OSError as error:
-        if error.errno == errno.ENAMETOOLONG:
-            raise BadInput(
-                f"cache folder {text[:40]!r}…: {error.strerror}; give another (cache_dir, or"
-                " TL_SWEEP_CACHE)."
-            ) from None
-    return folder
+    return expanded(text).absolute()
 
 
 def gibibytes_from(variable: str) -> float | None:

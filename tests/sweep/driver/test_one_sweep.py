@@ -122,6 +122,19 @@ def test_an_interrupt_is_no_error(sweep):
     assert (result.manifest.status, result.exit_code) == ("interrupted", 130)
 
 
+def test_an_interrupt_after_all_was_done_leaves_a_finished_sweep(sweep, tmp_path):
+    """As Ctrl-C does while Ray ends."""
+
+    def finish(run):
+        run.began = run.whole = True
+        run.manifest.status = "finished"
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sweep(finish).run()
+    assert read_manifest(tmp_path, "s1").status == "finished"
+
+
 def test_an_error_of_ours_before_the_first_trial_is_raised_and_kept(sweep, tmp_path):
     def fail(run):
         raise RuntimeError("Ray did not start")

@@ -50,7 +50,7 @@ def test_an_unknown_name_lists_what_there_is(tmp_path, weights):
         find_source("x", tmp_path / "empty", "--teacher")
 
 
-@pytest.mark.parametrize("name", ["none", "imagenet", "a/b", "1st", "x.safetensors", ""])
+@pytest.mark.parametrize("name", ["none", "imagenet", "a/b", "1st", "x.safetensors", "", "x" * 201])
 def test_names_that_mean_something_else_are_refused(tmp_path, weights, name):
     with pytest.raises(BadInput, match="--name"):
         keep(tmp_path, weights, name)

@@ -45,9 +45,12 @@ def test_different_stores_have_different_folders():
         (Path("s3://bucket/x"), "a URL has two slashes, as s3://bucket/x"),
         ("s3://key:secret@bucket/x", "leave out the password"),
         ("s3://", "name a bucket"),
+        ("x" * 300, "cannot be the path of a file"),
+        ("a\0b", "no path can hold a NUL"),
+        ("~no-such-user/results", "there is no home folder"),
     ],
 )
-def test_what_is_no_url_of_a_store_is_refused(given, line):
+def test_what_is_no_folder_and_no_url_of_a_store_is_refused(given, line):
     with pytest.raises(BadInput, match=line) as caught:
         results_folder(given)
     assert "secret" not in str(caught.value)

@@ -20,7 +20,7 @@ def test_the_folder_given_comes_first_and_is_absolute(monkeypatch, tmp_path):
 @pytest.mark.parametrize("name", ["9" * 300, "a/" * 2000, "a/" * 1950])
 def test_a_path_that_no_file_can_have_is_one_line(name, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(BadInput, match=r"^cache folder '.*; give another \(cache_dir") as caught:
+    with pytest.raises(BadInput, match="cannot be the path of a file") as caught:
         cache_folder(name)
     assert len(str(caught.value)) < 200
     assert "\n" not in str(caught.value)
