@@ -20,7 +20,6 @@ from sweep.terminal.values import counted, short
 from tl_core.config import config_from_dict
 from tl_core.datasets import describe_dataset, on_disk
 from tl_core.machine.disk import free_bytes, size
-from tl_core.machine.user_path import expanded
 
 DOWNLOADED = ", to be downloaded"
 
@@ -64,7 +63,7 @@ def _rows(plan: Plan, name: str) -> list[tuple[str, str]]:
 
 def _disk(plan: Plan) -> str:
     """What the sweep may need for weights, and what is free."""
-    folder = expanded(plan.options.results).absolute()
+    folder = plan.options.results.absolute()
     need, free = disk_need(plan, trial_shapes(plan)).total, free_bytes(folder)
     return f"up to about {size(need)} for weights while it runs, {size(free)} free in {folder}"
 

@@ -70,8 +70,8 @@ def resume_sweep(
         BadInput: there is no such sweep, it runs, its journal cannot be read, or what it was made
             of has changed; no row has been changed then.
     """
-    with taken(results.expanduser(), name, force=force) as manifest:
-        results = results.expanduser().resolve()
+    with taken(results, name, force=force) as manifest:
+        results = results.resolve()
         entries = read_journal(run_folder(results, name) / FILE, mend=True)
         begin = _beginning(entries, name)
         to_do = [

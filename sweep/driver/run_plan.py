@@ -32,7 +32,6 @@ from sweep.results.stored import check_store, mirrored
 from sweep.store.location import shown_results
 from sweep.terminal.loading import loading, waiting
 from tl_core.config import config_from_dict
-from tl_core.machine.user_path import expanded
 
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult
@@ -55,7 +54,7 @@ def run_plan(plan: Plan, console: Console, past: Past | None = None) -> "SweepRe
     began = time.time()
     for note in plan.notes:
         console.print(note, style="bold yellow", highlight=False, markup=False)
-    results = writable_folder(expanded(plan.options.results), "--results")
+    results = writable_folder(plan.options.results, "--results")
     check_store(results)
     check_space(results, "--results")
     if past is None:

@@ -46,7 +46,7 @@ def trained_source(plan: Plan, console: Console) -> Path:
     A source whose sweep was cut off is not kept. Raises as `with_trained_source`.
     """
     wanted = source_plan(plan)
-    results = plan.options.results.expanduser().resolve()
+    results = plan.options.results.resolve()
     name = f"{wanted.space.name}-{source_digest(wanted)}"
     fetch_models(results, name)
     kept = weights_of(results, name)

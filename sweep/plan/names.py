@@ -29,7 +29,7 @@ def sweep_name(plan: Plan, now: datetime) -> str:
     Raises:
         BadInput: the name has other characters, or is that of a sweep in these results.
     """
-    results = plan.options.results.expanduser()
+    results = plan.options.results
     fetch_names(results)
     taken = {_folded(name): name for name in sweep_names(results)}
     name = plan.options.name

@@ -75,7 +75,6 @@ def find_source(text: str, results: Path, option: str = "--source") -> str | Non
         return None
     if text.lower() in SAME_AS_PRETRAINED:
         return PRETRAINED
-    results = results.expanduser()
     named = weights_of(results, text)
     if is_name := re.fullmatch(r"[\w.-]+", text) is not None:
         _fetch(results, text)
@@ -112,7 +111,6 @@ def _fetch(results: Path, name: str | None = None) -> set[str]:
 
 def _models(results: Path) -> tuple[list[SourceModel], list[str]]:
     found, problems = [], []
-    results = results.expanduser()
     stored = _fetch(results)
     for folder in sorted(model_folder(results).glob("[!.]*")):
         if not folder.is_dir():

@@ -36,8 +36,7 @@ def results_folder(given: str | Path, option: str = "--results") -> Path:
             " text, since a Path drops one."
         )
     if not _URL.match(text):
-        expanded(text)  # refuses what can be no path; `~` stays, for commands that are shown
-        return Path(text)
+        return expanded(text)
     url = _checked(text, option)
     folder = cache_folder(None) / STORES / _folder_name(url)
     try:

@@ -15,7 +15,8 @@ def cache(tmp_path, monkeypatch):
 
 
 def test_a_path_is_a_folder_as_before():
-    for path in ("results", "/data/x", Path("a/b"), "~/x", "a:b/c", "C:/x"):
+    assert results_folder("~/x") == Path.home() / "x"  # no shell expands it in --results=~/x
+    for path in ("results", "/data/x", Path("a/b"), "a:b/c", "C:/x"):
         assert results_folder(path) == Path(path)
         assert url_of(Path(path)) is None
         assert shown_results(Path(path)) == str(path)
