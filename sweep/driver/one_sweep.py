@@ -93,7 +93,8 @@ class OneSweep:
 
         Raises:
             BadInput: the sweep cannot be run as asked; nothing of it is left.
-            KeyboardInterrupt: the user interrupted it before an earlier driver's trials went on.
+            KeyboardInterrupt: the user interrupted it before an earlier driver's trials went on,
+                or while Ray ended after them.
         """
         address = self.plan.options.address
         pool = None if address else self.plan.pool
@@ -161,11 +162,7 @@ class OneSweep:
         finally:
             if self.manifest.status == "finished" and not judged:
                 self.manifest.status = "failed"  # `resume` judges it
-            finished = self.manifest.status == "finished" and not self.faults.disk_is_full
-            done = ("checkpoints", "states") if finished else ()
-            for unread in ("engine", "processes", *done):
-                shutil.rmtree(self.folder / unread, ignore_errors=True)
-            self.whole = bool(done)
+            self.whole = self.manifest.status == "finished" and not self.faults.disk_is_full
 
     def _resources(self, packed: int = 1) -> Resources:
         """Shares of the Ray in use, which is another than asked for where one ran already."""
@@ -342,4 +339,8 @@ class OneSweep:
         raise error
 
     def _end(self) -> None:
+        """Write how it ended, then remove what nobody needs after that."""
         end_manifest(self.results, self.manifest, self.faults)
+        done = ("checkpoints", "states") if self.whole else ()
+        for unread in ("engine", "processes", *done):
+            shutil.rmtree(self.folder / unread, ignore_errors=True)
