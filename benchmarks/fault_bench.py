@@ -80,6 +80,7 @@ class Bench:
                 stdout=log,
                 stderr=log,
                 env={**os.environ, **self.environment},
+                start_new_session=True,
             )
 
     def begun(self, name: str) -> bool:

@@ -96,7 +96,10 @@ def kill_child(process: subprocess.Popen[bytes], title: str) -> int:
 
 
 def interrupt(bench: Bench, part: Part, times: int) -> None:
-    """Ctrl-C once and twice, SIGTERM, SIGHUP: rows, exit code, time, processes left."""
+    """Ctrl-C once and twice, SIGTERM, SIGHUP: rows, exit code, time, processes left.
+
+    The driver alone hears it, or all processes of the command, as from a terminal.
+    """
     kinds = [(signal.SIGINT, 1, 15), (signal.SIGINT, 2, 15), (signal.SIGTERM, 1, 8),
              (signal.SIGHUP, 1, 8)]  # fmt: skip
     left = kinds * times
@@ -107,15 +110,20 @@ def interrupt(bench: Bench, part: Part, times: int) -> None:
             number, count, limit = left.pop(0)
             started = psutil.Process(process.pid).children(recursive=True)
             began = time.time()
+            to_all = bench.random.random() < 0.5
             for _ in range(count):
-                process.send_signal(number)
+                with contextlib.suppress(ProcessLookupError):  # the second
+                    (os.killpg if to_all else os.kill)(process.pid, number)
                 time.sleep(0.3)
             code = process.wait(LIMIT)
             seconds = time.time() - began
             part.seconds.append(seconds)
             part.faults += 1
             if code != 130 or seconds > limit:
-                part.wrong.append(f"{name}: {number.name} × {count}: {code} after {seconds:.1f} s")
+                part.wrong.append(
+                    f"{name}: {number.name} × {count}{' to all' * to_all}: {code}"
+                    f" after {seconds:.1f} s"
+                )
             _, alive = psutil.wait_procs(started, timeout=20)
             part.wrong += [f"{name}: {len(alive)} processes left"] if alive else []
             if any((bench.tables(name) / "trials" / f"sweep={name}").glob("*.parquet")):

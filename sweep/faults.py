@@ -7,8 +7,9 @@ from collections.abc import Callable, Iterator, Mapping
 
 from tl_core.machine.disk import is_full
 
-LOG = logging.getLogger("ray.tl_sweep")
-"""Below Ray's logger, which writes to the sweep's `ray.log`."""
+LOG = logging.getLogger("tl_sweep")
+"""Writes to the sweep's `ray.log` while it runs, and nowhere else unless the user says so."""
+LOG.addHandler(logging.NullHandler())
 
 
 class Faults:

@@ -1,7 +1,8 @@
 """Every use of names that Ray does not publish. Where one is missing, sweeps run without it.
 
-This costs memory of ended trials, lines of Ray's log in the terminal, and seconds at the start; of
-a cluster it is then not known whether it demands a token.
+This costs memory of ended trials, lines of Ray's log in the terminal, and seconds at the start; a
+signal to a whole group of processes then ends Ray before the driver has written all; and of a
+cluster it is not known whether it demands a token.
 """
 
 import contextlib
@@ -101,6 +102,27 @@ def only_needed_processes() -> Iterator[None]:
         yield
     finally:
         node.Node.start_api_server, parameter.RayParams = started, given  # type: ignore[misc,method-assign]
+
+
+@contextlib.contextmanager
+def sessions_of_their_own() -> Iterator[None]:
+    """Have Ray's processes hear no signal that a terminal, or `timeout`, sends to a command's.
+
+    They would end at once, and this process could do nothing any more.
+    """
+    try:
+        from ray._private import services
+
+        start: Any = services.ConsolePopen
+    except (ImportError, AttributeError):
+        yield
+        return
+    alone: Any = functools.partial(start, start_new_session=True)
+    services.ConsolePopen = alone  # type: ignore[misc]
+    try:
+        yield
+    finally:
+        services.ConsolePopen = start  # type: ignore[misc]
 
 
 def forget_results(trial: Any) -> None:

@@ -29,6 +29,7 @@ from sweep.prepare.measurements import measured_packing, measured_precisions
 from sweep.results.folders import run_folder
 from sweep.results.manifest import Manifest, write_manifest
 from sweep.results.tables import sweep_folders
+from sweep.signals import INTERRUPTED
 from sweep.terminal.loading import waiting
 from sweep.trial.job import Job
 from sweep.tuning.interrupts import Interrupts
@@ -126,7 +127,7 @@ class OneSweep:
             f" python -m sweep resume {self.name} goes on.",
             style="bold red", highlight=False, soft_wrap=True,
         )  # fmt: skip
-        end_process(1)
+        end_process(INTERRUPTED if self.interrupts.heard else 1)
 
     def run_on_ray(self, engine: "Engine", joined: bool) -> None:
         """Share out the processors, measure, run the trials, judge the best of them."""

@@ -21,9 +21,14 @@ from sweep.engine.authentication import (
     check_token,
     token_at_hand,
 )
+from sweep.faults import LOG
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.resources import cpu_count
-from sweep.ray_internals import only_needed_processes, worker_messages_to
+from sweep.ray_internals import (
+    only_needed_processes,
+    sessions_of_their_own,
+    worker_messages_to,
+)
 from sweep.signals import sigterm_kept, to_the_end
 from tl_core.errors import BadInput, first_line
 
@@ -198,7 +203,7 @@ def _init(address: str | None, cpus: int | None, gpus: int | None) -> None:
     quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
     if address is None:
         try:
-            with only_needed_processes():
+            with only_needed_processes(), sessions_of_their_own():
                 ray.init(
                     address="local",
                     num_cpus=cpus,
@@ -252,8 +257,8 @@ class _LogFile(logging.FileHandler):
 
 @contextlib.contextmanager
 def logs_to(log: Path) -> Iterator[None]:
-    """Send what Ray logs, and what its processes print as they die, to a file; keep Ray's warnings
-    from the terminal."""
+    """Send what Ray logs, what its processes print as they die, and the tracebacks of faults to a
+    file; keep Ray's warnings from the terminal."""
     log.parent.mkdir(parents=True, exist_ok=True)
     handler = _LogFile(log)
     handler.setFormatter(logging.Formatter("%(asctime)s %(levelname)s %(name)s: %(message)s"))
@@ -262,11 +267,13 @@ def logs_to(log: Path) -> Iterator[None]:
     level = logger.level
     logger.propagate, logger.handlers = False, [handler]
     logger.setLevel(logging.INFO)
+    LOG.addHandler(handler)
     try:
         with warnings.catch_warnings(), worker_messages_to(logger):
             warnings.filterwarnings("ignore", module=r"ray(\.|$)")
             yield
     finally:
+        LOG.removeHandler(handler)
         logger.propagate, logger.handlers = before
         logger.setLevel(level)
         handler.close()

@@ -1,6 +1,8 @@
 """What becomes of errors in the parts that Tune calls."""
 
 import logging
+import subprocess
+import sys
 
 import pytest
 
@@ -20,7 +22,6 @@ class Part:
 def test_a_guarded_part_returns_and_its_error_is_noted_once(caplog):
     faults, part = Faults(), Part()
     faults.guard(part, "searching", {"works": None, "breaks": "FINISHED"})
-    logging.getLogger("ray").propagate = True
     with caplog.at_level(logging.ERROR):
         assert [part.works(1), part.breaks("x"), part.breaks(value="x")] == [
             2,
@@ -29,6 +30,14 @@ def test_a_guarded_part_returns_and_its_error_is_noted_once(caplog):
         ]
     assert faults.lines == ["Error while searching: KeyError: 'x'"]
     assert "raise KeyError(value)" in caplog.text
+
+
+def test_where_no_sweep_runs_a_traceback_goes_nowhere():
+    code = (
+        "from sweep.faults import Faults; import ray; Faults().add('drawing', OSError(28, 'full'))"
+    )
+    ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert (ended.returncode, ended.stderr) == (0, "")
 
 
 def test_others_of_its_kind_are_not_guarded():

@@ -101,19 +101,20 @@ def test_a_second_signal_ends_the_block_and_the_process():
 @pytest.mark.slow
 @pytest.mark.parametrize("number", NUMBERS)
 def test_a_signal_before_a_sweep_begins_leaves_no_process(tmp_path, number):
-    """Ray starts while data are loaded."""
+    """Ray starts while data are loaded; a terminal sends signals to a whole group of processes."""
     command = [sys.executable, "-m", "sweep", "ablation", "--dataset", "digits", "--cpus", "1",
                "--results", str(tmp_path)]  # fmt: skip
     signal.signal(signal.SIGHUP, signal.SIG_DFL)  # the command inherits it
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         driver = psutil.Process(process.pid)
         while not any(each.name() == "raylet" for each in driver.children()):
             assert process.poll() is None
             time.sleep(0.05)
         started = driver.children(recursive=True)
-        process.send_signal(number)
+        os.killpg(process.pid, number)
         output, _ = process.communicate()
     assert (process.returncode, output.splitlines()[-1]) == (130, "Interrupted.")
     assert "Traceback" not in output

@@ -62,19 +62,20 @@ def test_time_budget_leaves_a_row_for_every_trial(
     assert result.exit_code == 1
 
 
-def test_interrupt_keeps_what_was_measured(tmp_path: Path) -> None:
-    """Ctrl-C in a process of its own: exit code 130 and a row for every planned trial."""
+def test_a_signal_to_all_processes_keeps_what_was_measured(tmp_path: Path) -> None:
+    """As `timeout` and some shells send it: exit code 130 and a row for every planned trial."""
     command = [
         sys.executable, "-m", "sweep", "ablation", "--dataset", "digits", "--epochs", "500",
         "--seeds", "1", "--cpus", "1", "--results", str(tmp_path), "--name", "cut", *SETTINGS,
     ]  # fmt: skip
     epochs = tmp_path / "epochs" / "sweep=cut"
     with subprocess.Popen(
-        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
-    ) as process:
+        command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True,
+        start_new_session=True,
+    ) as process:  # fmt: skip
         while not list(epochs.glob("part-*.parquet")) and process.poll() is None:
             time.sleep(0.2)
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGTERM)
         output, _ = process.communicate()
     assert process.returncode == 130, output
     assert "Traceback" not in output
