@@ -6,9 +6,14 @@ from pathlib import Path
 import pandas as pd
 
 from sweep.journal.entries import Entry
-from sweep.journal.past import ended_numbers, last_entry
+from sweep.journal.past import (
+    ended_numbers,
+    is_cut_short,
+    last_entry,
+    unrecorded_ends,
+    unsuccessful_numbers,
+)
 from sweep.results.manifest import Manifest
-from sweep.results.schema import FAILURES
 from sweep.results.tables import read_table
 from tl_core.errors import BadInput
 
@@ -61,8 +66,23 @@ def _numbers(rows: pd.DataFrame) -> set[int]:
     return {int(str(trial).rsplit("_", 1)[1]) for trial in rows["trial_id"]}
 
 
-def trials_again_of(entries: Sequence[Entry], results: Path, manifest: Manifest) -> list[Entry]:
+def trials_again_of(entries: Sequence[Entry]) -> list[Entry]:
     """The entry of the trials that ended without a result, where there are any."""
-    ended, rows = ended_numbers(entries), read_table(results, "trials", manifest.name)
-    numbers = sorted(_numbers(rows[rows["status"].isin(FAILURES)]) & ended)
-    return [{"kind": "again", "numbers": numbers}] if numbers else []
+    ends = unrecorded_ends(entries)
+    numbers = sorted(unsuccessful_numbers([*entries, *ends]))
+    return [*ends, {"kind": "again", "numbers": numbers}] if numbers else []
+
+
+def search_again_of(
+    entries: Sequence[Entry], manifest: Manifest, *, more_time: bool
+) -> list[Entry]:
+    """The entry that lets a search go on which its time budget had ended before its confirmation.
+
+    Args:
+        more_time: whether the user gives it some.
+    """
+    over = is_cut_short(entries) and manifest.status != "finished"
+    close = last_entry(entries, "close")
+    if not over or not (more_time or (close and close["status"] == "timed_out")):
+        return []
+    return [*unrecorded_ends(entries), {"kind": "reopen"}]

@@ -14,7 +14,12 @@ from typing import Any
 import filelock
 from rich.console import Console
 
-from sweep.driver.going_on import longer_trials_of, more_trials_of, trials_again_of
+from sweep.driver.going_on import (
+    longer_trials_of,
+    more_trials_of,
+    search_again_of,
+    trials_again_of,
+)
 from sweep.driver.made_of import differences, made_of
 from sweep.driver.run_plan import run_plan
 from sweep.driver.study import sweeps_of
@@ -77,8 +82,10 @@ def resume_sweep(
         to_do = [
             *(more_trials_of(begin, entries, manifest, more_trials) if more_trials else ()),
             *(longer_trials_of(entries, results, manifest, epochs) if epochs is not None else ()),
-            *(trials_again_of(entries, results, manifest) if again else ()),
         ]
+        more_time = "time_budget" in (changed or {})
+        to_do += search_again_of([*entries, *to_do], manifest, more_time=more_time)
+        to_do += trials_again_of([*entries, *to_do]) if again else ()
         ended = manifest.status == "finished" and entries[-1]["kind"] == "close"
         if ended and not to_do:  # else what was asked for last was not begun
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
@@ -177,8 +184,8 @@ def options_of(
         left = budget - seconds_used(entries)
         if left <= 0:
             raise BadInput(
-                f"resume {begin['sweep']}: its time budget of {budget:.0f} s is used up; give the"
-                " time that it may still take with --time-budget."
+                f"resume {begin['sweep']}: its time budget is used up; give the time that it may"
+                " still take with --time-budget."
             )
         changed = {**changed, "time_budget": left}
     options = options_from_data({**asked, **changed}, results)

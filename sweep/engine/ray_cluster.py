@@ -254,6 +254,11 @@ class _LogFile(logging.FileHandler):
     def handleError(self, record: logging.LogRecord) -> None:
         """Pass over what cannot be written."""
 
+    def close(self) -> None:
+        """Close it, without what cannot be written."""
+        with contextlib.suppress(OSError):
+            super().close()
+
 
 @contextlib.contextmanager
 def logs_to(log: Path) -> Iterator[None]:

@@ -11,6 +11,7 @@
 | end | the trial ended | `number`, `error`: of its slot, or null |
 | over | the time budget ended the search | |
 | more | `resume` was told to go on | `options` that replace those of `begin` |
+| reopen | `resume` was given time for a search that the budget had ended | |
 | again | `retry` runs trials again | `numbers` |
 | longer | `resume --epochs` lets trials go on | `numbers`, `epochs` |
 | close | the driver has no more trials | `status` of the sweep |

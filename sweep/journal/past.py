@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from sweep.journal.entries import Entry
+from sweep.results.schema import FAILURES
 
 
 def last_entry(entries: Sequence[Entry], kind: str) -> Entry | None:
@@ -12,13 +13,46 @@ def last_entry(entries: Sequence[Entry], kind: str) -> Entry | None:
 
 def ended_numbers(entries: Sequence[Entry]) -> set[int]:
     """Numbers of the trials that have ended, and are not to run again."""
-    ended: set[int] = set()
+    ended, cut = set[int](), set[int]()
     for entry in entries:
         if entry["kind"] == "end":
             ended.add(entry["number"])
         elif entry["kind"] in ("again", "longer"):
             ended -= set(entry["numbers"])
+        elif entry["kind"] == "result" and entry["said"] == "cut":
+            cut.add(entry["number"])
+        elif entry["kind"] == "reopen":
+            ended -= cut
+            cut.clear()
     return ended
+
+
+def unrecorded_ends(entries: Sequence[Entry]) -> list[Entry]:
+    """Ends of trials that nothing was left of when the driver died, as entries."""
+    over: dict[int, bool] = {}
+    for entry in entries:
+        if entry["kind"] == "result":
+            over[entry["number"]] = entry["said"] != "go" or entry["report"]["done"]
+        elif entry["kind"] == "end":
+            over.pop(entry["number"], None)
+    return [{"kind": "end", "number": n, "error": None} for n in sorted(over) if over[n]]
+
+
+def unsuccessful_numbers(entries: Sequence[Entry]) -> set[int]:
+    """Numbers of the trials that ended without a result: FAILURES of the schema."""
+    failed: dict[int, bool] = {}
+    for entry in entries:
+        if entry["kind"] == "result":
+            failed[entry["number"]] = entry["report"]["status"] in FAILURES
+        elif entry["kind"] == "end" and entry["error"] is not None:
+            failed[entry["number"]] = True
+    return {number for number in ended_numbers(entries) if failed.get(number)}
+
+
+def is_cut_short(entries: Sequence[Entry]) -> bool:
+    """Whether the time budget ended the search, and nothing has let it go on since."""
+    marks = [e["kind"] for e in entries if e["kind"] in ("over", "reopen", "more")]
+    return marks[-1:] == ["over"]
 
 
 def trials_at_first(entries: Sequence[Entry]) -> int | None:

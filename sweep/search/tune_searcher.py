@@ -159,13 +159,18 @@ class TuneSearcher(UnsavedSearcher):
         that learns has planned nothing more.
         """
         while len(self.handed_out) < planned and (self._begun() or self.proposer.planned):
-            if self.suggest(f"unstarted-{len(self.handed_out)}") == Searcher.FINISHED:
+            if self.suggest(unstarted(len(self.handed_out))) == Searcher.FINISHED:
                 return
 
     def close(self) -> None:
         """Tell the proposer `fail` for every configuration whose trials did not all end."""
         for number in self.open:
             self._ask(self.proposer.finish, number, "fail", None)
+
+
+def unstarted(number: int) -> str:
+    """What a searcher calls a trial that was numbered and never began."""
+    return f"unstarted-{number}"
 
 
 def end_of(result: Result | None, error: bool = False) -> Verdict:

@@ -14,7 +14,7 @@ from sweep.engine.feed import unrecorded
 from sweep.plan.confirmation import Confirmation, Timed, seconds_needed
 from sweep.plan.plan import Plan
 from sweep.results.selection import GROUP, RANKED, to_confirm, trial_numbers
-from sweep.search.tune_searcher import Result, TuneSearcher, UnsavedSearcher
+from sweep.search.tune_searcher import Result, TuneSearcher, UnsavedSearcher, unstarted
 from sweep.tuning.journal_recording import Record
 from sweep.tuning.ledger import Ledger
 from sweep.tuning.tune_run import TimeBudget
@@ -41,6 +41,7 @@ class ConfirmingSearcher(UnsavedSearcher):
         cut: Tune's names of the trials that the time budget ended.
         cut_short: whether the search ended before it came to its own end.
         searching: Tune's names of the search's trials that have not ended.
+        repeated: of those that the end of the time had cut off, and that run again after it.
         fresh: values of the confirmation's trials, in order.
     """
 
@@ -57,7 +58,7 @@ class ConfirmingSearcher(UnsavedSearcher):
         self.search, self.ledger, self.confirmation = search, ledger, confirmation
         self.trials, self.begins, self.known_ahead = trials, begins, known_ahead
         self.over = self.cut_short = False
-        self.cut, self.searching = set[str](), set[str]()
+        self.cut, self.searching, self.repeated = set[str](), set[str](), set[str]()
         self.fresh: list[Values] = []
         self.earlier = 0
         """Trials of confirmations after which the search went on."""
@@ -79,7 +80,7 @@ class ConfirmingSearcher(UnsavedSearcher):
             if isinstance(suggestion, dict):
                 self.searching.add(trial_id)
                 return suggestion
-            if self.searching:
+            if self.searching or self.repeated:
                 return None
             self._begin()
         if self._next == len(self.fresh):
@@ -124,6 +125,7 @@ class ConfirmingSearcher(UnsavedSearcher):
         self, trial_id: str, result: Result | None = None, error: bool = False
     ) -> None:
         """Tell the search of its own trials; of one that was cut off nothing is known."""
+        self.repeated.discard(trial_id)
         if trial_id in self.searching:
             self.searching.remove(trial_id)
             known = None if trial_id in self.cut else result
@@ -134,17 +136,32 @@ class ConfirmingSearcher(UnsavedSearcher):
         if not self._begun:
             self.search.hand_out_rest(planned + self.earlier)
 
-    def reopen(self, trials: int) -> None:
+    def reopen(self, trials: int | None = None) -> None:
         """Go on with the search after its confirmation, up to so many configurations in all.
 
-        Trials keep their numbers.
+        Trials that were handed out keep their numbers. Without `trials` there are to be as many as
+        before.
         """
-        self.search.proposer.extend(trials)
-        self.search.handed_out += self.fresh
-        self.earlier += len(self.fresh)
-        self.search.ended = self.over = self._begun = False
+        if trials is not None:
+            self.search.proposer.extend(trials)
+        self.search.handed_out += self.fresh[: self._next]
+        self.earlier += self._next
+        self.search.ended = self.over = self.cut_short = self._begun = False
+        self.cut.clear()
         self.fresh, self._next = [], 0
         self.ledger.confirm_from = math.inf
+
+    def take_back(self, number: int) -> tuple[str, int] | None:
+        """A trial that the end of the time kept from starting: its name, its configuration.
+
+        The search hears of it from now on. None for any other trial.
+        """
+        name = unstarted(number)
+        configuration = self.search.trials.get(name)
+        if configuration is None:
+            return None
+        self.searching.add(name)
+        return name, configuration
 
     def close(self) -> None:
         """Tell the search that there is nothing more to come."""
@@ -175,7 +192,7 @@ class SharedBudget(TimeBudget):
 
     def __call__(self, trial_id: str, result: Result) -> bool:
         """Whether a trial is one of a search that is over."""
-        of_search = trial_id in self.searcher.searching
+        of_search = trial_id in self.searcher.searching or trial_id in self.searcher.repeated
         if ends := self.searcher.over and of_search and not result["done"]:
             self.cut.add(trial_id)
         return ends

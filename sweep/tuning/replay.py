@@ -16,6 +16,7 @@ from sweep.configurations.distinct import Values
 from sweep.engine.feed import UnderWay
 from sweep.journal.entries import Entry
 from sweep.journal.journal import as_read
+from sweep.results.selection import SEARCH
 from sweep.search.schedulers import Fifo
 from sweep.trial.reports import pack
 from sweep.tuning.confirming import ConfirmingSearcher, SharedBudget
@@ -87,8 +88,8 @@ class Replay:
         """
         handlers = {
             "propose": self._propose, "start": self._start, "result": self._hear,
-            "end": self._end, "over": self._over, "more": self._more, "again": self._again,
-            "longer": self._longer,
+            "end": self._end, "over": self._over, "more": self._more, "reopen": self._reopen,
+            "again": self._again, "longer": self._longer,
         }  # fmt: skip
         for entry in entries:
             moment = datetime.fromtimestamp(entry["time"], UTC)
@@ -168,12 +169,34 @@ class Replay:
     def _more(self, entry: Entry) -> None:
         self.searcher.reopen(entry["options"]["trials"])
 
+    def _reopen(self, entry: Entry) -> None:
+        """Trials of the search that the time budget cut off, or kept from starting, are to run.
+
+        Of those cut off the search has heard the end; it hears no more of them, nor the scheduler.
+        """
+        self.searcher.reopen()
+        for number, record in sorted(self.ledger.records.items()):
+            if record.phase != SEARCH or record.ended_at is None:
+                continue
+            if (back := self.searcher.take_back(number)) is not None:
+                name, configuration = back
+                values = self.ledger.start_again(number)
+                config = {"number": number, "configuration": configuration, "values": values}
+                trial = self.running[number] = PastTrial(name, config)
+                self.scheduler.on_trial_add(NO_TUNE, cast(Trial, trial))
+            elif number in self.ledger.out_of_time:
+                self._run_again(number)
+                self.searcher.repeated.add(self.running[number].name)
+
     def _again(self, entry: Entry) -> None:
         """The search has heard how these ended; it hears no more of them, nor the scheduler."""
         for number in entry["numbers"]:
-            values = self.ledger.start_again(number)
-            config = {"number": number, "values": values}
-            self.running[number] = PastTrial(f"again{number}", config)
+            self._run_again(number)
+
+    def _run_again(self, number: int) -> None:
+        self.ledger.out_of_time.discard(number)
+        config = {"number": number, "values": self.ledger.start_again(number)}
+        self.running[number] = PastTrial(f"again{number}", config)
 
     def _longer(self, entry: Entry) -> None:
         """The search has heard how these ended; they go on all the same, and none is stopped."""

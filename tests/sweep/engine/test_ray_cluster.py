@@ -216,6 +216,12 @@ def test_ray_logs_to_the_file_and_the_logger_is_put_back(tmp_path, capsys, caplo
     assert "a banner" not in "".join(capsys.readouterr())
 
 
+def test_a_log_on_a_full_disk_ends_nothing():
+    """`/dev/full` takes no byte, and says so as late as when it is closed."""
+    with module.logs_to(Path("/dev/full")):
+        logging.getLogger("ray.tune").warning("a banner")
+
+
 def test_an_address_where_nothing_listens_is_refused_before_ray_tries(tmp_path, monkeypatch):
     monkeypatch.setattr(ray, "init", lambda **options: pytest.fail("Ray was asked"))
     with (

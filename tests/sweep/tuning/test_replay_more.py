@@ -1,9 +1,10 @@
-"""A finished sweep goes on: with more trials, with trials again, with more epochs."""
+"""A sweep that has ended goes on: with more trials or time, trials again, more epochs."""
 
 import copy
+import dataclasses
 
 import pytest
-from killed_simulation import KilledSweep, KnownWorld, in_one_go
+from killed_simulation import Killed, KilledSweep, KnownWorld, in_one_go
 
 from benchmarks.simulated_sweep import Settings
 
@@ -59,3 +60,34 @@ def test_trials_that_train_longer_go_on_after_their_last_epoch(went_on):
     assert "configuration" not in sweep.left[0].config  # no scheduler stops it
     record = sweep.ledger.records[0]
     assert (record.status, record.epoch, record.ended_at) == ("running", EPOCHS, None)
+
+
+CUT_OFF = Settings(
+    search="random", scheduler="none", trials=12, seeds=1, confirm=(1, 2), concurrent=2, seed=5,
+    time_budget=12.0,
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("search", ["random", "optuna", "grid"])
+@pytest.mark.parametrize("scheduler", ["none", "asha"])
+def test_a_search_that_the_time_ended_goes_on_and_is_confirmed_anew(tmp_path, search, scheduler):
+    """What was cut off runs again, what never began begins; also where that driver is killed."""
+    trials = 60 if search == "grid" else CUT_OFF.trials
+    settings = dataclasses.replace(CUT_OFF, search=search, scheduler=scheduler, trials=trials)
+    folder = tmp_path / "sweep"
+    cut, entries = in_one_go(WORLD, settings, folder)
+    assert "over" in [entry["kind"] for entry in entries]
+    assert "timed_out" in set(cut.trials["status"])
+    entries.append({"kind": "reopen", "time": entries[-1]["time"]})
+    settings = dataclasses.replace(settings, time_budget=None)
+    (folder / "study.log").unlink(missing_ok=True)
+    with pytest.raises(Killed):
+        KilledSweep(WORLD, settings, folder, entries, kill_at=len(entries) + 20).run()
+    (folder / "study.log").unlink(missing_ok=True)
+    rows = KilledSweep(WORLD, settings, folder, entries).run().trials
+    searched = rows[rows["phase"] == "search"]
+    assert len(searched) == searched["config_id"].nunique() == trials
+    assert set(rows["status"]) <= {"completed", "stopped"}
+    assert rows["trial_id"].is_unique
+    best = searched.loc[searched["best_val_accuracy"].idxmax(), "config_id"]
+    assert (rows[rows["phase"] == "confirm"]["config_id"] == best).sum() == 2
