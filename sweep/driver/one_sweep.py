@@ -154,7 +154,8 @@ class OneSweep:
             if self.past:
                 for entry in self.past.new:
                     self.journal.add(**entry)
-                remove_rows_to_come(self.past.all_entries, ledger, self.results, self.name)
+                past = self.past.all_entries
+                remove_rows_to_come(past, ledger, self.results, self.name, self.note)
             self.run_trials(trials)
         judged = False
         try:
@@ -260,7 +261,8 @@ class OneSweep:
             self.journal.add, self.interrupts,
         )  # fmt: skip
         if self.past:
-            replay_past(self.past.all_entries, trials, ledger, self.results, self.name)
+            past = self.past.all_entries
+            replay_past(past, trials, ledger, self.results, self.name, self.note)
         return trials
 
     def run_trials(self, trials: "AllTrials") -> None:

@@ -11,7 +11,7 @@ from sweep.journal.entries import Entry
 from sweep.journal.past import ended_numbers
 from sweep.results.folders import run_folder, table_folder
 from sweep.results.manifest import FILE, Manifest
-from sweep.results.tables import keep_rows, row_keys
+from sweep.results.written import find_written, keep_rows, set_aside
 from tl_core.machine.whole_file import whole_file
 
 if TYPE_CHECKING:  # these load Ray
@@ -62,9 +62,16 @@ def unchanged_until(folder: Path, begun: Callable[[], bool]) -> Iterator[None]:
 
 
 def replay_past(
-    past: Sequence[Entry], trials: "AllTrials", ledger: "Ledger", results: Path, name: str
+    past: Sequence[Entry],
+    trials: "AllTrials",
+    ledger: "Ledger",
+    results: Path,
+    name: str,
+    note: Callable[[str], None],
 ) -> None:
-    """Replay a journal, whose rows are not written again where they are there.
+    """Replay a journal, whose rows are not written again where they are there and can be read.
+
+    Once it is accepted, files of rows that cannot be read are set aside.
 
     Args:
         past: the journal's entries.
@@ -72,23 +79,38 @@ def replay_past(
         ledger: a new one.
         results: the results folder.
         name: of the sweep.
+        note: hears of each file that is set aside.
 
     Raises:
-        BadInput: the searcher or scheduler decides other than was recorded.
+        BadInput: the searcher or scheduler decides other than was recorded; no row has been
+            changed then. Or a file cannot be set aside.
     """
     ledger.files.remove_unfinished(run_folder(results, name))
     ended = _ended_trials(past, ledger)
-    keys = row_keys(results, name)
-    ledger.written = {key for key in keys if key[0] != "trials" or key[1] in ended}
+    found = find_written(results, name)
+    ledger.written = {key for key in found.keys if key[0] != "trials" or key[1] in ended}
     trials.go_on_after(past)
     ledger.written = ()
+    set_aside(results, name, found.damaged, note)
 
 
-def remove_rows_to_come(past: Sequence[Entry], ledger: "Ledger", results: Path, name: str) -> None:
-    """Remove the rows of trials that are to run again, and those of what is judged again."""
-    keep_rows(results, "trials", name, _ended_trials(past, ledger))
+def remove_rows_to_come(
+    past: Sequence[Entry],
+    ledger: "Ledger",
+    results: Path,
+    name: str,
+    note: Callable[[str], None],
+) -> None:
+    """Remove the rows of trials that are to run again, and those of what is judged again.
+
+    Of rows that are doubled one stays, which `note` hears of.
+
+    Raises:
+        OSError: a file cannot be replaced.
+    """
+    keep_rows(results, "trials", name, _ended_trials(past, ledger), note)
     begun = {number for number, record in ledger.records.items() if record.epoch}
-    keep_rows(results, "epochs", name, {ledger.job.trial_id(number) for number in begun})
+    keep_rows(results, "epochs", name, {ledger.job.trial_id(number) for number in begun}, note)
     for table in JUDGED:
         shutil.rmtree(table_folder(results, table, name), ignore_errors=True)
 

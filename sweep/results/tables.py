@@ -4,9 +4,8 @@
 pandas, polars and DuckDB read the folder while the sweep runs.
 """
 
-import contextlib
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -29,6 +28,10 @@ NEEDED = ("trial_id", "status")
 """Columns of which no row lacks a value, in the tables that have them."""
 MISFIT = (pa.ArrowException, TypeError, ValueError, OverflowError)
 """Errors of Arrow on a value that is not of its column's type."""
+
+
+class DamagedPart(Exception):
+    """A file of a table cannot be read; says why."""
 
 
 class TableWriter:
@@ -125,48 +128,34 @@ def read_parts(
     names = columns or SCHEMAS[table].names
     schema = pa.schema([SCHEMAS[table].field(name) for name in names])
     parts, problems = [schema.empty_table()], []
-    for file in _part_files(results, table, sweep):
+    for file in part_files(results, table, sweep):
         try:
-            open_plain(file).close()
-            part = ds.dataset(file, schema=schema, format="parquet", partitioning=None).to_table()
-            _check_rows(part)
-            parts.append(part)
-        except (pa.ArrowException, OSError, ValueError) as error:
-            why = getattr(error, "strerror", None) or first_line(error)
-            problems.append(f"{file} cannot be read ({why}).")
+            parts.append(read_part(file, schema))
+        except DamagedPart as error:
+            problems.append(f"{file} cannot be read ({error}).")
     rows = pa.concat_tables(parts)
     if "phase" in names:
         rows = rows.set_column(names.index("phase"), "phase", rows["phase"].fill_null(SEARCH))
     return rows, problems
 
 
-def keep_rows(results: Path, table: str, sweep: str, kept: Collection[str]) -> None:
-    """Remove the rows of all trials but those `kept`, by `trial_id`; each file is replaced whole.
+def read_part(file: Path, schema: pa.Schema) -> pa.Table:
+    """Rows of one file with the columns of `schema`; null in those that the file lacks.
 
-    Files that cannot be read stay as they are.
+    Raises:
+        DamagedPart: it cannot be read, or its rows do not say what they are of.
     """
-    for file in _part_files(results, table, sweep):
-        with contextlib.suppress(pa.ArrowException, OSError, UnicodeDecodeError):
-            open_plain(file).close()
-            rows = pq.read_table(file, schema=SCHEMAS[table], partitioning=None)
-            mask = pc.is_in(rows["trial_id"], pa.array(sorted(kept), pa.string()))
-            left = rows.filter(mask)
-            if left.num_rows == rows.num_rows:
-                continue
-            with whole_file(file, temporary_in=run_folder(results, sweep), synced=True) as new:
-                pq.write_table(left, new, compression="zstd")
+    try:
+        open_plain(file).close()
+        rows = ds.dataset(file, schema=schema, format="parquet", partitioning=None).to_table()
+        _check_rows(rows)
+    except (pa.ArrowException, OSError, ValueError) as error:
+        raise DamagedPart(getattr(error, "strerror", None) or first_line(error)) from None
+    return rows
 
 
-def row_keys(results: Path, sweep: str) -> set[tuple[str, str, int]]:
-    """What rows of `trials` and `epochs` there are: table, `trial_id`, and epoch, 0 in trials."""
-    trials, _ = read_parts(results, "trials", sweep, ["trial_id"])
-    epochs, _ = read_parts(results, "epochs", sweep, ["trial_id", "epoch"])
-    pairs = zip(epochs["trial_id"].to_pylist(), epochs["epoch"].to_pylist(), strict=True)
-    keys = {("trials", trial, 0) for trial in trials["trial_id"].to_pylist()}
-    return keys | {("epochs", trial, epoch) for trial, epoch in pairs}
-
-
-def _part_files(results: Path, table: str, sweep: str) -> list[Path]:
+def part_files(results: Path, table: str, sweep: str) -> list[Path]:
+    """Files of a sweep in one table, in the order in which they were written."""
     return sorted(table_folder(results, table, sweep).glob("[!._]*.parquet"))
 
 

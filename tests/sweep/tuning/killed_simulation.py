@@ -9,7 +9,7 @@ import numpy as np
 from benchmarks.simulated_sweep import Running, Settings, Sweep
 from sweep.journal.journal import as_read
 from sweep.journal.past import ended_numbers, seconds_used
-from sweep.results.tables import keep_rows, row_keys
+from sweep.results.written import find_written, keep_rows, set_aside
 from sweep.tuning.replay import Replay
 
 NAME = "s1"
@@ -69,8 +69,8 @@ class KilledSweep(Sweep):
         """As `OneSweep` does with Ray."""
         past = list(self.entries)
         ended = {self.ledger.job.trial_id(number) for number in ended_numbers(past)}
-        keys = row_keys(self.folder, NAME)
-        self.ledger.written = {k for k in keys if k[0] != "trials" or k[1] in ended}
+        found = find_written(self.folder, NAME)
+        self.ledger.written = {k for k in found.keys if k[0] != "trials" or k[1] in ended}
         replay = Replay(
             self.searcher, self.scheduler, self.ledger, self.budget,
             lambda values: self._identify(values)["config_id"],
@@ -82,7 +82,9 @@ class KilledSweep(Sweep):
         for number in replay.late:
             self.keep("end", number=number, error=None)
         self.ledger.written = ()
-        keep_rows(self.folder, "trials", NAME, ended)
+        self.said = []
+        set_aside(self.folder, NAME, found.damaged, self.said.append)
+        keep_rows(self.folder, "trials", NAME, ended, self.said.append)
         self.feed = self._feed(self.left, replay.proposed)
 
     def _start(self, name, config):
