@@ -85,6 +85,9 @@ class KilledSweep(Sweep):
         self.said = []
         set_aside(self.folder, NAME, found.damaged, self.said.append)
         keep_rows(self.folder, "trials", NAME, ended, self.said.append)
+        begun = {n for n, record in self.ledger.records.items() if record.epoch}
+        kept = {self.ledger.job.trial_id(number) for number in begun}
+        keep_rows(self.folder, "epochs", NAME, kept, self.said.append)
         self.feed = self._feed(self.left, replay.proposed)
 
     def _start(self, name, config):
