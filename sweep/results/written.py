@@ -102,8 +102,8 @@ def keep_rows(
         with whole_file(file, temporary_in=run_folder(results, sweep), synced=True) as new:
             pq.write_table(rows.filter(pa.array(stays, pa.bool_())), new, compression="zstd")
         if doubled:
-            name = file.relative_to(results)
-            say(f"{name} had {doubled:,} rows that were there already: each is kept once.")
+            twice = f"rows twice ({doubled:,} of {len(rows):,})"
+            say(f"{file.relative_to(results)} had {twice}: each is kept once.")
 
 
 def _read_with_keys(table: str, file: Path) -> tuple[pa.Table, list[Key]]:

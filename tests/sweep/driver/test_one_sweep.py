@@ -269,3 +269,41 @@ def test_trials_that_raise_leave_a_failed_sweep(sweep, monkeypatch):
     with pytest.raises(RuntimeError, match="Tune is gone"):
         run.run_trials(run.all_trials(None, None, None, SimpleNamespace(config_id=str), None))
     assert run.manifest.status == "failed"
+
+
+@pytest.fixture
+def damaged(sweep, tmp_path, monkeypatch):
+    """A sweep that is resumed with a damaged file of rows, and all_trials() of it."""
+
+    class Trials:
+        def __init__(self, *about):
+            pass
+
+        def go_on_after(self, past):
+            pass
+
+    monkeypatch.setattr("sweep.tuning.all_trials.AllTrials", Trials)
+    run = sweep(None, Past(new_manifest(sweep(None).plan, "s1"), []))
+    write_rows(tmp_path, "trials", "s1", [])
+    (tmp_path / "trials" / "sweep=s1" / "part-00000.parquet").write_bytes(b"")
+    ledger = SimpleNamespace(files=SimpleNamespace(remove_unfinished=lambda folder: None))
+    identifier = SimpleNamespace(config_id=str)
+    return run, lambda: run.all_trials(None, ledger, None, identifier, None)
+
+
+def test_a_damaged_file_of_rows_is_noted_before_trials_begin(damaged, tmp_path):
+    run, all_trials = damaged
+    all_trials()
+    aside = "runs/s1/damaged/trials-part-00000.parquet"
+    assert (tmp_path / aside).exists()
+    assert [aside in line for line in run.manifest.notes] == [True]
+    assert not run.began
+
+
+def test_a_damaged_file_that_cannot_be_moved_is_a_refusal(damaged, tmp_path):
+    run, all_trials = damaged
+    (run.folder / "damaged").write_text("in the way")
+    with pytest.raises(BadInput, match="nor moved"):
+        all_trials()
+    assert (tmp_path / "trials" / "sweep=s1" / "part-00000.parquet").exists()
+    assert not run.began

@@ -9,6 +9,7 @@ import pytest
 from sweep.journal import journal
 from sweep.results.folders import run_folder, table_folder
 from sweep.results.stored import fetch_names, fetch_sweep, fetch_to_resume
+from sweep.results.written import set_aside
 from sweep.store import segments
 from sweep.store.uploader import TakenOver, Uploader
 
@@ -183,6 +184,23 @@ def test_only_what_changed_goes_up_again(begun, machine, remote, monkeypatch):
     assert names == ["runs/s1/ray.log"]
     work.send(whole=True)
     assert remote.read("runs/s1/ray.log") == b"a lineanothera third"
+
+
+def test_rows_that_are_set_aside_are_no_rows_in_the_store_either(begun, machine):
+    results = machine("a")
+    work = begun(results)
+    driver = Driver(results)
+    for _ in range(2):
+        driver.go_on()
+    work.send(whole=False)
+    folder = table_folder(results, "trials", "s1")
+    set_aside(results, "s1", {folder / "part-1.parquet": "torn"}, lambda line: None)
+    work.send(whole=False)
+    there = machine("b")
+    fetch_to_resume(there, "s1")
+    rows = [path.name for path in table_folder(there, "trials", "s1").iterdir()]
+    assert rows == ["part-2.parquet"]
+    assert (run_folder(there, "s1") / "damaged" / "trials-part-1.parquet").read_text() == "row"
 
 
 def test_a_file_that_cannot_be_put_holds_up_no_other(begun, machine, remote, monkeypatch):
