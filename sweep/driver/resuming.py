@@ -26,12 +26,12 @@ from sweep.driver.study import sweeps_of
 from sweep.driver.taken_up import Past
 from sweep.driver.trained_source import source_plan, with_trained_source
 from sweep.engine.ray_cluster import prepare_environment
-from sweep.journal.entries import VERSION, Entry
-from sweep.journal.journal import FILE, read_journal
+from sweep.journal.entries import Entry
+from sweep.journal.journal import FILE, check_order, read_journal
 from sweep.journal.past import last_entry, seconds_used
 from sweep.options.as_data import options_from_data
 from sweep.options.spaces import SearchSpace
-from sweep.options.sweep_options import SweepOptions
+from sweep.options.sweep_options import FLAGS, SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.report.summary import SweepResult, load_result
@@ -77,8 +77,7 @@ def resume_sweep(
     """
     with taken(results, name, force=force) as manifest:
         results = results.resolve()
-        entries = read_journal(run_folder(results, name) / FILE, mend=True)
-        begin = _beginning(entries, name)
+        begin, entries = _journal(results, name)
         to_do = [
             *(more_trials_of(begin, entries, manifest, more_trials) if more_trials else ()),
             *(longer_trials_of(entries, results, manifest, epochs) if epochs is not None else ()),
@@ -138,17 +137,20 @@ def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest
         lock.release()
 
 
-def _beginning(entries: Sequence[Entry], name: str) -> Entry:
-    if not entries or entries[0]["kind"] != "begin":
+def _journal(results: Path, name: str) -> tuple[Entry, list[Entry]]:
+    """The first entry, with paths of this machine, and all entries."""
+    path = run_folder(results, name) / FILE
+    entries = read_journal(path, mend=True)
+    if not entries:
         raise BadInput(
             f"{name}: its journal does not say how it began, since the driver ended as it did;"
             f" `delete {name}` and run its command again."
         )
-    if entries[0]["version"] != VERSION:
-        raise BadInput(f"{name}: its journal is of another version of tl-sweep; resume it there.")
+    check_order(path, entries)
     begin = entries[0]
     made = {**begin["made_of"], "setting": _paths_here(begin["made_of"]["setting"])}
-    return {**begin, "made_of": made, "replaced": _paths_here(begin["replaced"])}
+    replaced = _paths_here(begin["replaced"])
+    return {**begin, "made_of": made, "replaced": replaced}, entries
 
 
 def _paths_here(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -208,7 +210,8 @@ def _plan(
         parent = make_plan(options, space)
         of_source = source_plan(parent)
         options, space = of_source.options, of_source.space
-    plan = make_plan(replace(options, **{**begin["settled"], **more}), space)
+    settled = {name: value for name, value in begin["settled"].items() if name in FLAGS}
+    plan = make_plan(replace(options, **{**settled, **more}), space)
     plan = replace(plan, parent=parent, notes=())
     if plan.trains_source:
         plan = with_trained_source(plan, console)

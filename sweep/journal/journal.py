@@ -10,11 +10,14 @@ import json
 import os
 import threading
 import time
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from sweep.journal.entries import Entry
+from sweep.journal.checks import out_of_order, wrong_fields
+from sweep.journal.entries import VERSION, Entry
 from tl_core.errors import BadInput
+from tl_core.machine.plain_file import open_plain
 
 FILE = "journal.jsonl"
 """In a sweep's folder."""
@@ -122,10 +125,12 @@ def read_journal(path: Path, *, mend: bool = False) -> list[Entry]:
         mend: cut off a last line that a kill or a full disk left unfinished, in the file too.
 
     Raises:
-        BadInput: there is none, or a line before the last cannot be read.
+        BadInput: there is none, a line before the last cannot be read, or an entry lacks what
+            those of its kind have.
     """
     try:
-        data = path.read_bytes()
+        with open_plain(path) as file:
+            data = file.read()
     except FileNotFoundError:
         raise BadInput(
             f"{path}: this sweep has no journal, which `resume` needs; it was written by an"
@@ -138,27 +143,53 @@ def read_journal(path: Path, *, mend: bool = False) -> list[Entry]:
     for number, line in enumerate(data.splitlines(keepends=True), 1):
         entry = _parsed(line)
         if entry is None and whole + len(line) < len(data):
-            raise BadInput(
-                f"{path}, line {number}: this is no entry of a journal, and more lines follow."
-                " Repair or remove the line; nothing is started over."
-            )
+            raise bad_line(path, number, "this is no entry of a journal, and more lines follow")
         if entry is None:
             break
+        if not entries and _is_of_another_version(entry):
+            raise BadInput(
+                f"{path}: the journal is of another version of tl-sweep; resume it there."
+            )
+        if (reason := wrong_fields(entry)) is not None:
+            raise bad_line(path, number, reason)
         entries.append(entry)
         whole += len(line)
     if mend and whole < len(data):
-        os.truncate(path, whole)
+        try:
+            os.truncate(path, whole)
+        except OSError as error:
+            raise BadInput(f"{path}: the journal cannot be written ({error.strerror}).") from None
     return entries
 
 
+def check_order(path: Path, entries: Sequence[Entry]) -> None:
+    """Check that each entry of a journal can follow those before it.
+
+    Raises:
+        BadInput: one cannot, such as the end of a trial that was not proposed.
+    """
+    if (found := out_of_order(entries)) is not None:
+        index, reason = found
+        raise bad_line(path, index + 1, reason)
+
+
+def bad_line(path: Path, number: int, reason: str) -> BadInput:
+    """The error of a line of a journal, counted from 1."""
+    return BadInput(
+        f"{path}, line {number}: {reason}. Repair or remove the line; nothing is started over."
+    )
+
+
 def _parsed(line: bytes) -> Entry | None:
-    """The entry of a whole line; None where it is none."""
+    """The object of a whole line; None where it is none."""
     with contextlib.suppress(ValueError, RecursionError):
         entry = json.loads(line)
-        if line.endswith(b"\n") and isinstance(entry, dict) and _is_entry(entry):
+        if line.endswith(b"\n") and isinstance(entry, dict):
             return entry
     return None
 
 
-def _is_entry(entry: dict[str, Any]) -> bool:
-    return isinstance(entry.get("kind"), str) and isinstance(entry.get("time"), int | float)
+def _is_of_another_version(entry: Entry) -> bool:
+    """Whether its first entry says so, which may have other fields then."""
+    version = entry.get("version")
+    return entry.get("kind") == "begin" and type(version) is int and version != VERSION

@@ -15,13 +15,13 @@ def test_entries_wait_until_there_is_space(tmp_path, monkeypatch):
         return os_write(file, data[: len(data) // 2])
 
     os_write = os.write
-    journal.add("one")
+    journal.add("over")
     with monkeypatch.context() as patch:
         patch.setattr(module.os, "write", half)
-        journal.add("two")
+        journal.add("close", status="finished")
         with pytest.raises(OSError, match="took a part"):
             journal.sync_all()
-        assert [entry["kind"] for entry in read_journal(journal.path)] == ["one"]
+        assert [entry["kind"] for entry in read_journal(journal.path)] == ["over"]
     journal.sync_all()
-    assert [entry["kind"] for entry in read_journal(journal.path)] == ["one", "two"]
+    assert [entry["kind"] for entry in read_journal(journal.path)] == ["over", "close"]
     journal.close()

@@ -55,9 +55,9 @@ def test_values_of_every_kind_are_read_back(journal, path):
         "small": np.float32(0.5), "count": np.int64(7), "yes": np.bool_(True),
         "array": np.array([1.0, 2.0]), "set": {2, 1},
     }  # fmt: skip
-    journal.add("result", report=given)
+    journal.add("propose", number=0, configuration=0, values=given, config_id="a")
     (entry,) = read_journal(path)
-    report = entry["report"]
+    report = entry["values"]
     assert math.isnan(report.pop("nan"))
     assert report == {
         "infinity": -math.inf, "tuple": [1, [2, 3]], "none": None, "text": "ü\n", "small": 0.5,
@@ -67,7 +67,7 @@ def test_values_of_every_kind_are_read_back(journal, path):
     assert as_read(given) == report
 
 
-@pytest.mark.parametrize("rest", [b'{"kind": "start", "ti', b'{"kind": "start"}\n', b"\0\0\0\0"])
+@pytest.mark.parametrize("rest", [b'{"kind": "start", "ti', b"[1]\n", b"\0\0\0\0"])
 def test_a_broken_last_line_is_passed_over_and_cut_off_where_asked(path, rest):
     fill(path, 2)
     whole = path.read_bytes()

@@ -7,12 +7,20 @@ from datetime import UTC, datetime
 import numpy as np
 
 from benchmarks.simulated_sweep import Running, Settings, Sweep
+from sweep.journal.checks import out_of_order
 from sweep.journal.journal import as_read
 from sweep.journal.past import ended_numbers, seconds_used
 from sweep.results.written import find_written, keep_rows, set_aside
 from sweep.tuning.replay import Replay
 
 NAME = "s1"
+BEGIN = {
+    "kind": "begin", "time": 0.0, "version": 1, "sweep": NAME, "folder": "/",
+    "options": {"space": "ablation"}, "space": "ablation", "of_source": False, "kept_as": None,
+    "settled": {"search": "random", "scheduler": "asha", "trials": 6, "grace_period": 1},
+    "replaced": {}, "made_of": {"setting": {}},
+}  # fmt: skip
+"""The first entry of a journal, which the simulation does not write."""
 
 
 class Killed(BaseException):
@@ -68,6 +76,7 @@ class KilledSweep(Sweep):
     def go_on(self):
         """As `OneSweep` does with Ray."""
         past = list(self.entries)
+        assert out_of_order([BEGIN, *past]) is None
         ended = {self.ledger.job.trial_id(number) for number in ended_numbers(past)}
         found = find_written(self.folder, NAME)
         self.ledger.written = {k for k in found.keys if k[0] != "trials" or k[1] in ended}
