@@ -14,6 +14,7 @@ from typing import Any
 import filelock
 from rich.console import Console
 
+from sweep.driver.described_anew import from_journal, with_plan
 from sweep.driver.going_on import (
     longer_trials_of,
     more_trials_of,
@@ -35,8 +36,10 @@ from sweep.options.sweep_options import FLAGS, SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.report.summary import SweepResult, load_result
+from sweep.results import liveness
 from sweep.results.folders import run_folder
-from sweep.results.manifest import Manifest, read_manifest
+from sweep.results.manifest import FILE as MANIFEST
+from sweep.results.manifest import Manifest, Undescribed, read_manifest
 from sweep.results.sources import keep_winner
 from sweep.results.stored import fetch_names, fetch_sweep, fetch_to_resume, is_stored
 from sweep.store.location import relocated
@@ -75,9 +78,10 @@ def resume_sweep(
         BadInput: there is no such sweep, it runs, its journal cannot be read, or what it was made
             of has changed; no row has been changed then.
     """
-    with taken(results, name, force=force) as manifest:
+    with taken(results, name, force=force) as described:
         results = results.resolve()
         begin, entries = _journal(results, name)
+        manifest = described or from_journal(entries, name)
         to_do = [
             *(more_trials_of(begin, entries, manifest, more_trials) if more_trials else ()),
             *(longer_trials_of(entries, results, manifest, epochs) if epochs is not None else ()),
@@ -85,7 +89,8 @@ def resume_sweep(
         more_time = "time_budget" in (changed or {})
         to_do += search_again_of([*entries, *to_do], manifest, more_time=more_time)
         to_do += trials_again_of([*entries, *to_do]) if again else ()
-        ended = manifest.status == "finished" and entries[-1]["kind"] == "close"
+        finished = described is not None and described.status == "finished"
+        ended = finished and entries[-1]["kind"] == "close"
         if ended and not to_do:  # else what was asked for last was not begun
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
             return load_result(results, name)
@@ -96,6 +101,10 @@ def resume_sweep(
             more = (last_entry([*entries, *new], "more") or {}).get("options", {})
             plan = _plan(begin, options, space, more, console)
             _check(begin, plan, console, force=force)
+            if described is None:  # without the winner: the best are judged again
+                manifest = with_plan(manifest, replace(plan, options=options))
+                line = f"{name}: its {MANIFEST} is lost, and made anew from the journal."
+                console.print(line, style="bold yellow", highlight=False, markup=False)
             console.print(f"[bold]Resuming {name}[/bold]: {_so_far(entries)}", highlight=False)
             result = run_plan(plan, console, Past(manifest, entries, new))
         if begin["kept_as"] and result.manifest.status == "finished":
@@ -104,37 +113,59 @@ def resume_sweep(
 
 
 @contextlib.contextmanager
-def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest]:
+def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest | None]:
     """The description of a sweep that no other process works on until the block ends.
 
+    None where it is lost and the journal may tell it.
+
     Raises:
-        BadInput: there is none, or it runs.
+        BadInput: there is no such sweep, or it runs.
     """
     fetch_names(results)
     fetch_sweep(results, name)
-    manifest = read_manifest(results, name)
+    manifest = _description(results, name)
     lock = filelock.FileLock(run_folder(results, name) / "resume.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise BadInput(f"{name} is being resumed by another process.") from None
     try:
-        state = manifest.state()
-        # In a store the earlier driver, should it live, uploads nothing once this one has begun.
-        unsure = state == "silent" and not (force or is_stored(results))
-        if state == "running" or unsure:
-            where = f"process {manifest.pid} on {manifest.host}"
-            if state == "silent":
-                where += ", which gives no sign of life but may be alive"
-            way_out = "interrupt it there first"
-            way_out += ", or use --force where it is gone" if state == "silent" else ""
-            raise BadInput(f"{name} is running, as {where}; {way_out}.")
+        _check_gone(results, name, manifest, force=force)
         if is_stored(results):
             fetch_to_resume(results, name)
-            manifest = read_manifest(results, name)
+            manifest = _description(results, name)
         yield manifest
     finally:
         lock.release()
+
+
+def _description(results: Path, name: str) -> Manifest | None:
+    """None where it is lost and the journal is not, as far as this machine knows."""
+    try:
+        return read_manifest(results, name)
+    except Undescribed:
+        return None
+
+
+def _check_gone(results: Path, name: str, manifest: Manifest | None, *, force: bool) -> None:
+    """Refuse a sweep whose driver runs, or may; without a description its heartbeat decides."""
+    if manifest is None:
+        if liveness.beats(liveness.last_beat(run_folder(results, name))):
+            raise BadInput(
+                f"{name} is running, or was {liveness.SILENT_SECONDS:.0f} seconds ago (its process"
+                " is not known); interrupt it there first, or wait that long."
+            )
+        return
+    state = manifest.state()
+    # In a store the earlier driver, should it live, uploads nothing once this one has begun.
+    unsure = state == "silent" and not (force or is_stored(results))
+    if state == "running" or unsure:
+        where = f"process {manifest.pid} on {manifest.host}"
+        if state == "silent":
+            where += ", which gives no sign of life but may be alive"
+        way_out = "interrupt it there first"
+        way_out += ", or use --force where it is gone" if state == "silent" else ""
+        raise BadInput(f"{name} is running, as {where}; {way_out}.")
 
 
 def _journal(results: Path, name: str) -> tuple[Entry, list[Entry]]:

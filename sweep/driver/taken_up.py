@@ -48,7 +48,7 @@ class Past:
 def unchanged_until(folder: Path, begun: Callable[[], bool]) -> Iterator[None]:
     """Put description and study of a sweep back where the block raises before it has `begun`."""
     files = [folder / name for name in (FILE, STUDY)]
-    before = {file: file.read_bytes() for file in files if file.exists()}
+    before = {file: file.read_bytes() for file in files if file.is_file()}
     try:
         yield
     except BaseException:

@@ -71,12 +71,16 @@ class _Order:
         self.over: set[int] = set()
         """Those of `running` that have had their last report."""
         self.ended: dict[int, int] = {}
+        self.cut: set[int] = set()
+        """Those that the time budget has ended."""
+        self.reopened = False
+        """Whether trials may run that the time budget had kept from being proposed."""
         self.trials: int | None = None
         """Configurations that the search was asked for."""
         self.handlers: dict[str, Callable[[Entry], Iterator[str]]] = {
             "begin": self._begin, "propose": self._propose, "start": self._runs,
             "result": self._result, "end": self._end, "more": self._more, "again": self._again,
-            "longer": self._longer,
+            "longer": self._longer, "reopen": self._reopen,
         }  # fmt: skip
 
     def _begin(self, entry: Entry) -> Iterator[str]:
@@ -93,6 +97,8 @@ class _Order:
 
     def _runs(self, entry: Entry) -> Iterator[str]:
         number = entry["number"]
+        if self.reopened and number not in self.ended:
+            self.running.setdefault(number, 0)
         if number not in self.running:
             before = "it has ended" if number in self.ended else "it was not proposed"
             yield f"`{entry['kind']}` of trial {number}, but {before} before"
@@ -109,6 +115,8 @@ class _Order:
             self.running[number] = heard + 1
         if report["done"] or entry["said"] != "go":
             self.over.add(number)
+        if entry["said"] == "cut":
+            self.cut.add(number)
 
     def _end(self, entry: Entry) -> Iterator[str]:
         yield from self._runs(entry)
@@ -118,6 +126,13 @@ class _Order:
     def _more(self, entry: Entry) -> Iterator[str]:
         if self.trials is None:
             yield "`more` trials of a sweep that has all its configurations"
+
+    def _reopen(self, entry: Entry) -> Iterator[str]:
+        for number in self.cut & self.ended.keys():
+            self.running[number] = 0
+            del self.ended[number]
+        self.cut, self.reopened = set(), True
+        yield from ()
 
     def _again(self, entry: Entry) -> Iterator[str]:
         for number in entry["numbers"]:

@@ -54,6 +54,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
     "end": {"number": (int,), "error": (str, NoneType)},
     "over": {},
     "more": {"options": (dict,), "options.trials": (int,)},
+    "reopen": {},
     "again": {"numbers": (list,), "numbers.*": (int,)},
     "longer": {"numbers": (list,), "numbers.*": (int,), "epochs": (int,)},
     "close": {"status": (str,)},

@@ -11,10 +11,11 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from sweep.journal.journal import FILE as JOURNAL
 from sweep.results import liveness
 from sweep.results.folders import is_sweep, run_folder, sweep_names
 from sweep.results.json_fields import checked_fields
-from sweep.store.location import relocated, shown_results
+from sweep.store.location import relocated, shown_results, url_of
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, near_names
 from tl_core.machine.plain_file import read_text
@@ -22,6 +23,10 @@ from tl_core.machine.user_path import storable
 from tl_core.machine.whole_file import whole_file
 
 FILE = "sweep.json"
+
+
+class Undescribed(BadInput):
+    """A sweep's file is gone or damaged, and its journal may be whole."""
 
 
 @dataclass
@@ -135,7 +140,8 @@ def read_manifest(results: Path, name: str) -> Manifest:
     """The description of a sweep.
 
     Raises:
-        BadInput: there is no such sweep in these results, or its file is damaged or gone.
+        BadInput: there is no such sweep in these results, or its file is damaged or gone; an
+            `Undescribed` where `resume` may make it anew.
     """
     if not is_sweep(results, name):
         what = f"no sweep {name!r} in {shown_results(results)}"
@@ -150,20 +156,30 @@ def read_manifest(results: Path, name: str) -> Manifest:
         raise BadInput(f"{storable(name)!r} is no UTF-8 text; rename its folders in {results}.")
     try:
         manifest = _parse(read_text(file))
-    except FileNotFoundError:
-        what = "is missing" if file.parent.is_dir() else "is gone, its rows are not"
-        raise BadInput(f"{name}: {file} {what}; `delete {name}` removes what is left.") from None
     except (OSError, ValueError, RecursionError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise BadInput(
-            f"{name}: {file} is damaged ({reason}); its rows can be read, `delete {name}` removes"
-            " them too."
-        ) from None
+        raise _undescribed(results, name, error) from None
     manifest.name = name  # the folder's, where it was copied or renamed
     if manifest.winner is not None and manifest.winner["weights"] is not None:
         manifest.winner["weights"] = relocated(manifest.winner["weights"])
     manifest.seen_at = liveness.last_beat(file.parent)
     return manifest
+
+
+def _undescribed(results: Path, name: str, error: Exception) -> BadInput:
+    """The error of a sweep whose file cannot be read, with the ways out."""
+    folder = run_folder(results, name)
+    reason = getattr(error, "strerror", None) or error
+    what, rest = f"is damaged ({reason})", f"its rows can be read, `delete {name}` removes them too"
+    if isinstance(error, FileNotFoundError):
+        what = "is missing" if folder.is_dir() else "is gone, its rows are not"
+        rest = f"`delete {name}` removes what is left"
+    elif isinstance(error, OSError):  # it may be whole
+        return BadInput(f"{name}: {folder / FILE} {what}; {rest}.")
+    # In a store the journal may be there alone.
+    if url_of(results) is None and not (folder / JOURNAL).is_file():
+        return BadInput(f"{name}: {folder / FILE} {what}; {rest}.")
+    anew = f"`resume {name}` makes it anew from the journal"
+    return Undescribed(f"{name}: {folder / FILE} {what}; {anew}, {rest}.")
 
 
 def _parse(text: str) -> Manifest:
