@@ -5,12 +5,12 @@ Our files are safetensors with the fields of WeightsMetadata as JSON strings. Th
 """
 
 import json
-import os
+import re
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 import torch
-from safetensors import safe_open
+from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
@@ -18,6 +18,7 @@ from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, first_line
 from tl_core.machine.plain_file import open_plain
 from tl_core.machine.user_path import expanded
+from tl_core.machine.whole_file import whole_file
 from tl_core.weights.metadata import WeightsMetadata, parse_metadata
 from tl_core.weights.torch_file import PickledCode, UnreadableFile, read_torch_file
 
@@ -104,6 +105,9 @@ def save_weights(
     The file is written under another name and renamed, so a reader never sees a part of it. Its
     folder is created. The model may be on any device, in any memory layout. The other arguments
     are those of WeightsMetadata.
+
+    Raises:
+        OSError: it cannot be written.
     """
     path = Path(path)
     about = {
@@ -121,13 +125,14 @@ def save_weights(
         name: tensor.detach().cpu().clone(memory_format=torch.contiguous_format)
         for name, tensor in model.state_dict().items()
     }
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        save_file(tensors, partial, metadata={"format": "pt", **metadata})
-        os.replace(partial, path)
-    finally:
-        partial.unlink(missing_ok=True)
+    with whole_file(path) as partial:
+        try:
+            save_file(tensors, partial, metadata={"format": "pt", **metadata})
+        except SafetensorError as error:
+            number = re.search(r"\(os error (\d+)\)", str(error))
+            if number is None:
+                raise
+            raise OSError(int(number[1]), str(error)) from error
 
 
 def _of_torch(path: Path) -> object:

@@ -1,12 +1,13 @@
 """Which errors say that a disk is full: those of real writes that a limit ends."""
 
 import errno
+import os
 import subprocess
 import sys
 
 import pytest
 
-from tl_core.machine.disk import free_bytes, is_full, size
+from tl_core.machine.disk import free_bytes, is_full, refusal, size
 
 WRITERS = """
 import resource, sys
@@ -15,7 +16,9 @@ import numpy as np, pyarrow as pa, pyarrow.parquet as pq, torch
 from tl_core.machine.array_file import array_writer
 from tl_core.machine.disk import is_full
 from tl_core.machine.whole_file import whole_file
+from tl_core.config import TrainConfig
 from tl_core.train.checkpoint import save_checkpoint
+from tl_core.weights.weights_file import save_weights
 
 folder = Path(sys.argv[1])
 noise = np.random.default_rng(0).integers(0, 2**62, 100_000)
@@ -40,12 +43,18 @@ def checkpoint(path):
     save_checkpoint(path, {"model": {"a": torch.from_numpy(noise)}})
 
 
+def weights(path):
+    model = torch.nn.Linear(500, 500)
+    save_weights(path, model, config=TrainConfig(), classes="ab", mean=[0.5], std=[0.2])
+
+
 resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, resource.RLIM_INFINITY))
-for write in (parquet, array, text, checkpoint):
+for write in (parquet, array, text, checkpoint, weights):
     try:
         write(folder / write.__name__)
     except Exception as error:
-        print(write.__name__, is_full(error), sorted(p.name for p in folder.iterdir()))
+        named = error.filename == str(folder / write.__name__)
+        print(write.__name__, is_full(error), named, sorted(p.name for p in folder.iterdir()))
 """
 
 
@@ -57,7 +66,8 @@ def test_every_kind_of_file_says_so_and_leaves_no_half(tmp_path):
         [sys.executable, "-c", WRITERS, str(tmp_path)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
-    lines = [f"{name} True []" for name in ("parquet", "array", "text", "checkpoint")]
+    kinds = ("parquet", "array", "text", "checkpoint", "weights")
+    lines = [f"{name} True True []" for name in kinds]
     assert done.stdout.splitlines() == lines
 
 
@@ -84,3 +94,22 @@ def test_free_space_is_that_of_the_disk_on_which_a_folder_will_be(tmp_path):
 )
 def test_sizes(number, text):
     assert size(number) == text
+
+
+@pytest.mark.parametrize(
+    ("number", "line"),
+    [
+        (errno.ENOSPC, "a.csv cannot be written (No space left on device); free some space."),
+        (errno.EROFS, "a.csv cannot be written (Read-only file system); give a folder that can."),
+        (errno.EACCES, "a.csv cannot be opened or written (Permission denied); correct its"),
+        (errno.ENOTDIR, "a.csv cannot be opened or written (Not a directory); correct its"),
+    ],
+)
+def test_a_refused_file_is_one_line(number, line):
+    assert refusal(OSError(number, os.strerror(number), "a.csv")).startswith(line)
+    assert refusal(OSError(number, os.strerror(number))) is None, "no file is named"
+
+
+@pytest.mark.parametrize("error", [FileNotFoundError(errno.ENOENT, "gone", "a"), ValueError("x")])
+def test_other_errors_are_no_refusal(error):
+    assert refusal(error) is None

@@ -1,4 +1,6 @@
+import errno
 import os
+import shutil
 
 import numpy as np
 import pytest
@@ -61,3 +63,43 @@ def test_a_synced_file_is_on_disk_before_it_gets_its_name(tmp_path, monkeypatch)
             temporary.write_text("one")
         target.unlink()
     assert seen == [False]
+
+
+@pytest.mark.parametrize(
+    "raised",
+    [
+        OSError(errno.ENOSPC, "full", "the source"),  # as shutil.copyfile
+        OSError(errno.EFBIG, "Error writing bytes to file. Detail: …"),  # as pyarrow
+        RuntimeError("[enforce fail at inline_container.cc:672] . unexpected pos"),  # as torch
+        PermissionError(errno.EACCES, "denied"),
+    ],
+)
+def test_a_disk_that_refuses_the_file_is_an_error_that_names_it(tmp_path, raised):
+    target = tmp_path / "a.txt"
+    with pytest.raises(OSError, match=r"a\.txt") as caught, whole_file(target):
+        raise raised
+    assert caught.value.filename == str(target)
+    assert caught.value.filename2 is None
+    assert caught.value.errno == getattr(raised, "errno", errno.ENOSPC)
+    assert caught.value.strerror == os.strerror(caught.value.errno)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_folder_in_the_place_of_the_file_is_named(tmp_path):
+    target = tmp_path / "a.txt"
+    target.mkdir()
+    with pytest.raises(IsADirectoryError) as caught, whole_file(target) as temporary:
+        temporary.write_text("one")
+    assert caught.value.filename == str(target)
+    assert list(tmp_path.iterdir()) == [target]
+
+
+def test_errors_of_other_files_keep_their_names(tmp_path):
+    source = tmp_path / "source"
+    with pytest.raises(FileNotFoundError) as caught, whole_file(tmp_path / "a") as temporary:
+        shutil.copyfile(source, temporary)
+    assert caught.value.filename == str(source)
+    denied = PermissionError(errno.EACCES, "denied", str(source))
+    with pytest.raises(PermissionError) as caught, whole_file(tmp_path / "a"):
+        raise denied
+    assert caught.value is denied
