@@ -5,7 +5,7 @@ import functools
 import logging
 from collections.abc import Callable, Iterator, Mapping
 
-from tl_core.machine.disk import is_full
+from tl_core.machine.disk import is_full, refusal
 
 LOG = logging.getLogger("tl_sweep")
 """Writes to the sweep's `ray.log` while it runs, and nowhere else unless the user says so."""
@@ -27,12 +27,21 @@ class Faults:
         self.full = full
         self.disk_is_full = False
         """Whether something could not be written for want of space."""
+        self.refused = False
+        """Whether a disk or its permissions refused a file, which others like it will be too."""
 
     def add(self, doing: str, error: BaseException) -> None:
-        """Note an error of `doing`, such as "writing results"; the traceback goes to the log."""
-        LOG.error("Error while %s", doing, exc_info=error)
+        """Note an error of `doing`, such as "writing results"; the traceback goes to the log.
+
+        A disk that refuses a file is no error of the program: the line says all of it.
+        """
+        refused = refusal(error)
+        self.refused |= refused is not None
+        # Without a log of the sweep, Python prints what is logged as an error.
+        level = logging.INFO if refused else logging.ERROR
+        LOG.log(level, "Error while %s", doing, exc_info=error)
         self.disk_is_full |= is_full(error)
-        line = self.full if is_full(error) else ""
+        line = (self.full if is_full(error) else "") or refused
         self.say(line or f"Error while {doing}: {last_line(error)}")
 
     def say(self, line: str) -> None:

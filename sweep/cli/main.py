@@ -19,7 +19,7 @@ from sweep.engine.ray_cluster import stop_early
 from sweep.options.spaces import builtin_spaces
 from sweep.signals import INTERRUPTED, take
 from tl_core.errors import BadInput, UnsoundWeights, printable
-from tl_core.machine.disk import is_full
+from tl_core.machine.disk import is_full, refusal
 
 try:
     from typer.exceptions import TyperException as CommandLineError
@@ -128,12 +128,12 @@ def _run(arguments: list[str] | None, *, own_process: bool) -> int:
     except BadInput as error:
         return _refused(str(error))
     except OSError as error:
-        if not is_full(error):
+        line = refusal(error)
+        if is_full(error):
+            line = line or f"A file cannot be written ({error.strerror}); free some space."
+        if line is None:
             raise
-        where = error.filename or "A file"
-        return _refused(
-            f"{where} cannot be written ({error.strerror}); free some space.", exit_code=1
-        )
+        return _refused(line, exit_code=1 if is_full(error) else 2)
     except CommandLineError as error:
         message = getattr(error, "format_message", error.__str__)()
         return _refused(printable(" ".join(message.split())))

@@ -1,5 +1,6 @@
 """What becomes of errors in the parts that Tune calls."""
 
+import errno
 import logging
 import subprocess
 import sys
@@ -82,3 +83,24 @@ def test_a_view_that_cannot_be_drawn_is_empty(page):
     page.print(view)
     assert page.file.getvalue().strip() == ""
     assert faults.lines == ["Error while showing progress: ZeroDivisionError"]
+
+
+def test_a_refused_file_is_a_line_of_its_own_without_a_traceback(capsys):
+    faults = Faults()
+    assert not faults.refused
+    with faults.noted("drawing"):
+        raise OSError(errno.EROFS, "Read-only file system", "/results/a.png")
+    assert faults.lines == [
+        "/results/a.png cannot be written (Read-only file system); give a folder that can."
+    ]
+    assert faults.refused
+    assert not faults.disk_is_full
+    assert capsys.readouterr().err == ""
+
+
+def test_a_full_disk_has_the_line_that_was_given_for_it():
+    faults = Faults(full="The disk is full.")
+    with faults.noted("writing results"):
+        raise OSError(errno.ENOSPC, "No space left on device", "/results/rows.parquet")
+    assert faults.lines == ["The disk is full."]
+    assert faults.disk_is_full
