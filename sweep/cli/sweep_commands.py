@@ -114,7 +114,7 @@ def draw_pictures(result: "SweepResult") -> bool:
         line = f"Pictures: {folder} ({', '.join(file.stem for file in files)})"
         console.print(line, style="dim", highlight=False, markup=False, soft_wrap=True)
     for line in faults.lines:
-        console.print(escape(line), style="red", highlight=False)
+        console.print(escape(line), style="red", highlight=False, soft_wrap=True)
     return not faults.lines
 
 

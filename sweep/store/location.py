@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from tl_core.errors import BadInput
 from tl_core.machine.cache_folder import cache_folder
 from tl_core.machine.user_path import expanded
+from tl_core.machine.whole_file import whole_file
 
 STORES = "stores"
 """Folder of all working folders in the cache folder."""
@@ -42,7 +43,8 @@ def results_folder(given: str | Path, option: str = "--results") -> Path:
     try:
         (folder / OWN).mkdir(parents=True, exist_ok=True)
         if url_of(folder) is None:
-            (folder / OWN / "url").write_text(url, encoding="utf-8")
+            with whole_file(folder / OWN / "url") as temporary:
+                temporary.write_text(url, encoding="utf-8")
     except OSError as error:
         raise BadInput(
             f"{option} {text} is worked on in {folder}, which cannot be written"

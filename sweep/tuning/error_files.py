@@ -1,6 +1,7 @@
 """Whole tracebacks of failed trials, one file each, in the sweep's folder."""
 
 from sweep.trial.job import Job
+from tl_core.machine.whole_file import whole_file
 
 
 def write_error(job: Job, number: int, traceback: str) -> None:
@@ -9,6 +10,5 @@ def write_error(job: Job, number: int, traceback: str) -> None:
     Raises:
         OSError: it cannot be written.
     """
-    file = job.error_file(number)
-    file.parent.mkdir(exist_ok=True)
-    file.write_text(traceback, encoding="utf-8", errors="replace")
+    with whole_file(job.error_file(number)) as temporary:
+        temporary.write_text(traceback, encoding="utf-8", errors="replace")

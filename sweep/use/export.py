@@ -9,17 +9,20 @@ Shapes: B images, C channels, S × S pixels, K classes. The ONNX and TorchScript
 (B, C, S, S) float32, normalized, to logits (B, K).
 """
 
+import io
 import json
 import shutil
 import warnings
 from collections.abc import Callable
 from dataclasses import asdict
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import torch
 
 from sweep.results.folders import writable_folder
 from tl_core.errors import BadInput
+from tl_core.machine.whole_file import whole_file
 from tl_core.models.saved_model import SavedModel, load_model
 
 OPSET = 18
@@ -37,6 +40,7 @@ def export_model(weights: Path, form: str, out: Path) -> list[Path]:
     Raises:
         BadInput: the format is unknown, the model cannot be read, or what the format needs is not
             installed.
+        OSError: a file cannot be written; each of the others is whole, or as it was.
     """
     if form not in FORMATS:
         raise BadInput(f"--format {form}: one of {', '.join(FORMATS)}.")
@@ -44,11 +48,14 @@ def export_model(weights: Path, form: str, out: Path) -> list[Path]:
     writable_folder(out, "--out")
     suffix, write = FORMATS[form]
     model = out / f"model.{suffix}"
-    write(saved, model)
+    with whole_file(model) as temporary:
+        write(saved, temporary)
     about, classes = out / "preprocessing.json", out / "classes.txt"
-    about.write_text(json.dumps(preprocessing(saved), indent=2) + "\n")
+    with whole_file(about) as temporary:
+        temporary.write_text(json.dumps(preprocessing(saved), indent=2) + "\n")
     lines = (" ".join(name.splitlines()) for name in saved.classes)
-    classes.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
+    with whole_file(classes) as temporary:
+        temporary.write_text("".join(f"{line}\n" for line in lines), encoding="utf-8")
     return [model, about, classes]
 
 
@@ -75,7 +82,9 @@ def _torchscript(saved: SavedModel, path: Path) -> None:
     # torch advises other formats than the one that was asked for.
     with torch.no_grad(), warnings.catch_warnings(action="ignore", category=FutureWarning):
         traced = torch.jit.trace(saved.model, _example(saved))
-    traced.save(str(path))
+        content = io.BytesIO()  # torch ends the process where it cannot write a file to its end
+        torch.jit.save(traced, content)
+    path.write_bytes(content.getbuffer())
 
 
 def _onnx(saved: SavedModel, path: Path) -> None:
@@ -91,7 +100,13 @@ def _onnx(saved: SavedModel, path: Path) -> None:
         verbose=False,
     )  # fmt: skip
     assert program is not None
-    program.save(str(path))
+    # Beyond 2 GB the weights are a second file, which the first knows by its name.
+    with TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        model = Path(folder, "model.onnx")
+        program.save(str(model))
+        for weights in Path(folder).glob("model.onnx.*"):
+            weights.replace(path.with_name(weights.name))
+        model.replace(path)
 
 
 def _example(saved: SavedModel) -> torch.Tensor:

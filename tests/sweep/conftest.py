@@ -1,5 +1,7 @@
 """What tests of the sweep share: spaces in files, options, manifests and rows made by hand."""
 
+import contextlib
+import resource
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -142,3 +144,19 @@ def check_point() -> Callable[..., None]:
         assert walk(space, base, pick, limits) == values
 
     return check
+
+
+@pytest.fixture
+def file_size_limit() -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """file_size_limit(bytes): within the block no file may be larger, as on a full disk."""
+
+    @contextlib.contextmanager
+    def limit(most: int) -> Iterator[None]:
+        before = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
+        try:
+            yield
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+    return limit

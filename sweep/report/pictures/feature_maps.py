@@ -20,6 +20,7 @@ from sweep.results.tables import read_table
 from tl_core.augment import Normalizer
 from tl_core.datasets.images.decode import decode
 from tl_core.errors import BadInput
+from tl_core.machine.whole_file import whole_file
 from tl_core.models import build_model
 from tl_core.models.saved_model import SavedModel, load_model
 from tl_core.train.checkpoint import seed_everything
@@ -48,12 +49,13 @@ def draw_feature_maps(result: SweepResult, layer: str) -> Path:
     models = (_before(saved), saved.model)
     maps = {n: layer_output(model, layer, seen) for n, model in zip(TIMES, models, strict=True)}
     folder = result.run_folder / "pictures"
-    folder.mkdir(parents=True, exist_ok=True)
-    stem = folder / f"maps-{layer}"
-    pq.write_table(_table(maps), f"{stem}.parquet", compression="zstd")
-    _figure(images, maps, layer).savefig(f"{stem}.png", dpi=150, bbox_inches="tight")
+    picture = folder / f"maps-{layer}.png"
+    with whole_file(folder / f"maps-{layer}.parquet") as temporary:
+        pq.write_table(_table(maps), temporary, compression="zstd")
+    with whole_file(picture) as temporary:
+        _figure(images, maps, layer).savefig(temporary, dpi=150, bbox_inches="tight")
     plt.close("all")
-    return Path(f"{stem}.png")
+    return picture
 
 
 def _images(result: SweepResult, trial_id: str, saved: SavedModel) -> Tensor:

@@ -19,6 +19,7 @@ from sweep.report.mattered.importance_table import BEYOND_CHANCE
 from sweep.report.summary import SweepResult
 from sweep.results.tables import read_table
 from sweep.terminal.values import field_name, plain, short
+from tl_core.machine.whole_file import whole_file
 
 EXAMPLES = 24
 COLUMNS = 6
@@ -29,7 +30,10 @@ CLEAR, UNCLEAR = "C0", "grey"
 
 
 def draw(result: SweepResult, faults: Faults) -> list[Path]:
-    """Draw what the tables have data for; returns the files. What fails is noted in `faults`."""
+    """Draw what the tables have data for; returns the files. What fails is noted in `faults`.
+
+    A disk that refuses one picture is not asked for the others.
+    """
     folder = result.run_folder / "pictures"
     folder.mkdir(parents=True, exist_ok=True)
     plt.switch_backend("agg")
@@ -39,9 +43,12 @@ def draw(result: SweepResult, faults: Faults) -> list[Path]:
             figure = picture(result)
             if figure is not None:
                 file = folder / f"{name}.png"
-                figure.savefig(file, dpi=DOTS_PER_INCH, bbox_inches="tight")
+                with whole_file(file) as temporary:
+                    figure.savefig(temporary, dpi=DOTS_PER_INCH, bbox_inches="tight")
                 plt.close(figure)
                 files.append(file)
+        if faults.refused:
+            break
     return files
 
 

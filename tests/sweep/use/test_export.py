@@ -1,5 +1,6 @@
 """A model for other programs gives what it gives here."""
 
+import contextlib
 import json
 import warnings
 
@@ -100,3 +101,21 @@ def test_an_unknown_format_is_refused(tmp_path):
     with pytest.raises(BadInput, match="--format tflite: one of safetensors, onnx, torchscript"):
         export_model(tmp_path / "w.safetensors", "tflite", tmp_path)
     assert set(FORMATS) == {"safetensors", "onnx", "torchscript"}
+
+
+def test_what_stands_beside_the_model_is_whole_or_absent(
+    tmp_path, weights, monkeypatch, file_size_limit
+):
+    """The model was written before the disk was full."""
+    out, copy = tmp_path / "out", FORMATS["safetensors"][1]
+
+    def full_after(saved, path):
+        copy(saved, path)
+        limit.enter_context(file_size_limit(100))
+
+    monkeypatch.setitem(FORMATS, "safetensors", ("safetensors", full_after))
+    with pytest.raises(OSError, match="File too large") as caught, contextlib.ExitStack() as limit:
+        export_model(weights, "safetensors", out)
+    assert caught.value.filename == str(out / "preprocessing.json")
+    assert [path.name for path in out.iterdir()] == ["model.safetensors"]
+    assert (out / "model.safetensors").read_bytes() == weights.read_bytes()

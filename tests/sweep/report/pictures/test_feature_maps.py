@@ -83,3 +83,11 @@ def test_without_a_winner_there_is_nothing_to_show(tmp_path, manifest):
 def test_a_hook_does_not_stay(trained):
     layer_output(trained.model.eval(), LAYER, torch.zeros(1, 1, 8, 8))
     assert not dict(trained.model.named_modules())[LAYER]._forward_hooks
+
+
+def test_a_full_disk_leaves_no_half_file(result, file_size_limit):
+    with pytest.raises(OSError, match="File too large") as caught, file_size_limit(1024):
+        draw_feature_maps(result, LAYER)
+    folder = result.run_folder / "pictures"
+    assert caught.value.filename == str(folder / f"maps-{LAYER}.parquet")
+    assert list(folder.iterdir()) == []

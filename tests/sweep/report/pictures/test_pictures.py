@@ -1,6 +1,8 @@
 """Pictures show what the tables say; read back from the figures."""
 
+import errno
 import io
+import os
 
 import numpy as np
 import pandas as pd
@@ -146,3 +148,38 @@ def test_a_picture_that_cannot_be_drawn_does_not_cost_the_others(result, monkeyp
     drawn = {file.stem for file in draw(result, faults)}
     assert drawn == set(PICTURES) - {"confusion", "effects", "importance"}
     assert faults.lines == ["Error while drawing confusion.png: ValueError: no such font"]
+
+
+def test_a_full_disk_leaves_no_half_picture_and_is_one_line(result, file_size_limit):
+    faults = Faults()
+    with file_size_limit(2048):
+        assert draw(result, faults) == []
+    folder = result.run_folder / "pictures"
+    file = folder / f"{next(iter(PICTURES))}.png"
+    assert faults.lines == [f"{file} cannot be written (File too large); free some space."]
+    assert list(folder.iterdir()) == []
+
+
+def test_the_picture_of_before_stays_where_the_disk_is_full(result, file_size_limit):
+    before = draw(result, Faults())[0]
+    content = before.read_bytes()
+    with file_size_limit(2048):
+        draw(result, Faults())
+    assert before.read_bytes() == content
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+def test_a_folder_that_cannot_be_made_is_one_line(call, result, tmp_path, monkeypatch, number):
+    made, pictures = os.mkdir, result.run_folder / "pictures"
+
+    def denied(path, *arguments, **named):
+        if str(path) == str(pictures):
+            raise OSError(number, os.strerror(number), str(path))
+        made(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "mkdir", denied)
+    code, out, err = call("pictures", "s1", "--results", tmp_path)
+    assert (code, err) == (1, "")
+    assert out.startswith(f"{pictures} cannot be ")
+    assert f"written ({os.strerror(number)}); " in out
+    assert len(out.splitlines()) == 1
