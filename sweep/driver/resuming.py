@@ -119,16 +119,23 @@ def taken(results: Path, name: str, *, force: bool = False) -> Iterator[Manifest
     None where it is lost and the journal may tell it.
 
     Raises:
-        BadInput: there is no such sweep, or it runs.
+        BadInput: there is no such sweep, it runs, or its folder cannot be written.
     """
     fetch_names(results)
     fetch_sweep(results, name)
     manifest = _description(results, name)
-    lock = filelock.FileLock(run_folder(results, name) / "resume.lock")
+    folder = run_folder(results, name)
+    lock = filelock.FileLock(folder / "resume.lock")
     try:
         lock.acquire(timeout=0)
     except filelock.Timeout:
         raise BadInput(f"{name} is being resumed by another process.") from None
+    except OSError as error:
+        raise BadInput(
+            f"{name}: {folder} cannot be written ({error.strerror}), as `resume` and `retry`"
+            f" need; correct its permissions, or copy {results} to where it can be written and"
+            " name the copy with --results."
+        ) from None
     try:
         _check_gone(results, name, manifest, force=force)
         if is_stored(results):

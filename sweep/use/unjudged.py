@@ -1,7 +1,9 @@
 """The best weights so far of a sweep that was interrupted, which nothing has judged."""
 
+import functools
 from dataclasses import fields
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pandas as pd
@@ -14,7 +16,7 @@ from sweep.results.tables import read_table
 from tl_core.config import TrainConfig, config_from_dict
 
 FILE = "best-so-far.safetensors"
-"""In the sweep's folder."""
+"""In the sweep's folder, or in a temporary one where that cannot be written."""
 
 
 def best_so_far(results: Path, name: str) -> tuple[Path, str] | None:
@@ -54,5 +56,19 @@ def _written(row: pd.Series, checkpoint: Path, target: Path) -> Path:
     kept = load_checkpoint(checkpoint)
     trainer = Trainer(config_from_dict(values))
     trainer.model.load_state_dict({**trainer.model.state_dict(), **kept["model"]})
-    save_run(trainer, target, kept["val_accuracy"])
+    try:
+        save_run(trainer, target, kept["val_accuracy"])
+    except OSError:  # a read-only or full disk
+        target = _temporary_folder() / f"{row['trial_id']}.safetensors"
+        save_run(trainer, target, kept["val_accuracy"])
     return target
+
+
+def _temporary_folder() -> Path:
+    """One of this process, which is removed as it ends."""
+    return Path(_temporary().name)
+
+
+@functools.cache
+def _temporary() -> TemporaryDirectory[str]:
+    return TemporaryDirectory(prefix="tl-sweep-")

@@ -1,5 +1,8 @@
 """A sweep whose driver was lost with its machine is resumed from another only by force."""
 
+import errno
+import os
+
 import pytest
 
 from sweep.driver.resuming import taken
@@ -33,3 +36,23 @@ def test_force_does_not_take_a_sweep_that_gives_signs_of_life(lost):
     (lost / "runs" / "s1" / "alive").touch()
     with pytest.raises(BadInput, match="is running"), taken(lost, "s1", force=True):
         pass
+
+
+@pytest.mark.parametrize("number", [errno.EROFS, errno.EACCES])
+@pytest.mark.parametrize("command", ["resume", "retry"])
+def test_a_folder_that_cannot_be_written_is_one_line(
+    tmp_path, manifest, refused, monkeypatch, command, number
+):
+    begin_sweep(tmp_path, manifest())
+    opened = os.open
+
+    def denied(path, *arguments, **named):
+        if str(path).endswith("resume.lock"):
+            raise OSError(number, os.strerror(number), path)
+        return opened(path, *arguments, **named)
+
+    monkeypatch.setattr(os, "open", denied)
+    said = refused(command, "s1", "--results", tmp_path)
+    folder = tmp_path / "runs" / "s1"
+    assert said.startswith(f"s1: {folder} cannot be written ({os.strerror(number)}), ")
+    assert said.endswith(" name the copy with --results.")
