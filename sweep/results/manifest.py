@@ -13,7 +13,7 @@ from typing import Any
 
 from sweep.journal.journal import FILE as JOURNAL
 from sweep.results import liveness
-from sweep.results.folders import is_sweep, run_folder, sweep_names
+from sweep.results.folders import is_sweep, run_folder, sweep_names, weights_file
 from sweep.results.json_fields import checked_fields
 from sweep.store.location import relocated, shown_results, url_of
 from tl_core.config import TrainConfig
@@ -160,7 +160,7 @@ def read_manifest(results: Path, name: str) -> Manifest:
         raise _undescribed(results, name, error) from None
     manifest.name = name  # the folder's, where it was copied or renamed
     if manifest.winner is not None and manifest.winner["weights"] is not None:
-        manifest.winner["weights"] = relocated(manifest.winner["weights"])
+        manifest.winner["weights"] = _weights_here(manifest.winner["weights"], file.parent)
     manifest.seen_at = liveness.last_beat(file.parent)
     return manifest
 
@@ -169,7 +169,10 @@ def _undescribed(results: Path, name: str, error: Exception) -> BadInput:
     """The error of a sweep whose file cannot be read, with the ways out."""
     folder = run_folder(results, name)
     reason = getattr(error, "strerror", None) or error
-    what, rest = f"is damaged ({reason})", f"its rows can be read, `delete {name}` removes them too"
+    what, rest = (
+        f"is damaged ({reason})",
+        f"its rows can be read, `delete {name}` removes them too",
+    )
     if isinstance(error, FileNotFoundError):
         what = "is missing" if folder.is_dir() else "is gone, its rows are not"
         rest = f"`delete {name}` removes what is left"
@@ -180,6 +183,12 @@ def _undescribed(results: Path, name: str, error: Exception) -> BadInput:
         return BadInput(f"{name}: {folder / FILE} {what}; {rest}.")
     anew = f"`resume {name}` makes it anew from the journal"
     return Undescribed(f"{name}: {folder / FILE} {what}; {anew}, {rest}.")
+
+
+def _weights_here(path: str, folder: Path) -> str:
+    """Where a winner's weights are now: in the sweep's folder where that was moved or copied."""
+    path, own = relocated(path), weights_file(folder, 0)
+    return str(own.absolute()) if not Path(path).exists() and own.is_file() else path
 
 
 def _parse(text: str) -> Manifest:

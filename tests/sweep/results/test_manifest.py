@@ -7,7 +7,7 @@ from datetime import UTC, datetime
 import pytest
 
 from sweep.results import liveness
-from sweep.results.folders import run_folder, sweep_names
+from sweep.results.folders import run_folder, sweep_names, weights_file
 from sweep.results.manifest import read_manifest, write_manifest
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -215,3 +215,43 @@ def test_a_path_is_no_name(tmp_path, keep, name):
     keep()
     with pytest.raises(BadInput, match="no sweep"):
         read_manifest(tmp_path, name)
+
+
+def weights(folder, name="s1"):
+    file = weights_file(run_folder(folder, name), 0)
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(b"weights")
+    return file
+
+
+def test_the_weights_of_a_folder_that_was_moved_are_where_it_is(tmp_path, keep):
+    stored = weights(tmp_path)
+    keep(winner={"trial_id": "s1_00001", "weights": str(stored)})
+    assert read_manifest(tmp_path, "s1").winner["weights"] == str(stored)
+    (tmp_path / "runs").rename(tmp_path / "moved")
+    (tmp_path / "elsewhere").mkdir()
+    (tmp_path / "moved").rename(tmp_path / "elsewhere" / "runs")
+    found = read_manifest(tmp_path / "elsewhere", "s1").winner["weights"]
+    assert found == str(weights_file(run_folder(tmp_path / "elsewhere", "s1"), 0))
+
+
+def test_a_renamed_sweep_has_its_own_weights(tmp_path, keep):
+    stored = weights(tmp_path)
+    keep(winner={"trial_id": "s1_00001", "weights": str(stored)})
+    run_folder(tmp_path, "s1").rename(run_folder(tmp_path, "s2"))
+    own = weights_file(run_folder(tmp_path, "s2"), 0)
+    assert read_manifest(tmp_path, "s2").winner["weights"] == str(own)
+
+
+def test_weights_that_are_nowhere_keep_the_path_that_was_stored(tmp_path, keep):
+    gone = str(tmp_path / "gone.safetensors")
+    keep(winner={"trial_id": "s1_00001", "weights": gone})
+    assert read_manifest(tmp_path, "s1").winner["weights"] == gone
+
+
+def test_weights_elsewhere_that_are_there_stay_the_winners(tmp_path, keep):
+    weights(tmp_path)
+    (tmp_path / "other.safetensors").write_bytes(b"other")
+    stored = str(tmp_path / "other.safetensors")
+    keep(winner={"trial_id": "s1_00001", "weights": stored})
+    assert read_manifest(tmp_path, "s1").winner["weights"] == stored

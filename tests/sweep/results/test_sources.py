@@ -4,6 +4,8 @@ import json
 
 import pytest
 
+from sweep.results.folders import run_folder, weights_file
+from sweep.results.manifest import write_manifest
 from sweep.results.sources import damaged_models, find_source, keep_model, list_models, weights_of
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput
@@ -107,3 +109,17 @@ def test_fields_of_other_versions(tmp_path, weights):
     (found,) = list_models(tmp_path)
     assert (found.name, found.sweep, found.val_accuracy) == ("bad", None, 0.9)
     assert damaged_models(tmp_path) == []
+
+
+def test_the_winner_of_a_sweep_whose_folder_was_moved_is_kept(tmp_path, manifest, weights, call):
+    before, after = tmp_path / "before", tmp_path / "after"
+    own = weights_file(run_folder(before, "s1"), 0)
+    own.parent.mkdir(parents=True)
+    weights.rename(own)
+    winner = {"trial_id": "s1_00001", "weights": str(own), "val_accuracy": 0.9}
+    write_manifest(before, manifest(winner=winner))
+    before.rename(after)
+    code, _, err = call("pretrain", "--from", "s1", "--name", "mine", "--results", after)
+    assert (code, err) == (0, "")
+    kept = weights_file(run_folder(after, "s1"), 0).read_bytes()
+    assert weights_of(after, "mine").read_bytes() == kept
