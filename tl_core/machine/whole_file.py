@@ -39,7 +39,8 @@ def whole_file(
             raise
         raise OSError(number, os.strerror(number), str(path)) from error
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # a read-only disk refuses even what is absent
+            temporary.unlink()
 
 
 def _refused(error: OSError | RuntimeError, temporary: Path) -> int | None:

@@ -39,6 +39,20 @@ def test_an_error_before_anything_was_written_is_the_one_that_is_raised(tmp_path
         raise ValueError("of mine")
 
 
+def test_the_error_of_a_read_only_disk_is_that_of_the_writing(tmp_path, monkeypatch):
+    """Such a disk refuses to remove even a file that is not there."""
+
+    def denied(path, **named):
+        raise OSError(errno.EROFS, "Read-only file system", str(path))
+
+    monkeypatch.setattr(os, "unlink", denied)
+    with pytest.raises(OSError, match="Read-only") as caught, whole_file(tmp_path / "a"):
+        raise OSError(errno.EROFS, "Read-only file system")
+    assert caught.value.filename == str(tmp_path / "a")
+    with pytest.raises(ValueError, match="of mine"), whole_file(tmp_path / "a"):
+        raise ValueError("of mine")
+
+
 def test_writers_that_add_a_missing_suffix_add_none(tmp_path):
     with whole_file(tmp_path / "a.npz") as temporary:
         np.savez(temporary, rows=np.arange(3))
