@@ -37,9 +37,7 @@ class Faults:
         """
         refused = refusal(error)
         self.refused |= refused is not None
-        # Without a log of the sweep, Python prints what is logged as an error.
-        level = logging.INFO if refused else logging.ERROR
-        LOG.log(level, "Error while %s", doing, exc_info=error)
+        LOG.error("Error while %s", doing, exc_info=error)
         self.disk_is_full |= is_full(error)
         line = (self.full if is_full(error) else "") or refused
         self.say(line or f"Error while {doing}: {last_line(error)}")

@@ -14,6 +14,7 @@ from sweep.journal.past import (
     unsuccessful_numbers,
 )
 from sweep.results.manifest import Manifest
+from sweep.results.schema import FAILURES
 from sweep.results.tables import read_table
 from tl_core.errors import BadInput
 
@@ -69,7 +70,7 @@ def _numbers(rows: pd.DataFrame) -> set[int]:
 def trials_again_of(entries: Sequence[Entry]) -> list[Entry]:
     """The entry of the trials that ended without a result, where there are any."""
     ends = unrecorded_ends(entries)
-    numbers = sorted(unsuccessful_numbers([*entries, *ends]))
+    numbers = sorted(unsuccessful_numbers([*entries, *ends], FAILURES))
     return [*ends, {"kind": "again", "numbers": numbers}] if numbers else []
 
 

@@ -1,9 +1,8 @@
 """What a journal says of the trials."""
 
-from collections.abc import Sequence
+from collections.abc import Container, Sequence
 
 from sweep.journal.entries import Entry
-from sweep.results.schema import FAILURES
 
 
 def last_entry(entries: Sequence[Entry], kind: str) -> Entry | None:
@@ -38,12 +37,12 @@ def unrecorded_ends(entries: Sequence[Entry]) -> list[Entry]:
     return [{"kind": "end", "number": n, "error": None} for n in sorted(over) if over[n]]
 
 
-def unsuccessful_numbers(entries: Sequence[Entry]) -> set[int]:
-    """Numbers of the trials that ended without a result: FAILURES of the schema."""
+def unsuccessful_numbers(entries: Sequence[Entry], failures: Container[str]) -> set[int]:
+    """Numbers of the trials that ended with one of these statuses, or whose slots died."""
     failed: dict[int, bool] = {}
     for entry in entries:
         if entry["kind"] == "result":
-            failed[entry["number"]] = entry["report"]["status"] in FAILURES
+            failed[entry["number"]] = entry["report"]["status"] in failures
         elif entry["kind"] == "end" and entry["error"] is not None:
             failed[entry["number"]] = True
     return {number for number in ended_numbers(entries) if failed.get(number)}
