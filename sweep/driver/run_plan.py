@@ -99,7 +99,7 @@ def _run(
     journal = Journal(folder / FILE)
     try:
         if past is None:
-            journal.add("begin", **_beginning(plan, manifest.name))
+            journal.add("begin", **beginning(plan, manifest.name))
             journal.sync()
         sweep = OneSweep(plan, checked.sound, manifest, results, console, journal, past, began)
         sweep.largest_file = largest
@@ -150,7 +150,7 @@ def _taken_up(manifest: Manifest) -> Manifest:
     return manifest
 
 
-def _beginning(plan: Plan, name: str) -> Entry:
+def beginning(plan: Plan, name: str) -> Entry:
     """The fields of a journal's first entry: from these `resume` makes the plan again."""
     parent = plan.parent or plan
     return {

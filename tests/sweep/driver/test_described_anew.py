@@ -14,7 +14,7 @@ from rich.console import Console
 
 from sweep.driver import resuming
 from sweep.driver.resuming import resume_sweep, taken
-from sweep.driver.run_plan import _beginning, new_manifest
+from sweep.driver.run_plan import beginning, new_manifest
 from sweep.driver.study import sweeps_of
 from sweep.journal.entries import FIELDS
 from sweep.journal.journal import FILE, Journal
@@ -45,7 +45,7 @@ def begun(tmp_path, plan):
         folder = run_folder(tmp_path, "s1")
         folder.mkdir(parents=True, exist_ok=True)
         journal = Journal(folder / FILE)
-        journal.add("begin", **_beginning(plan, "s1"))
+        journal.add("begin", **beginning(plan, "s1"))
         for kind, fields in entries:
             journal.add(kind, **fields)
         journal.close()
@@ -84,16 +84,8 @@ def test_a_lost_description_is_made_anew(begun, resume, plan, text):
     past, said = resume()
     made, now = past.manifest, new_manifest(plan, "s1")
     assert said.splitlines()[0] == "s1: its sweep.json is lost, and made anew from the journal."
-    for name in (
-        "space",
-        "command",
-        "search",
-        "scheduler",
-        "seeds",
-        "trials_planned",
-        "fields",
-        "base",
-    ):
+    for name in ("space", "command", "search", "scheduler", "seeds", "trials_planned", "fields",
+                 "base"):  # fmt: skip
         assert getattr(made, name) == getattr(now, name)
     assert made.status == "interrupted"
     assert made.started_at < now.started_at
@@ -168,7 +160,7 @@ EDITED = [*FIELDS["begin"], *OPTIONS, "settled.results", "settled.unknown", "rep
 
 
 @pytest.mark.parametrize("field", EDITED)
-@pytest.mark.parametrize("value", [None, [], {"a": 1}, "x", "gone"])
+@pytest.mark.parametrize("value", ["x", "gone"])
 def test_a_first_line_that_was_edited_ends_in_one_line(
     begun, tmp_path, plan, monkeypatch, field, value
 ):
