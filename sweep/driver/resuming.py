@@ -24,7 +24,7 @@ from sweep.driver.going_on import (
 from sweep.driver.made_of import differences, made_of
 from sweep.driver.run_plan import run_plan
 from sweep.driver.study import sweeps_of
-from sweep.driver.taken_up import Past
+from sweep.driver.taken_up import Past, has_all_rows
 from sweep.driver.trained_source import source_plan, with_trained_source
 from sweep.engine.ray_cluster import prepare_environment
 from sweep.journal.entries import Entry
@@ -90,8 +90,8 @@ def resume_sweep(
         to_do += search_again_of([*entries, *to_do], manifest, more_time=more_time)
         to_do += trials_again_of([*entries, *to_do]) if again else ()
         finished = described is not None and described.status == "finished"
-        ended = finished and entries[-1]["kind"] == "close"
-        if ended and not to_do:  # else what was asked for last was not begun
+        closed = finished and entries[-1]["kind"] == "close"
+        if closed and not to_do and has_all_rows(results, name, entries):
             console.print(f"{name} is finished: nothing is left to do.", highlight=False)
             return load_result(results, name)
         new = _with_time(to_do)

@@ -61,6 +61,13 @@ def unchanged_until(folder: Path, begun: Callable[[], bool]) -> Iterator[None]:
         raise
 
 
+def has_all_rows(results: Path, name: str, past: Sequence[Entry]) -> bool:
+    """Whether each trial that ended has a row, and no file of rows is damaged."""
+    found = find_written(results, name)
+    rows = {int(trial.rsplit("_", 1)[1]) for table, trial, _ in found.keys if table == "trials"}
+    return not found.damaged and ended_numbers(past) <= rows
+
+
 def replay_past(
     past: Sequence[Entry],
     trials: "AllTrials",

@@ -4,7 +4,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from sweep.driver.taken_up import replay_past
+from sweep.driver.taken_up import has_all_rows, replay_past
 from sweep.results.folders import run_folder, table_folder
 from sweep.results.tables import write_rows
 from tl_core.errors import BadInput
@@ -56,3 +56,11 @@ def test_a_refused_replay_leaves_a_damaged_file_where_it_is(left, ledger):
         replay_past(PAST, SimpleNamespace(go_on_after=refuse), ledger, left, "s1", pytest.fail)
     assert damaged(left).exists()
     assert not (run_folder(left, "s1") / "damaged").exists()
+
+
+def test_a_finished_sweep_lacks_rows_where_a_file_is_damaged_or_gone(left):
+    assert not has_all_rows(left, "s1", PAST)
+    assert not has_all_rows(left, "s1", PAST[:1])
+    damaged(left).unlink()
+    assert not has_all_rows(left, "s1", PAST)
+    assert has_all_rows(left, "s1", PAST[:1])
