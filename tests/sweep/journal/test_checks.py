@@ -43,7 +43,7 @@ def end(number):
 WHOLE = {
     "begin": BEGIN, "session": entry("session", precisions={"precision": "fp32"}),
     "propose": propose(0), "start": entry("start", number=0), "result": result(0), "end": end(0),
-    "over": entry("over"), "more": entry("more", options={"trials": 9}),
+    "over": entry("over"), "reopen": entry("reopen"), "more": entry("more", options={"trials": 9}),
     "again": entry("again", numbers=[0]), "longer": entry("longer", numbers=[0], epochs=9),
     "close": entry("close", status="finished"),
 }  # fmt: skip
@@ -112,6 +112,16 @@ def test_a_sweep_that_goes_on_several_times_is_in_order():
     close = WHOLE["close"]
     entries = [BEGIN, *first, close, *asked, close, *repeated, *repeated, close, *more, close]
     assert out_of_order(entries) is None
+
+
+def test_a_search_that_the_time_ended_goes_on_in_order():
+    """Trial 0 was cut off, trial 1 never proposed; trial 2 confirmed what there was."""
+    first = [propose(0), result(0, said="cut"), end(0), WHOLE["over"], propose(2), end(2)]
+    again = [entry("start", number=0), result(0), end(0), entry("start", number=1), result(1)]
+    entries = [BEGIN, *first, WHOLE["close"], WHOLE["reopen"], *again, end(1), propose(3)]
+    assert out_of_order(entries) is None
+    ended = [BEGIN, *first, WHOLE["reopen"], end(2)]
+    assert out_of_order(ended) == (8, "`end` of trial 2, but it has ended before")
 
 
 @pytest.mark.parametrize(

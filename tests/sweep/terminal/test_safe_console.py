@@ -8,7 +8,7 @@ import pytest
 
 from sweep.terminal.safe_console import SafeConsole
 
-PAGE = "x" * 100_000
+PAGE = f"{'x' * 70}\n" * 1_000
 """More than buffers hold."""
 
 
@@ -37,9 +37,9 @@ def gone(request) -> Iterator[SafeConsole]:
 
 def test_printing_goes_on_into_nothing(gone):
     for _ in range(3):
-        gone.print(PAGE)
+        gone.print(PAGE, highlight=False)
     with gone.status("working"):
-        gone.print(PAGE)
+        gone.print(PAGE, highlight=False)
     gone.file.flush()
 
 
