@@ -141,6 +141,7 @@ def running_at_random(bench: Bench, process: subprocess.Popen[bytes], name: str)
 
 def fill_disk(bench: Bench, part: Part, times: int) -> None:
     """Let no file grow beyond a random size from a random moment on, as on a full disk."""
+    bench.environment = {"PYTHONDONTWRITEBYTECODE": "1"}  # of which Python would leave halves
     while part.faults < times:
         name = bench.new_name()
         process = bench.start(name)

@@ -105,7 +105,11 @@ def main(arguments: list[str] | None = None) -> None:
         take(signal.default_int_handler)
     try:
         code = _run(arguments, own_process=own_process)
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
+        code = INTERRUPTED
+    except typer.Abort as abort:
+        if isinstance(abort.__cause__, EOFError):  # of a file: Click takes it for Ctrl-D
+            raise abort.__cause__ from None
         code = INTERRUPTED
     if code == INTERRUPTED:
         if own_process:

@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import sys
 from collections.abc import Callable, Iterator
 from io import StringIO
 from pathlib import Path
@@ -147,11 +148,17 @@ def check_point() -> Callable[..., None]:
 
 
 @pytest.fixture
-def file_size_limit() -> Callable[[int], contextlib.AbstractContextManager[None]]:
-    """file_size_limit(bytes): within the block no file may be larger, as on a full disk."""
+def file_size_limit(
+    monkeypatch: pytest.MonkeyPatch,
+) -> Callable[[int], contextlib.AbstractContextManager[None]]:
+    """file_size_limit(bytes): within the block no file may be larger, as on a full disk.
+
+    Python writes no compiled modules meanwhile, since it would leave halves of them.
+    """
 
     @contextlib.contextmanager
     def limit(most: int) -> Iterator[None]:
+        monkeypatch.setattr(sys, "dont_write_bytecode", True)
         before = resource.getrlimit(resource.RLIMIT_FSIZE)
         resource.setrlimit(resource.RLIMIT_FSIZE, (most, before[1]))
         try:

@@ -51,10 +51,20 @@ def test_a_file_that_may_not_be_written_is_one_line(monkeypatch, refused, number
     assert said.endswith("folder that can." if number == errno.EROFS else "another folder.")
 
 
+def test_an_error_at_the_end_of_a_file_is_no_interrupt(monkeypatch):
+    """Click takes it for Ctrl-D."""
+
+    def read_on(*given, **named):
+        raise EOFError("marshal data too short")
+
+    monkeypatch.setattr("sweep.results.catalog.list_sweeps", read_on)
+    with pytest.raises(EOFError, match="too short"):
+        module.main(["list"])
+
+
 COMMANDS = """
 import resource, sys
 from sweep.cli.main import main
-from sweep.use import export  # noqa: F401  what is imported writes files of its own
 
 resource.setrlimit(resource.RLIMIT_FSIZE, (2048, resource.RLIM_INFINITY))
 main(sys.argv[1:])
@@ -83,8 +93,8 @@ def test_commands_on_a_full_disk_name_the_file_and_leave_no_half(tmp_path, argum
     for number in range(40):
         Image.new("L", (9, 9), number).save(images / f"{number}.png")
     paths = {"weights": weights, "images": images, "out": out}
-    done = subprocess.run(
-        [sys.executable, "-c", COMMANDS, *(text.format(**paths) for text in arguments)],
+    done = subprocess.run(  # -B: of compiled modules Python would leave halves
+        [sys.executable, "-B", "-c", COMMANDS, *(text.format(**paths) for text in arguments)],
         capture_output=True, text=True,
     )  # fmt: skip
     assert done.returncode == 1, done.stderr

@@ -2,6 +2,7 @@
 
 import contextlib
 import resource
+import sys
 
 import numpy as np
 import pytest
@@ -42,13 +43,15 @@ def test_blocks_that_are_not_contiguous_keep_their_order(tmp_path):
 
 @contextlib.contextmanager
 def full_disk():
-    """A limit on the size of files stands for it."""
+    """A limit on the size of files stands for it; no compiled modules are left in halves."""
+    writes, sys.dont_write_bytecode = sys.dont_write_bytecode, True
     before = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (2048, before[1]))
     try:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, before)
+        sys.dont_write_bytecode = writes
 
 
 def test_activations_that_the_disk_has_no_room_for_are_not_kept(tmp_path):

@@ -63,7 +63,7 @@ def test_every_kind_of_file_says_so_and_leaves_no_half(tmp_path):
     if sys.platform == "win32":
         pytest.skip("needs limits of a process")
     done = subprocess.run(
-        [sys.executable, "-c", WRITERS, str(tmp_path)], capture_output=True, text=True
+        [sys.executable, "-B", "-c", WRITERS, str(tmp_path)], capture_output=True, text=True
     )
     assert done.returncode == 0, done.stderr
     kinds = ("parquet", "array", "text", "checkpoint", "weights")
