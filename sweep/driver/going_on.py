@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from sweep.journal.checks import LARGEST
 from sweep.journal.entries import Entry
 from sweep.journal.past import (
     ended_numbers,
@@ -37,6 +38,8 @@ def more_trials_of(
             f" only searches by {' or '.join(EXTENDABLE)} can go on."
         )
     before = (last_entry(entries, "more") or {"options": begin["settled"]})["options"]["trials"]
+    if before + more >= LARGEST:
+        raise BadInput(f"{asked}: more trials than can be counted; give fewer.")
     return [{"kind": "more", "options": {"trials": before + more}}]
 
 

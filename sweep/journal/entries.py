@@ -38,7 +38,7 @@ FIELDS: dict[str, dict[str, tuple[type, ...]]] = {
         "settled.trials": (int, Absent), "settled.grace_period": (int, NoneType, Absent),
         "replaced": (dict,), "made_of": (dict,), "made_of.setting": (dict,), "made_of.*": (dict,),
     },
-    "session": {"precisions": (dict,), "precisions.*": (str,)},
+    "session": {"precisions": (dict,), "precisions.*": (dict,)},
     "propose": {
         "number": (int,), "configuration": (int, NoneType), "values": (dict,), "config_id": (str,),
     },

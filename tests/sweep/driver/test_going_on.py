@@ -133,3 +133,8 @@ def test_more_trials_come_on_top_of_all_before(manifest):
 def test_sweeps_that_cannot_have_more_trials_are_refused(manifest, settled, status, rule):
     with pytest.raises(BadInput, match=rule):
         more_trials_of({"settled": settled}, ENTRIES, manifest(status=status), 3)
+
+
+def test_more_trials_than_a_journal_can_hold_are_refused(manifest):
+    with pytest.raises(BadInput, match="--more-trials 1000.*give fewer"):
+        more_trials_of(BEGIN, ENTRIES, manifest(), 10**20)

@@ -40,8 +40,9 @@ def end(number):
     return entry("end", number=number, error=None)
 
 
+MEASURED = {"residual": {"precision": "bf16", "eval_precision": "fp32"}}
 WHOLE = {
-    "begin": BEGIN, "session": entry("session", precisions={"precision": "fp32"}),
+    "begin": BEGIN, "session": entry("session", precisions=MEASURED),
     "propose": propose(0), "start": entry("start", number=0), "result": result(0), "end": end(0),
     "over": entry("over"), "reopen": entry("reopen"), "more": entry("more", options={"trials": 9}),
     "again": entry("again", numbers=[0]), "longer": entry("longer", numbers=[0], epochs=9),
