@@ -136,5 +136,5 @@ def test_sweeps_that_cannot_have_more_trials_are_refused(manifest, settled, stat
 
 
 def test_more_trials_than_a_journal_can_hold_are_refused(manifest):
-    with pytest.raises(BadInput, match="--more-trials 1000.*give fewer"):
+    with pytest.raises(BadInput, match=r"--more-trials 1000.*give fewer"):
         more_trials_of(BEGIN, ENTRIES, manifest(), 10**20)

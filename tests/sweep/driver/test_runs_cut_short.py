@@ -151,16 +151,17 @@ def test_an_interrupt_between_two_trials_ends_no_sweep_as_finished(
 def test_judging_that_is_cut_off_is_done_again_with_the_same_weights(
     tmp_path: Path, write_file: Callable[..., str], monkeypatch, how: str, code: int
 ) -> None:
+    """Precisions are measured, as by default, and known to the driver that goes on."""
+
     def cut(*given: object) -> None:
         if how == "interrupted":
             os.kill(os.getpid(), signal.SIGINT)
         raise OSError(errno.EIO, os.strerror(errno.EIO))
 
+    space = write_file(FOUR_TRIALS.replace("precision='fp32'", "precision='auto'"))
     with monkeypatch.context() as patch:
         patch.setattr(judge_sweep, "judge_sweep", cut)
-        result = run(
-            write_file(FOUR_TRIALS), cpus=1, confirm=0, results=tmp_path, quiet=True, name="cut"
-        )
+        result = run(space, cpus=1, confirm=0, results=tmp_path, quiet=True, name="cut")
     assert (result.manifest.status, result.exit_code) == (how, code)
     weights, trial_id = best_so_far(tmp_path, "cut")
     assert load_model(weights).classes == tuple("0123456789")
