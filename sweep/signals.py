@@ -6,7 +6,7 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from types import FrameType
 
 INTERRUPTED = 130
@@ -29,6 +29,18 @@ def take(handler: Handler | signal.Handlers) -> None:
 
 
 @contextlib.contextmanager
+def handlers_kept(numbers: Sequence[int]) -> Iterator[None]:
+    """Give signals back, after this block, the handlers that they had; in the main thread."""
+    before = {number: signal.getsignal(number) for number in numbers}
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            if handler is not None:  # None: set by other than Python
+                signal.signal(number, handler)
+
+
+@contextlib.contextmanager
 def to_the_end() -> Iterator[None]:
     """Let this block come to its end, and raise the KeyboardInterrupt that it held up.
 
@@ -44,14 +56,9 @@ def to_the_end() -> Iterator[None]:
         if len(heard) > 1:
             os._exit(INTERRUPTED)
 
-    before = {number: signal.getsignal(number) for number in NUMBERS}
-    take(hear)
-    try:
+    with handlers_kept(NUMBERS):
+        take(hear)
         yield
-    finally:
-        for number, handler in before.items():
-            if handler is not None:  # None: set by other than Python
-                signal.signal(number, handler)
     if heard:
         raise KeyboardInterrupt
 

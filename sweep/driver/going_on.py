@@ -1,4 +1,4 @@
-"""What `resume` and `retry` ask of a finished sweep, as entries for its journal."""
+"""What `resume` and `retry` ask of a sweep that has ended, as entries for its journal."""
 
 from collections.abc import Sequence
 from pathlib import Path

@@ -86,9 +86,7 @@ def resume_sweep(
             *(more_trials_of(begin, entries, manifest, more_trials) if more_trials else ()),
             *(longer_trials_of(entries, results, manifest, epochs) if epochs is not None else ()),
         ]
-        more_time = "time_budget" in (changed or {})
-        to_do += search_again_of([*entries, *to_do], manifest, more_time=more_time)
-        to_do += trials_again_of([*entries, *to_do]) if again else ()
+        to_do += _runs_again([*entries, *to_do], manifest, changed or {}, failed=again)
         finished = described is not None and described.status == "finished"
         closed = finished and entries[-1]["kind"] == "close"
         if closed and not to_do and has_all_rows(results, name, entries):
@@ -102,9 +100,7 @@ def resume_sweep(
             plan = _plan(begin, options, space, more, console)
             _check(begin, plan, console, force=force)
             if described is None:  # without the winner: the best are judged again
-                manifest = with_plan(manifest, replace(plan, options=options))
-                line = f"{name}: its {MANIFEST} is lost, and made anew from the journal."
-                console.print(line, style="bold yellow", highlight=False, markup=False)
+                manifest = _made_anew(manifest, replace(plan, options=options), console)
             console.print(f"[bold]Resuming {name}[/bold]: {_so_far(entries)}", highlight=False)
             result = run_plan(plan, console, Past(manifest, entries, new))
         if begin["kept_as"] and result.manifest.status == "finished":
@@ -268,6 +264,21 @@ def _check(begin: Entry, plan: Plan, console: Console, *, force: bool) -> None:
             " Restore it, or go on all the same with --force."
         )
     console.print(f"Not as it was: {listed}.", style="bold yellow", highlight=False, markup=False)
+
+
+def _made_anew(manifest: Manifest, plan: Plan, console: Console) -> Manifest:
+    """The description that was lost, with all that the plan says; says so."""
+    line = f"{manifest.name}: its {MANIFEST} is lost, and made anew from the journal."
+    console.print(line, style="bold yellow", highlight=False, markup=False)
+    return with_plan(manifest, plan)
+
+
+def _runs_again(
+    entries: Sequence[Entry], manifest: Manifest, changed: Mapping[str, Any], *, failed: bool
+) -> list[Entry]:
+    """Entries of what the time budget ended, and, where asked for, of what failed."""
+    search = search_again_of(entries, manifest, more_time="time_budget" in changed)
+    return search + (trials_again_of([*entries, *search]) if failed else [])
 
 
 def _with_time(entries: Sequence[Entry]) -> list[Entry]:

@@ -27,7 +27,7 @@ def ended_numbers(entries: Sequence[Entry]) -> set[int]:
 
 
 def unrecorded_ends(entries: Sequence[Entry]) -> list[Entry]:
-    """Ends of trials that nothing was left of when the driver died, as entries."""
+    """Ends, as entries, of trials that had their last report and no end when the driver died."""
     over: dict[int, bool] = {}
     for entry in entries:
         if entry["kind"] == "result":

@@ -12,7 +12,7 @@ import threading
 from collections.abc import Callable, Iterator
 from typing import Any
 
-from sweep.signals import INTERRUPTED, NUMBERS, take
+from sweep.signals import INTERRUPTED, NUMBERS, handlers_kept, take
 
 KEPT = [*NUMBERS, *([signal.SIGUSR1] if hasattr(signal, "SIGUSR1") else [])]
 """Tune has handlers of its own for some of these, which it leaves behind."""
@@ -42,14 +42,9 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             yield  # only the main thread has handlers
             return
-        before = {number: signal.getsignal(number) for number in KEPT}
-        try:
+        with handlers_kept(KEPT):
             self.install()
             yield
-        finally:
-            for number, handler in before.items():
-                if handler is not None:  # None: set by other than Python
-                    signal.signal(number, handler)
 
     def install(self) -> None:
         """Take the signals again, from Tune, which takes them as it starts."""

@@ -15,7 +15,6 @@ from tl_core import BadInput
 from tl_core.datasets import ImageData
 from tl_core.datasets.decoded.store import StreamingStore
 from tl_core.datasets.images.decode import Header, decode, decode_or_reason, read_header
-from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.datasets.images.white_levels import Kind, WhiteLevels, white_level
 
 Again = Callable[..., ImageData]
@@ -181,15 +180,6 @@ def test_what_a_damaged_directory_says_is_not_repeated() -> None:
     assert isinstance(found, str)
     assert "samples" not in found
     assert found.isprintable()
-
-
-def test_a_reason_is_one_line_of_no_great_length() -> None:
-    def fail() -> None:
-        raise ValueError("\t" + "9" * 1000)
-
-    found = result_or_reason(fail, b"image")
-    assert found is not None
-    assert (len(found), found.isprintable()) == (301, True)
 
 
 @pytest.mark.parametrize(

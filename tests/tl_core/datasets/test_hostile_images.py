@@ -16,6 +16,7 @@ from PIL import Image
 from tl_core.config import TrainConfig
 from tl_core.datasets import load_data
 from tl_core.datasets.images.decode import decode_or_reason, read_header
+from tl_core.datasets.images.unreadable import result_or_reason
 from tl_core.errors import BadInput
 from tl_core.predictor import _read
 
@@ -168,3 +169,12 @@ def test_every_usable_mode_of_a_data_set_is_used(tmp_path, write):
     data = load_data(TrainConfig(dataset=dataset, image_size=8, cache_dir=str(tmp_path / "cache")))
     assert sum(map(len, (data.train, data.val, data.test))) == 120 + len(USED)
     assert any("several frames or pages" in note for note in data.notes)
+
+
+def test_a_reason_is_one_line_of_no_great_length() -> None:
+    def fail() -> None:
+        raise ValueError("\t" + "9" * 1000)
+
+    found = result_or_reason(fail, b"image")
+    assert found is not None
+    assert (len(found), found.isprintable()) == (301, True)
