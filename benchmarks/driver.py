@@ -25,12 +25,13 @@ import psutil
 import ray
 
 from sweep.engine.engine import Engine
-from sweep.engine.ray_cluster import OBJECT_STORE_BYTES, logs_to, prepare_environment
+from sweep.engine.ray_cluster import logs_to
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
 from sweep.plan.plan import Plan
 from sweep.results.tables import TableWriter, read_table
 from sweep.search.tune_searcher import TuneSearcher
+from sweep.start.ray_start import OBJECT_STORE_BYTES, prepare_environment
 from sweep.trial.job import Job
 from sweep.trial.reports import NO_METRICS, Order, Outcome, Report, report_of
 from sweep.tuning.all_trials import AllTrials

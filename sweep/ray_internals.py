@@ -9,9 +9,11 @@ import contextlib
 import enum
 import functools
 import logging
+import os
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 ASK = """
@@ -78,17 +80,23 @@ def worker_messages_to(logger: logging.Logger) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def only_needed_processes() -> Iterator[None]:
+def only_needed_processes(launcher: Path | None = None) -> Iterator[None]:
     """Have Ray start no process for its dashboard, its autoscaler and printing workers' output.
 
     Each takes about a second of a processor, and Ray waits for the first of them.
+
+    Args:
+        launcher: a file that the raylet is to run for each worker; None: Ray's own.
     """
     try:
         from ray._private import node, parameter
 
         started = node.Node.start_api_server
         given: Any = parameter.RayParams
-        given(include_log_monitor=False, no_monitor=True)
+        lean = functools.partial(given, include_log_monitor=False, no_monitor=True)
+        if launcher is not None:
+            lean = functools.partial(lean, setup_worker_path=str(launcher))
+        lean()
     except (ImportError, AttributeError, TypeError):
         yield
         return
@@ -96,12 +104,71 @@ def only_needed_processes() -> Iterator[None]:
     def start_nothing(self: object, **named: object) -> None:
         pass
 
-    lean: Any = functools.partial(given, include_log_monitor=False, no_monitor=True)
-    node.Node.start_api_server, parameter.RayParams = start_nothing, lean  # type: ignore[misc,method-assign]
+    node.Node.start_api_server, parameter.RayParams = start_nothing, lean  # type: ignore[misc,method-assign,assignment]
     try:
         yield
     finally:
         node.Node.start_api_server, parameter.RayParams = started, given  # type: ignore[misc,method-assign]
+
+
+@contextlib.contextmanager
+def importing_for_workers() -> Iterator[None]:
+    """Let processes that are forked from this one after the block be workers of Ray.
+
+    Ray reads, as it is imported in the block, of which job a worker is, here of any, and the
+    process without which it ends, here this one. It draws no random numbers, of which all forked
+    processes would draw the same from then on.
+    """
+    of_a_worker = {"RAY_JOB_ID": "ffffffff", "RAY_RAYLET_PID": str(os.getpid())}
+    os.environ.update(of_a_worker)
+    try:
+        with _classes_named_by_python():
+            yield
+    finally:
+        for name in of_a_worker:
+            os.environ.pop(name, None)
+
+
+@contextlib.contextmanager
+def _classes_named_by_python() -> Iterator[None]:
+    try:
+        from ray import actor
+
+        given: Any = actor.ActorClassID
+        given(os.urandom(given.size()))
+    except (ImportError, AttributeError, TypeError, ValueError):
+        yield
+        return
+
+    class Named:
+        @staticmethod
+        def from_random() -> Any:
+            return given(os.urandom(given.size()))
+
+    actor.ActorClassID = Named  # type: ignore[misc,assignment]
+    try:
+        yield
+    finally:
+        actor.ActorClassID = given  # type: ignore[misc]
+
+
+def draws_of_forks_differ() -> bool:
+    """Whether processes that are forked from this one draw names of their own in Ray."""
+    import ray
+
+    draws = []
+    for _ in range(2):
+        reader, writer = os.pipe()
+        if os.fork() == 0:
+            try:
+                os.write(writer, ray.WorkerID.from_random().binary())
+            finally:
+                os._exit(0)
+        os.close(writer)
+        with open(reader, "rb") as answer:
+            draws.append(answer.read())
+        os.wait()
+    return draws[0] != draws[1]
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ from sweep.cli import choices_commands, model_commands, sweep_commands
 from sweep.cli.console import console, errors
 from sweep.cli.space_command import run_space
 from sweep.driver.unfinished import Unfinished
-from sweep.engine.ray_cluster import stop_early
+from sweep.engine.early_start import stop_early
 from sweep.options.spaces import builtin_spaces
 from sweep.signals import INTERRUPTED, take
 from tl_core.errors import BadInput, UnsoundWeights, printable

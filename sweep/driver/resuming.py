@@ -26,7 +26,6 @@ from sweep.driver.run_plan import run_plan
 from sweep.driver.study import sweeps_of
 from sweep.driver.taken_up import Past, has_all_rows
 from sweep.driver.trained_source import source_plan, with_trained_source
-from sweep.engine.ray_cluster import prepare_environment
 from sweep.journal.entries import Entry
 from sweep.journal.journal import FILE, check_order, read_journal
 from sweep.journal.past import last_entry, seconds_used
@@ -42,6 +41,7 @@ from sweep.results.manifest import FILE as MANIFEST
 from sweep.results.manifest import Manifest, Undescribed, read_manifest
 from sweep.results.sources import keep_winner
 from sweep.results.stored import fetch_names, fetch_sweep, fetch_to_resume, is_stored
+from sweep.start.ray_start import prepare_environment
 from sweep.store.location import relocated
 from tl_core.errors import BadInput
 

@@ -6,10 +6,10 @@ from rich.console import Console
 
 from sweep.driver.run_plan import run_plan
 from sweep.driver.trained_source import with_trained_source
-from sweep.engine.ray_cluster import prepare_environment
 from sweep.options.spaces import SearchSpace
 from sweep.options.sweep_options import SweepOptions
 from sweep.plan.make_plan import make_plan
+from sweep.start.ray_start import prepare_environment
 
 if TYPE_CHECKING:
     from sweep.report.summary import SweepResult

@@ -25,6 +25,8 @@ EXAMPLES = 24
 COLUMNS = 6
 MOST_CLASSES_WITH_NUMBERS = 20
 DOTS_PER_INCH = 150
+QUICK = {"compress_level": 1}
+"""As files a quarter larger, and drawn in half the time."""
 CLEAR, UNCLEAR = "C0", "grey"
 """Colours of what is beyond noise, and of the rest."""
 
@@ -44,7 +46,9 @@ def draw(result: SweepResult, faults: Faults) -> list[Path]:
             if figure is not None:
                 file = folder / f"{name}.png"
                 with whole_file(file) as temporary:
-                    figure.savefig(temporary, dpi=DOTS_PER_INCH, bbox_inches="tight")
+                    figure.savefig(
+                        temporary, dpi=DOTS_PER_INCH, bbox_inches="tight", pil_kwargs=QUICK
+                    )
                 plt.close(figure)
                 files.append(file)
         if faults.refused:

@@ -8,9 +8,9 @@ import pytest
 import ray
 
 from sweep import ray_internals
-from sweep.engine import authentication
-from sweep.engine.authentication import check_closed, check_token, is_loopback
 from sweep.ray_internals import Answer, answer_of
+from sweep.start import authentication
+from sweep.start.authentication import check_closed, check_token, is_loopback
 from tl_core.errors import BadInput
 
 OPEN = "10.0.0.1:6379"

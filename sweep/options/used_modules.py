@@ -1,0 +1,39 @@
+"""Modules that a sweep's files import and that take seconds: known before the files are run."""
+
+import ast
+import contextlib
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import search_spaces
+from sweep.options.sweep_options import SweepOptions
+
+SLOW = ("timm",)
+"""Packages that are looked for: imported, or before a backbone's name, as in `timm:NAME`."""
+
+
+def imports_of(options: SweepOptions) -> list[str]:
+    """Those of the slow packages that the sweep may need."""
+    text = repr(options)
+    named = {name for name in SLOW if f"{name}:" in text}
+    for file in _files(options):
+        with contextlib.suppress(OSError, SyntaxError, ValueError):  # said where it is loaded
+            named |= set(_slow(ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
+    return sorted(named)
+
+
+def _files(options: SweepOptions) -> list[Path]:
+    builtin = Path(search_spaces.__path__[0]) / f"{options.space}.py"
+    return [Path(options.space), builtin, *map(Path, options.imports)]
+
+
+def _slow(nodes: Iterable[ast.AST]) -> Iterator[str]:
+    for node in nodes:
+        found = []
+        if isinstance(node, ast.Import):
+            found = [alias.name.split(".")[0] for alias in node.names]
+        elif isinstance(node, ast.ImportFrom):
+            found = [(node.module or "").split(".")[0]]
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            found = [node.value.partition(":")[0]]
+        yield from (name for name in found if name in SLOW)

@@ -1,0 +1,1 @@
+"""Starts Ray and its workers in little time."""

@@ -1,0 +1,69 @@
+"""Processes that are forked from the driver, before it has other threads."""
+
+import contextlib
+import gc
+import itertools
+import os
+import signal
+import sys
+import threading
+import time
+import traceback
+from collections.abc import Callable
+
+from sweep.signals import NUMBERS
+
+ENDING_SECONDS = 0.5
+"""Threads that are about to end have this long."""
+
+
+def may_fork() -> bool:
+    """Whether a process that is forked from this one works: on Linux, without other threads."""
+    if sys.platform != "linux":
+        return False
+    ends = time.monotonic() + ENDING_SECONDS
+    while threading.active_count() > 1 and time.monotonic() < ends:
+        time.sleep(0.005)
+    return threading.active_count() == 1
+
+
+def forked(task: Callable[[], int], *kept: int) -> int:
+    """Fork a process that does a task and ends.
+
+    It hears no signal that is sent to all processes of the command.
+
+    Args:
+        task: returns the exit code.
+        kept: files that stay open in it; what the driver reads and writes is not among them.
+
+    Returns:
+        Its number.
+    """
+    gc.freeze()  # collections would write to memory that is shared
+    process = os.fork()
+    if process:
+        return process
+    code = 1
+    try:
+        os.setsid()
+        for number in NUMBERS:
+            signal.signal(number, signal.SIG_DFL)
+        _close_all_but(*kept)
+        code = task()
+    except SystemExit as ended:
+        code = ended.code if isinstance(ended.code, int) else int(ended.code is not None)
+    except BaseException:
+        traceback.print_exc()
+    finally:
+        with contextlib.suppress(Exception):
+            sys.stderr.flush()
+        os._exit(code)
+
+
+def _close_all_but(*files: int) -> None:
+    with open(os.devnull, "r+b") as nothing:
+        for number in range(3):
+            os.dup2(nothing.fileno(), number)
+    ends = sorted({2, *files, os.sysconf("SC_OPEN_MAX")})
+    for below, above in itertools.pairwise(ends):
+        os.closerange(below + 1, above)

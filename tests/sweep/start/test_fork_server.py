@@ -1,0 +1,161 @@
+"""The fork server by itself: a driver, and what stands in the place of Ray's workers."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from sweep.options.used_modules import imports_of
+from sweep.start.worker_launcher import ADDRESS
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
+LAUNCHER = Path(__file__).parents[3] / "sweep" / "start" / "worker_launcher.py"
+DRIVER = """
+import os, sys, time
+os.environ["RAY_AUTH_MODE"] = "disabled"
+from sweep.start import fork_server
+fork_server.NEEDED = ("json", "ray", "torch")
+server = fork_server.ForkServer()
+server.load()
+if "refuse" in sys.argv:
+    fork_server.draws_of_forks_differ = lambda: False
+server.start()
+print(server.folder / "socket", flush=True)
+time.sleep(60)
+"""
+WORKER = """
+import json, os, random, sys
+import numpy, ray
+found = {
+    "arguments": sys.argv[1:], "file": sys.argv[0], "path": sys.path[0], "name": __name__,
+    "folder": os.getcwd(), "mine": os.environ.get("MINE"), "parent": os.getppid(),
+    "group": os.getpgid(0) == os.getpid(), "session": os.getsid(0),
+    "torch": "torch" in sys.modules, "draws": [random.random(), float(numpy.random.random())],
+    "id": ray.WorkerID.from_random().hex(), "handler": str(__import__("signal").getsignal(2)),
+    "files": sorted(os.listdir("/proc/self/fd")),
+}
+with open(sys.argv[1], "w") as file:
+    json.dump(found, file)
+print("said")
+sys.exit(int(sys.argv[2]))
+"""
+
+
+@pytest.fixture
+def driver(tmp_path):
+    """driver(*words) → a process with a fork server, and the path of the server's socket."""
+    running = []
+
+    def of(*words):
+        command = [sys.executable, "-c", DRIVER, *words]
+        path = {"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": str(tmp_path)}
+        process = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **path}
+        )
+        running.append(process)
+        return process, process.stdout.readline().strip()
+
+    yield of
+    for process in running:
+        process.kill()
+        process.communicate()
+
+
+@pytest.fixture
+def ask(tmp_path):
+    """ask(address, name) → what a worker found that was asked for, and the launcher's output."""
+    file = tmp_path / "default_worker.py"
+    file.write_text(WORKER)
+    (tmp_path / "setup_worker.py").write_text('print("as Ray does it")')
+
+    def of(address, name="found", code="0"):
+        out = tmp_path / name
+        command = [sys.executable, LAUNCHER, file, out, code, "--language=PYTHON"]
+        environment = {**os.environ, ADDRESS: address, "MINE": name}
+        done = subprocess.run(
+            command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
+        )
+        ends = time.monotonic() + 30
+        while not out.exists() and "as Ray" not in done.stdout and time.monotonic() < ends:
+            time.sleep(0.02)
+        time.sleep(0.1)
+        return json.loads(out.read_text()) if out.exists() else None, done
+
+    return of
+
+
+@pytest.mark.slow
+def test_workers_are_forked_as_if_python_had_run_their_files(driver, ask, tmp_path):
+    process, address = driver()
+    (first, said), (second, _) = ask(address, "first"), ask(address, "second")
+    (server,) = [p.pid for p in psutil.Process(process.pid).children()]
+    for found, name in ((first, "first"), (second, "second")):
+        assert found["arguments"] == [str(tmp_path / name), "0"]
+        assert (found["file"], found["path"]) == (
+            str(tmp_path / "default_worker.py"),
+            str(tmp_path),
+        )
+        assert (found["name"], found["folder"], found["mine"]) == ("__main__", str(tmp_path), name)
+        assert (found["parent"], found["session"], found["group"]) == (server, server, True)
+        assert found["torch"]  # of the driver's imports
+        assert "default_int_handler" in found["handler"]
+        assert len(found["files"]) <= 4  # its own three, and that of the listing
+    assert said.stdout == "said\n"  # what it writes goes where its launcher's does
+    assert first["draws"] != second["draws"]
+    assert first["id"] != second["id"]
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_the_server_ends_with_the_driver_however_that_ends(driver, ask, how):
+    process, address = driver()
+    assert ask(address)[0] is not None
+    (server,) = psutil.Process(process.pid).children()
+    process.send_signal(how)
+    process.wait()
+    server.wait(timeout=10)
+    assert not Path(address).parent.exists()
+
+
+@pytest.mark.slow
+def test_where_forked_workers_would_draw_the_same_names_ray_starts_them(driver, ask):
+    process, address = driver("refuse")
+    assert psutil.Process(process.pid).children() == []
+    assert "as Ray does it" in ask(address)[1].stdout
+
+
+@pytest.mark.slow
+def test_a_worker_that_dies_or_asks_for_nothing_leaves_the_server_as_it_is(driver, ask):
+    _, address = driver()
+    ask(address, "dies", code="3")
+    import socket
+
+    for told in (b"", b"{", b"[]"):
+        with socket.socket(socket.AF_UNIX) as asking:
+            asking.connect(address)
+            asking.sendall(told)
+    assert ask(address)[0] is not None
+
+
+def test_modules_that_take_seconds_are_known_from_the_files_of_a_sweep(options, tmp_path):
+    own = tmp_path / "own.py"
+    assert imports_of(options("ablation")) == []
+    assert imports_of(options("transfer")) == ["timm"]  # its backbones are of timm
+    assert imports_of(options("ablation", settings=("backbone=timm:resnet18",))) == ["timm"]
+    for text, found in (
+        ("import timm.models", ["timm"]),
+        ("from timm.layers import x", ["timm"]),
+        ("'as timm:resnet18 does'", []),
+        ("import torch", []),
+        ("no python", []),
+    ):
+        own.write_text(text)
+        assert imports_of(options(str(own))) == found
+        assert imports_of(options("ablation", imports=(str(own),))) == found
+    assert imports_of(options(str(tmp_path / "none.py"))) == []
