@@ -51,3 +51,34 @@ def test_a_shell_completes_what_is_typed(words, place, found):
         capture_output=True, text=True, env={**os.environ, **asked}, check=True,
     )  # fmt: skip
     assert done.stdout.split() == found
+
+
+def test_a_command_ends_with_all_that_was_to_be_done_at_the_end(tmp_path):
+    """Its modules are not taken apart; what they have registered is called all the same."""
+    module = tmp_path / "mine.py"
+    module.write_text(
+        "import atexit, threading\n"
+        "atexit.register(print, 'registered', end='')\n"  # flushed by the command alone
+        "ends = threading.main_thread().join\n"
+        "threading.Thread(target=lambda: (ends(), print('thread'))).start()\n"
+    )
+    for data, code in (("digits", 0), ("nowhere", 2)):
+        words = ["ablation", "--dataset", data, "--dry-run", "--import", module]
+        done = subprocess.run(
+            [sys.executable, "-m", "sweep", *words],
+            capture_output=True, text=True, cwd=tmp_path, check=False,
+            env={**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)},
+        )  # fmt: skip
+        assert done.returncode == code
+        assert done.stdout.endswith("thread\nregistered")
+
+
+def test_an_error_that_no_command_expects_is_shown_and_counts_as_failure():
+    source = (
+        "import sys; sys.argv = ['tl-sweep', 'spaces']; from sweep.cli import main\n"
+        "main._run = lambda *given, **named: 1 / 0\n"
+        "main.main()"
+    )
+    done = subprocess.run([sys.executable, "-c", source], capture_output=True, text=True)
+    assert done.returncode == 1
+    assert "ZeroDivisionError" in done.stderr
