@@ -96,15 +96,14 @@ def start_early(
         return
     prepare_environment(None)
     gpus = None if options.gpus != 0 and any(sign.exists() for sign in GPU_SIGNS) else 0
-    server = None
+    host = server = None
     with alone():
         if "ray" not in sys.modules and may_fork():
-            with contextlib.suppress(OSError):
+            with contextlib.suppress(OSError):  # no room for a file or a process
                 server = ForkServer()
-            early_starts.append(EarlyStart(RayHost(partial(_ray_here, cpus, gpus), _end_ray)))
-        else:
-            early_starts.append(EarlyStart())
-    early = early_starts[-1]
+                host = RayHost(partial(_ray_here, cpus, gpus), _end_ray)
+    early = EarlyStart(host)
+    early_starts.append(early)
     if server is not None:
         server.load(modules)
         with alone():

@@ -11,11 +11,12 @@ import json
 import os
 import random
 import runpy
+import secrets
 import select
 import signal
 import socket
+import struct
 import sys
-import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -35,6 +36,8 @@ REQUEST_BYTES = 65_536
 ASKING_SECONDS = 10
 """Who asks has this long."""
 MOST_WAITING = 64
+PEER = struct.Struct("3i")
+"""Process, user and group of who asks."""
 FIRST_TO_GO = "1000"
 servers: list["ForkServer"] = []
 """That of this process."""
@@ -43,24 +46,19 @@ servers: list["ForkServer"] = []
 class ForkServer:
     """Its address, and then the server itself, which lives as long as this process.
 
-    Until `start`, workers wait for it; where that starts none, they start as Ray does it. Raises
-    OSError where it can have no address, such as on a full disk.
+    Until `start`, workers wait for it; where that starts none, they start as Ray does it.
     """
 
     def __init__(self) -> None:
-        self.folder = Path(tempfile.mkdtemp(prefix="tl-sweep-"))
+        self.name = f"tl-sweep-{secrets.token_hex(16)}"
         self.listener = socket.socket(socket.AF_UNIX)
-        try:
-            self.listener.bind(str(self.folder / "socket"))
-        except OSError:  # the path may be too long
-            self._remove()
-            raise
+        self.listener.bind(f"\0{self.name}")  # in no folder
         self.listener.listen(MOST_WAITING)
         servers.append(self)
 
     def variables(self) -> dict[str, str]:
         """What the environment of a raylet must have, so that it finds the server."""
-        return {ADDRESS: str(self.folder / "socket")}
+        return {ADDRESS: self.name}
 
     def load(self, modules: Sequence[str] = ()) -> None:
         """Import Ray, which must not have been before, what workers need, and other modules."""
@@ -73,18 +71,13 @@ class ForkServer:
         """Fork it, unless forked processes could not be workers; this process has one thread."""
         import torch
 
-        with self.listener:
+        with self.listener, contextlib.suppress(OSError):  # no room for a process
             if not torch.cuda.is_initialized() and draws_of_forks_differ():
                 of_server, self.of_driver = os.pipe()  # closed when this process has ended
                 forked(lambda: self._serve(of_server), self.listener.fileno(), of_server)
                 os.close(of_server)
                 return
         servers.remove(self)
-        self._remove()
-
-    def _remove(self) -> None:
-        (self.folder / "socket").unlink(missing_ok=True)
-        self.folder.rmdir()
 
     def _serve(self, driver_lives: int) -> int:
         """Fork a worker for each that asks, until the driver ends; as a worker, work."""
@@ -92,7 +85,6 @@ class ForkServer:
         while True:
             ready, _, _ = select.select([self.listener.fileno(), driver_lives], [], [])
             if driver_lives in ready:
-                self._remove()
                 return 0
             request = None
             with contextlib.suppress(OSError), self.listener.accept()[0] as asking:
@@ -111,6 +103,9 @@ def _forked_for(asking: socket.socket) -> dict[str, Any] | None:
     Raises:
         OSError: who asked has gone, or the system has no room for a process.
     """
+    peer = asking.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, PEER.size)
+    if PEER.unpack(peer)[1] != os.getuid():  # another user's
+        return None
     _, files, _, _ = socket.recv_fds(asking, 1, 3)
     try:
         told = b"".join(iter(lambda: asking.recv(REQUEST_BYTES), b""))

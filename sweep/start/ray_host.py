@@ -3,7 +3,6 @@
 import contextlib
 import json
 import os
-import signal
 import threading
 from collections.abc import Callable
 
@@ -49,10 +48,11 @@ class RayHost:
         with self.lock:
             self.given_up = not self.known
         if self.given_up:
-            for process in psutil.Process(self.process).children(recursive=True):
-                with contextlib.suppress(psutil.Error):
-                    process.kill()
-            os.kill(self.process, signal.SIGKILL)
+            with contextlib.suppress(psutil.Error):
+                host = psutil.Process(self.process)
+                for process in [*host.children(recursive=True), host]:
+                    with contextlib.suppress(psutil.Error):
+                        process.kill()
             self.end()
         return self.given_up
 

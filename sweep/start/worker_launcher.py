@@ -8,7 +8,7 @@ import sys
 from typing import Any
 
 ADDRESS = "TL_SWEEP_FORK_SERVER"
-"""Variable with the path of the fork server's socket."""
+"""Variable with the name of the fork server's socket, which is in no folder."""
 SET_UP = "--serialized-runtime-env-context="
 LANGUAGE = "--language="
 """Arguments that Ray takes off before the worker sees the others."""
@@ -52,7 +52,7 @@ def request_of(arguments: list[str]) -> dict[str, Any] | None:
 def _is_forked(request: dict[str, Any], address: str) -> bool:
     try:
         with socket.socket(socket.AF_UNIX) as server:
-            server.connect(address)
+            server.connect(f"\0{address}")
             socket.send_fds(server, [b" "], [0, 1, 2])
             server.sendall(json.dumps(request).encode())
             server.shutdown(socket.SHUT_WR)

@@ -110,7 +110,7 @@ def test_a_signal_before_a_sweep_begins_leaves_no_process(tmp_path, number):
         start_new_session=True,
     ) as process:  # fmt: skip
         driver = psutil.Process(process.pid)
-        while not any(each.name() == "raylet" for each in driver.children()):
+        while not any(each.name() == "raylet" for each in driver.children(recursive=True)):
             assert process.poll() is None
             time.sleep(0.05)
         started = driver.children(recursive=True)

@@ -25,7 +25,8 @@ pytestmark = pytest.mark.slow
 SWEEP = """
 import json, os, sys
 from pathlib import Path
-from sweep.engine.ray_cluster import prepare_environment, ray_cluster
+from sweep.engine.ray_cluster import ray_cluster
+from sweep.start.ray_start import prepare_environment
 
 prepare_environment(None)
 with ray_cluster(address=None, cpus=1, gpus=0, log=Path(sys.argv[1])) as engine:

@@ -19,7 +19,7 @@ def set_up(**context):
 def test_a_worker_is_asked_for_with_its_arguments_environment_and_folder(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("RAY_RAYLET_PID", "12")
-    monkeypatch.setenv(ADDRESS, "/tmp/socket")
+    monkeypatch.setenv(ADDRESS, "tl-sweep-ab")
     asked = request_of(WORKER)
     assert asked["arguments"] == ["/ray/workers/default_worker.py", "--node-id=ab"]
     assert asked["folder"] == str(tmp_path)
@@ -49,10 +49,10 @@ def test_a_worker_in_an_environment_of_its_own_is_started_as_ray_does_it(monkeyp
     assert started == [[sys.executable, "/ray/workers/setup_worker.py", *set_up(**context)]]
 
 
-def test_where_no_server_answers_a_worker_is_started_as_ray_does_it(monkeypatch, tmp_path):
+def test_where_no_server_answers_a_worker_is_started_as_ray_does_it(monkeypatch):
     started = []
     monkeypatch.setattr(os, "execv", lambda program, command: started.append(command))
-    monkeypatch.setenv(ADDRESS, str(tmp_path / "socket"))
+    monkeypatch.setenv(ADDRESS, "nobody")
     main(WORKER)
     assert started == [[sys.executable, "/ray/workers/setup_worker.py", *WORKER]]
 
