@@ -112,14 +112,17 @@ def only_needed_processes(launcher: Path | None = None) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def importing_for_workers() -> Iterator[None]:
+def importing_for_workers(**variables: str) -> Iterator[None]:
     """Let processes that are forked from this one after the block be workers of Ray.
 
     Ray reads, as it is imported in the block, of which job a worker is, here of any, and the
     process without which it ends, here this one. It draws no random numbers, of which all forked
     processes would draw the same from then on.
+
+    Args:
+        variables: of the environment, in the block.
     """
-    of_a_worker = {"RAY_JOB_ID": "ffffffff", "RAY_RAYLET_PID": str(os.getpid())}
+    of_a_worker = {"RAY_JOB_ID": "ffffffff", "RAY_RAYLET_PID": str(os.getpid()), **variables}
     os.environ.update(of_a_worker)
     try:
         with _classes_named_by_python():

@@ -5,6 +5,7 @@ the results schema read each field's description, unit and range from its metada
 """
 
 import dataclasses
+import functools
 import hashlib
 import json
 import types
@@ -294,7 +295,13 @@ def config_from_dict(values: Mapping[str, Any], base: TrainConfig | None = None)
     for name in values:
         check_field_name(name)
     given: dict[str, Any] = {k: tuple(v) if isinstance(v, list) else v for k, v in values.items()}
-    return dataclasses.replace(base or TrainConfig(), **given)
+    return dataclasses.replace(base or default_config(), **given)
+
+
+@functools.cache
+def default_config() -> TrainConfig:
+    """TrainConfig(), whose fields are checked once."""
+    return TrainConfig()
 
 
 def check_field_name(name: str) -> None:

@@ -39,6 +39,8 @@ MOST_WAITING = 64
 PEER = struct.Struct("3i")
 """Process, user and group of who asks."""
 FIRST_TO_GO = "1000"
+NO_GPU_TAKEN = {"PYTORCH_NVML_BASED_CUDA_CHECK": "1"}
+"""With it torch tells of GPUs without using them, after which forked processes could not."""
 servers: list["ForkServer"] = []
 """That of this process."""
 
@@ -62,10 +64,13 @@ class ForkServer:
 
     def load(self, modules: Sequence[str] = ()) -> None:
         """Import Ray, which must not have been before, what workers need, and other modules."""
-        with importing_for_workers():
-            for module in (*NEEDED, *modules):
-                importlib.import_module(module)
-        gc.collect()
+        gc.disable()  # it would search all that is imported again and again
+        try:
+            with importing_for_workers(**NO_GPU_TAKEN):
+                for module in (*NEEDED, *modules):
+                    importlib.import_module(module)
+        finally:
+            gc.enable()
 
     def start(self) -> None:
         """Fork it, unless forked processes could not be workers; this process has one thread."""

@@ -1,6 +1,7 @@
 """The data that all trials of a sweep share, and the names and files of single trials."""
 
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -31,10 +32,14 @@ class Job:
 
     def config(self, values: dict[str, Any]) -> TrainConfig:
         """The whole configuration of a trial, `precision` resolved."""
-        config = config_from_dict({**self.base, **values})
+        config = config_from_dict(values, self._base)
         measured = self.precisions.get(config.backbone, {})
         auto = {name: p for name, p in measured.items() if getattr(config, name) == "auto"}
-        return config_from_dict(auto, config)
+        return config_from_dict(auto, config) if auto else config
+
+    @cached_property
+    def _base(self) -> TrainConfig:
+        return config_from_dict(self.base)
 
     def trial_id(self, number: int) -> str:
         """Name of a trial that is unique across sweeps."""

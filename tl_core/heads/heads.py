@@ -7,7 +7,7 @@ weights, see the same activations, so `head_group` can train their heads togethe
 import dataclasses
 
 from tl_core.batches.sampling import steps_per_epoch
-from tl_core.config import TrainConfig
+from tl_core.config import TrainConfig, default_config
 from tl_core.datasets import ImageData
 from tl_core.frozen.cut import deterministic
 from tl_core.frozen.features import FeatureBatches
@@ -37,8 +37,8 @@ def shared_config(config: TrainConfig) -> TrainConfig:
     The seed stays where it draws the frozen stages.
     """
     names = set(MEMBER_FIELDS) - ({"seed"} if config.weights is None else set())
-    default = {name: getattr(TrainConfig(), name) for name in names}
-    return dataclasses.replace(config, **default)
+    default = default_config()
+    return dataclasses.replace(config, **{name: getattr(default, name) for name in names})
 
 
 def groupable(trainer: Trainer) -> bool:
