@@ -123,13 +123,15 @@ def importing_for_workers(**variables: str) -> Iterator[None]:
         variables: of the environment, in the block.
     """
     of_a_worker = {"RAY_JOB_ID": "ffffffff", "RAY_RAYLET_PID": str(os.getpid()), **variables}
+    before = {name: os.environ.get(name) for name in of_a_worker}
     os.environ.update(of_a_worker)
     try:
         with _classes_named_by_python():
             yield
     finally:
-        for name in of_a_worker:
+        for name, value in before.items():
             os.environ.pop(name, None)
+            os.environ.update({} if value is None else {name: value})
 
 
 @contextlib.contextmanager

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import itertools
 import os
 import signal
 import sys
@@ -15,11 +14,16 @@ from sweep.signals import NUMBERS
 
 ENDING_SECONDS = 0.5
 """Threads that are about to end have this long."""
+SWITCH = "TL_SWEEP_FORK"
+"""Variable that is 0 where nothing is to be forked."""
 
 
 def may_fork() -> bool:
-    """Whether a process that is forked from this one works: on Linux, without other threads."""
-    if sys.platform != "linux":
+    """Whether a process that is forked from this one works: on Linux, without other threads.
+
+    Never where TL_SWEEP_FORK is 0.
+    """
+    if sys.platform != "linux" or os.environ.get(SWITCH) == "0":
         return False
     ends = time.monotonic() + ENDING_SECONDS
     while threading.active_count() > 1 and time.monotonic() < ends:
@@ -64,6 +68,7 @@ def _close_all_but(*files: int) -> None:
     with open(os.devnull, "r+b") as nothing:
         for number in range(3):
             os.dup2(nothing.fileno(), number)
-    ends = sorted({2, *files, os.sysconf("SC_OPEN_MAX")})
-    for below, above in itertools.pairwise(ends):
-        os.closerange(below + 1, above)
+    for number in map(int, os.listdir("/proc/self/fd")):
+        if number > 2 and number not in files:
+            with contextlib.suppress(OSError):  # that of the listing is closed
+                os.close(number)
