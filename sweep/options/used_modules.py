@@ -17,8 +17,9 @@ def imports_of(options: SweepOptions) -> list[str]:
     text = repr(options)
     named = {name for name in SLOW if f"{name}:" in text}
     for file in _files(options):
-        with contextlib.suppress(OSError, SyntaxError, ValueError):  # said where it is loaded
-            named |= set(_slow(ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
+        with contextlib.suppress(Exception):  # what is wrong with it is said where it is loaded
+            if file.is_file():
+                named |= set(_slow(ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
     return sorted(named)
 
 

@@ -26,7 +26,7 @@ from sweep.start.forking import forked
 from sweep.start.worker_launcher import ADDRESS
 
 NEEDED = (
-    "ray._private.workers.default_worker",
+    "ray",
     "sweep.engine.desk",
     "sweep.trial.slot",
     "sweep.trial.training",
@@ -67,8 +67,11 @@ class ForkServer:
         gc.disable()  # it would search all that is imported again and again
         try:
             with importing_for_workers(**NO_GPU_TAKEN):
-                for module in (*NEEDED, *modules):
+                for module in NEEDED:
                     importlib.import_module(module)
+                for module in modules:
+                    with contextlib.suppress(Exception):  # who needs it will say it
+                        importlib.import_module(module)
         finally:
             gc.enable()
 

@@ -22,9 +22,12 @@ os.environ["RAY_AUTH_MODE"] = "disabled"
 from sweep.start import fork_server
 fork_server.NEEDED = ("json", "ray", "torch")
 server = fork_server.ForkServer()
-server.load()
-if "refuse" in sys.argv:
+server.load(["no_such_module"])
+if "same names" in sys.argv:
     fork_server.draws_of_forks_differ = lambda: False
+if "gpu in use" in sys.argv:
+    import torch
+    torch.cuda.is_initialized = lambda: True
 server.start()
 print(server.name, flush=True)
 time.sleep(60)
@@ -39,6 +42,8 @@ found = {
     "torch": "torch" in sys.modules, "draws": [random.random(), float(numpy.random.random())],
     "id": ray.WorkerID.from_random().hex(), "handler": str(__import__("signal").getsignal(2)),
     "files": sorted(os.listdir("/proc/self/fd")),
+    "goes_first": open("/proc/self/oom_score_adj").read().strip(),
+    "threads": __import__("torch").get_num_threads(),
 }
 with open(sys.argv[1], "w") as file:
     json.dump(found, file)
@@ -78,6 +83,7 @@ def ask(tmp_path):
         out = tmp_path / name
         command = [sys.executable, LAUNCHER, file, out, code, "--language=PYTHON"]
         environment = {**os.environ, ADDRESS: address, "MINE": name}
+        environment.pop("OMP_NUM_THREADS", None)
         done = subprocess.run(
             command, env=environment, cwd=tmp_path, capture_output=True, text=True, check=True
         )
@@ -104,6 +110,7 @@ def test_workers_are_forked_as_if_python_had_run_their_files(driver, ask, tmp_pa
         assert (found["name"], found["folder"], found["mine"]) == ("__main__", str(tmp_path), name)
         assert (found["parent"], found["session"], found["group"]) == (server, server, True)
         assert found["torch"]  # of the driver's imports
+        assert (found["goes_first"], found["threads"]) == ("1000", 1)
         assert "default_int_handler" in found["handler"]
         assert len(found["files"]) <= 4  # its own three, and that of the listing
     assert said.stdout == "said\n"  # what it writes goes where its launcher's does
@@ -124,8 +131,9 @@ def test_the_server_ends_with_the_driver_however_that_ends(driver, ask, how):
 
 
 @pytest.mark.slow
-def test_where_forked_workers_would_draw_the_same_names_ray_starts_them(driver, ask):
-    process, address = driver("refuse")
+@pytest.mark.parametrize("why", ["same names", "gpu in use"])
+def test_where_forked_workers_would_not_do_ray_starts_them(driver, ask, why):
+    process, address = driver(why)
     assert psutil.Process(process.pid).children() == []
     assert "as Ray does it" in ask(address)[1].stdout
 
