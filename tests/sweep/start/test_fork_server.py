@@ -11,7 +11,6 @@ from pathlib import Path
 import psutil
 import pytest
 
-from sweep.options.used_modules import imports_of
 from sweep.start.worker_launcher import ADDRESS
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
@@ -149,24 +148,6 @@ def test_a_worker_that_dies_or_asks_for_nothing_leaves_the_server_as_it_is(drive
             asking.connect(f"\0{address}")
             asking.sendall(told)
     assert ask(address)[0] is not None
-
-
-def test_modules_that_take_seconds_are_known_from_the_files_of_a_sweep(options, tmp_path):
-    own = tmp_path / "own.py"
-    assert imports_of(options("ablation")) == []
-    assert imports_of(options("transfer")) == ["timm"]  # its backbones are of timm
-    assert imports_of(options("ablation", settings=("backbone=timm:resnet18",))) == ["timm"]
-    for text, found in (
-        ("import timm.models", ["timm"]),
-        ("from timm.layers import x", ["timm"]),
-        ("'as timm:resnet18 does'", []),
-        ("import torch", []),
-        ("no python", []),
-    ):
-        own.write_text(text)
-        assert imports_of(options(str(own))) == found
-        assert imports_of(options("ablation", imports=(str(own),))) == found
-    assert imports_of(options(str(tmp_path / "none.py"))) == []
 
 
 @pytest.mark.slow
