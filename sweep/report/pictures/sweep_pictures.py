@@ -23,6 +23,8 @@ from tl_core.machine.whole_file import whole_file
 
 EXAMPLES = 24
 COLUMNS = 6
+CELL = (1.15, 1.4)
+"""Of an example: width and height, with its words, where an image's longer side is 1."""
 MOST_CLASSES_WITH_NUMBERS = 20
 DOTS_PER_INCH = 150
 QUICK = {"compress_level": 1}
@@ -169,14 +171,20 @@ def examples(result: SweepResult, *, correct: bool) -> Figure | None:
     if rows.empty:
         return None
     lines = math.ceil(len(rows) / COLUMNS)
-    figure, grid = plt.subplots(lines, COLUMNS, figsize=(1.9 * COLUMNS, 2.2 * lines))
-    for axes in np.ravel(grid):
-        axes.axis("off")
-    for axes, (_, row) in zip(np.ravel(grid), rows.iterrows(), strict=False):
-        axes.imshow(Image.open(io.BytesIO(row["image"])), cmap="gray")
+    figure, axes = plt.subplots(figsize=(1.9 * COLUMNS, 2.2 * lines))
+    for number, (_, row) in enumerate(rows.iterrows()):
+        line, column = divmod(number, COLUMNS)
+        image = Image.open(io.BytesIO(row["image"]))
+        width, height = (side / max(image.size) for side in image.size)
+        middle, bottom = column * CELL[0], line * CELL[1]
+        extent = (middle - width / 2, middle + width / 2, bottom, bottom - height)
+        axes.imshow(image, cmap="gray", extent=extent)
         said = f"{row['predicted_name']} {row['confidence']:.2f}"
-        axes.set_title(said if correct else f"{said}\nis {row['label_name']}", fontsize=8)
-    figure.suptitle(f"{len(rows)} of {all_images:,} {'right' if correct else 'wrong'} images")
+        said = said if correct else f"{said}\nis {row['label_name']}"
+        axes.text(middle, bottom - height - 0.05, said, ha="center", va="bottom", fontsize=8)
+    axes.axis("off")
+    axes.set(xlim=(-0.5, (COLUMNS - 1) * CELL[0] + 0.5), ylim=((lines - 1) * CELL[1], -CELL[1]))
+    axes.set_title(f"{len(rows)} of {all_images:,} {'right' if correct else 'wrong'} images")
     return figure
 
 

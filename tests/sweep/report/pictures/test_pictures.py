@@ -2,6 +2,7 @@
 
 import errno
 import io
+import itertools
 import os
 
 import numpy as np
@@ -25,9 +26,9 @@ WINNER = {"trial_id": "s1_00000"}
 wrong, right = PICTURES["wrong"], PICTURES["right"]
 
 
-def png(grey):
+def png(grey, size=(4, 4)):
     file = io.BytesIO()
-    Image.new("L", (4, 4), grey).save(file, "png")
+    Image.new("L", size, grey).save(file, "png")
     return file.getvalue()
 
 
@@ -106,11 +107,33 @@ def test_the_confusion_matrix_is_that_of_the_winner(result):
 
 
 def test_the_surest_mistakes_come_first(result):
-    titles = [axes.get_title() for axes in wrong(result).axes if axes.images]
-    assert titles == ["a 0.80\nis b", "b 0.70\nis a"]
-    (shown,) = [axes for axes in right(result).axes if axes.images]
-    assert shown.get_title() == "a 0.90"
-    assert np.asarray(shown.images[0].get_array()).max() == 0
+    (axes,) = wrong(result).axes
+    assert [text.get_text() for text in axes.texts] == ["a 0.80\nis b", "b 0.70\nis a"]
+    assert len(axes.images) == 2
+    (axes,) = right(result).axes
+    (words,), (shown,) = axes.texts, axes.images
+    assert words.get_text() == "a 0.90"
+    assert np.asarray(shown.get_array()).max() == 0
+
+
+def test_examples_keep_their_shape_and_their_room(result, tmp_path):
+    sides = [(8, 4), (2, 6), (5, 5)] * 5
+    said = {**WINNER, "split": "test", "label": 0, "predicted": 1}
+    rows = [
+        {**said, "confidence": 1 - number / 100, "image": png(9, side)}
+        for number, side in enumerate(sides)
+    ]
+    write_rows(tmp_path, "predictions", "s1", rows)
+    figure = wrong(load_result(tmp_path, "s1"))
+    (axes,) = figure.axes
+    figure.canvas.draw()
+    boxes = [image.get_window_extent() for image in axes.images]
+    assert len(boxes) == 2 + len(sides)
+    for (width, height), box in zip(sides, boxes, strict=False):
+        assert box.width / box.height == pytest.approx(width / height, rel=0.02)
+    boxes += [text.get_window_extent() for text in axes.texts]
+    boxes += [axes.title.get_window_extent()]
+    assert not [pair for pair in itertools.combinations(boxes, 2) if pair[0].overlaps(pair[1])]
 
 
 def test_a_class_without_images_is_grey_in_the_confusion_matrix(result, tmp_path):
@@ -126,16 +149,17 @@ def test_a_class_without_images_is_grey_in_the_confusion_matrix(result, tmp_path
 def test_the_caption_counts_the_images_that_are_not_shown(result, tmp_path):
     more = {**WINNER, "split": "test", "label": 0, "predicted": 1, "confidence": 0.1}
     write_rows(tmp_path, "predictions", "s1", [{**more, "image": None}] * 1200)
-    figure = wrong(load_result(tmp_path, "s1"))
-    assert figure.get_suptitle() == "2 of 1,202 wrong images"
-    assert right(result).get_suptitle() == "1 of 1 right images"
+    (axes,) = wrong(load_result(tmp_path, "s1")).axes
+    assert axes.get_title() == "2 of 1,202 wrong images"
+    (axes,) = right(result).axes
+    assert axes.get_title() == "1 of 1 right images"
 
 
 def test_rows_of_others_are_not_the_winners(result, tmp_path):
     other = {"trial_id": "s1_00002", "split": "test", "label": 0, "predicted": 1}
     write_rows(tmp_path, "predictions", "s1", [{**other, "image": png(9), "confidence": 1.0}])
-    shown = [axes for axes in wrong(load_result(tmp_path, "s1")).axes if axes.images]
-    assert len(shown) == 2
+    (axes,) = wrong(load_result(tmp_path, "s1")).axes
+    assert len(axes.images) == 2
     assert isinstance(result.trials, pd.DataFrame)
 
 
