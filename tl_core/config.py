@@ -304,6 +304,17 @@ def default_config() -> TrainConfig:
     return TrainConfig()
 
 
+def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
+    """The strategy by weights and freezing: scratch, probe, partial, progressive or full."""
+    if config.weights is None:
+        return SCRATCH
+    if config.freeze_depth == 0:
+        return "full"
+    if config.unfreeze_epochs is not None:
+        return "progressive"
+    return "probe" if config.freeze_depth >= stage_count else "partial"
+
+
 def check_field_name(name: str) -> None:
     """Raise BadInput, with the nearest names, where `name` is no field of TrainConfig."""
     if name not in FIELDS:

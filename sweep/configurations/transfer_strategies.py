@@ -7,8 +7,7 @@ from typing import Any
 
 from search_spaces.domains import Choice, Domain, Limits, enumerate_space
 from sweep.configurations.distinct import Values
-from tl_core.config import TrainConfig, config_from_dict
-from tl_core.models.source_weights import transfer_strategy
+from tl_core.config import TrainConfig, config_from_dict, transfer_strategy
 
 Limit = int | None
 """A number of training images; None: all."""

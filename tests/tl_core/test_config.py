@@ -17,6 +17,7 @@ from tl_core.config import (
     config_id,
     field_type,
     parse_value,
+    transfer_strategy,
 )
 from tl_core.errors import BadInput
 
@@ -289,3 +290,18 @@ def test_the_id_is_the_same_in_another_process():
 )
 def test_what_a_field_allows_in_a_few_characters(name, rule):
     assert allowed(name) == rule
+
+
+@pytest.mark.parametrize(
+    ("fields", "stage_count", "name"),
+    [
+        ({}, 4, "scratch"),
+        ({"freeze_depth": 4}, 4, "scratch"),
+        ({"weights": "pretrained"}, 4, "full"),
+        ({"weights": "pretrained", "freeze_depth": 3}, 4, "partial"),
+        ({"weights": "pretrained", "freeze_depth": 4}, 4, "probe"),
+        ({"weights": "pretrained", "freeze_depth": 4, "unfreeze_epochs": 1}, 4, "progressive"),
+    ],
+)
+def test_what_a_transfer_is_called(fields, stage_count, name):
+    assert transfer_strategy(TrainConfig(**fields), stage_count) == name

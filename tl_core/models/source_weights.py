@@ -10,7 +10,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from tl_core.config import PRETRAINED, SCRATCH, TrainConfig
+from tl_core.config import PRETRAINED, TrainConfig
 from tl_core.errors import BadInput, UnsoundWeights
 from tl_core.models.dense_head import replace_head
 from tl_core.models.hub import fetch_hub_weights, hub_cfg
@@ -142,17 +142,6 @@ def normalization(
     else:
         mean, std = _weights_normalization(config) or (tuple(data_mean), tuple(data_std))
     return _for_channels("mean", mean, channels), _for_channels("std", std, channels)
-
-
-def transfer_strategy(config: TrainConfig, stage_count: int) -> str:
-    """The strategy by weights and freezing: scratch, probe, partial, progressive or full."""
-    if config.weights is None:
-        return SCRATCH
-    if config.freeze_depth == 0:
-        return "full"
-    if config.unfreeze_epochs is not None:
-        return "progressive"
-    return "probe" if config.freeze_depth >= stage_count else "partial"
 
 
 def weights_fingerprint(config: TrainConfig) -> str | None:

@@ -1,7 +1,16 @@
 """The whole report of a sweep in the terminal."""
 
 import math
+import subprocess
+import sys
 
+import pytest
+
+SHOW = """
+import sys
+import sweep.report.pictures.sweep_pictures, sweep.report.summary, sweep.report.tables
+print({"torch", "ray", "timm"} & set(sys.modules))
+"""
 WINNER = {
     "trial_id": "s1_00003", "config_id": "b",
     "values": {"dropout": 0.2, "batch_size": 64, "momentum": None, "seed": 1},
@@ -73,3 +82,9 @@ def test_a_status_of_a_later_version_and_a_time_that_is_not_known(keep, printed)
     text = printed(keep(trials))
     assert "1 paused" in text
     assert text.index("0.8000") < text.index("–")
+
+
+@pytest.mark.slow
+def test_a_sweep_is_shown_without_what_trains():
+    run = subprocess.run([sys.executable, "-c", SHOW], capture_output=True, text=True, check=True)
+    assert run.stdout == "set()\n"

@@ -14,7 +14,7 @@ from safetensors.torch import load_file, save_file
 
 from tl_core import BadInput, TrainConfig
 from tl_core.models import MODELS, build_model, head_parameters, stages
-from tl_core.models.source_weights import normalization, transfer_strategy, weights_fingerprint
+from tl_core.models.source_weights import normalization, weights_fingerprint
 from tl_core.weights.weights_file import read_metadata, save_weights
 
 TINY = [f"timm:{name}" for name in timm.list_models("test_*")]
@@ -136,21 +136,6 @@ def test_the_first_convolution_may_take_the_mean(tmp_path, backbone, conv):
     )
     expected = grey.get_submodule(conv).weight.repeat(1, 3, 1, 1) / 3
     torch.testing.assert_close(back.get_submodule(conv).weight, expected)
-
-
-@pytest.mark.parametrize(
-    ("fields", "stage_count", "name"),
-    [
-        ({}, 4, "scratch"),
-        ({"freeze_depth": 4}, 4, "scratch"),
-        ({"weights": "pretrained"}, 4, "full"),
-        ({"weights": "pretrained", "freeze_depth": 3}, 4, "partial"),
-        ({"weights": "pretrained", "freeze_depth": 4}, 4, "probe"),
-        ({"weights": "pretrained", "freeze_depth": 4, "unfreeze_epochs": 1}, 4, "progressive"),
-    ],
-)
-def test_what_a_transfer_is_called(fields, stage_count, name):
-    assert transfer_strategy(TrainConfig(**fields), stage_count) == name
 
 
 def test_grey_images_give_what_their_colour_copies_gave(tmp_path, source):
