@@ -1,20 +1,16 @@
 """The command of every search space: run its sweeps."""
 
-import contextlib
-from collections.abc import Iterator
 from typing import Annotated, Any
 
 import typer
-from rich.status import Status
 
 from sweep.cli import flags
 from sweep.cli.console import console
+from sweep.cli.starting import start_for
 from sweep.cli.sweep_commands import draw_pictures
 from sweep.driver.study import Study
-from sweep.engine.early_start import start_early
 from sweep.options.option import OUTPUT
 from sweep.options.sweep_options import FLAGS, SweepOptions
-from sweep.options.used_modules import imports_of
 
 
 @flags.takes(FLAGS)
@@ -41,10 +37,10 @@ def run_space(
     slow = options.space.endswith(".py")  # a file of the user's own may import torch
     with console.status("Starting …") as status:
         if ctx.obj and slow:
-            start_early(options, imports_of(options), lambda: _still(status))
+            start_for(options, status)
         study = Study(options, console)
         if ctx.obj and not slow:  # what is wrong is said before Ray starts
-            start_early(options, imports_of(options), lambda: _still(status))
+            start_for(options, status)
         import sweep.driver.runner  # noqa: F401  # takes seconds, which the status covers
     for result in study.run():
         from sweep.report.tables import print_result
@@ -53,11 +49,3 @@ def run_space(
         if result.manifest.status != "interrupted":
             draw_pictures(result)
     raise typer.Exit(study.exit_code)
-
-
-@contextlib.contextmanager
-def _still(status: Status) -> Iterator[None]:
-    """Without the thread that moves a status."""
-    status.stop()
-    yield
-    status.start()

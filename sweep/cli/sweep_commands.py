@@ -7,6 +7,7 @@ from rich.markup import escape
 
 from sweep.cli import flags
 from sweep.cli.console import console
+from sweep.cli.starting import start_for_sweep
 from sweep.options.sweep_options import FLAGS, OF_THIS_RUN, RESULTS, flag_of
 from sweep.options.user_modules import load_modules
 from sweep.store.location import results_folder, url_within
@@ -131,6 +132,7 @@ Force = Annotated[
 def resume_command(
     name: Name,
     *,
+    ctx: typer.Context,
     more_trials: Annotated[
         str,
         flags.whole("--more-trials", 0, "Configurations that a finished search tries as well."),
@@ -144,27 +146,38 @@ def resume_command(
 ) -> None:
     """Go on with a sweep that was interrupted or killed, where it was."""
     more = {"more_trials": int(more_trials), "epochs": None if epochs is None else int(epochs)}
-    _go_on(results, name, given, **more, force=force)
+    _go_on(ctx, results, name, given, **more, force=force)
 
 
 @flags.takes(OF_THIS_RUN)
 def retry_command(
-    name: Name, *, force: Force = False, results: flags.Results = str(RESULTS), **given: Any
+    name: Name,
+    *,
+    ctx: typer.Context,
+    force: Force = False,
+    results: flags.Results = str(RESULTS),
+    **given: Any,
 ) -> None:
     """Run trials again that failed, ran out of memory or time, or were interrupted."""
-    _go_on(results, name, given, again=True, force=force)
+    _go_on(ctx, results, name, given, again=True, force=force)
 
 
-def _go_on(results: str, name: str, given: dict[str, Any], **how: Any) -> None:
-    from sweep.driver.resuming import resume_sweep
-    from sweep.report.tables import print_result
-
+def _go_on(
+    ctx: typer.Context, results: str, name: str, given: dict[str, Any], *, force: bool, **how: Any
+) -> None:
     changed = {
         n: FLAGS[n].metadata["reader"](flag_of(n), value)
         for n, value in given.items()
         if value != FLAGS[n].default
     }
-    result = resume_sweep(results_folder(results), name, console, changed=changed, **how)
+    folder = results_folder(results)
+    with console.status("Starting …") as status:
+        if ctx.obj:
+            more = any([*how.values(), "time_budget" in changed])
+            start_for_sweep(folder, name, changed, status, more=more)
+        from sweep.driver.resuming import resume_sweep  # takes seconds, which the status covers
+        from sweep.report.tables import print_result
+    result = resume_sweep(folder, name, console, changed=changed, force=force, **how)
     print_result(result, console)
     if result.manifest.status != "interrupted":
         draw_pictures(result)

@@ -162,6 +162,15 @@ def read_journal(path: Path, *, mend: bool = False) -> list[Entry]:
     return entries
 
 
+def first_entry(path: Path) -> Entry | None:
+    """How a sweep began, without what followed; None where that cannot be read."""
+    with contextlib.suppress(OSError), open_plain(path) as file:
+        entry = _parsed(file.readline())
+        if entry and not _is_of_another_version(entry) and wrong_fields(entry) is None:
+            return entry
+    return None
+
+
 def check_order(path: Path, entries: Sequence[Entry]) -> None:
     """Check that each entry of a journal can follow those before it.
 

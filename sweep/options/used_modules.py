@@ -12,20 +12,20 @@ SLOW = ("timm",)
 """Packages that are looked for: imported, or before a backbone's name, as in `timm:NAME`."""
 
 
-def imports_of(options: SweepOptions) -> list[str]:
-    """Those of the slow packages that the sweep may need."""
+def imports_of(options: SweepOptions, folder: Path = Path()) -> list[str]:
+    """Those of the slow packages that the sweep may need; its paths lead from `folder`."""
     text = repr(options)
     named = {name for name in SLOW if f"{name}:" in text}
-    for file in _files(options):
+    for file in _files(options, folder):
         with contextlib.suppress(Exception):  # what is wrong with it is said where it is loaded
             if file.is_file():
                 named |= set(_slow(ast.walk(ast.parse(file.read_text(encoding="utf-8")))))
     return sorted(named)
 
 
-def _files(options: SweepOptions) -> list[Path]:
+def _files(options: SweepOptions, folder: Path) -> list[Path]:
     builtin = Path(search_spaces.__path__[0]) / f"{options.space}.py"
-    return [Path(options.space), builtin, *map(Path, options.imports)]
+    return [builtin, *(folder / file for file in (options.space, *options.imports))]
 
 
 def _slow(nodes: Iterable[ast.AST]) -> Iterator[str]:

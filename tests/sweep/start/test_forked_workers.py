@@ -21,29 +21,39 @@ with open({found!r}, "a") as file:
 @pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux alone")
 def test_a_commands_processes_are_forked_and_none_is_left(tmp_path):
     """The user's module says, in each process that loads it, whose child that is."""
-    found, module = tmp_path / "found", tmp_path / "mine.py"
+    found, module, results = tmp_path / "found", tmp_path / "mine.py", tmp_path / "results"
     module.write_text(MODULE.format(found=str(found)))
-    results = tmp_path / "results"
-    command = [
-        sys.executable, "-m", "sweep", "ablation", "--dataset", "digits", "--name", "forked",
+    begin = [
+        "ablation", "--dataset", "digits", "--name", "forked", "--search", "random",
         "--trials", "2", "--seeds", "1", "--epochs", "1", "--set", "limit_train=100",
-        "--cpus", "2", "--import", module, "--results", results,
+        "--import", module,
     ]  # fmt: skip
+    for words, trials in ((begin, 2), (["resume", "forked", "--more-trials", "2"], 4)):
+        found.write_text("")
+        driver, seen = _run(*words, "--cpus", "2", "--results", results)
+        rows = [tuple(map(int, line.split())) for line in found.read_text().splitlines()]
+        drivers = [row for row in rows if row[0] == driver]
+        trainers = [row for row in rows if row[0] != driver]
+        assert len(drivers) == 1
+        assert len(trainers) == 2
+        (server,) = {parent for _, parent, _ in trainers}
+        assert server in {each.pid for each in seen}
+        assert {session for *_, session in trainers} == {server}
+        search = read_table(results, "trials", "forked").query("phase == 'search'")
+        assert list(search["status"]) == ["completed"] * trials
+        _, left = psutil.wait_procs(seen, timeout=20)
+        assert not left
+
+
+def _run(*words):
+    """Run a command: its own process, and all that it had below it."""
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join(sys.path)}
-    process = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sweep", *words], env=environment, stdout=subprocess.PIPE, text=True
+    )
     seen = set()
     while process.poll() is None:
         seen.update(psutil.Process(process.pid).children(recursive=True))
         time.sleep(0.2)
     assert process.returncode == 0, process.stdout.read()
-    rows = [tuple(map(int, line.split())) for line in found.read_text().splitlines()]
-    drivers = [row for row in rows if row[0] == process.pid]
-    trainers = [row for row in rows if row[0] != process.pid]
-    assert len(drivers) == 1
-    assert len(trainers) == 2
-    (server,) = {parent for _, parent, _ in trainers}
-    assert server in {each.pid for each in seen}
-    assert {session for *_, session in trainers} == {server}
-    assert list(read_table(results, "trials", "forked")["status"]) == ["completed"] * 2
-    _, left = psutil.wait_procs(seen, timeout=20)
-    assert not left
+    return process.pid, seen
