@@ -23,6 +23,7 @@ from sweep.options.spaces import builtin_spaces
 from sweep.signals import INTERRUPTED, take
 from tl_core.errors import BadInput, UnsoundWeights, printable
 from tl_core.machine.disk import is_full, refusal
+from tl_core.machine.torch_compiler import put_off_compiler
 
 try:
     from typer.exceptions import TyperException as CommandLineError
@@ -107,6 +108,7 @@ def main(arguments: list[str] | None = None) -> None:
     ended: list[int] = []
     if own_process:
         atexit.register(_leave, ended)  # what is registered later is called before
+        put_off_compiler()
         take(signal.default_int_handler)
     try:
         code = _run(arguments, own_process=own_process)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 from sweep.trial.job import Job
 from sweep.trial.last_words import keep_last_words
 from sweep.trial.reports import Order, Outcome
+from tl_core.machine.torch_compiler import put_off_compiler
 
 if TYPE_CHECKING:
     from sweep.trial.pulse import Pulse
@@ -34,6 +35,7 @@ class TrainerProcess:
             os.environ["CUDA_VISIBLE_DEVICES"] = gpus
         import gc
 
+        put_off_compiler()
         import sweep.trial.training  # noqa: F401
 
         _wake_device()

@@ -36,7 +36,7 @@ from tl_core.models.residual import ResidualCNN
 from tl_core.models.source_weights import load_hub_weights, load_source
 from tl_core.models.stages import head_parameters, stages
 from tl_core.models.timm_models import PREFIX, create_timm_model, parse_model_args, timm_name
-from tl_core.models.tried import building, show_images
+from tl_core.models.tried import building, built_on, show_images
 from tl_core.weights.weights_file import weights_path
 
 __all__ = [
@@ -185,7 +185,7 @@ def tensor_bytes(
         BadInput: the model is unknown, or has fewer stages than are to be frozen.
     """
     shape = {"channels": channels, "num_classes": num_classes, "image_size": image_size}
-    with torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with built_on("meta"):
         model = _random_model(config, **shape)
     freeze(model, depth_of_epoch(config, 0))
     moving = set(moving_in_run(model, config))
@@ -236,7 +236,7 @@ def _sketch(
     for device in _sketch_devices(config, shape):
         try:
             with torch.random.fork_rng(devices=[]):
-                with building(config), torch.device(device):
+                with building(config), built_on(device):
                     model = _random_model(config, **shape)
                 images_of = (channels, num_classes, side)
                 show_images(model, config, images_of, device=device, training=training)
@@ -253,7 +253,7 @@ def _sketch_devices(config: TrainConfig, shape: dict[str, int]) -> tuple[str, st
     A model may read values, which meta tensors do not have; and the first forward pass on these
     loads torch's compiler, which takes seconds.
     """
-    with contextlib.suppress(Exception), torch.random.fork_rng(devices=[]), torch.device("meta"):
+    with contextlib.suppress(Exception), built_on("meta"):
         parameters = list(_random_model(config, **shape).parameters())
         if sum(p.numel() for p in parameters if not is_lazy(p)) > MOST_SKETCHED:
             return ("meta", "cpu")

@@ -1,10 +1,12 @@
 """Try a model before it is trained: it is built as rows of MODELS are, and gives logits."""
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
 
 import torch
-from torch import nn
+from torch import Tensor, nn
+from torch.overrides import TorchFunctionMode
 
 from tl_core.config import TrainConfig
 from tl_core.errors import BadInput, first_line
@@ -24,6 +26,34 @@ def building(config: TrainConfig) -> Iterator[None]:
         rule = "" if config.backbone.startswith(PREFIX) else f": {BUILDER_TAKES}"
         why = f"{type(error).__name__}: {first_line(error)}"
         raise BadInput(f"backbone={config.backbone!r} cannot be built ({why}){rule}.") from error
+
+
+@contextlib.contextmanager
+def built_on(device: str) -> Iterator[None]:
+    """Build a model on a device; torch's random numbers stay as they are."""
+    with torch.random.fork_rng(devices=[]), torch.device(device), _Undrawn():
+        yield
+
+
+class _Undrawn(TorchFunctionMode):
+    """Draws no normal values for tensors of the meta device, which have none.
+
+    The first such draw would import sympy, which takes half a second.
+    """
+
+    def __torch_function__(
+        self,
+        function: Callable[..., Any],
+        types: Sequence[type],
+        args: Sequence[Any] = (),
+        kwargs: Mapping[str, Any] | None = None,
+    ) -> Any:
+        kwargs = kwargs or {}
+        if function in (nn.init.normal_, Tensor.normal_):
+            tensor = args[0] if args else kwargs["tensor"]
+            if tensor.is_meta:
+                return tensor
+        return function(*args, **kwargs)
 
 
 def show_images(

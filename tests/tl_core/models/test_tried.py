@@ -1,11 +1,14 @@
 """A user's model that cannot be trained: what is wrong with it, in one line."""
 
+import contextlib
+
 import pytest
+import torch
 from torch import nn
 
 from tl_core import BadInput, TrainConfig
 from tl_core.models import MODELS, ModelSpec, stage_count
-from tl_core.models.tried import building, show_images
+from tl_core.models.tried import building, built_on, show_images
 
 
 class Pairs(nn.Sequential):
@@ -57,3 +60,15 @@ def test_an_error_of_timms_does_not_speak_of_a_builder():
         raise ValueError("no such layer")
     message = "backbone='timm:test_vit' cannot be built (ValueError: no such layer)."
     assert str(caught.value) == message
+
+
+def test_only_what_has_no_values_is_left_undrawn():
+    with built_on("meta"):
+        nothing = torch.empty(3)
+        assert nothing.normal_() is nn.init.normal_(nothing) is nothing
+    drawn = []
+    for mode in (built_on("cpu"), contextlib.nullcontext()):
+        torch.manual_seed(0)
+        with mode:
+            drawn.append(nn.init.normal_(torch.empty(3), std=2.0) + torch.empty(3).normal_(1.0))
+    assert torch.equal(*drawn)

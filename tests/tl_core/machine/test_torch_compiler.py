@@ -1,0 +1,101 @@
+"""What only names torch's compiler does not load it; what compiles does so as ever."""
+
+import subprocess
+import sys
+
+import pytest
+
+START = """
+import sys
+from tl_core.machine.torch_compiler import put_off_compiler
+
+put_off_compiler()
+import torch
+
+def loaded():
+    return hasattr(sys.modules["torch._dynamo"], "__file__")
+
+"""
+NAMED = """
+import timm
+from torchvision.ops import roi_align
+from tl_core import TrainConfig
+from tl_core.models import stage_count
+
+before = "sympy" in sys.modules
+stage_count(TrainConfig(backbone="timm:resnet10t"), channels=3, num_classes=2, image_size=32)
+assert ("sympy" in sys.modules) == before
+with torch.device("meta"):
+    model = timm.create_model("resnet10t")
+    model(torch.zeros(2, 3, 32, 32))
+torch.fx.symbolic_trace(torch.nn.Linear(2, 2))(torch.zeros(1, 2))
+roi_align(torch.rand(1, 3, 8, 8), [torch.tensor([[0.0, 0, 4, 4]])], 2)
+assert not loaded()
+assert torch.compile(lambda x: x + 1, backend="eager")(torch.zeros(1)) == 1
+assert loaded()
+"""
+DISABLED = """
+@torch.compiler.disable
+def plain(x):
+    seen.append(torch.compiler.is_compiling())
+    return x + 1
+
+@torch.compiler.disable(recursive=False)
+def other(x):
+    return plain(x)
+
+seen, graphs = [], []
+assert other(torch.zeros(1)) == 1
+assert not loaded()
+assert plain.__name__ == "plain"
+
+def whole(x):
+    return other(x * 2) * 3
+
+def backend(graph, inputs):
+    graphs.append([node.name for node in graph.graph.nodes if node.op == "call_function"])
+    return graph
+
+assert torch.compile(whole, backend=backend)(torch.ones(1)) == 9
+assert seen == [False, False]
+assert len(graphs) == 2 and not any("add" in name for graph in graphs for name in graph), graphs
+"""
+OTHER_NAMES = """
+import torch._dynamo as kept
+assert not loaded()
+{use}
+assert loaded() and sys.modules["torch._dynamo"] is torch._dynamo is not kept
+assert kept.config is torch._dynamo.config
+assert kept.disable(torch.nn.Identity()) is not None
+"""
+USES = [
+    "kept.reset()",
+    "torch._dynamo.config.suppress_errors",
+    "import torch._dynamo.config",
+    "from torch._dynamo import config",
+    "from torch._dynamo.utils import counters",
+    "torch._dynamo.utils.is_compile_supported('cpu')",
+    "torch.compile(torch.sin, backend='eager')(torch.zeros(1))",
+    "torch.compiler.disable(torch.nn.Identity())",
+]
+LATE = """
+import torch._dynamo as kept
+put_off_compiler()
+assert sys.modules["torch._dynamo"] is kept and kept.config
+"""
+NOT_USERS = """
+from tl_core.machine.user_code import is_users
+assert not any(is_users(name) for name in sys.modules if name.startswith("torch"))
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "code",
+    [START + code for code in (NAMED, DISABLED, NOT_USERS)]
+    + [START + OTHER_NAMES.format(use=use) for use in USES]
+    + [START.replace("\nput_off_compiler()", "") + LATE],
+)
+def test_the_compiler_is_loaded_when_it_is_used(code):
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
