@@ -226,7 +226,7 @@ def peer(trials: int) -> dict[str, Any]:
             tune.report({"val_accuracy": config["lr"], "epoch": epoch + 1})
 
     os.environ.setdefault("RAY_AUTH_MODE", "disabled")
-    ray.init(num_cpus=2, include_dashboard=False)
+    ray.init("local", num_cpus=2, include_dashboard=False)
     start = time.perf_counter()
     with tempfile.TemporaryDirectory() as folder:
         tune.Tuner(

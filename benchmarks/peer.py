@@ -101,7 +101,7 @@ def tune_sweep(job: dict[str, Any], folder: Path) -> list[dict[str, Any]]:
     def trainable(config: dict[str, Any]) -> None:
         train(config["values"], job, tune.report)
 
-    ray.init(num_cpus=job.get("cpus", 2))
+    ray.init("local", num_cpus=job.get("cpus", 2))
     clock = trial_clock()
     asha = ASHAScheduler(time_attr="epoch", max_t=job["base"]["epochs"], reduction_factor=3)
     results = tune.Tuner(
