@@ -1,9 +1,5 @@
 """The command line. Typer and Rich only at import: torch, ray and pandas load on demand."""
 
-import atexit
-import contextlib
-import logging
-import os
 import signal
 import sys
 from pathlib import Path
@@ -105,9 +101,7 @@ for _panel, _module, _names in (
 def main(arguments: list[str] | None = None) -> None:
     """Run the command line; bad input is one line on stderr and exit code 2."""
     own_process = arguments is None
-    ended: list[int] = []
     if own_process:
-        atexit.register(_leave, ended)  # what is registered later is called before
         put_off_compiler()
         take(signal.default_int_handler)
     try:
@@ -124,21 +118,7 @@ def main(arguments: list[str] | None = None) -> None:
         if own_process:
             take(signal.SIG_DFL)  # who asks again need not wait for what is still ending
         errors.print("Interrupted.")
-    ended.append(code)
     sys.exit(code)
-
-
-def _leave(ended: list[int]) -> None:
-    """End this process, without the seconds in which Python would take all modules apart.
-
-    Args:
-        ended: the exit code; empty after an error whose traceback Python has printed.
-    """
-    logging.shutdown()
-    for stream in (sys.stdout, sys.stderr):
-        with contextlib.suppress(OSError, ValueError, AttributeError):
-            stream.flush()
-    os._exit(ended[0] if ended else 1)
 
 
 def _run(arguments: list[str] | None, *, own_process: bool) -> int:

@@ -14,6 +14,7 @@ from sweep.options.sweep_options import SweepOptions
 from sweep.options.used_modules import imports_of
 from sweep.results.folders import run_folder
 from sweep.results.manifest import read_manifest
+from sweep.signals import to_the_end
 from tl_core.errors import BadInput
 
 
@@ -50,7 +51,9 @@ def start_for_sweep(
 
 @contextlib.contextmanager
 def _still(status: Status) -> Iterator[None]:
-    """Without the thread that moves a status."""
-    status.stop()
+    """Without the thread that moves a status, which is started and ended as a whole."""
+    with to_the_end():
+        status.stop()
     yield
-    status.start()
+    with to_the_end():
+        status.start()

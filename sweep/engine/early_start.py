@@ -96,14 +96,14 @@ def start_early(
         return
     prepare_environment(None)
     gpus = None if options.gpus != 0 and any(sign.exists() for sign in GPU_SIGNS) else 0
-    host = server = None
+    server = None
+    early = EarlyStart()
+    early_starts.append(early)
     with alone():
         if "ray" not in sys.modules and may_fork():
             with contextlib.suppress(OSError):  # no room for a file or a process
                 server = ForkServer()
-                host = RayHost(partial(_ray_here, cpus, gpus), _end_ray)
-    early = EarlyStart(host)
-    early_starts.append(early)
+                early.host = RayHost(partial(_ray_here, cpus, gpus), _end_ray)
     if server is not None:
         server.load(modules)
         with alone():

@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from sweep.ray_internals import draws_of_forks_differ, importing_for_workers
-from sweep.start.forking import forked
+from sweep.start.forking import forked, pipe_of_driver
 from sweep.start.worker_launcher import ADDRESS
 
 NEEDED = (
@@ -81,7 +81,7 @@ class ForkServer:
 
         with self.listener, contextlib.suppress(OSError):  # no room for a process
             if not torch.cuda.is_initialized() and draws_of_forks_differ():
-                of_server, self.of_driver = os.pipe()  # closed when this process has ended
+                of_server, self.of_driver = pipe_of_driver()
                 forked(lambda: self._serve(of_server), self.listener.fileno(), of_server)
                 os.close(of_server)
                 return
@@ -94,8 +94,12 @@ class ForkServer:
             ready, _, _ = select.select([self.listener.fileno(), driver_lives], [], [])
             if driver_lives in ready:
                 return 0
+            try:
+                asking, _ = self.listener.accept()
+            except ConnectionError:  # who asks has gone
+                continue
             request = None
-            with contextlib.suppress(OSError), self.listener.accept()[0] as asking:
+            with contextlib.suppress(OSError), asking:
                 asking.settimeout(ASKING_SECONDS)
                 request = _forked_for(asking)
             if request is not None:
@@ -160,9 +164,11 @@ def _work(
 def _begin_anew() -> None:
     """Have random numbers of its own, and the threads that Ray gives a process."""
     import numpy
+    import threadpoolctl
     import torch
 
     random.seed()
     numpy.random.seed()  # noqa: NPY002  # that of others' code
     if "OMP_NUM_THREADS" not in os.environ:
         torch.set_num_threads(1)
+        threadpoolctl.threadpool_limits(1, user_api="blas")  # of NumPy and SciPy

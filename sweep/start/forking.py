@@ -16,6 +16,8 @@ ENDING_SECONDS = 0.5
 """Threads that are about to end have this long."""
 SWITCH = "TL_SWEEP_FORK"
 """Variable that is 0 where nothing is to be forked."""
+_of_driver: set[int] = set()
+"""Files that no process holds which is forked from this one, by whomever."""
 
 
 def may_fork() -> bool:
@@ -62,6 +64,32 @@ def forked(task: Callable[[], int], *kept: int) -> int:
         with contextlib.suppress(Exception):
             sys.stderr.flush()
         os._exit(code)
+
+
+def pipe_of_driver() -> tuple[int, int]:
+    """A pipe: what a forked process reads, and the end of the driver's, which ends with it.
+
+    Processes that a user's module forks from the driver do not hold that end open.
+    """
+    read, write = os.pipe()
+    _of_driver.add(write)
+    return read, write
+
+
+def close_of_driver(file: int) -> None:
+    """Close the driver's end of such a pipe."""
+    _of_driver.discard(file)
+    os.close(file)
+
+
+def _close_drivers() -> None:
+    while _of_driver:
+        with contextlib.suppress(OSError):
+            os.close(_of_driver.pop())
+
+
+if hasattr(os, "register_at_fork"):  # not on Windows
+    os.register_at_fork(after_in_child=_close_drivers)
 
 
 def _close_all_but(*files: int) -> None:

@@ -3,13 +3,17 @@
 import contextlib
 import json
 import os
+import select
 import threading
 from collections.abc import Callable
 
 import psutil
 
-from sweep.start.forking import forked
+from sweep.start.forking import close_of_driver, forked, pipe_of_driver
 from tl_core.errors import first_line
+
+START_SECONDS = 120
+END_SECONDS = 30
 
 
 class RayHost:
@@ -21,7 +25,7 @@ class RayHost:
     """
 
     def __init__(self, start: Callable[[], str], stop: Callable[[], None]) -> None:
-        of_host, self.of_driver = os.pipe()
+        of_host, self.of_driver = pipe_of_driver()
         self.answers, told = os.pipe()
         self.process = forked(lambda: _host(start, stop, of_host, told), of_host, told)
         os.close(of_host)
@@ -36,6 +40,8 @@ class RayHost:
             RuntimeError: it does not start.
         """
         with open(self.answers) as answers:
+            if not select.select([answers], [], [], START_SECONDS)[0]:
+                raise RuntimeError(f"it has not started within {START_SECONDS} seconds")
             told = json.loads(answers.read() or '{"error": "the process that starts it has died"}')
         with self.lock:
             if self.given_up or "error" in told:
@@ -48,22 +54,31 @@ class RayHost:
         with self.lock:
             self.given_up = not self.known
         if self.given_up:
-            with contextlib.suppress(psutil.Error):
-                host = psutil.Process(self.process)
-                for process in [*host.children(recursive=True), host]:
-                    with contextlib.suppress(psutil.Error):
-                        process.kill()
+            self._kill()
             self.end()
         return self.given_up
 
     def end(self) -> None:
         """Let Ray end, for which this process has no more use."""
-        os.close(self.of_driver)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.of_driver, b"end")
+        close_of_driver(self.of_driver)
 
     def wait(self) -> None:
-        """Wait until Ray has ended."""
-        with contextlib.suppress(ChildProcessError):
-            os.waitpid(self.process, 0)
+        """Wait until Ray has ended; a Ray that does not is killed."""
+        try:
+            psutil.Process(self.process).wait(END_SECONDS)
+        except psutil.TimeoutExpired:
+            self._kill()
+        except psutil.Error:
+            return
+
+    def _kill(self) -> None:
+        with contextlib.suppress(psutil.Error):
+            host = psutil.Process(self.process)
+            for process in [*host.children(recursive=True), host]:
+                with contextlib.suppress(psutil.Error):
+                    process.kill()
 
 
 def _host(start: Callable[[], str], stop: Callable[[], None], lives: int, told: int) -> int:
@@ -73,7 +88,6 @@ def _host(start: Callable[[], str], stop: Callable[[], None], lives: int, told: 
         answer = {"error": first_line(error)}
     with contextlib.suppress(BrokenPipeError), open(told, "w") as answers:
         json.dump(answer, answers)
-    with open(lives) as driver:
-        driver.read()  # to its end
+    os.read(lives, 1)  # what `end` writes, or the driver's end
     stop()
     return 0

@@ -28,6 +28,9 @@ if "gpu in use" in sys.argv:
     import torch
     torch.cuda.is_initialized = lambda: True
 server.start()
+if "forks" in sys.argv and os.fork() == 0:  # as a user's module may, whose process lives longer
+    time.sleep(20)
+    os._exit(0)
 print(server.name, flush=True)
 time.sleep(60)
 """
@@ -43,6 +46,10 @@ found = {
     "files": sorted(os.listdir("/proc/self/fd")),
     "goes_first": open("/proc/self/oom_score_adj").read().strip(),
     "threads": __import__("torch").get_num_threads(),
+    "blas": [
+        library["num_threads"] for library in __import__("threadpoolctl").threadpool_info()
+        if library["user_api"] == "blas"
+    ],
 }
 with open(sys.argv[1], "w") as file:
     json.dump(found, file)
@@ -110,6 +117,7 @@ def test_workers_are_forked_as_if_python_had_run_their_files(driver, ask, tmp_pa
         assert (found["parent"], found["session"], found["group"]) == (server, server, True)
         assert found["torch"]  # of the driver's imports
         assert (found["goes_first"], found["threads"]) == ("1000", 1)
+        assert set(found["blas"]) == {1}
         assert "default_int_handler" in found["handler"]
         assert len(found["files"]) <= 4  # its own three, and that of the listing
     assert said.stdout == "said\n"  # what it writes goes where its launcher's does
@@ -120,9 +128,9 @@ def test_workers_are_forked_as_if_python_had_run_their_files(driver, ask, tmp_pa
 @pytest.mark.slow
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_the_server_ends_with_the_driver_however_that_ends(driver, ask, how):
-    process, address = driver()
+    process, address = driver("forks")
     assert ask(address)[0] is not None
-    (server,) = psutil.Process(process.pid).children()
+    server, _ = psutil.Process(process.pid).children()
     process.send_signal(how)
     process.wait()
     server.wait(timeout=10)

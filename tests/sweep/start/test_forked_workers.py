@@ -11,7 +11,10 @@ import pytest
 from sweep.results.tables import read_table
 
 MODULE = """
-import os, threading
+import multiprocessing, os, sys, time
+if sys.argv[0].endswith("__main__.py"):  # a process that the driver forks, which holds its files
+    start = multiprocessing.get_context("fork").Process
+    start(target=time.sleep, args=(600,), daemon=True).start()
 with open({found!r}, "a") as file:
     file.write(f"{{os.getpid()}} {{os.getppid()}} {{os.getsid(0)}}\\n")
 """

@@ -31,6 +31,10 @@ def stop():
 
 assert may_fork()
 host = RayHost(start, stop)
+if os.fork() == 0:  # as a user's module may, whose process lives longer
+    os.close(1)
+    time.sleep(20)
+    os._exit(0)
 while not os.path.exists(folder + "/begun"):
     time.sleep(0.01)
 found = {"session": os.getsid(host.process) == host.process}
@@ -96,7 +100,7 @@ def test_it_ends_with_the_driver(driver, tmp_path):
     process = driver("slow")
     while not (tmp_path / "begun").exists():
         time.sleep(0.01)
-    (host,) = psutil.Process(process.pid).children()
+    host, _ = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
     host.wait(timeout=50)
