@@ -33,7 +33,7 @@ assert may_fork()
 host = RayHost(start, stop)
 if os.fork() == 0:  # as a user's module may, whose process lives longer
     os.close(1)
-    time.sleep(20)
+    time.sleep(40)
     os._exit(0)
 while not os.path.exists(folder + "/begun"):
     time.sleep(0.01)
@@ -103,5 +103,5 @@ def test_it_ends_with_the_driver(driver, tmp_path):
     host, _ = psutil.Process(process.pid).children()
     process.kill()
     process.wait()
-    host.wait(timeout=50)
+    host.wait(timeout=25)
     assert (tmp_path / "stopped").exists()
