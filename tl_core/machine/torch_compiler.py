@@ -6,9 +6,12 @@ torch that are not to be compiled load it to say so.
 
 import functools
 import importlib
+import importlib.util
 import inspect
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from importlib.abc import Loader, MetaPathFinder
+from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any
 
@@ -22,6 +25,7 @@ def put_off_compiler() -> None:
     What is only kept from the compiler, or asked whether it could be compiled, does not load it.
     """
     if COMPILER not in sys.modules:
+        sys.meta_path.insert(0, _Finder())
         for name, names in STAND_INS.items():
             sys.modules[name] = _StandIn(name, names)
 
@@ -34,9 +38,43 @@ class _StandIn(ModuleType):
         self.__dict__.update(names)
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__") and (self.__name__, name) != (COMPILER, "__path__"):
+        if name.startswith("__"):
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(_real(self.__name__), name)
+
+
+class _Finder(MetaPathFinder):
+    """Loads the compiler before a module in it, which that may load itself."""
+
+    def find_spec(
+        self, name: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        if not (name.startswith(f"{COMPILER}.") and _is_off()):
+            return None
+        _real(COMPILER)
+        loaded = sys.modules.get(name)
+        if loaded is None:
+            return importlib.util.find_spec(name)
+        spec = ModuleSpec(name, _Loaded(loaded))
+        loaded.__dict__["__spec__"] = None  # which Python would take, to load the module once more
+        return spec
+
+
+class _Loaded(Loader):
+    """Gives a module that is loaded already, as it is."""
+
+    def __init__(self, module: ModuleType) -> None:
+        self.module, self.spec = module, module.__spec__
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        return self.module
+
+    def exec_module(self, module: ModuleType) -> None:
+        module.__dict__["__spec__"] = self.spec
+
+
+def _is_off() -> bool:
+    return isinstance(sys.modules.get(COMPILER), _StandIn)
 
 
 def _real(name: str) -> Any:
@@ -60,8 +98,7 @@ def _disabled_later(function: Any = None, *share: Any, **options: Any) -> Any:
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        off = isinstance(sys.modules.get(COMPILER), _StandIn)
-        return (function if off else disabled())(*args, **kwargs)
+        return (function if _is_off() else disabled())(*args, **kwargs)
 
     return call
 
@@ -71,7 +108,7 @@ def _is_supported(device: Any) -> bool:
 
 
 STAND_INS: dict[str, dict[str, Any]] = {
-    COMPILER: {"disable": _disabled_later},
+    COMPILER: {"disable": _disabled_later, "__path__": []},
     UTILITIES: {"is_compile_supported": _is_supported},
 }
 """Modules of the compiler's, and what others take from them that compile nothing."""

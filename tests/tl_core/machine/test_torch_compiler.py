@@ -67,11 +67,22 @@ assert not loaded()
 assert loaded() and sys.modules["torch._dynamo"] is torch._dynamo is not kept
 assert kept.config is torch._dynamo.config
 assert kept.disable(torch.nn.Identity()) is not None
+once = torch._dynamo.convert_frame  # holds modules as they were when it was loaded
+assert (once.config, once.exc) == (torch._dynamo.config, torch._dynamo.exc)
+for name, module in list(sys.modules.items()):
+    if name.startswith("torch._dynamo.") and name.count(".") == 2:
+        named = getattr(torch._dynamo, name.rpartition(".")[2])
+        assert named is module or not isinstance(named, type(sys)), name
+        assert module.__spec__.origin == module.__file__, name
 """
 USES = [
     "kept.reset()",
     "torch._dynamo.config.suppress_errors",
     "import torch._dynamo.config",
+    "import torch._dynamo.exc",
+    "import torch._dynamo.testing",  # that the compiler does not load
+    "from torch._dynamo.exc import Unsupported",
+    "import torch.export; torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),))",
     "from torch._dynamo import config",
     "from torch._dynamo.utils import counters",
     "torch._dynamo.utils.is_compile_supported('cpu')",
