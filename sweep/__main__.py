@@ -11,6 +11,8 @@ from types import FrameType
 
 from sweep.signals import INTERRUPTED
 
+BUFFERED = (io.TextIOWrapper, io.BufferedWriter, io.BufferedRandom)
+
 
 def main() -> None:
     """Run the command line in a process of its own."""
@@ -51,7 +53,7 @@ def _leave(ended: list[int]) -> None:
     """
     gc.unfreeze()
     for each in gc.get_objects():  # the standard streams, and files that users' modules left open
-        if isinstance(each, io.TextIOWrapper | io.BufferedWriter | io.BufferedRandom):
+        if type(each) in BUFFERED:  # `isinstance` would ask objects that answer with a warning
             with contextlib.suppress(OSError, ValueError):
                 each.flush()
     os._exit(ended[0] if ended else 1)

@@ -74,6 +74,7 @@ def test_a_command_ends_with_all_that_was_to_be_done_at_the_end(tmp_path):
         assert done.returncode == code
         assert done.stdout.endswith("thread\nregistered")
         assert (tmp_path / "left_open").read_text() == "text"
+        assert ("Warning" in done.stderr, done.stderr == "") == (False, code == 0)
 
 
 def test_what_was_registered_before_the_command_is_called_too(tmp_path):
