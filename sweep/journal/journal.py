@@ -166,8 +166,9 @@ def first_entry(path: Path) -> Entry | None:
     """How a sweep began, without what followed; None where that cannot be read."""
     with contextlib.suppress(OSError), open_plain(path) as file:
         entry = _parsed(file.readline())
-        if entry and not _is_of_another_version(entry) and wrong_fields(entry) is None:
-            return entry
+        if entry is None or entry.get("kind") != "begin" or _is_of_another_version(entry):
+            return None
+        return entry if wrong_fields(entry) is None else None
     return None
 
 

@@ -11,7 +11,8 @@ import inspect
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from importlib.abc import Loader, MetaPathFinder
-from importlib.machinery import ModuleSpec
+from importlib.machinery import ModuleSpec, PathFinder
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -31,16 +32,38 @@ def put_off_compiler() -> None:
 
 
 class _StandIn(ModuleType):
-    """A module of the compiler's that has some names, and loads the real one for others."""
+    """A module of the compiler's that has some names, and loads the real one for others.
+
+    Once that is loaded, whoever still holds the stand-in gets the real one's names alone.
+    """
 
     def __init__(self, name: str, names: Mapping[str, Any]) -> None:
         super().__init__(name)
-        self.__dict__.update(names)
+        del self.__dict__["__spec__"]
+        self.__dict__["_names"] = names
 
     def __getattr__(self, name: str) -> Any:
-        if name.startswith("__"):
+        if name in ("__spec__", "__file__"):
+            spec = PathFinder.find_spec(self.__name__, _folders(self.__name__))
+            if name == "__spec__":
+                return spec  # None before torch is imported
+            if spec is not None:
+                return spec.origin
+        if _is_off() and name in self._names:
+            return self._names[name]
+        if _is_off() and name.startswith("__") and name != "__all__":
             raise AttributeError(f"module {self.__name__!r} has no attribute {name!r}")
         return getattr(_real(self.__name__), name)
+
+    def __setattr__(self, name: str, value: Any) -> None:
+        setattr(_real(self.__name__), name, value)
+
+
+def _folders(name: str) -> list[str]:
+    """Where a module of torch's is looked for."""
+    within = name.split(".")[1:-1]
+    torch = sys.modules.get("torch")
+    return [str(Path(folder, *within)) for folder in getattr(torch, "__path__", ())]
 
 
 class _Finder(MetaPathFinder):
@@ -91,14 +114,15 @@ def _disabled_later(function: Any = None, *share: Any, **options: Any) -> Any:
     if not inspect.isfunction(function):
         return _real(COMPILER).disable(function, *share, **options)
 
-    @functools.cache
-    def disabled() -> Callable[..., Any]:
-        found: Callable[..., Any] = _real(COMPILER).disable(function, *share, **options)
-        return found
+    disabled: list[Callable[..., Any]] = []
 
     @functools.wraps(function)
     def call(*args: Any, **kwargs: Any) -> Any:
-        return (function if _is_off() else disabled())(*args, **kwargs)
+        if _is_off():
+            return function(*args, **kwargs)
+        if not disabled:
+            disabled.append(_real(COMPILER).disable(function, *share, **options))
+        return disabled[0](*args, **kwargs)
 
     return call
 

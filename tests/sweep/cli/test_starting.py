@@ -58,6 +58,7 @@ def test_nothing_is_started_where_going_on_will_be_refused(started, tmp_path):
     assert not started("interrupted", cpus="two")
     assert not started("interrupted", begin={**BEGIN, "version": 2})
     assert not started("interrupted", begin={"kind": "begin"})
+    assert not started("interrupted", begin={"kind": "start", "time": 1.0, "number": 0})
     (run_folder(tmp_path, "s1") / FILE).unlink()
     start_for_sweep(tmp_path, "s1", {}, SimpleNamespace(), more=True)
     start_for_sweep(tmp_path, "none", {}, SimpleNamespace(), more=True)

@@ -10,10 +10,11 @@ import sys
 from tl_core.machine.torch_compiler import put_off_compiler
 
 put_off_compiler()
+assert not hasattr(sys.modules["torch._dynamo"], "__file__") and "torch" not in sys.modules
 import torch
 
 def loaded():
-    return hasattr(sys.modules["torch._dynamo"], "__file__")
+    return type(sys.modules["torch._dynamo"]).__name__ != "_StandIn"
 
 """
 NAMED = """
@@ -77,22 +78,48 @@ for name, module in list(sys.modules.items()):
 """
 USES = [
     "kept.reset()",
-    "torch._dynamo.config.suppress_errors",
     "import torch._dynamo.config",
     "import torch._dynamo.exc",
     "import torch._dynamo.testing",  # that the compiler does not load
-    "from torch._dynamo.exc import Unsupported",
     "import torch.export; torch.export.export(torch.nn.Linear(2, 2), (torch.zeros(1, 2),))",
     "from torch._dynamo import config",
     "from torch._dynamo.utils import counters",
-    "torch._dynamo.utils.is_compile_supported('cpu')",
     "torch.compile(torch.sin, backend='eager')(torch.zeros(1))",
     "torch.compiler.disable(torch.nn.Identity())",
 ]
 LATE = """
+import sys
+from tl_core.machine.torch_compiler import put_off_compiler
 import torch._dynamo as kept
 put_off_compiler()
 assert sys.modules["torch._dynamo"] is kept and kept.config
+"""
+ASKED_ABOUT = """
+import importlib.util, inspect, cloudpickle
+for name in ("torch._dynamo", "torch._dynamo.utils"):
+    assert importlib.util.find_spec(name).origin.endswith(".py")
+    assert inspect.getsourcefile(sys.modules[name]).endswith(".py")
+
+def outer():
+    @torch.compiler.disable
+    def inner(x):
+        return x + 1
+    return inner
+
+assert cloudpickle.loads(cloudpickle.dumps(outer()))(1) == 2
+assert not loaded()
+import torch._dynamo as kept
+kept.mine = 1
+assert loaded()
+import torch._dynamo
+assert torch._dynamo.mine == 1
+torch._dynamo.disable = "another"
+assert kept.disable == "another"
+"""
+ALL_NAMES = """
+from torch._dynamo import *
+assert loaded()
+assert reset is sys.modules["torch._dynamo"].reset
 """
 NOT_USERS = """
 from tl_core.machine.user_code import is_users
@@ -101,11 +128,12 @@ assert not any(is_users(name) for name in sys.modules if name.startswith("torch"
 
 
 @pytest.mark.slow
+@pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "code",
-    [START + code for code in (NAMED, DISABLED, NOT_USERS)]
+    [START + code for code in (NAMED, DISABLED, ASKED_ABOUT, ALL_NAMES, NOT_USERS)]
     + [START + OTHER_NAMES.format(use=use) for use in USES]
-    + [START.replace("\nput_off_compiler()", "") + LATE],
+    + [LATE],
 )
 def test_the_compiler_is_loaded_when_it_is_used(code):
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
