@@ -17,7 +17,7 @@ ENDING_SECONDS = 0.5
 SWITCH = "TL_SWEEP_FORK"
 """Variable that is 0 where nothing is to be forked."""
 _of_driver: set[int] = set()
-"""Files that no process holds which is forked from this one, by whomever."""
+"""Files that are closed in every process that is forked from this one, by whomever."""
 
 
 def may_fork() -> bool:
@@ -82,14 +82,14 @@ def close_of_driver(file: int) -> None:
     os.close(file)
 
 
-def _close_drivers() -> None:
+def _close_files_of_driver() -> None:
     while _of_driver:
         with contextlib.suppress(OSError):
             os.close(_of_driver.pop())
 
 
 if hasattr(os, "register_at_fork"):  # not on Windows
-    os.register_at_fork(after_in_child=_close_drivers)
+    os.register_at_fork(after_in_child=_close_files_of_driver)
 
 
 def _close_all_but(*files: int) -> None:

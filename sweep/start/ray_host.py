@@ -12,8 +12,10 @@ import psutil
 from sweep.start.forking import close_of_driver, forked, pipe_of_driver
 from tl_core.errors import first_line
 
-START_SECONDS = 120
-END_SECONDS = 30
+START_SECONDS = 120.0
+"""Ray that has not started then is started again, where the user sees why it does not."""
+END_SECONDS = 30.0
+"""Ray that has not ended then is killed."""
 
 
 class RayHost:
@@ -41,7 +43,7 @@ class RayHost:
         """
         with open(self.answers) as answers:
             if not select.select([answers], [], [], START_SECONDS)[0]:
-                raise RuntimeError(f"it has not started within {START_SECONDS} seconds")
+                raise RuntimeError(f"it has not started within {START_SECONDS:.0f} seconds")
             told = json.loads(answers.read() or '{"error": "the process that starts it has died"}')
         with self.lock:
             if self.given_up or "error" in told:

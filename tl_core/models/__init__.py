@@ -251,7 +251,7 @@ def _sketch_devices(config: TrainConfig, shape: dict[str, int]) -> tuple[str, st
     """Where to try a model, in this order.
 
     A model may read values, which meta tensors do not have; and the first forward pass on these
-    loads torch's compiler, which takes seconds.
+    may load torch's compiler, which takes seconds.
     """
     with contextlib.suppress(Exception), built_on("meta"):
         parameters = list(_random_model(config, **shape).parameters())

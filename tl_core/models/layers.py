@@ -46,7 +46,7 @@ class AttendAct(Act):
     """
 
     def __init__(self, channels: int, act: nn.Module, pool: nn.Module) -> None:
-        from torchvision.ops import SqueezeExcitation  # loads a compiler
+        from torchvision.ops import SqueezeExcitation  # may load torch's compiler
 
         super().__init__(act, pool)
         self.attention = SqueezeExcitation(channels, max(FEWEST_UNITS, channels // 16))

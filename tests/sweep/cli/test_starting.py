@@ -1,12 +1,14 @@
 """What `resume` and `retry` start before they have loaded what goes on with a sweep."""
 
 import json
+import os
+import signal
 from types import SimpleNamespace
 
 import pytest
 
 from sweep.cli import starting as module
-from sweep.cli.starting import start_for_sweep
+from sweep.cli.starting import start_for, start_for_sweep
 from sweep.journal.journal import FILE
 from sweep.results.manifest import run_folder, write_manifest
 
@@ -62,3 +64,23 @@ def test_nothing_is_started_where_going_on_will_be_refused(started, tmp_path):
     (run_folder(tmp_path, "s1") / FILE).unlink()
     start_for_sweep(tmp_path, "s1", {}, SimpleNamespace(), more=True)
     start_for_sweep(tmp_path, "none", {}, SimpleNamespace(), more=True)
+
+
+def test_a_status_is_started_again_as_a_whole(options, monkeypatch):
+    """A signal in the middle of it would leave what its end takes apart half made."""
+    done = []
+
+    def start():
+        os.kill(os.getpid(), signal.SIGINT)
+        done.append("started")
+
+    status = SimpleNamespace(stop=lambda: done.append("stopped"), start=start)
+
+    def start_early(options, packages, alone):
+        with alone():
+            done.append("alone")
+
+    monkeypatch.setattr(module, "start_early", start_early)
+    with pytest.raises(KeyboardInterrupt):
+        start_for(options(), status)
+    assert done == ["stopped", "alone", "started"]

@@ -13,6 +13,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="forks on Linux 
 DRIVER = """
 import json, os, subprocess, sys, time
 from sweep.start.forking import may_fork
+from sweep.start import ray_host
 from sweep.start.ray_host import RayHost
 
 folder, what = sys.argv[1:]
@@ -24,11 +25,17 @@ def start():
         raise OSError("no room for it\\nat all")
     if what in ("slow", "given up"):
         time.sleep(8)
+    if what == "never starts":
+        time.sleep(60)
     return "10.0.0.1:6379"
 
 def stop():
     open(folder + "/stopped", "w").close()
+    if what == "never ends":
+        time.sleep(60)
 
+ray_host.START_SECONDS = 1 if what == "never starts" else 50
+ray_host.END_SECONDS = 1 if what == "never ends" else 50
 assert may_fork()
 host = RayHost(start, stop)
 if os.fork() == 0:  # as a user's module may, whose process lives longer
@@ -47,7 +54,7 @@ try:
 except RuntimeError as error:
     found["error"] = str(error)
 print(json.dumps(found), flush=True)
-if what in ("ends", "given up"):
+if what in ("ends", "never ends", "given up"):
     host.wait()
     print("waited", flush=True)
 else:
@@ -105,3 +112,14 @@ def test_it_ends_with_the_driver(driver, tmp_path):
     process.wait()
     host.wait(timeout=25)
     assert (tmp_path / "stopped").exists()
+
+
+def test_a_ray_that_does_not_start_is_not_waited_for(driver):
+    found = json.loads(driver("never starts").stdout.readline())
+    assert found["error"] == "it has not started within 1 seconds"
+
+
+def test_a_ray_that_does_not_end_is_killed(driver, tmp_path):
+    process = driver("never ends")
+    process.stdout.readline()
+    assert (process.stdout.readline(), (tmp_path / "stopped").exists()) == ("waited\n", True)
